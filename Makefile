@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+# `make help` lists the targets. All products go into build/.
+VERSION = 0.1.0
+PREFIX = /usr/local
+DESTDIR =
+LIBDIR = $(PREFIX)/lib
+CC = gcc
+CXX = g++
+OPT = -O2
+# make Q= shows whole command lines
+Q = @
+
+WARN = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wundef -Wpointer-arith
+# The compiler must not read malloc into these files: they are malloc.
+NO_BUILTIN = $(addprefix -fno-builtin-,malloc calloc realloc free memalign aligned_alloc posix_memalign)
+ALLOC_FLAGS = -std=gnu11 -D_GNU_SOURCE -g $(WARN) $(NO_BUILTIN) -fvisibility=hidden -fno-plt -fPIC
+LINK_FLAGS = -shared -Wl,-soname,libmyalloc.so -Wl,--version-script=alloc/exports.map -Wl,-z,nodelete -Wl,-z,now \
+             -Wl,-z,relro -Wl,--no-undefined -Wl,--hash-style=gnu
+TOOL_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O2 $(WARN)
+TEST_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O1 -Wall -Wextra -Werror -fno-builtin -pthread -Itests
+INTERNAL = $(filter-out %/libc.c %/new.c %/process.c %/introspect.c %/os_linux.c %/os_fault.c,$(wildcard alloc/*.c))
+
+SOURCES = $(wildcard alloc/*.c)
+TOOLS = $(filter-out tools/measure.c,$(wildcard tools/*.c))
+
+all: build/libmyalloc.so build/libmyalloc.a build/myalloc
+
+help:
+	@echo 'make            the library, shared and static, and the myalloc command, into build/'
+	@echo 'make demo       a real program with the system malloc and with myalloc, side by side'
+	@echo 'make test       installs what the tests need and runs them all'
+	@echo 'make install    PREFIX=/usr/local DESTDIR=; make uninstall'
+	@echo 'make debug ubsan fault    builds of the library with checks, for tests'
+	@echo 'make soak       the stress tests for much longer'
+	@echo 'make bench      compares the installed allocators; make bench-quick, make bench-deps'
+	@echo 'make clean'
+	@echo 'CC=clang CXX=clang++ build with clang, OPT=-O3 with other optimisation'
+
+# A change of compiler or flags rebuilds: the stamp's content is the command line.
+build/flags: FORCE
+	@mkdir -p build
+	@echo '$(CC) $(CXX) $(OPT) $(ALLOC_FLAGS) $(TEST_FLAGS)' | cmp -s - $@ || \
+	    echo '$(CC) $(CXX) $(OPT) $(ALLOC_FLAGS) $(TEST_FLAGS)' > $@
+
+# One build of the allocator: $(1) the folder of its objects, $(2) its flags.
+define allocator
+build/$(1)/%.o: alloc/%.c build/flags
+	@mkdir -p $$(@D)
+	$$(Q)echo '  CC $$@' && $$(CC) $$(ALLOC_FLAGS) $(2) -MMD -MP -c -o $$@ $$<
+-include $$(patsubst alloc/%.c,build/$(1)/%.d,$$(SOURCES))
+endef
+objects = $(patsubst alloc/%.c,build/$(1)/%.o,$(SOURCES))
+
+$(eval $(call allocator,shared,$$(OPT)))
+$(eval $(call allocator,static,$$(OPT) -DMYALLOC_STATIC=1))
+$(eval $(call allocator,debug,-O1 -DMYALLOC_DEBUG=1))
+$(eval $(call allocator,fault,-O1 -DMYALLOC_FAULT=1 -DMYALLOC_DEBUG=1))
+$(eval $(call allocator,ubsan,-O1 -DMYALLOC_DEBUG=1 -fsanitize=undefined -fsanitize-undefined-trap-on-error))
+$(eval $(call allocator,tsan,-O1 -DMYALLOC_STATIC=1 -fsanitize=thread))
+
+build/libmyalloc.so: $(call objects,shared) alloc/exports.map
+	$(Q)echo '  CC $@' && $(CC) $(LINK_FLAGS) -o $@ $(call objects,shared)
+build/libmyalloc-%.so: alloc/exports.map
+	$(Q)echo '  CC $@' && $(CC) $(LINK_FLAGS) -o $@ $(filter %.o,$^)
+build/libmyalloc-debug.so: $(call objects,debug)
+build/libmyalloc-fault.so: $(call objects,fault)
+build/libmyalloc-ubsan.so: $(call objects,ubsan)
+build/libmyalloc.a: $(call objects,static)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+debug: build/libmyalloc-debug.so
+fault: build/libmyalloc-fault.so
+ubsan: build/libmyalloc-ubsan.so
+
+build/myalloc: $(TOOLS) $(wildcard tools/*.h) build/flags
+	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -DMYALLOC_VERSION='"$(VERSION)"' -DMYALLOC_LIBDIR='"$(LIBDIR)"' -o $@ $(TOOLS)
+build/measure: tools/measure.c build/flags
+	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -static -o $@ $<
+
+# ---- tests ----------------------------------------------------------------------------------------------------------
+
+plain = $(foreach dir,stress fork misuse fault golden,$(patsubst tests/$(dir)/%.c,build/tests/$(dir)/%,$(wildcard tests/$(dir)/*.c)))
+API_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)) \
+            $(patsubst tests/unit/%.cc,build/tests/unit/%,$(wildcard tests/unit/api_*.cc))
+INTERNAL_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/internal_*.c))
+TSAN_TESTS = $(patsubst tests/tsan/%.c,build/tests/tsan/%,$(wildcard tests/tsan/*.c))
+STATIC_TESTS = $(patsubst tests/static/%.c,build/tests/static/%,$(wildcard tests/static/*.c)) \
+               $(patsubst tests/static/%.cc,build/tests/static/%,$(wildcard tests/static/*.cc))
+
+test-programs: all debug fault ubsan build/measure $(plain) $(API_TESTS) $(INTERNAL_TESTS) $(TSAN_TESTS) $(STATIC_TESTS)
+
+build/tests/unit/api_%: tests/unit/api_%.c build/libmyalloc.a
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $< build/libmyalloc.a -lcriterion
+build/tests/unit/api_%: tests/unit/api_%.cc build/libmyalloc.a
+	@mkdir -p $(@D)
+	$(Q)echo '  CXX $@' && $(CXX) -std=c++17 -g -O1 -Wall -Wextra -fno-builtin -Itests -o $@ $< build/libmyalloc.a -lcriterion
+# Tests of inner layers run on the system malloc, with an OS layer that the test directs.
+build/tests/unit/internal_%: tests/unit/internal_%.c tests/unit/os_fake.c tests/unit/os_fake.h $(INTERNAL) build/debug/front.o
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_DEBUG=1 -o $@ $< tests/unit/os_fake.c \
+	    $(patsubst alloc/%.c,build/debug/%.o,$(INTERNAL)) -lcriterion
+build/tests/tsan/%: tests/tsan/%.c $(call objects,tsan)
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -fsanitize=thread -o $@ $< $(filter-out %/libc.o %/new.o %/process.o %/introspect.o,$(call objects,tsan))
+build/tests/static/%: tests/static/%.c build/libmyalloc.a
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -static -o $@ $< build/libmyalloc.a
+build/tests/static/%: tests/static/%.cc build/libmyalloc.a
+	@mkdir -p $(@D)
+	$(Q)echo '  CXX $@' && $(CXX) -std=c++17 -g -O1 -Wall -Wextra -pthread -Itests -static -o $@ $< build/libmyalloc.a
+build/tests/%: tests/%.c tests/tap.h build/flags
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $< -ldl
+
+test:
+	tests/setup test
+	$(MAKE) test-programs
+	tests/run
+
+soak: test-programs
+	tests/run --soak
+
+demo:
+	tests/setup demo
+	$(MAKE) all build/measure
+	tools/demo
+
+bench-deps:
+	tests/setup bench
+bench: bench-deps all build/measure
+	bench/run
+bench-quick: bench-deps all build/measure
+	bench/run --quick
+
+# ---- installation ---------------------------------------------------------------------------------------------------
+
+install: all
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/bin
+	install -m 755 build/libmyalloc.so $(DESTDIR)$(LIBDIR)/libmyalloc.so
+	install -m 644 build/libmyalloc.a $(DESTDIR)$(LIBDIR)/libmyalloc.a
+	install -m 755 build/myalloc $(DESTDIR)$(PREFIX)/bin/myalloc
+	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' tools/myalloc.pc.in \
+	    > $(DESTDIR)$(LIBDIR)/pkgconfig/myalloc.pc
+	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/myalloc.pc
+
+uninstall:
+	rm -f $(DESTDIR)$(LIBDIR)/libmyalloc.so $(DESTDIR)$(LIBDIR)/libmyalloc.a $(DESTDIR)$(PREFIX)/bin/myalloc \
+	    $(DESTDIR)$(LIBDIR)/pkgconfig/myalloc.pc
+
+clean:
+	rm -rf build
+
+FORCE:
+.PHONY: all help debug fault ubsan test test-programs soak demo bench bench-deps bench-quick install uninstall clean FORCE
+.SECONDARY:

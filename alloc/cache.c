@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+#include "cache.h"
+
+#include <stdatomic.h>
+
+#include "central.h"
+#include "freelist.h"
+#include "lock.h"
+#include "report.h"
+
+/* Lists start short, so that a program of few blocks carves few pages, and double with traffic. */
+#define LIMIT_BYTES_START 1024
+#define WANT_BYTES_START 256
+
+/* A fork copies this memory between any two instructions. A chain may be missing from the copy, but must not be in it
+ * twice: it leaves one place before it enters the next, and the compiler must not change that. */
+#define ORDERED() atomic_signal_fence(memory_order_seq_cst)
+
+THREAD_LOCAL struct cache cache_self;
+
+static struct lock caches_lock;
+static struct cache *caches;
+static void (*opened_hook)(void);
+
+void cache_set_opened(void (*opened)(void)) {
+    opened_hook = opened;
+}
+
+static void open_cache(struct cache *cache) {
+    for (unsigned c = 1; c < CLASS_COUNT; c++) {
+        struct bin *bin = &cache->bins[c];
+        size_t size = class_bytes(c), batch = class_batch(c);
+        bin->limit = (uint16_t)min_size(max_size(LIMIT_BYTES_START / size, 2), batch);
+        bin->want = (uint16_t)max_size(WANT_BYTES_START / size, 1);
+        bin->count = -(int32_t)bin->limit;
+    }
+    lock_acquire(&caches_lock, LOCK_CACHES);
+    cache->next = caches;
+    cache->prev = NULL;
+    if (caches != NULL)
+        caches->prev = cache;
+    caches = cache;
+    cache->listed = true;
+    lock_release(&caches_lock, LOCK_CACHES);
+    cache->open = true;
+    if (opened_hook != NULL)
+        opened_hook();
+}
+
+static bool ensure_open(struct cache *cache) {
+    if (LIKELY(cache->open))
+        return true;
+    if (cache->listed) /* closed: its thread is ending */
+        return false;
+    open_cache(cache);
+    return true;
+}
+
+static size_t length(const struct bin *bin) {
+    return (size_t)(bin->count + bin->limit);
+}
+
+/* Only while the list is empty or just handed on: K1 ties count to limit. */
+static void set_limit(struct bin *bin, size_t limit, size_t held) {
+    bin->limit = (uint16_t)limit;
+    bin->count = (int32_t)held - (int32_t)limit;
+}
+
+/* Takes one block of the chain and keeps the rest as the list. */
+static void *adopt_chain(struct bin *bin, struct block *chain, size_t count) {
+    bin->head = chain->next;
+    set_limit(bin, max_size(bin->limit, count - 1), count - 1);
+    return chain;
+}
+
+
+/* Outside its life a thread has no lists; what the centre parks may be a longer chain. */
+static void *take_single_slow(unsigned class) {
+    size_t count;
+    struct block *chain = central_take(class, 1, &count);
+    if (chain != NULL && chain->next != NULL)
+        central_give_home(class, chain->next);
+    return chain;
+}
+
+void *cache_refill_slow(unsigned class) {
+    struct cache *cache = &cache_self;
+    if (!ensure_open(cache))
+        return take_single_slow(class);
+    struct bin *bin = &cache->bins[class];
+    struct block *chain = cache->spare[class];
+    if (chain != NULL) {
+        cache->spare[class] = NULL;
+        ORDERED();
+        return adopt_chain(bin, chain, chain->count);
+    }
+    size_t count;
+    chain = central_take(class, bin->want, &count);
+    if (chain == NULL)
+        return NULL;
+    size_t most = min_size(class_batch(class), max_size(OS_PAGE / class_bytes(class), 1));
+    bin->want = (uint16_t)min_size(bin->want * 2u, most);
+    return adopt_chain(bin, chain, count);
+}
+
+void cache_overflow_slow(void *block, unsigned class) {
+    struct cache *cache = &cache_self;
+    struct bin *bin = &cache->bins[class];
+    if (!cache->open)
+        bin->count = 0;
+    if (!ensure_open(cache)) {
+        ((struct block *)block)->next = NULL;
+        central_give_home(class, block);
+        return;
+    }
+    if (bin->head == NULL || bin->count < 0) { /* opened just now */
+        freelist_push(&bin->head, block);
+        bin->count++;
+        return;
+    }
+    struct block *full = block, *old = cache->spare[class];
+    full->next = bin->head;
+    full->count = length(bin);
+    bin->head = NULL;
+    set_limit(bin, old ? min_size(bin->limit * 2u, class_batch(class)) : bin->limit, 0);
+    ORDERED();
+    cache->spare[class] = full;
+    ORDERED();
+    if (old != NULL)
+        central_give(class, old, old->count);
+}
+
+void cache_flush(void) {
+    struct cache *cache = &cache_self;
+    for (unsigned c = 1; cache->open && c < CLASS_COUNT; c++) {
+        struct bin *bin = &cache->bins[c];
+        void *list = bin->head;
+        struct block *spare = cache->spare[c];
+        size_t held = length(bin);
+        bin->head = NULL;
+        set_limit(bin, bin->limit, 0);
+        cache->spare[c] = NULL;
+        ORDERED();
+        if (list != NULL)
+            central_give(c, list, held);
+        if (spare != NULL)
+            central_give(c, spare, spare->count);
+    }
+}
+
+void cache_close(void) {
+    struct cache *cache = &cache_self;
+    if (!cache->open)
+        return;
+    cache_flush();
+    lock_acquire(&caches_lock, LOCK_CACHES);
+    *(cache->prev ? &cache->prev->next : &caches) = cache->next;
+    if (cache->next != NULL)
+        cache->next->prev = cache->prev;
+    lock_release(&caches_lock, LOCK_CACHES);
+    cache->open = false;
+    for (unsigned c = 1; c < CLASS_COUNT; c++)
+        cache->bins[c].count = cache->bins[c].limit = 0;
+}
+
+void cache_each(void (*see)(const struct cache *cache, void *data), void *data) {
+    lock_acquire(&caches_lock, LOCK_CACHES);
+    for (const struct cache *cache = caches; cache != NULL; cache = cache->next)
+        see(cache, data);
+    lock_release(&caches_lock, LOCK_CACHES);
+}
+
+size_t cache_length(const struct cache *cache, unsigned class) {
+    const struct bin *bin = &cache->bins[class];
+    const struct block *spare = cache->spare[class];
+    size_t held = bin->head ? length(bin) : 0;
+    return held + (spare ? spare->count : 0);
+}
+
+void cache_fork_acquire(void) {
+    lock_fork_acquire(&caches_lock);
+}
+
+void cache_fork_release(void) {
+    lock_fork_release(&caches_lock);
+}
+
+void cache_fork_reset(void) {
+    for (struct cache *cache = caches; cache != NULL; cache = cache->next) {
+        if (cache == &cache_self)
+            continue;
+        for (unsigned c = 1; c < CLASS_COUNT; c++) {
+            if (cache->bins[c].head != NULL)
+                central_adopt(c, cache->bins[c].head);
+            if (cache->spare[c] != NULL)
+                central_adopt(c, cache->spare[c]);
+        }
+    }
+    caches = cache_self.open ? &cache_self : NULL;
+    cache_self.next = cache_self.prev = NULL;
+    lock_fork_reset(&caches_lock);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A thread's free lists (rank 12), in static TLS, all zero at the start so that "not set up", "list empty" and "list
+ * full" meet in one slow branch.
+ *
+ * K1 bins[c].count is the length of bins[c].head minus bins[c].limit: it reaches 0 when the list is full. In a cache not
+ *    yet set up, or closed because its thread is ending, it is 0 and every operation is slow.
+ * K2 spare[c] is NULL or a full chain (length in its second word) between the list and the centre: a thread that frees
+ *    and allocates around a limit moves one pointer and no block.
+ * K3 bins[0] is always empty; what the unit map does not know is counted there and comes to the slow branch.
+ *
+ * Blocks go to the list of the thread that frees. No lock, no atomic: a cache is its thread's own, but for fork, where
+ * the child reads the lists of threads that are gone; so lists change in an order that is valid at every instruction.
+ */
+#ifndef MYALLOC_CACHE_H
+#define MYALLOC_CACHE_H
+
+#include "base.h"
+#include "sizeclass.h"
+
+struct bin {
+    void *head;
+    int32_t count;
+    uint16_t limit; /* blocks the list may hold; grows with traffic up to class_batch */
+    uint16_t want;  /* blocks to ask the spans for when the list runs dry; grows likewise */
+};
+
+struct cache {
+    struct bin bins[CLASS_COUNT]; /* first: cache_bin counts on it */
+    void *spare[CLASS_COUNT];
+    struct cache *next, *prev; /* all threads' caches */
+    bool open, listed;
+};
+
+extern HIDDEN THREAD_LOCAL struct cache cache_self;
+
+_Static_assert(sizeof(struct bin) == CLASS_STEP, "a rounded size is the byte offset of its bin");
+
+/* The bin at a byte offset, as the unit map and the rounding of a size give it. */
+static ALWAYS_INLINE struct bin THREAD_SEGMENT *cache_bin(size_t offset) {
+    return (struct bin THREAD_SEGMENT *)THREAD_ADDRESS(cache_self, offset);
+}
+
+/* A block of the class when its list is empty. NULL if memory is refused. Sets the cache up on first use. */
+void *cache_refill_slow(unsigned class);
+
+/* Frees a block of the class when its list is full (its count already raised) or the cache is not set up. */
+void cache_overflow_slow(void *block, unsigned class);
+
+/* Gives all that this thread's lists hold to the centre. */
+void cache_flush(void);
+
+/* The thread is ending: flush, and keep nothing from now on. */
+void cache_close(void);
+
+/* Sets a function to be called when a thread's cache is opened (to arrange for cache_close at its end). */
+void cache_set_opened(void (*opened)(void));
+
+/* Calls `see` with each live cache, under the lock on the list of caches. */
+void cache_each(void (*see)(const struct cache *cache, void *data), void *data);
+
+/* Blocks on a list; of another thread's, a moment's value. */
+size_t cache_length(const struct cache *cache, unsigned class);
+
+void cache_fork_acquire(void);
+void cache_fork_release(void);
+/* In the child: the lists of all other threads are left to the centre. */
+void cache_fork_reset(void);
+
+#endif

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+#include "central.h"
+
+#include <stdatomic.h>
+
+#include "freelist.h"
+#include "lock.h"
+#include "region.h"
+#include "report.h"
+#include "span.h"
+
+#define SLOTS (CACHE_LINE / sizeof(void *))
+
+/* A list left by a thread that did not live on in a forked child. */
+struct orphan {
+    struct orphan *next;
+    void *chain;
+};
+
+struct class {
+    _Atomic(void *) slots[SLOTS];
+    struct lock lock;
+    struct span *spans; /* with blocks to give, the most recently full first */
+    struct orphan *orphans;
+    size_t span_count;
+} LINE_ALIGNED;
+
+static struct class classes[CLASS_COUNT];
+
+/* ---- slots ------------------------------------------------------------------------------------------------------- */
+
+static bool slot_put(struct class *class, void *chain, size_t count) {
+    ((struct block *)chain)->count = count;
+    for (size_t i = 0; i < SLOTS; i++) {
+        void *empty = NULL;
+        if (atomic_load_explicit(&class->slots[i], memory_order_relaxed) != NULL)
+            continue;
+        COUNT(COUNT_RMWS);
+        if (atomic_compare_exchange_strong_explicit(&class->slots[i], &empty, chain, memory_order_release,
+                                                    memory_order_relaxed))
+            return true;
+    }
+    return false;
+}
+
+static void *slot_take(struct class *class, size_t *count) {
+    for (size_t i = 0; i < SLOTS; i++) {
+        if (atomic_load_explicit(&class->slots[i], memory_order_relaxed) == NULL)
+            continue;
+        COUNT(COUNT_RMWS);
+        struct block *chain = atomic_exchange_explicit(&class->slots[i], NULL, memory_order_acquire);
+        if (chain != NULL) {
+            *count = chain->count;
+            return chain;
+        }
+    }
+    return NULL;
+}
+
+/* ---- spans ------------------------------------------------------------------------------------------------------- */
+
+static void list_insert(struct class *class, struct span *span) {
+    span->prev = NULL;
+    span->next = class->spans;
+    if (span->next != NULL)
+        span->next->prev = span;
+    class->spans = span;
+    span->listed = true;
+}
+
+static void list_remove(struct class *class, struct span *span) {
+    *(span->prev ? &span->prev->next : &class->spans) = span->next;
+    if (span->next != NULL)
+        span->next->prev = span->prev;
+    span->listed = false;
+}
+
+/* Moves up to `most` blocks from the span's home list to the end of a chain. */
+static size_t pick(struct span *span, void ***end, size_t most) {
+    size_t count = 0;
+    for (; count < most && span->free != NULL; count++) {
+        struct block *block = freelist_pop(&span->free);
+        **end = block;
+        *end = (void **)&block->next;
+    }
+    return count;
+}
+
+/* Cuts up to `most` new blocks, in address order. */
+static size_t carve(struct span *span, size_t size, void ***end, size_t most) {
+    size_t count = min_size(most, (size_t)(span->capacity - span->carved));
+    char *at = span_address(span) + span->carved * size;
+    for (size_t i = 0; i < count; i++, at += size) {
+        **end = at;
+        *end = (void **)&((struct block *)(void *)at)->next;
+    }
+    span->carved = (uint16_t)(span->carved + count);
+    return count;
+}
+
+static void *spans_take_locked(struct class *class, unsigned index, size_t most, size_t *count) {
+    void *chain = NULL, **end = &chain;
+    struct span *span = class->spans;
+    if (span == NULL) {
+        span = span_acquire_small(index);
+        if (span == NULL)
+            return NULL;
+        class->span_count++;
+        list_insert(class, span);
+    }
+    size_t got = pick(span, &end, most);
+    if (got == 0)
+        got = carve(span, class_bytes(index), &end, most);
+    span->live = (uint16_t)(span->live + got);
+    if (span->free == NULL && span->carved == span->capacity)
+        list_remove(class, span);
+    *end = NULL;
+    *count = got;
+    return chain;
+}
+
+/* Sends a block home. A span that is complete again leaves the class for *empty, to be released without the lock. */
+static void home_locked(struct class *class, struct block *block, struct span **empty) {
+    struct span *span = span_find(block);
+    ASSERT(span != NULL && span->state == SPAN_SMALL && span->live > 0);
+    freelist_push(&span->free, block);
+    if (!span->listed)
+        list_insert(class, span);
+    if (--span->live == 0) {
+        list_remove(class, span);
+        class->span_count--;
+        span->next = *empty;
+        *empty = span;
+    }
+}
+
+static void chain_home_locked(struct class *class, struct block *chain, struct span **empty) {
+    while (chain != NULL) {
+        struct block *next = chain->next;
+        home_locked(class, chain, empty);
+        chain = next;
+    }
+}
+
+static void release_all(struct span *empty) {
+    while (empty != NULL) {
+        struct span *next = empty->next;
+        span_release(empty);
+        empty = next;
+    }
+}
+
+/* ---- interface --------------------------------------------------------------------------------------------------- */
+
+static void *orphan_take_locked(struct class *class) {
+    struct orphan *orphan = class->orphans;
+    if (orphan == NULL)
+        return NULL;
+    class->orphans = orphan->next;
+    return orphan->chain;
+}
+
+/* An adopted list can be longer than a caller expects: keep its first `most` blocks and send the rest home. */
+static void cut_locked(struct class *class, struct block *chain, size_t most, size_t *count, struct span **empty) {
+    struct block *last = chain;
+    size_t kept = 1;
+    for (; kept < most && last->next != NULL; kept++)
+        last = last->next;
+    chain_home_locked(class, last->next, empty);
+    last->next = NULL;
+    *count = kept;
+}
+
+void *central_take(unsigned index, size_t most, size_t *count) {
+    struct class *class = &classes[index];
+    void *chain = slot_take(class, count);
+    if (chain != NULL)
+        return chain;
+    struct span *empty = NULL;
+    lock_acquire(&class->lock, LOCK_CLASS);
+    chain = orphan_take_locked(class);
+    if (UNLIKELY(chain != NULL))
+        cut_locked(class, chain, most, count, &empty);
+    else
+        chain = spans_take_locked(class, index, most, count);
+    lock_release(&class->lock, LOCK_CLASS);
+    release_all(empty);
+    return chain;
+}
+
+void central_give(unsigned index, void *chain, size_t count) {
+    if (!slot_put(&classes[index], chain, count))
+        central_give_home(index, chain);
+}
+
+void central_give_home(unsigned index, void *chain) {
+    struct class *class = &classes[index];
+    struct span *empty = NULL;
+    lock_acquire(&class->lock, LOCK_CLASS);
+    chain_home_locked(class, chain, &empty);
+    lock_release(&class->lock, LOCK_CLASS);
+    release_all(empty);
+}
+
+void central_flush(void) {
+    for (unsigned i = 1; i < CLASS_COUNT; i++) {
+        size_t count;
+        for (void *chain; (chain = slot_take(&classes[i], &count)) != NULL;)
+            central_give_home(i, chain);
+    }
+}
+
+void central_adopt(unsigned index, void *chain) {
+    struct orphan *orphan = region_meta(sizeof *orphan);
+    if (orphan == NULL)
+        return; /* lost to the child, as it would be with glibc's thread caches */
+    orphan->chain = chain;
+    orphan->next = classes[index].orphans;
+    classes[index].orphans = orphan;
+}
+
+void central_count(unsigned index, struct central_totals *totals) {
+    struct class *class = &classes[index];
+    *totals = (struct central_totals){0};
+    struct span *empty = NULL;
+    lock_acquire(&class->lock, LOCK_CLASS);
+    for (size_t i = 0; i < SLOTS; i++) { /* taken and put back: another's chain must not be looked into */
+        struct block *chain = atomic_exchange_explicit(&class->slots[i], NULL, memory_order_acquire);
+        size_t count = chain ? chain->count : 0;
+        totals->parked += count;
+        if (chain != NULL && !slot_put(class, chain, count))
+            chain_home_locked(class, chain, &empty);
+    }
+    for (const struct orphan *orphan = class->orphans; orphan != NULL; orphan = orphan->next)
+        totals->parked += freelist_length(orphan->chain);
+    for (const struct span *span = class->spans; span != NULL; span = span->next)
+        totals->home += (size_t)(span->capacity - span->live);
+    totals->spans = class->span_count;
+    lock_release(&class->lock, LOCK_CLASS);
+    release_all(empty);
+}
+
+void central_fork_acquire(void) {
+    for (unsigned i = 1; i < CLASS_COUNT; i++)
+        lock_fork_acquire(&classes[i].lock);
+}
+
+void central_fork_release(void) {
+    for (unsigned i = 1; i < CLASS_COUNT; i++)
+        lock_fork_release(&classes[i].lock);
+}
+
+void central_fork_reset(void) {
+    for (unsigned i = 1; i < CLASS_COUNT; i++)
+        lock_fork_reset(&classes[i].lock);
+}

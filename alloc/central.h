@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Blocks between threads (rank 11). Each class has
+ *  - slots: one cache line of whole chains in transit, put by a compare-and-swap into an empty slot and taken by an
+ *    exchange. Nobody follows a link of a chain that is not theirs, so there is no ABA and memory may be unmapped at any
+ *    time; and what may be parked is bounded by the number of slots.
+ *  - spans with blocks to give, under a short lock: what does not fit the slots goes home to its span, and a span whose
+ *    blocks are all home goes back to the page heap.
+ * A stack of batches linked through their first blocks was the alternative: unbounded, reads memory it does not own, and
+ * needs a tagged double-width compare-and-swap.
+ *
+ * C1 a chain in a slot has its length in its first block's second word.
+ * C2 a span is on its class's list exactly if it is SMALL and has blocks at home or uncarved.
+ * C3 span->live counts the blocks that are not at home: carved minus the length of span->free.
+ *
+ * Lock: LOCK_CLASS, one a class; the span lock is taken under it.
+ */
+#ifndef MYALLOC_CENTRAL_H
+#define MYALLOC_CENTRAL_H
+
+#include "base.h"
+#include "sizeclass.h"
+
+/* Takes a chain of 1..`most` blocks (a parked one may hold up to class_batch). NULL if memory is refused. */
+void *central_take(unsigned class, size_t most, size_t *count);
+
+/* Gives a chain of `count` blocks back. */
+void central_give(unsigned class, void *chain, size_t count);
+
+/* Gives a chain of any length straight to the spans. */
+void central_give_home(unsigned class, void *chain);
+
+/* Sends all parked chains home. */
+void central_flush(void);
+
+/* After fork, in the child: a list that belonged to a thread which is gone. Its length is found by walking it, later. */
+void central_adopt(unsigned class, void *chain);
+
+/* Blocks of the class parked in transit; blocks at home or uncarved in spans; number of spans. */
+struct central_totals {
+    size_t parked, home, spans;
+};
+void central_count(unsigned class, struct central_totals *totals);
+
+void central_fork_acquire(void);
+void central_fork_release(void);
+void central_fork_reset(void);
+
+#endif

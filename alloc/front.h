@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The semantics of allocation, once each (rank 16): what malloc, calloc, realloc, aligned_alloc and free mean, without
+ * their names. Failure is NULL with ENOMEM in errno and nothing else changed. `call` names the function
+ * that the program called, for the message about a bad pointer.
+ */
+#ifndef MYALLOC_FRONT_H
+#define MYALLOC_FRONT_H
+
+#include <stdatomic.h>
+
+#include "base.h"
+#include "cache.h"
+#include "freelist.h"
+#include "report.h"
+#include "unitmap.h"
+
+/* Sets errno to ENOMEM on failure. */
+void *front_alloc_slow(size_t bytes);
+void front_free_slow(void *p, const char *call);
+
+/* Takes the first block of a bin; NULL if it is empty. */
+static ALWAYS_INLINE void *front_pop(struct bin THREAD_SEGMENT *bin) {
+    struct block *block = bin->head;
+    if (LIKELY(block != NULL)) {
+        bin->head = block->next;
+        bin->count--;
+    }
+    return block;
+}
+
+/* A block of at least `bytes`, aligned to BLOCK_ALIGN. bytes == 0 gives a block of its own, as glibc does. */
+static ALWAYS_INLINE void *front_alloc(size_t bytes) {
+    COUNT(COUNT_OPS);
+    if (LIKELY(bytes <= EXACT_MAX)) {
+        void *block = front_pop(cache_bin(align_up(bytes, CLASS_STEP)));
+        if (LIKELY(block != NULL))
+            return block;
+    }
+    return front_alloc_slow(bytes);
+}
+
+/* Frees a block; NULL is allowed. Aborts with a message if `p` cannot be a block. */
+static ALWAYS_INLINE void front_free(void *p, const char *call) {
+    COUNT(COUNT_OPS);
+    size_t index = unitmap_index(p);
+    if (UNLIKELY(index >= unitmap.limit)) {
+        front_free_slow(p, call);
+        return;
+    }
+    struct bin THREAD_SEGMENT *bin = cache_bin(unitmap.table[index]);
+    if (UNLIKELY(++bin->count >= 0 || bin->head == p)) {
+        front_free_slow(p, call);
+        return;
+    }
+    ((struct block *)p)->next = bin->head;
+    atomic_signal_fence(memory_order_release); /* the list is valid at every instruction: fork copies it (cache.h) */
+    bin->head = p;
+}
+
+void *front_zalloc(size_t count, size_t bytes);
+void *front_realloc(void *p, size_t bytes, const char *call);
+
+/* `align` is a power of two; a size that is no multiple of it is accepted. */
+void *front_aligned(size_t align, size_t bytes);
+
+/* Bytes the program may use at `p`; constant while the block lives. 0 for NULL. Aborts if `p` is no block. */
+size_t front_usable(const void *p, const char *call);
+
+/* Gives what this thread and the centre hold back to the spans, and all free memory but `pad` bytes to the OS. Returns
+ * the bytes the OS got. */
+size_t front_trim(size_t pad);
+
+#endif

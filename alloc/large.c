@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+#include "large.h"
+
+#include "lock.h"
+#include "os.h"
+#include "report.h"
+#include "tunables.h"
+
+#define TABLE_MIN 256 /* entries: one OS page */
+
+struct mapping {
+    uintptr_t addr;
+    size_t bytes; /* 0: the slot is empty */
+};
+
+struct large_totals large_totals;
+static struct lock large_lock;
+static struct mapping *table;
+static size_t table_size; /* a power of two */
+
+static size_t slot_of(uintptr_t addr) {
+    return (size_t)((addr / OS_PAGE) * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (table_size - 1);
+}
+
+static struct mapping *find_locked(uintptr_t addr) {
+    if (table_size == 0)
+        return NULL;
+    for (size_t i = slot_of(addr);; i = (i + 1) & (table_size - 1)) {
+        if (table[i].bytes == 0)
+            return NULL;
+        if (table[i].addr == addr)
+            return &table[i];
+    }
+}
+
+static void insert_locked(uintptr_t addr, size_t bytes) {
+    size_t i = slot_of(addr);
+    while (table[i].bytes != 0)
+        i = (i + 1) & (table_size - 1);
+    table[i] = (struct mapping){addr, bytes};
+    large_totals.count++;
+    large_totals.bytes += bytes;
+}
+
+static void remove_locked(struct mapping *gone) {
+    large_totals.count--;
+    large_totals.bytes -= gone->bytes;
+    size_t hole = (size_t)(gone - table), mask = table_size - 1;
+    for (size_t i = (hole + 1) & mask; table[i].bytes != 0; i = (i + 1) & mask) {
+        /* An entry may fill the hole if its own slot does not lie cyclically behind the hole. */
+        if (((i - slot_of(table[i].addr)) & mask) >= ((i - hole) & mask)) {
+            table[hole] = table[i];
+            hole = i;
+        }
+    }
+    table[hole].bytes = 0;
+}
+
+/* Room for one more entry. */
+static bool reserve_locked(void) {
+    if (large_totals.count * 2 < table_size)
+        return true;
+    size_t old_size = table_size, size = old_size ? old_size * 2 : TABLE_MIN;
+    struct mapping *old = table, *fresh = os_map(align_up(size * sizeof *fresh, OS_PAGE));
+    if (fresh == NULL)
+        return false;
+    table = fresh;
+    table_size = size;
+    large_totals = (struct large_totals){0, 0};
+    for (size_t i = 0; i < old_size; i++)
+        if (old[i].bytes != 0)
+            insert_locked(old[i].addr, old[i].bytes);
+    if (old != NULL)
+        os_unmap(old, align_up(old_size * sizeof *old, OS_PAGE));
+    return true;
+}
+
+/* Enters a mapping; false if there are too many or no memory for the entry. */
+static bool enter(void *addr, size_t bytes) {
+    lock_acquire(&large_lock, LOCK_LARGE);
+    bool done = large_totals.count < tunables.mmap_max && reserve_locked();
+    if (done)
+        insert_locked((uintptr_t)addr, bytes);
+    lock_release(&large_lock, LOCK_LARGE);
+    return done;
+}
+
+/* Takes the entry out and returns its length, 0 if there is none. */
+static size_t leave(const void *addr) {
+    lock_acquire(&large_lock, LOCK_LARGE);
+    struct mapping *mapping = find_locked((uintptr_t)addr);
+    size_t bytes = mapping ? mapping->bytes : 0;
+    if (mapping != NULL)
+        remove_locked(mapping);
+    lock_release(&large_lock, LOCK_LARGE);
+    return bytes;
+}
+
+static void *map_aligned(size_t bytes, size_t align) {
+    if (align <= OS_PAGE)
+        return os_map(bytes);
+    if (bytes + align < bytes)
+        return NULL;
+    char *raw = os_map(bytes + align);
+    if (raw == NULL)
+        return NULL;
+    char *start = (char *)align_up((uintptr_t)raw, align);
+    if (start > raw)
+        os_unmap(raw, (size_t)(start - raw));
+    if (raw + align > start)
+        os_unmap(start + bytes, (size_t)(raw + align - start));
+    return start;
+}
+
+void *large_alloc(size_t bytes, size_t align) {
+    if (large_totals.count >= tunables.mmap_max)
+        return NULL;
+    bytes = align_up(bytes, OS_PAGE);
+    void *addr = map_aligned(bytes, align);
+    if (addr != NULL && !enter(addr, bytes)) {
+        os_unmap(addr, bytes);
+        return NULL;
+    }
+    return addr;
+}
+
+size_t large_bytes(const void *p) {
+    lock_acquire(&large_lock, LOCK_LARGE);
+    struct mapping *mapping = find_locked((uintptr_t)p);
+    size_t bytes = mapping ? mapping->bytes : 0;
+    lock_release(&large_lock, LOCK_LARGE);
+    return bytes;
+}
+
+bool large_free(void *p) {
+    size_t bytes = leave(p);
+    if (bytes == 0)
+        return false;
+    if (tunables.dynamic_threshold && bytes > tunables.mmap_threshold && bytes <= LARGE_DYNAMIC_MAX) {
+        tunables.mmap_threshold = bytes + OS_PAGE; /* a block of this size is below it the next time */
+        tunables.trim_threshold = 2 * bytes;
+    }
+    os_unmap(p, bytes);
+    return true;
+}
+
+void *large_resize(void *p, size_t bytes) {
+    bytes = align_up(bytes, OS_PAGE);
+    /* Out of the table while it moves: another thread may be given the old address before we have entered the new. The
+     * slot just left makes sure that entering again cannot fail. */
+    size_t old = leave(p);
+    void *moved = old == bytes ? p : os_remap(p, old, bytes, true);
+    lock_acquire(&large_lock, LOCK_LARGE);
+    if (!reserve_locked())
+        ASSERT(large_totals.count < table_size - 1);
+    insert_locked((uintptr_t)(moved ? moved : p), moved ? bytes : old);
+    lock_release(&large_lock, LOCK_LARGE);
+    return moved;
+}
+
+void *large_steal(void *p, size_t bytes, size_t new_bytes) {
+    new_bytes = align_up(new_bytes, OS_PAGE);
+    lock_acquire(&large_lock, LOCK_LARGE);
+    bool room = large_totals.count < tunables.mmap_max && reserve_locked();
+    lock_release(&large_lock, LOCK_LARGE);
+    char *moved = room ? os_steal(p, bytes) : NULL;
+    if (moved == NULL)
+        return NULL;
+    char *grown = os_remap(moved, bytes, new_bytes, true);
+    size_t length = grown ? new_bytes : bytes;
+    lock_acquire(&large_lock, LOCK_LARGE);
+    if (!reserve_locked())
+        ASSERT(large_totals.count < table_size - 1);
+    insert_locked((uintptr_t)(grown ? grown : moved), length);
+    lock_release(&large_lock, LOCK_LARGE);
+    return grown ? grown : moved;
+}
+
+void large_fork_acquire(void) {
+    lock_fork_acquire(&large_lock);
+}
+
+void large_fork_release(void) {
+    lock_fork_release(&large_lock);
+}
+
+void large_fork_reset(void) {
+    lock_fork_reset(&large_lock);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Blocks with a mapping of their own (rank 10), found by address in a hash table (open addressing, backward-shift
+ * deletion, at most half full). The block starts at the start of its mapping, so there is no header to waste a page.
+ *
+ * L1 every mapping handed out is in the table with its exact length; nothing else is.
+ *
+ * Lock: LOCK_LARGE, held for table work only, never over a system call but the table's own growth. On failure nothing
+ * has changed. The dynamic threshold (glibc manual, "Malloc Tunable Parameters") is kept here: freeing a mapping of up
+ * to 32 MiB moves the threshold to its size, so that such blocks come from the heap and are not faulted in each time.
+ */
+#ifndef MYALLOC_LARGE_H
+#define MYALLOC_LARGE_H
+
+#include "base.h"
+
+#define LARGE_DYNAMIC_MAX (32 * MIB)
+
+struct large_totals {
+    size_t count, bytes;
+};
+extern HIDDEN struct large_totals large_totals;
+
+/* A zeroed mapping of at least `bytes` (not 0), aligned to `align`, a power of two. NULL if refused, or if mmap_max
+ * mappings exist. */
+void *large_alloc(size_t bytes, size_t align);
+
+/* Length of the mapping that starts at `p`; 0 if none does. */
+size_t large_bytes(const void *p);
+
+/* Unmaps; false if no mapping starts at `p`. */
+bool large_free(void *p);
+
+/* Resizes the mapping at `p` without copying; it may move. NULL if refused. */
+void *large_resize(void *p, size_t bytes);
+
+/* Moves `bytes` of pages at `p` (whole OS pages) out of the heap into a mapping of their own of `new_bytes`, without
+ * copying; the memory at `p` reads as zeros afterwards. NULL if the kernel cannot, nothing has moved then. If only the
+ * growth is refused, the mapping is shorter than asked for: look at large_bytes. */
+void *large_steal(void *p, size_t bytes, size_t new_bytes);
+
+void large_fork_acquire(void);
+void large_fork_release(void);
+void large_fork_reset(void);
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * C++'s operators new and delete (rank 17), by their mangled names, so that the library needs no C++ runtime; C++17
+ * [new.delete.single] says what they do. The runtime is looked for only when memory has run out: to ask for the
+ * new-handler and to throw std::bad_alloc. It may have been loaded after us and outside the global scope (a plug-in of a
+ * C program), hence dlopen with RTLD_NOLOAD rather than weak references alone.
+ */
+#include <dlfcn.h>
+
+#include "base.h"
+#include "front.h"
+#include "report.h"
+
+typedef void handler(void);
+handler *_ZSt15get_new_handlerv(void) __attribute__((weak));
+_Noreturn void _ZSt17__throw_bad_allocv(void) __attribute__((weak));
+
+struct nothrow;
+
+static void *runtime_symbol(const char *name) {
+    if (MYALLOC_STATIC)
+        return NULL; /* a static program has the runtime linked in: the weak references are complete */
+    static const char *const runtimes[] = {"libstdc++.so.6", "libc++.so.1"};
+    for (size_t i = 0; i < sizeof runtimes / sizeof *runtimes; i++) {
+        void *runtime = dlopen(runtimes[i], RTLD_LAZY | RTLD_NOLOAD);
+        void *symbol = runtime ? dlsym(runtime, name) : NULL;
+        if (symbol != NULL)
+            return symbol;
+    }
+    return NULL;
+}
+
+static handler *new_handler(void) {
+    handler *(*get)(void) = _ZSt15get_new_handlerv;
+    if (get == NULL)
+        *(void **)&get = runtime_symbol("_ZSt15get_new_handlerv");
+    return get ? get() : NULL;
+}
+
+static _Noreturn void throw_bad_alloc(size_t bytes) {
+    void (*throw)(void) = _ZSt17__throw_bad_allocv;
+    if (throw == NULL)
+        *(void **)&throw = runtime_symbol("_ZSt17__throw_bad_allocv");
+    if (throw != NULL)
+        throw();
+    report_line("operator new(%z): out of memory, and no C++ runtime to throw std::bad_alloc", bytes);
+    __builtin_trap();
+}
+
+/* Calls the new-handler until there is memory or it gives up by throwing or being removed. */
+static COLD void *new_slow(size_t bytes, size_t align) {
+    for (;;) {
+        handler *handle = new_handler();
+        if (handle == NULL)
+            throw_bad_alloc(bytes);
+        handle();
+        void *p = front_aligned(align, bytes);
+        if (p != NULL)
+            return p;
+    }
+}
+
+/* The handler may throw, which a nothrow form must catch: libstdc++'s own form does, around a call of ours. */
+static COLD void *nothrow_slow(size_t bytes, size_t align, const struct nothrow *tag) {
+    if (new_handler() == NULL)
+        return NULL;
+    void *(*plain)(size_t, const struct nothrow *);
+    void *(*aligned)(size_t, size_t, const struct nothrow *);
+    *(void **)&plain = runtime_symbol("_ZnwmRKSt9nothrow_t");
+    *(void **)&aligned = runtime_symbol("_ZnwmSt11align_val_tRKSt9nothrow_t");
+    if (plain == NULL || aligned == NULL)
+        return new_slow(bytes, align);
+    return align <= BLOCK_ALIGN ? plain(bytes, tag) : aligned(bytes, align, tag);
+}
+
+EXPORT void *_Znwm(size_t bytes) {
+    void *p = front_alloc(bytes);
+    return LIKELY(p != NULL) ? p : new_slow(bytes, BLOCK_ALIGN);
+}
+
+EXPORT void *_ZnwmRKSt9nothrow_t(size_t bytes, const struct nothrow *tag) {
+    void *p = front_alloc(bytes);
+    return LIKELY(p != NULL) ? p : nothrow_slow(bytes, BLOCK_ALIGN, tag);
+}
+
+EXPORT void *_ZnwmSt11align_val_t(size_t bytes, size_t align) {
+    void *p = is_pow2(align) ? front_aligned(align, bytes) : NULL;
+    return LIKELY(p != NULL) ? p : new_slow(bytes, align);
+}
+
+EXPORT void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t bytes, size_t align, const struct nothrow *tag) {
+    void *p = is_pow2(align) ? front_aligned(align, bytes) : NULL;
+    return LIKELY(p != NULL) ? p : nothrow_slow(bytes, align, tag);
+}
+
+EXPORT void _ZdlPv(void *p) {
+    front_free(p, "operator delete");
+}
+
+EXPORT void _ZdlPvm(void *p, size_t bytes) {
+    (void)bytes;
+    front_free(p, "operator delete");
+}
+
+EXPORT void _ZdaPv(void *p) {
+    front_free(p, "operator delete[]");
+}
+
+EXPORT void _ZdaPvm(void *p, size_t bytes) {
+    (void)bytes;
+    front_free(p, "operator delete[]");
+}
+
+#define ALIAS(name) __attribute__((alias(#name), visibility("default")))
+
+extern void *_Znam(size_t) ALIAS(_Znwm);
+extern void *_ZnamRKSt9nothrow_t(size_t, const struct nothrow *) ALIAS(_ZnwmRKSt9nothrow_t);
+extern void *_ZnamSt11align_val_t(size_t, size_t) ALIAS(_ZnwmSt11align_val_t);
+extern void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t, size_t, const struct nothrow *)
+    ALIAS(_ZnwmSt11align_val_tRKSt9nothrow_t);
+/* The second argument, a size, an alignment or the nothrow tag, is not looked at: one body serves. */
+extern void _ZdlPvRKSt9nothrow_t(void *, size_t) ALIAS(_ZdlPvm);
+extern void _ZdlPvSt11align_val_t(void *, size_t) ALIAS(_ZdlPvm);
+extern void _ZdlPvmSt11align_val_t(void *, size_t) ALIAS(_ZdlPvm);
+extern void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *, size_t) ALIAS(_ZdlPvm);
+extern void _ZdaPvRKSt9nothrow_t(void *, size_t) ALIAS(_ZdaPvm);
+extern void _ZdaPvSt11align_val_t(void *, size_t) ALIAS(_ZdaPvm);
+extern void _ZdaPvmSt11align_val_t(void *, size_t) ALIAS(_ZdaPvm);
+extern void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *, size_t) ALIAS(_ZdaPvm);

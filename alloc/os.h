@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the allocator asks of the operating system (rank 1). No policy: each call does one thing and says whether it
+ * was done. Every call leaves errno as it found it; setting ENOMEM is the front's business. Addresses and lengths are
+ * multiples of OS_PAGE unless said otherwise. All calls are thread-safe but os_sbrk, whose callers hold a lock.
+ */
+#ifndef MYALLOC_OS_H
+#define MYALLOC_OS_H
+
+#include "base.h"
+
+/* Moves the program break by `delta` bytes through libc's sbrk. Returns the break before the move, or NULL if refused. */
+void *os_sbrk(intptr_t delta);
+
+/* Maps fresh zeroed read-write memory. NULL if refused. */
+void *os_map(size_t bytes);
+
+/* Reserves zeroed read-only address space that costs no memory and no commit charge. NULL if refused. */
+void *os_reserve(size_t bytes);
+
+/* Makes a part of a reservation writable. */
+bool os_commit(void *addr, size_t bytes);
+
+void os_unmap(void *addr, size_t bytes);
+
+/* Resizes a mapping of os_map. Returns its address, which differs from `addr` only if `may_move`; NULL if refused, the
+ * mapping then being as it was. */
+void *os_remap(void *addr, size_t old_bytes, size_t new_bytes, bool may_move);
+
+/* Moves the pages of [addr, addr + bytes) to a mapping of their own, leaving zeroed memory behind. NULL if the kernel
+ * cannot; nothing has moved then. */
+void *os_steal(void *addr, size_t bytes);
+
+/* Gives the memory back; it reads as zero afterwards. False if refused (locked pages): contents are then undefined. */
+bool os_purge(void *addr, size_t bytes);
+
+/* Makes pages present in one go, without changing what they hold. False where the kernel cannot. */
+bool os_populate(void *addr, size_t bytes);
+
+/* Asks for huge pages behind an aligned range. False where the kernel will not. */
+bool os_hugepage(void *addr, size_t bytes);
+
+/* Sleeps while *word == value, until os_futex_wake; may return early. */
+void os_futex_wait(_Atomic uint32_t *word, uint32_t value);
+void os_futex_wake(_Atomic uint32_t *word);
+
+/* Milliseconds of a monotonic clock, a tick (1-10 ms) coarse. */
+uint64_t os_clock_ms(void);
+
+/* Bytes of address space the process may use (RLIMIT_AS), SIZE_MAX if unlimited. */
+size_t os_address_limit(void);
+
+/* True if the program runs with privileges its caller has not (AT_SECURE): the environment is not to be trusted. */
+bool os_is_secure(void);
+
+/* Writes all of it to a file descriptor, as far as that goes. `bytes` is any number. */
+void os_write(int fd, const char *text, size_t bytes);
+
+/* Ends the process by SIGABRT. */
+_Noreturn void os_abort(void);
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/* The OS layer on Linux. MAP_NORESERVE is used only for reservations: memory handed out is charged as usual, so that a
+ * system that does not overcommit refuses the call instead of killing the program later. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "os.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "os_fault.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
+void *os_sbrk(intptr_t delta) {
+    if (delta > 0 && os_fault(OS_FAULT_BRK))
+        return NULL;
+    int saved = errno;
+    void *old = sbrk(delta);
+    errno = saved;
+    return old == (void *)-1 ? NULL : old;
+}
+
+static void *map(size_t bytes, int protection, int flags) {
+    if (os_fault(OS_FAULT_MMAP))
+        return NULL;
+    int saved = errno;
+    void *addr = mmap(NULL, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    errno = saved;
+    return addr == MAP_FAILED ? NULL : addr;
+}
+
+void *os_map(size_t bytes) {
+    return map(bytes, PROT_READ | PROT_WRITE, 0);
+}
+
+static bool advise(void *addr, size_t bytes, int advice) {
+    int saved = errno;
+    int failed = madvise(addr, bytes, advice);
+    errno = saved;
+    return failed == 0;
+}
+
+void *os_reserve(size_t bytes) {
+    void *addr = map(bytes, PROT_READ, MAP_NORESERVE);
+    if (addr != NULL)
+        advise(addr, bytes, MADV_DONTDUMP);
+    return addr;
+}
+
+bool os_commit(void *addr, size_t bytes) {
+    if (os_fault(OS_FAULT_MMAP))
+        return false;
+    int saved = errno;
+    int failed = mprotect(addr, bytes, PROT_READ | PROT_WRITE);
+    errno = saved;
+    if (failed == 0)
+        advise(addr, bytes, MADV_DODUMP);
+    return failed == 0;
+}
+
+void os_unmap(void *addr, size_t bytes) {
+    int saved = errno;
+    munmap(addr, bytes);
+    errno = saved;
+}
+
+void *os_remap(void *addr, size_t old_bytes, size_t new_bytes, bool may_move) {
+    if (new_bytes > old_bytes && os_fault(OS_FAULT_MREMAP))
+        return NULL;
+    int saved = errno;
+    void *moved = mremap(addr, old_bytes, new_bytes, may_move ? MREMAP_MAYMOVE : 0);
+    errno = saved;
+    return moved == MAP_FAILED ? NULL : moved;
+}
+
+void *os_steal(void *addr, size_t bytes) {
+    if (os_fault(OS_FAULT_MREMAP))
+        return NULL;
+    int saved = errno;
+    void *moved = mremap(addr, bytes, bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
+    errno = saved;
+    return moved == MAP_FAILED ? NULL : moved;
+}
+
+bool os_purge(void *addr, size_t bytes) {
+    return advise(addr, bytes, MADV_DONTNEED);
+}
+
+bool os_populate(void *addr, size_t bytes) {
+    return advise(addr, bytes, MADV_POPULATE_WRITE);
+}
+
+bool os_hugepage(void *addr, size_t bytes) {
+    return advise(addr, bytes, MADV_HUGEPAGE);
+}
+
+void os_futex_wait(_Atomic uint32_t *word, uint32_t value) {
+    int saved = errno;
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+    errno = saved;
+}
+
+void os_futex_wake(_Atomic uint32_t *word) {
+    int saved = errno;
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    errno = saved;
+}
+
+uint64_t os_clock_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+size_t os_address_limit(void) {
+    struct rlimit limit;
+    int saved = errno;
+    int failed = getrlimit(RLIMIT_AS, &limit);
+    errno = saved;
+    return failed != 0 || limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)limit.rlim_cur;
+}
+
+bool os_is_secure(void) {
+    return getauxval(AT_SECURE) != 0;
+}
+
+void os_write(int fd, const char *text, size_t bytes) {
+    int saved = errno;
+    while (bytes > 0) {
+        ssize_t done = write(fd, text, bytes);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            break;
+        text += done;
+        bytes -= (size_t)done;
+    }
+    errno = saved;
+}
+
+_Noreturn void os_abort(void) {
+    abort();
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Start, thread exit and fork (rank 17). Nothing has to run before the first malloc: all state is constant-initialised,
+ * and what is set up here concerns threads and forks, which come later.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/single_threaded.h>
+
+#include "base.h"
+#include "cache.h"
+#include "central.h"
+#include "large.h"
+#include "lock.h"
+#include "report.h"
+#include "span.h"
+
+/* glibc's lock on its list of streams. fork() takes it after the prepare handlers, while another thread may hold it and
+ * wait for a stream whose owner waits in malloc. Taken before our locks, as glibc orders it before its own malloc's,
+ * nobody who holds it can be waiting for us. It is recursive. */
+extern void _IO_list_lock(void) __attribute__((weak));
+extern void _IO_list_unlock(void) __attribute__((weak));
+extern void _IO_list_resetlock(void) __attribute__((weak));
+
+static pthread_key_t exit_key;
+static bool exit_key_made, streams_locked;
+
+static void thread_ends(void *unused) {
+    (void)unused;
+    cache_close();
+}
+
+static void thread_opened(void) {
+    if (exit_key_made)
+        pthread_setspecific(exit_key, &exit_key);
+}
+
+static void before_fork(void) {
+    streams_locked = !__libc_single_threaded && _IO_list_lock != NULL;
+    if (streams_locked)
+        _IO_list_lock();
+    cache_fork_acquire();
+    central_fork_acquire();
+    span_fork_acquire();
+    large_fork_acquire();
+    lock_fork_begin();
+}
+
+static void after_fork_in_parent(void) {
+    lock_fork_end();
+    large_fork_release();
+    span_fork_release();
+    central_fork_release();
+    cache_fork_release();
+    if (streams_locked)
+        _IO_list_unlock();
+}
+
+static void after_fork_in_child(void) {
+    cache_fork_reset();
+    large_fork_reset();
+    span_fork_reset();
+    central_fork_reset();
+    lock_fork_end();
+    if (streams_locked)
+        _IO_list_resetlock();
+}
+
+__attribute__((constructor(101))) static void start(void) {
+    /* Handlers registered first run last before a fork and first after it: other libraries' may then allocate. */
+    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+    exit_key_made = pthread_key_create(&exit_key, thread_ends) == 0;
+    cache_set_opened(thread_opened);
+    if (cache_self.open)
+        thread_opened();
+    if (MYALLOC_DEBUG && getenv("MYALLOC_COUNTERS") != NULL)
+        atexit(report_counter_line);
+}

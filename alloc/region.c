@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+#include "region.h"
+
+#include <stdatomic.h>
+#include <sys/single_threaded.h>
+
+#include "os.h"
+#include "report.h"
+#include "tunables.h"
+#include "unitmap.h"
+
+#define HEAP_MAX (64 * GIB)        /* span structures are reserved for this much brk heap; then arenas follow */
+#define GROW_MIN (256 * KIB)       /* the break moves by at least this, */
+#define GROW_PART 8                /* or by this part of the heap, */
+#define GROW_MAX (64 * MIB)        /* but by no more */
+#define ARENA_MIN (4 * MIB)        /* the first arena; each is twice the last */
+#define ARENA_MAX (1 * GIB)
+#define SPAN_BYTES sizeof(struct span)
+#define META_CHUNK (64 * KIB)
+#define COMMIT_UNITS ((size_t)4096) /* span structures become writable for so many units at a time (64 MiB of heap) */
+
+struct region regions[REGIONS_MAX];
+_Atomic unsigned region_count;
+
+static struct {
+    char *at, *end;
+    size_t taken;
+} meta;
+
+void *region_meta(size_t bytes) {
+    bytes = align_up(bytes, BLOCK_ALIGN);
+    if ((size_t)(meta.end - meta.at) < bytes) {
+        size_t chunk = max_size(META_CHUNK, align_up(bytes, OS_PAGE));
+        char *fresh = os_map(chunk);
+        if (fresh == NULL)
+            return NULL;
+        meta.at = fresh;
+        meta.end = fresh + chunk;
+        meta.taken += chunk;
+    }
+    char *at = meta.at;
+    meta.at += bytes;
+    return at;
+}
+
+size_t region_meta_bytes(void) {
+    return meta.taken;
+}
+
+static size_t dirty_bytes(size_t units) {
+    return align_up(units / 8 + 8, OS_PAGE);
+}
+
+/* Reserves span structures and dirty bits for `units`; the dirty bits lie first and are writable at once. */
+static bool set_up(struct region *region, uintptr_t base, size_t units) {
+    size_t dirty = dirty_bytes(units);
+    char *reserved = os_reserve(dirty + align_up(units * SPAN_BYTES, OS_PAGE));
+    if (reserved == NULL)
+        return false;
+    if (!os_commit(reserved, dirty)) {
+        os_unmap(reserved, dirty + align_up(units * SPAN_BYTES, OS_PAGE));
+        return false;
+    }
+    region->max_units = units;
+    region->dirty = (uint64_t *)(void *)reserved;
+    region->spans = (struct span *)(void *)(reserved + dirty);
+    region->warm = base;
+    region->base = base;
+    return true;
+}
+
+/* Makes span structures and unit map entries writable up to unit `end`. */
+static bool cover(struct region *region, size_t end) {
+    if (end <= region->covered)
+        return true;
+    size_t first = region->covered;
+    size_t target = min_size(align_up(end, COMMIT_UNITS), region->max_units);
+    char *from = (char *)region->spans + align_down(first * SPAN_BYTES, OS_PAGE);
+    char *to = (char *)region->spans + align_up(target * SPAN_BYTES, OS_PAGE);
+    if (!os_commit(from, (size_t)(to - from)) ||
+        !unitmap_cover(region->base + (first << UNIT_SHIFT), (target - first) << UNIT_SHIFT))
+        return false;
+    region->covered = target;
+    return true;
+}
+
+bool region_init(void) {
+    if (region_count > 0)
+        return true;
+    char *at = os_sbrk(0);
+    uintptr_t base = align_up((uintptr_t)at, UNIT);
+    if (unitmap.table == NULL && !unitmap_init(base))
+        return false;
+    size_t most = min_size(HEAP_MAX, os_address_limit());
+    struct region *heap = &regions[0];
+    /* Without a break there is no heap, but arenas still serve: an empty region keeps its place. */
+    if (at != NULL && !set_up(heap, base, most >> UNIT_SHIFT))
+        return false;
+    atomic_store_explicit(&region_count, 1, memory_order_release);
+    return true;
+}
+
+struct region *region_find_slow(uintptr_t addr) {
+    unsigned count = atomic_load_explicit(&region_count, memory_order_acquire);
+    for (unsigned i = 0; i < count; i++)
+        if (addr - regions[i].base < regions[i].mapped << UNIT_SHIFT)
+            return &regions[i];
+    return NULL;
+}
+
+/* Moves the break by enough for `bytes` of whole units, or a generous step. Returns the first new address. */
+static uintptr_t move_break(struct region *heap, size_t bytes, size_t *got) {
+    size_t step = min_size((heap->mapped << UNIT_SHIFT) / GROW_PART, GROW_MAX);
+    size_t wanted = align_up(max_size(max_size(bytes, GROW_MIN), step) + tunables.top_pad, UNIT);
+    uintptr_t brk = (uintptr_t)os_sbrk(0);
+    size_t gap = align_up(brk, UNIT) - brk;
+    void *old = wanted <= SIZE_LIMIT - UNIT ? os_sbrk((intptr_t)(wanted + gap)) : NULL;
+    if (old == NULL) {
+        wanted = bytes;
+        old = os_sbrk((intptr_t)(wanted + gap));
+    }
+    if (old == NULL)
+        return 0;
+    if ((uintptr_t)old != brk) { /* another thread's sbrk came in between: ours is no longer on a unit */
+        os_sbrk(-(intptr_t)(wanted + gap));
+        return 0;
+    }
+    *got = wanted;
+    return brk + gap;
+}
+
+/* The break may have been moved by others: upwards, which leaves a hole, or below what is ours, which we cannot use. */
+static bool grow_heap(struct region *heap, size_t units, size_t *left) {
+    size_t bytes = units << UNIT_SHIFT, ahead = (heap->mapped - heap->frontier) << UNIT_SHIFT;
+    uintptr_t end = heap->base + (heap->mapped << UNIT_SHIFT), brk = (uintptr_t)os_sbrk(0);
+    bool foreign = align_up(brk, UNIT) != end;
+    if (brk == 0 || heap->spans == NULL || align_up(brk, UNIT) < end)
+        return false;
+    size_t needed = foreign ? bytes : bytes - ahead, got;
+    size_t first_unit = (align_up(brk, UNIT) - heap->base) >> UNIT_SHIFT;
+    if (first_unit + (needed >> UNIT_SHIFT) > heap->max_units)
+        return false;
+    uintptr_t start = move_break(heap, needed, &got);
+    if (start == 0)
+        return false;
+    size_t new_mapped = min_size((start + got - heap->base) >> UNIT_SHIFT, heap->max_units);
+    if (!cover(heap, new_mapped)) {
+        os_sbrk(-(intptr_t)got);
+        return false;
+    }
+    if (foreign) {
+        *left = heap->mapped - heap->frontier;
+        heap->frontier = (start - heap->base) >> UNIT_SHIFT;
+        heap->warm = start;
+    }
+    heap->mapped = new_mapped;
+    return true;
+}
+
+bool region_grow(struct region *region, size_t units, size_t *left) {
+    *left = 0;
+    if (region->mapped - region->frontier >= units)
+        return true;
+    return region == &regions[0] && grow_heap(region, units, left);
+}
+
+static uintptr_t map_aligned(size_t bytes) {
+    char *raw = os_map(bytes + UNIT);
+    if (raw == NULL)
+        return 0;
+    uintptr_t start = align_up((uintptr_t)raw, UNIT);
+    size_t before = start - (uintptr_t)raw;
+    if (before > 0)
+        os_unmap(raw, before);
+    if (UNIT - before > 0)
+        os_unmap((char *)start + bytes, UNIT - before);
+    return start;
+}
+
+struct region *region_add(size_t units) {
+    unsigned count = region_count;
+    if (count == REGIONS_MAX || units > SIZE_LIMIT >> (UNIT_SHIFT + 1))
+        return NULL;
+    size_t usual = min_size(ARENA_MIN << min_size(count - 1, 16), ARENA_MAX);
+    size_t bytes = max_size(usual, units << UNIT_SHIFT);
+    uintptr_t base = map_aligned(bytes);
+    if (base == 0)
+        base = map_aligned(bytes = units << UNIT_SHIFT);
+    if (base == 0)
+        return NULL;
+    struct region *arena = &regions[count];
+    if (!set_up(arena, base, bytes >> UNIT_SHIFT)) {
+        os_unmap((void *)base, bytes);
+        return NULL;
+    }
+    if (!cover(arena, arena->max_units)) {
+        os_unmap(arena->dirty, dirty_bytes(arena->max_units) + align_up(arena->max_units * SPAN_BYTES, OS_PAGE));
+        os_unmap((void *)base, bytes);
+        *arena = (struct region){0};
+        return NULL;
+    }
+    arena->mapped = arena->max_units;
+    atomic_store_explicit(&region_count, count + 1, memory_order_release);
+    return arena;
+}
+
+size_t region_shrink(struct region *region, size_t first, size_t pad) {
+    size_t keep = min_size(first + units_for(pad), region->mapped);
+    size_t bytes = (region->mapped - keep) << UNIT_SHIFT;
+    uintptr_t end = region->base + (region->mapped << UNIT_SHIFT);
+    if (region != &regions[0] || bytes == 0 || (uintptr_t)os_sbrk(0) != end)
+        return 0;
+    /* Readers find memory by `mapped`: lower it before the memory goes. */
+    size_t old = region->mapped;
+    region->mapped = keep;
+    if (os_sbrk(-(intptr_t)bytes) == NULL) {
+        region->mapped = old;
+        return 0;
+    }
+    if (region->warm > region->base + (keep << UNIT_SHIFT))
+        region->warm = region->base + (keep << UNIT_SHIFT);
+    return bytes;
+}
+
+bool region_relieve(void) {
+    size_t limit = os_address_limit();
+    struct region *heap = &regions[0];
+    if (limit == SIZE_MAX || !__libc_single_threaded || heap->spans == NULL)
+        return false;
+    bool relieved = unitmap_shrink(heap->base, limit);
+    size_t units = align_up(max_size(limit >> UNIT_SHIFT, heap->covered), COMMIT_UNITS);
+    if (units < heap->max_units) {
+        char *end = (char *)heap->spans + align_up(heap->max_units * SPAN_BYTES, OS_PAGE);
+        os_unmap(heap->spans + units, (size_t)(end - (char *)(heap->spans + units)));
+        heap->max_units = units;
+        relieved = true;
+    }
+    return relieved;
+}

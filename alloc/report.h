@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Messages without allocation, and the three ways something can be wrong (rank 2):
+ * misuse by the program -> report_misuse (always on, aborts); a broken invariant of ours -> ASSERT (debug builds);
+ * refusal by the OS -> the callee returns NULL, nothing is printed. Event counters of debug builds live here too.
+ */
+#ifndef MYALLOC_REPORT_H
+#define MYALLOC_REPORT_H
+
+#include <stdarg.h>
+#include <stdatomic.h>
+
+#include "base.h"
+
+/* Formats into `out` (always NUL-terminated, cut if too long): %s string, %p pointer, %z size_t, %d int, %%.
+ * Returns the length written. */
+size_t report_format(char *out, size_t room, const char *format, ...);
+size_t report_vformat(char *out, size_t room, const char *format, va_list arguments);
+
+/* Writes "myalloc: " and the formatted text and a newline to standard error, in one write. */
+void report_line(const char *format, ...);
+
+/* "myalloc: CALL(0xPTR): WHAT" on standard error, then abort. */
+_Noreturn COLD void report_misuse(const char *call, const void *pointer, const char *what);
+
+_Noreturn COLD void report_broken(const char *file, int line, const char *expression);
+
+#define INVALID_POINTER "invalid pointer (not allocated by myalloc, or not the start of a block)"
+#define DOUBLE_FREE "double free"
+
+/* Checked in debug builds, type-checked in all. */
+#define ASSERT(expression)                                                                                             \
+    do {                                                                                                               \
+        if (MYALLOC_DEBUG && !(expression))                                                                            \
+            report_broken(__FILE__, __LINE__, #expression);                                                            \
+    } while (0)
+
+enum counter { COUNT_OPS, COUNT_LOCKS, COUNT_WAITS, COUNT_RMWS, COUNT_OSCALLS, COUNTERS };
+extern HIDDEN _Atomic uint64_t report_counters[COUNTERS];
+
+/* Counts one event; nothing in a release build. */
+#define COUNT(which)                                                                                                   \
+    do {                                                                                                               \
+        if (MYALLOC_DEBUG)                                                                                             \
+            atomic_fetch_add_explicit(&report_counters[which], 1, memory_order_relaxed);                               \
+    } while (0)
+
+/* "myalloc-counters: ops=N locks=N ..." on standard error. */
+void report_counter_line(void);
+
+#endif

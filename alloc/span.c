@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: MIT */
+#include "span.h"
+
+#include "lock.h"
+#include "os.h"
+#include "report.h"
+#include "sizeclass.h"
+#include "spantree.h"
+#include "tunables.h"
+#include "unitmap.h"
+
+#define LOOK_MS 100                 /* how often a release looks at the clock's verdict on old free spans */
+#define HOT_MIN (1 * MIB)           /* dirty free memory that stays, or */
+#define HOT_PART 16                 /* this part of the heap */
+#define PURGE_MIN_UNITS (64 * KIB / UNIT)
+#define WARM_FROM (4 * MIB)         /* heaps below this fault page by page */
+#define WARM_STEP (64 * KIB)
+#define HUGE_FROM (32 * MIB)        /* from here on the frontier moves over huge pages */
+
+struct span_totals span_totals;
+static struct lock span_lock;
+static struct span *tree;
+static struct span *newest, *oldest; /* FREE and dirty spans by age */
+static uint64_t looked_at;
+static bool populate_works = true;
+
+static struct region *region_of(const struct span *span) {
+    return &regions[span->region];
+}
+
+static size_t index_of(const struct span *span) {
+    return (size_t)(span - region_of(span)->spans);
+}
+
+/* ---- dirty bits -------------------------------------------------------------------------------------------------- */
+
+static void dirty_set(struct region *region, size_t first, size_t units, bool dirty) {
+    for (size_t at = first, end = first + units; at < end;) {
+        size_t word = at / 64, bit = at % 64, run = min_size(64 - bit, end - at);
+        uint64_t mask = (run == 64 ? ~(uint64_t)0 : ((uint64_t)1 << run) - 1) << bit;
+        if (dirty)
+            region->dirty[word] |= mask;
+        else
+            region->dirty[word] &= ~mask;
+        at += run;
+    }
+}
+
+static size_t dirty_count(const struct region *region, size_t first, size_t units) {
+    size_t count = 0;
+    for (size_t at = first, end = first + units; at < end;) {
+        size_t word = at / 64, bit = at % 64, run = min_size(64 - bit, end - at);
+        uint64_t mask = (run == 64 ? ~(uint64_t)0 : ((uint64_t)1 << run) - 1) << bit;
+        count += (size_t)__builtin_popcountll(region->dirty[word] & mask);
+        at += run;
+    }
+    return count;
+}
+
+/* ---- free spans -------------------------------------------------------------------------------------------------- */
+
+static void age_insert(struct span *span) {
+    span->newer = NULL;
+    span->older = newest;
+    *(newest ? &newest->newer : &oldest) = span;
+    newest = span;
+    span->listed = true;
+}
+
+static void age_remove(struct span *span) {
+    *(span->newer ? &span->newer->older : &newest) = span->older;
+    *(span->older ? &span->older->newer : &oldest) = span->newer;
+    span->listed = false;
+}
+
+/* Makes [first, first + units) one FREE span, which no other FREE span may touch. */
+static void free_insert(struct region *region, size_t first, size_t units) {
+    struct span *span = &region->spans[first], *tail = span + units - 1;
+    tail->state = SPAN_TAIL;
+    tail->head = (uint32_t)first;
+    span->state = SPAN_FREE;
+    span->units = (uint32_t)units;
+    span->region = (uint8_t)(region - regions);
+    span->dirty = (uint32_t)dirty_count(region, first, units);
+    span->listed = false;
+    span_totals.free += units;
+    span_totals.free_dirty += span->dirty;
+    spantree_insert(&tree, span);
+    if (span->dirty > 0) {
+        span->freed_at = looked_at;
+        age_insert(span);
+    }
+}
+
+static void free_remove(struct span *span) {
+    spantree_remove(&tree, span);
+    if (span->listed)
+        age_remove(span);
+    span_totals.free -= span->units;
+    span_totals.free_dirty -= span->dirty;
+    span[span->units - 1].state = SPAN_NONE;
+    span->state = SPAN_NONE;
+}
+
+/* The FREE span that ends just before unit `first`, or NULL. */
+static struct span *free_before(struct region *region, size_t first) {
+    if (first == 0)
+        return NULL;
+    struct span *last = &region->spans[first - 1];
+    if (last->state == SPAN_FREE)
+        return last;
+    return last->state == SPAN_TAIL ? &region->spans[last->head] : NULL;
+}
+
+/* Makes a run of units FREE, merged with its neighbours. */
+static void free_coalesce(struct region *region, size_t first, size_t units) {
+    struct span *before = free_before(region, first), *after = &region->spans[first + units];
+    if (before != NULL) {
+        first -= before->units;
+        units += before->units;
+        free_remove(before);
+    }
+    if (first + units < region->frontier && after->state == SPAN_FREE) {
+        units += after->units;
+        free_remove(after);
+    }
+    free_insert(region, first, units);
+}
+
+/* ---- the frontier ------------------------------------------------------------------------------------------------ */
+
+/* A heap that grows steadily gets its next pages present before they are touched: in small batches, later as huge
+ * pages. Only memory beyond the frontier is treated so, never what lies behind it. */
+static void warm(struct region *region, size_t first, size_t units) {
+    uintptr_t from = region->base + (first << UNIT_SHIFT), to = from + (units << UNIT_SHIFT);
+    uintptr_t mapped_end = region->base + (region->mapped << UNIT_SHIFT);
+    if (to <= region->warm || first << UNIT_SHIFT < WARM_FROM || !populate_works)
+        return;
+    from = max_size(from, region->warm);
+    uintptr_t end = align_up(to, WARM_STEP);
+    if (end > mapped_end)
+        return;
+    populate_works = os_populate((void *)from, end - from);
+    region->warm = end;
+}
+
+/* Cuts `units` at the frontier, with the FREE span that ends there, if any. */
+static struct span *frontier_cut(struct region *region, size_t units) {
+    struct span *before = free_before(region, region->frontier);
+    size_t have = before ? before->units : 0, left;
+    size_t old_frontier = region->frontier;
+    if (!region_grow(region, units - have, &left))
+        return NULL;
+    if (left > 0) { /* the frontier has leapt over foreign memory: `before` is no longer next to it */
+        free_coalesce(region, old_frontier, left);
+        before = NULL;
+        if (!region_grow(region, units, &left))
+            return NULL;
+    } else if (region->frontier != old_frontier) {
+        before = NULL;
+        if (!region_grow(region, units, &left))
+            return NULL;
+    }
+    size_t first = region->frontier;
+    if (before != NULL) {
+        first -= before->units;
+        free_remove(before);
+    }
+    region->frontier = first + units;
+    struct span *span = &region->spans[first];
+    span->units = (uint32_t)units;
+    span->region = (uint8_t)(region - regions);
+    return span;
+}
+
+static struct span *cut_anywhere(size_t units) {
+    for (unsigned i = 0; i < region_count; i++) {
+        struct span *span = frontier_cut(&regions[i], units);
+        if (span != NULL)
+            return span;
+    }
+    struct region *arena = region_add(units);
+    return arena ? frontier_cut(arena, units) : NULL;
+}
+
+/* A run of exactly `units`: the best fitting FREE span, its rest freed again, or fresh memory. */
+static struct span *run_acquire(size_t units) {
+    if (units > UINT32_MAX || !region_init())
+        return NULL;
+    struct span *span = spantree_best(tree, units);
+    if (span == NULL) {
+        span = cut_anywhere(units);
+        return span != NULL || !region_relieve() ? span : cut_anywhere(units);
+    }
+    size_t rest = span->units - units;
+    free_remove(span);
+    span->units = (uint32_t)units;
+    if (rest > 0)
+        free_insert(region_of(span), index_of(span) + units, rest);
+    return span;
+}
+
+/* ---- spans in use ------------------------------------------------------------------------------------------------ */
+
+struct span *span_acquire_small(unsigned class) {
+    size_t units = class_units(class);
+    lock_acquire(&span_lock, LOCK_SPANS);
+    struct span *span = run_acquire(units);
+    if (span != NULL) {
+        struct region *region = region_of(span);
+        size_t first = index_of(span);
+        warm(region, first, units);
+        dirty_set(region, first, units, true);
+        for (size_t i = 1; i < units; i++) {
+            span[i].state = SPAN_PART;
+            span[i].head = (uint32_t)first;
+        }
+        span->free = NULL;
+        span->next = span->prev = NULL;
+        span->live = span->carved = 0;
+        span->capacity = (uint16_t)(units * UNIT / class_bytes(class));
+        span->class = (uint8_t)class;
+        span->listed = false;
+        span->state = SPAN_SMALL;
+        span_totals.small += units;
+        unitmap_set((uintptr_t)span_address(span), units, class * CLASS_STEP);
+    }
+    lock_release(&span_lock, LOCK_SPANS);
+    return span;
+}
+
+/* Frees what lies before the first aligned unit and behind the block. */
+static struct span *trim_to_align(struct span *span, size_t units, size_t align) {
+    struct region *region = region_of(span);
+    size_t first = index_of(span), total = span->units;
+    size_t skip = (align_up((uintptr_t)span_address(span), align) - (uintptr_t)span_address(span)) >> UNIT_SHIFT;
+    struct span *aligned = span + skip;
+    aligned->region = span->region;
+    aligned->units = (uint32_t)units;
+    aligned->state = SPAN_LARGE;
+    if (skip > 0)
+        free_coalesce(region, first, skip);
+    if (total > skip + units)
+        free_coalesce(region, first + skip + units, total - skip - units);
+    return aligned;
+}
+
+struct span *span_acquire_large(size_t units, size_t align, bool *zeroed) {
+    size_t slack = align > UNIT ? (align >> UNIT_SHIFT) - 1 : 0;
+    if (units + slack < units)
+        return NULL;
+    lock_acquire(&span_lock, LOCK_SPANS);
+    struct span *span = run_acquire(units + slack);
+    if (span != NULL) {
+        if (slack > 0)
+            span = trim_to_align(span, units, align);
+        span->state = SPAN_LARGE;
+        *zeroed = dirty_count(region_of(span), index_of(span), units) == 0;
+        dirty_set(region_of(span), index_of(span), units, true);
+        span_totals.large += units;
+        span_totals.large_count++;
+    }
+    lock_release(&span_lock, LOCK_SPANS);
+    return span;
+}
+
+void span_release(struct span *span) {
+    lock_acquire(&span_lock, LOCK_SPANS);
+    size_t units = span->units;
+    if (span->state == SPAN_SMALL) {
+        ASSERT(span->live == 0 && !span->listed);
+        unitmap_set((uintptr_t)span_address(span), units, 0);
+        for (size_t i = 1; i < units; i++)
+            span[i].state = SPAN_NONE;
+        span_totals.small -= units;
+    } else {
+        ASSERT(span->state == SPAN_LARGE);
+        span_totals.large -= units;
+        span_totals.large_count--;
+    }
+    span->state = SPAN_NONE;
+    uint64_t now = os_clock_ms();
+    bool look = now - looked_at >= LOOK_MS;
+    looked_at = look ? now : looked_at;
+    free_coalesce(region_of(span), index_of(span), units);
+    lock_release(&span_lock, LOCK_SPANS);
+    if (look)
+        span_purge(tunables.decay_ms, tunables.top_pad);
+}
+
+static bool grow_in_place(struct span *span, size_t units) {
+    struct region *region = region_of(span);
+    size_t first = index_of(span), end = first + span->units, more = units - span->units;
+    struct span *after = &region->spans[end];
+    size_t have = end < region->frontier && after->state == SPAN_FREE ? after->units : 0, left = 0;
+    bool at_top = end + have == region->frontier;
+    if (have < more && !at_top)
+        return false;
+    if (have < more && !region_grow(region, more - have, &left))
+        return false;
+    if (left > 0) { /* foreign memory behind us */
+        free_coalesce(region, end + have, left);
+        return false;
+    }
+    if (have < more && end + have != region->frontier)
+        return false;
+    if (have > 0)
+        free_remove(after);
+    if (have > more)
+        free_insert(region, first + units, have - more);
+    else if (have < more)
+        region->frontier = first + units;
+    dirty_set(region, end, more, true);
+    return true;
+}
+
+bool span_try_resize(struct span *span, size_t units) {
+    size_t old = span->units;
+    if (units == old)
+        return true;
+    lock_acquire(&span_lock, LOCK_SPANS);
+    bool done = units < old || (units <= UINT32_MAX && grow_in_place(span, units));
+    if (done) {
+        span->units = (uint32_t)units;
+        span_totals.large += units - old;
+        if (units < old)
+            free_coalesce(region_of(span), index_of(span) + units, old - units);
+    }
+    lock_release(&span_lock, LOCK_SPANS);
+    return done;
+}
+
+struct span *span_find(const void *p) {
+    struct region *region = region_find(p);
+    if (region == NULL)
+        return NULL;
+    struct span *span = &region->spans[((uintptr_t)p - region->base) >> UNIT_SHIFT];
+    if (span->state == SPAN_PART)
+        span = &region->spans[span->head];
+    return span->state == SPAN_SMALL || span->state == SPAN_LARGE ? span : NULL;
+}
+
+/* ---- giving memory back ------------------------------------------------------------------------------------------ */
+
+/* The oldest span worth purging, taken out of the tree and marked LARGE so that nothing merges with it. */
+static struct span *purge_take_locked(size_t age_ms, uint64_t now) {
+    size_t hot = 0, least = 1;
+    if (age_ms > 0) {
+        size_t heap = span_totals.free + span_totals.small + span_totals.large;
+        hot = max_size(HOT_MIN >> UNIT_SHIFT, heap / HOT_PART);
+        least = PURGE_MIN_UNITS;
+    }
+    for (struct span *span = oldest; span != NULL; span = span->newer) {
+        if (span_totals.free_dirty <= hot || (age_ms > 0 && now - span->freed_at < age_ms))
+            return NULL;
+        if (span->dirty < least)
+            continue;
+        free_remove(span);
+        span->state = SPAN_LARGE;
+        return span;
+    }
+    return NULL;
+}
+
+static size_t shrink_top(size_t pad) {
+    struct region *heap = &regions[0];
+    struct span *last = heap->spans ? free_before(heap, heap->frontier) : NULL;
+    size_t first = last ? index_of(last) : heap->frontier;
+    if (heap->spans == NULL || (heap->mapped - first) << UNIT_SHIFT <= pad)
+        return 0;
+    size_t keep = min_size(units_for(pad), heap->mapped - first);
+    size_t end = max_size(first, min_size(heap->frontier, first + keep));
+    size_t old_frontier = heap->frontier;
+    if (last != NULL)
+        free_remove(last);
+    heap->frontier = end;
+    size_t given = region_shrink(heap, first, pad);
+    if (given == 0) {
+        heap->frontier = old_frontier;
+        end = old_frontier;
+    } else if (old_frontier > end) {
+        dirty_set(heap, end, old_frontier - end, false);
+    }
+    if (end > first)
+        free_insert(heap, first, end - first);
+    return given;
+}
+
+static bool top_is_worth_it(void) {
+    struct region *heap = &regions[0];
+    struct span *last = heap->spans ? free_before(heap, heap->frontier) : NULL;
+    return last != NULL && last->dirty == 0 && (size_t)last->units << UNIT_SHIFT > tunables.trim_threshold;
+}
+
+size_t span_purge(size_t age_ms, size_t pad) {
+    size_t given = 0;
+    uint64_t now = os_clock_ms();
+    lock_acquire(&span_lock, LOCK_SPANS);
+    struct span *span;
+    while ((span = purge_take_locked(age_ms, now)) != NULL) {
+        size_t units = span->units, dirty = span->dirty;
+        lock_release(&span_lock, LOCK_SPANS);
+        bool purged = os_purge(span_address(span), units << UNIT_SHIFT);
+        lock_acquire(&span_lock, LOCK_SPANS);
+        if (purged) {
+            dirty_set(region_of(span), index_of(span), units, false);
+            given += dirty << UNIT_SHIFT;
+        }
+        span->state = SPAN_NONE;
+        free_coalesce(region_of(span), index_of(span), units);
+        if (!purged)
+            break;
+    }
+    if (age_ms == 0 || top_is_worth_it())
+        given += shrink_top(pad);
+    lock_release(&span_lock, LOCK_SPANS);
+    return given;
+}
+
+void span_fork_acquire(void) {
+    lock_fork_acquire(&span_lock);
+}
+
+void span_fork_release(void) {
+    lock_fork_release(&span_lock);
+}
+
+void span_fork_reset(void) {
+    lock_fork_reset(&span_lock);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The page heap (rank 9): runs of units, free or in use. Free spans coalesce at once and are found best fit, lowest
+ * address first, in a treap ordered by (units, address); what no free span holds is cut from the region's frontier.
+ *
+ * S1 the structure at a span's first unit is its head and says its state and length. Units inside a SMALL span are
+ *    PART with `head` set; the last unit of a FREE span of several units is TAIL with `head` set; all others are NONE,
+ *    so a pointer into the middle of a large span is told from its start.
+ * S2 no two FREE spans touch, but where a hole of foreign memory lies between.
+ * S3 every FREE span is in the tree; it is on the list by age exactly if some of its units are dirty.
+ * S4 a unit whose dirty bit is clear holds zeros.
+ *
+ * Lock: LOCK_SPANS, taken inside. Failure leaves everything as it was. A linear list of free runs was measured first
+ * and lost (1.2 in time on ghostscript); a bitmap of units cannot give best fit in logarithmic time.
+ */
+#ifndef MYALLOC_SPAN_H
+#define MYALLOC_SPAN_H
+
+#include "base.h"
+#include "region.h"
+
+enum span_state { SPAN_NONE, SPAN_FREE, SPAN_TAIL, SPAN_SMALL, SPAN_PART, SPAN_LARGE };
+
+/* What the page heap holds, in units; written under the lock. */
+struct span_totals {
+    size_t free, free_dirty, small, large, large_count;
+};
+extern HIDDEN struct span_totals span_totals;
+
+/* A span for blocks of the class, registered in the unit map, nothing carved. NULL if the OS refuses memory. */
+struct span *span_acquire_small(unsigned class);
+
+/* A large block of `units`, starting at a multiple of `align` (a power of two). *zeroed tells if all of it is known to
+ * be zero. NULL if the OS refuses. */
+struct span *span_acquire_large(size_t units, size_t align, bool *zeroed);
+
+/* Frees a span. A SMALL one must have all its blocks home and be on no list. */
+void span_release(struct span *span);
+
+/* Makes a LARGE span `units` long without moving it. False if the space behind it is taken. */
+bool span_try_resize(struct span *span, size_t units);
+
+/* Address of a span's first byte. */
+static inline char *span_address(const struct span *span) {
+    const struct region *region = &regions[span->region];
+    return (char *)region->base + ((size_t)(span - region->spans) << UNIT_SHIFT);
+}
+
+/* The head of the SMALL or LARGE span that `p` lies in; NULL if there is none, or if `p` lies in a LARGE span but not
+ * in its first unit. */
+struct span *span_find(const void *p);
+
+/* Gives free memory back to the OS: what was freed more than `age_ms` ago if there is more than the hot reserve, or
+ * everything if age_ms is 0. Returns the bytes given back. `pad` bytes are kept at the top of the heap. */
+size_t span_purge(size_t age_ms, size_t pad);
+
+void span_fork_acquire(void);
+void span_fork_release(void);
+void span_fork_reset(void);
+
+/* Asserts S1-S4 over all regions. Caller holds no lock. */
+void span_check(void);
+
+#endif

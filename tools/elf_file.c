@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#include "elf_file.h"
+
+#include <elf.h>
+#include <link.h>
+#include <string.h>
+#include <unistd.h>
+
+static const unsigned char NATIVE_CLASS = __ELF_NATIVE_CLASS == 64 ? ELFCLASS64 : ELFCLASS32;
+
+static void read_loader_name(int fd, const ElfW(Phdr) *segment, struct elf_file *file)
+{
+    size_t length = segment->p_filesz < sizeof file->loader ? segment->p_filesz : sizeof file->loader - 1;
+    ssize_t got = pread(fd, file->loader, length, (off_t)segment->p_offset);
+
+    file->loader[got < 0 ? 0 : got] = '\0';
+}
+
+/* Looks for the segment that names the dynamic loader. */
+static void read_segments(int fd, const ElfW(Ehdr) *header, struct elf_file *file)
+{
+    ElfW(Phdr) segment;
+
+    file->has_loader = false;
+    for (unsigned i = 0; i < header->e_phnum; i++) {
+        off_t offset = (off_t)(header->e_phoff + (size_t)i * header->e_phentsize);
+
+        if (pread(fd, &segment, sizeof segment, offset) != (ssize_t)sizeof segment)
+            return;
+        if (segment.p_type == PT_INTERP) {
+            file->has_loader = true;
+            read_loader_name(fd, &segment, file);
+        }
+    }
+}
+
+bool elf_read(int fd, struct elf_file *file)
+{
+    ElfW(Ehdr) header = {0};
+    ssize_t got = pread(fd, &header, sizeof header, 0);
+
+    if (got < (ssize_t)sizeof(Elf32_Ehdr) || memcmp(header.e_ident, ELFMAG, SELFMAG))
+        return false;
+    file->class = header.e_ident[EI_CLASS];
+    file->machine = header.e_machine; /* the same place in both classes */
+    file->has_loader = true;
+    file->loader[0] = '\0';
+    if (file->class == NATIVE_CLASS)
+        read_segments(fd, &header, file);
+    return true;
+}

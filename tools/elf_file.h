@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* The few facts about an ELF file that decide whether a library can be preloaded into it. */
+#ifndef TOOLS_ELF_FILE_H
+#define TOOLS_ELF_FILE_H
+
+#include <stdbool.h>
+
+struct elf_file {
+    unsigned char class; /* ELFCLASS32 or ELFCLASS64 */
+    unsigned short machine;
+    bool has_loader; /* it names a dynamic loader; taken as true where the headers cannot be read */
+    char loader[256];
+};
+
+/* Reads the headers from the open file `fd`. False when it is no ELF file. */
+bool elf_read(int fd, struct elf_file *file);
+
+#endif

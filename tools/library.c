@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#include "library.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "message.h"
+
+#define LIBRARY_NAME "libmyalloc.so"
+
+/* Leaves links in `named` alone: one may stand there just to have a name that fits into LD_PRELOAD. */
+static bool make_absolute(const char *named, char path[PATH_MAX])
+{
+    char folder[PATH_MAX];
+    int length;
+
+    if (named[0] == '/')
+        length = snprintf(path, PATH_MAX, "%s", named);
+    else if (getcwd(folder, sizeof folder))
+        length = snprintf(path, PATH_MAX, "%s/%s", folder, named);
+    else
+        return false;
+    return length < PATH_MAX;
+}
+
+/* The folder of this executable, without a slash at its end. */
+static bool own_folder(char folder[PATH_MAX])
+{
+    ssize_t length = readlink("/proc/self/exe", folder, PATH_MAX - 1);
+    char *slash;
+
+    if (length < 0)
+        return false;
+    folder[length] = '\0';
+    slash = strrchr(folder, '/');
+    if (!slash)
+        return false;
+    *slash = '\0';
+    return true;
+}
+
+static bool search(char path[PATH_MAX])
+{
+    static const char *const places[] = {"%s/" LIBRARY_NAME, "%s/../lib/" LIBRARY_NAME};
+    char folder[PATH_MAX], candidate[2 * PATH_MAX];
+
+    if (own_folder(folder)) {
+        for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+            snprintf(candidate, sizeof candidate, i ? places[1] : places[0], folder);
+            if (realpath(candidate, path))
+                return true;
+        }
+    }
+    return realpath(MYALLOC_LIBDIR "/" LIBRARY_NAME, path) != NULL;
+}
+
+static int locate(char path[PATH_MAX])
+{
+    const char *named = getenv("MYALLOC_LIBRARY");
+
+    if (named && *named) {
+        if (!make_absolute(named, path))
+            return fail(STATUS_CANNOT_PRELOAD, "the path in MYALLOC_LIBRARY is too long");
+        return 0;
+    }
+    if (!search(path))
+        return fail(STATUS_CANNOT_PRELOAD,
+                    "cannot find " LIBRARY_NAME " beside this command, in ../lib or in " MYALLOC_LIBDIR
+                    "; set MYALLOC_LIBRARY to its path");
+    return 0;
+}
+
+static int read_headers(struct library *library)
+{
+    int fd = open(library->path, O_RDONLY | O_CLOEXEC);
+    bool is_elf;
+
+    if (fd < 0)
+        return fail(STATUS_CANNOT_PRELOAD, "cannot read the library '%s': %s; correct MYALLOC_LIBRARY",
+                    library->path, strerror(errno));
+    is_elf = elf_read(fd, &library->elf);
+    close(fd);
+    if (!is_elf)
+        return fail(STATUS_CANNOT_PRELOAD, "'%s' is no shared library; correct MYALLOC_LIBRARY", library->path);
+    return 0;
+}
+
+int library_find(struct library *library)
+{
+    int status = locate(library->path);
+
+    if (status)
+        return status;
+    if (strpbrk(library->path, " :"))
+        return fail(STATUS_CANNOT_PRELOAD,
+                    "cannot preload '%s': LD_PRELOAD cannot hold a path with a space or a colon; set "
+                    "MYALLOC_LIBRARY to a link to it without them",
+                    library->path);
+    return read_headers(library);
+}

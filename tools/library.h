@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Where libmyalloc.so is. */
+#ifndef TOOLS_LIBRARY_H
+#define TOOLS_LIBRARY_H
+
+#include <limits.h>
+
+#include "elf_file.h"
+
+struct library {
+    char path[PATH_MAX]; /* absolute, fit for LD_PRELOAD */
+    struct elf_file elf;
+};
+
+/* MYALLOC_LIBRARY if set; else next to this executable, in ../lib from there, or where `make install` put it.
+   Returns 0, or says what is wrong and returns the exit status. */
+int library_find(struct library *library);
+
+#endif

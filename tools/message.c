@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#include "message.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+int fail(int status, const char *format, ...)
+{
+    va_list arguments;
+
+    fputs("myalloc: ", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+    return status;
+}

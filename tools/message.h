@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* What the tool says when something is wrong, and the exit statuses it uses. */
+#ifndef TOOLS_MESSAGE_H
+#define TOOLS_MESSAGE_H
+
+enum {
+    STATUS_USAGE = 2,            /* a command line that the tool does not understand */
+    STATUS_CANNOT_PRELOAD = 125, /* these three as in env(1), nohup(1) and timeout(1) */
+    STATUS_NOT_EXECUTABLE = 126,
+    STATUS_NOT_FOUND = 127,
+};
+
+/* Writes "myalloc: <the formatted text>\n" to stderr and returns `status`. */
+int fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* `myalloc run [--] PROGRAM [ARGUMENTS]`: becomes the program, with libmyalloc.so first in LD_PRELOAD. Being
+   replaced by exec, it passes exit status, signals and terminal through without doing anything for it. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "library.h"
+#include "message.h"
+#include "program.h"
+
+/* Puts the library before whatever is preloaded already. */
+static int set_preload(const char *library)
+{
+    const char *others = getenv("LD_PRELOAD");
+    char *value;
+    int failed;
+
+    if (!others || !*others)
+        return setenv("LD_PRELOAD", library, 1);
+    if (asprintf(&value, "%s:%s", library, others) < 0)
+        return -1;
+    failed = setenv("LD_PRELOAD", value, 1);
+    free(value);
+    return failed;
+}
+
+static int execute(const char *path, char **argv)
+{
+    int status;
+
+    execvp(path, argv);
+    status = errno == ENOMEM || errno == E2BIG ? STATUS_CANNOT_PRELOAD : STATUS_NOT_EXECUTABLE;
+    if (errno == ENOENT)
+        return fail(status, "%s: its interpreter or loader does not exist", argv[0]);
+    return fail(status, "%s: %s", argv[0], strerror(errno));
+}
+
+static int start(char **argv)
+{
+    struct library library;
+    char path[PATH_MAX];
+    int status = library_find(&library);
+
+    if (!status)
+        status = program_find(argv[0], path);
+    if (!status)
+        status = program_check(argv[0], path, &library.elf);
+    if (status)
+        return status;
+    if (set_preload(library.path))
+        return fail(STATUS_CANNOT_PRELOAD, "cannot set LD_PRELOAD: %s", strerror(errno));
+    return execute(path, argv);
+}
+
+static int run(int argc, char **argv)
+{
+    int first = 1;
+
+    if (argc > 1 && !strcmp(argv[1], "--help")) {
+        command_print_help(&command_run);
+        return EXIT_SUCCESS;
+    }
+    if (argc > 1 && !strcmp(argv[1], "--"))
+        first = 2;
+    else if (argc > 1 && argv[1][0] == '-')
+        return fail(STATUS_CANNOT_PRELOAD, "run has no option '%s'; put '--' before a program of that name",
+                    argv[1]);
+    if (first >= argc)
+        return fail(STATUS_CANNOT_PRELOAD, "run needs the program to start; see 'myalloc help run'");
+    return start(argv + first);
+}
+
+const struct command command_run = {
+    .name = "run",
+    .arguments = "[--] PROGRAM [ARGUMENTS]",
+    .summary = "Run a program with libmyalloc.so as its malloc",
+    .details = "The program is looked up as a shell does and gets libmyalloc.so in front of whatever LD_PRELOAD\n"
+               "names already. Programs that it starts inherit it.\n"
+               "\n"
+               "The library is the one named by MYALLOC_LIBRARY, else libmyalloc.so beside this command, in ../lib\n"
+               "from there, or in " MYALLOC_LIBDIR ".\n"
+               "\n"
+               "The exit status is the program's, or\n"
+               "  125  preloading cannot work (the message says why), or the command line is wrong\n"
+               "  126  the program was found but cannot be executed\n"
+               "  127  the program was not found\n",
+    .run = run,
+};
