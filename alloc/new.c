@@ -9,25 +9,29 @@
 
 #include "base.h"
 #include "front.h"
+#include "os.h"
 #include "report.h"
 
 typedef void handler(void);
 handler *_ZSt15get_new_handlerv(void) __attribute__((weak));
 _Noreturn void _ZSt17__throw_bad_allocv(void) __attribute__((weak));
+#pragma weak dlsym /* not there in a static program, whose runtime the weak references above find */
 
 struct nothrow;
 
+/* A C++ runtime's own symbol, even where one of ours has the same name. */
 static void *runtime_symbol(const char *name) {
-    if (MYALLOC_STATIC)
-        return NULL; /* a static program has the runtime linked in: the weak references are complete */
     static const char *const runtimes[] = {"libstdc++.so.6", "libc++.so.1"};
-    for (size_t i = 0; i < sizeof runtimes / sizeof *runtimes; i++) {
+    void *symbol = dlsym != NULL ? dlsym(RTLD_NEXT, name) : NULL;
+#if !MYALLOC_STATIC
+    for (size_t i = 0; symbol == NULL && i < sizeof runtimes / sizeof *runtimes; i++) {
         void *runtime = dlopen(runtimes[i], RTLD_LAZY | RTLD_NOLOAD);
-        void *symbol = runtime ? dlsym(runtime, name) : NULL;
-        if (symbol != NULL)
-            return symbol;
+        symbol = runtime ? dlsym(runtime, name) : NULL;
     }
-    return NULL;
+#else
+    (void)runtimes; /* the linker warns about dlopen in static programs */
+#endif
+    return symbol;
 }
 
 static handler *new_handler(void) {
@@ -44,23 +48,29 @@ static _Noreturn void throw_bad_alloc(size_t bytes) {
     if (throw != NULL)
         throw();
     report_line("operator new(%z): out of memory, and no C++ runtime to throw std::bad_alloc", bytes);
-    __builtin_trap();
+    os_abort();
 }
 
-/* Calls the new-handler until there is memory or it gives up by throwing or being removed. */
-static COLD void *new_slow(size_t bytes, size_t align) {
-    for (;;) {
-        handler *handle = new_handler();
-        if (handle == NULL)
-            throw_bad_alloc(bytes);
+/* Calls the new-handler until there is memory or it gives up, by throwing or by being removed; NULL then. */
+static void *ask_handler(size_t bytes, size_t align) {
+    for (handler *handle; (handle = new_handler()) != NULL;) {
         handle();
         void *p = front_aligned(align, bytes);
         if (p != NULL)
             return p;
     }
+    return NULL;
 }
 
-/* The handler may throw, which a nothrow form must catch: libstdc++'s own form does, around a call of ours. */
+static COLD void *new_slow(size_t bytes, size_t align) {
+    void *p = ask_handler(bytes, align);
+    if (p == NULL)
+        throw_bad_alloc(bytes);
+    return p;
+}
+
+/* The handler may throw, which a nothrow form must catch: libstdc++'s own form does, around a call of ours. A static
+ * program has no other form; there a handler that throws ends the program. */
 static COLD void *nothrow_slow(size_t bytes, size_t align, const struct nothrow *tag) {
     if (new_handler() == NULL)
         return NULL;
@@ -69,7 +79,7 @@ static COLD void *nothrow_slow(size_t bytes, size_t align, const struct nothrow 
     *(void **)&plain = runtime_symbol("_ZnwmRKSt9nothrow_t");
     *(void **)&aligned = runtime_symbol("_ZnwmSt11align_val_tRKSt9nothrow_t");
     if (plain == NULL || aligned == NULL)
-        return new_slow(bytes, align);
+        return ask_handler(bytes, align);
     return align <= BLOCK_ALIGN ? plain(bytes, tag) : aligned(bytes, align, tag);
 }
 
@@ -84,12 +94,12 @@ EXPORT void *_ZnwmRKSt9nothrow_t(size_t bytes, const struct nothrow *tag) {
 }
 
 EXPORT void *_ZnwmSt11align_val_t(size_t bytes, size_t align) {
-    void *p = is_pow2(align) ? front_aligned(align, bytes) : NULL;
+    void *p = front_aligned(align, bytes);
     return LIKELY(p != NULL) ? p : new_slow(bytes, align);
 }
 
 EXPORT void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t bytes, size_t align, const struct nothrow *tag) {
-    void *p = is_pow2(align) ? front_aligned(align, bytes) : NULL;
+    void *p = front_aligned(align, bytes);
     return LIKELY(p != NULL) ? p : nothrow_slow(bytes, align, tag);
 }
 

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* run: libs=so,debug timeout=150 serial */
+/* Memory: what a producer and a consumer hold stays flat, what is freed goes back, the heap lives with foreign sbrk. */
+#include <malloc.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "tap.h"
+
+#define QUEUE 1024
+static _Atomic(void *) queue[QUEUE];
+static const size_t transfers = 3000000;
+
+static void *produce(void *data) {
+    uint64_t random = 5;
+    for (size_t i = 0; i < transfers; i++) {
+        char *p = malloc(tap_random(&random) % 500 + 1);
+        *p = 1;
+        while (atomic_load(&queue[i % QUEUE]) != NULL)
+            sched_yield();
+        atomic_store(&queue[i % QUEUE], p);
+    }
+    return data;
+}
+
+static void producer_consumer(void) {
+    pthread_t producer;
+    size_t early = 0;
+    pthread_create(&producer, NULL, produce, NULL);
+    for (size_t i = 0; i < transfers; i++) {
+        void *p;
+        while ((p = atomic_load(&queue[i % QUEUE])) == NULL)
+            sched_yield();
+        atomic_store(&queue[i % QUEUE], NULL);
+        free(p);
+        if (i == transfers / 10)
+            early = tap_resident();
+    }
+    pthread_join(producer, NULL);
+    size_t late = tap_resident();
+    tap(late < early + (2 << 20), "one-way traffic does not grow: %zu -> %zu bytes resident", early, late);
+}
+
+static void small_blocks_return(void) {
+    enum { COUNT = 1000000 };
+    void **blocks = malloc(COUNT * sizeof *blocks);
+    for (size_t i = 0; i < COUNT; i++)
+        memset(blocks[i] = malloc(200), 1, 200);
+    size_t full = tap_resident();
+    for (size_t i = 0; i < COUNT; i++)
+        free(blocks[i]);
+    free(blocks);
+    int said = malloc_trim(0);
+    size_t left = tap_resident();
+    tap(said == 1 && full > (size_t)190 << 20 && left < (size_t)16 << 20,
+        "malloc_trim gives 200 MB of small blocks back: %zu -> %zu bytes resident", full, left);
+}
+
+/* Without malloc_trim: free memory decays about a second after it was freed, on the way of later calls. */
+static void decay(void) {
+    char *big[40];
+    for (int i = 0; i < 40; i++)
+        memset(big[i] = malloc(100000), 1, 100000);
+    char *large = malloc((size_t)30 << 20);
+    free(large); /* moves the threshold: the next one is on the heap */
+    large = malloc((size_t)30 << 20);
+    memset(large, 1, (size_t)30 << 20);
+    size_t full = tap_resident();
+    free(large);
+    for (int i = 0; i < 40; i++) {
+        struct timespec pause = {0, 60 * 1000 * 1000};
+        nanosleep(&pause, NULL);
+        free(big[i]);
+    }
+    size_t left = tap_resident();
+    tap(left + ((size_t)25 << 20) < full, "free memory decays: %zu -> %zu bytes resident", full, left);
+}
+
+static void huge_reservations(void) {
+    void *blocks[10];
+    int got = 0;
+    for (int i = 0; i < 10; i++)
+        got += (blocks[i] = malloc((size_t)10 << 30)) != NULL;
+    tap(got >= 1, "%d blocks of 10 GiB, untouched", got);
+    for (int i = 0; i < 10; i++)
+        free(blocks[i]);
+}
+
+/* Another user of the break: its bytes stay its own, the heap goes on behind them, even when the break moves back. */
+static void foreign_break(void) {
+    unsigned char *theirs[20];
+    void *ours[2000];
+    bool intact = true;
+    for (int i = 0; i < 20; i++) {
+        size_t bytes = 1000 + (size_t)i * 5000;
+        theirs[i] = sbrk((intptr_t)bytes);
+        memset(theirs[i], 0x5a, bytes);
+        for (int k = i * 100; k < i * 100 + 100; k++)
+            memset(ours[k] = malloc(20000), k, 20000);
+        if (i % 3 == 2) {
+            void *top = sbrk(64 << 10);
+            if (sbrk(0) == (char *)top + (64 << 10))
+                sbrk(-(64 << 10));
+        }
+    }
+    malloc_trim(0);
+    for (int k = 0; k < 2000; k++) {
+        intact = intact && ((unsigned char *)ours[k])[19999] == (unsigned char)k;
+        free(ours[k]);
+    }
+    malloc_trim(0);
+    for (int i = 0; i < 20; i++)
+        for (size_t at = 0; at < 1000 + (size_t)i * 5000; at++)
+            intact = intact && theirs[i][at] == 0x5a;
+    tap(intact, "memory of other callers of sbrk stays theirs");
+    void *p = malloc(10 << 20);
+    tap(p != NULL, "the heap goes on");
+    free(p);
+}
+
+int main(void) {
+    tap_watchdog(140);
+    producer_consumer();
+    small_blocks_return();
+    decay();
+    huge_reservations();
+    foreign_break();
+    return tap_done();
+}
