@@ -19,6 +19,7 @@ LINK_FLAGS = -shared -Wl,-soname,libmyalloc.so -Wl,--version-script=alloc/export
 TOOL_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O2 $(WARN)
 TEST_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O1 -Wall -Wextra -Werror -Wno-deprecated-declarations -Wno-use-after-free -Wno-unknown-warning-option -fno-builtin -pthread -Itests
 INTERNAL = $(filter-out %/libc.c %/new.c %/process.c %/introspect.c %/os_linux.c %/os_fault.c,$(wildcard alloc/*.c))
+INTERNAL_OBJECTS = $(patsubst alloc/%.c,build/debug/%.o,$(INTERNAL))
 
 SOURCES = $(wildcard alloc/*.c)
 TOOLS = $(filter-out tools/measure.c,$(wildcard tools/*.c))
@@ -91,27 +92,27 @@ STATIC_TESTS = $(patsubst tests/static/%.c,build/tests/static/%,$(wildcard tests
 
 test-programs: all debug fault ubsan build/measure $(plain) $(API_TESTS) $(INTERNAL_TESTS) $(TSAN_TESTS) $(STATIC_TESTS)
 
-build/tests/unit/api_%: tests/unit/api_%.c build/libmyalloc.a
+$(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)): build/tests/%: tests/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $< build/libmyalloc.a -lcriterion
-build/tests/unit/api_%: tests/unit/api_%.cc build/libmyalloc.a
+$(patsubst tests/unit/%.cc,build/tests/unit/%,$(wildcard tests/unit/api_*.cc)): build/tests/%: tests/%.cc build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CXX $@' && $(CXX) -std=c++17 -g -O1 -Wall -Wextra -fno-builtin -Itests -o $@ $< build/libmyalloc.a -lcriterion
 # Tests of inner layers run on the system malloc, with an OS layer that the test directs.
-build/tests/unit/internal_%: tests/unit/internal_%.c tests/unit/os_fake.c tests/unit/os_fake.h $(INTERNAL) build/debug/front.o
+$(INTERNAL_TESTS): build/tests/%: tests/%.c tests/unit/os_fake.c tests/unit/os_fake.h $(INTERNAL_OBJECTS)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_DEBUG=1 -o $@ $< tests/unit/os_fake.c \
-	    $(patsubst alloc/%.c,build/debug/%.o,$(INTERNAL)) -lcriterion
-build/tests/tsan/%: tests/tsan/%.c $(call objects,tsan)
+	    $(INTERNAL_OBJECTS) -lcriterion
+$(TSAN_TESTS): build/tests/%: tests/%.c $(call objects,tsan)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -fsanitize=thread -o $@ $< $(filter-out %/libc.o %/new.o %/process.o %/introspect.o,$(call objects,tsan))
-build/tests/static/%: tests/static/%.c build/libmyalloc.a
+$(patsubst tests/static/%.c,build/tests/static/%,$(wildcard tests/static/*.c)): build/tests/%: tests/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -static -o $@ $< build/libmyalloc.a
-build/tests/static/%: tests/static/%.cc build/libmyalloc.a
+$(patsubst tests/static/%.cc,build/tests/static/%,$(wildcard tests/static/*.cc)): build/tests/%: tests/%.cc build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CXX $@' && $(CXX) -std=c++17 -g -O1 -Wall -Wextra -pthread -Itests -static -o $@ $< build/libmyalloc.a
-build/tests/%: tests/%.c tests/tap.h build/flags
+$(plain): build/tests/%: tests/%.c tests/tap.h build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $< -ldl
 

@@ -28,6 +28,13 @@ _Noreturn COLD void report_broken(const char *file, int line, const char *expres
 #define INVALID_POINTER "invalid pointer (not allocated by myalloc, or not the start of a block)"
 #define DOUBLE_FREE "double free"
 
+/* Checked always: for the code that is called to find out. */
+#define CHECK(expression)                                                                                              \
+    do {                                                                                                               \
+        if (!(expression))                                                                                             \
+            report_broken(__FILE__, __LINE__, #expression);                                                            \
+    } while (0)
+
 /* Checked in debug builds, type-checked in all. */
 #define ASSERT(expression)                                                                                             \
     do {                                                                                                               \

@@ -428,3 +428,51 @@ void span_fork_release(void) {
 void span_fork_reset(void) {
     lock_fork_reset(&span_lock);
 }
+
+/* ---- invariants -------------------------------------------------------------------------------------------------- */
+
+static size_t check_free(const struct region *region, const struct span *span, size_t first) {
+    const struct span *last = span + span->units - 1;
+    CHECK(last == span || (last->state == SPAN_TAIL && last->head == first));                        /* S1 */
+    CHECK(first + span->units >= region->frontier || span[span->units].state != SPAN_FREE);         /* S2 */
+    CHECK(span->dirty == dirty_count(region, first, span->units));                                   /* S4 */
+    CHECK(span->listed == (span->dirty > 0));                                                        /* S3 */
+    CHECK(spantree_contains(tree, span));
+    return span->units;
+}
+
+static size_t check_used(const struct region *region, const struct span *span, size_t first) {
+    for (size_t i = 1; span->state == SPAN_SMALL && i < span->units; i++)
+        CHECK(span[i].state == SPAN_PART && span[i].head == first);                                  /* S1 */
+    for (size_t i = 1; span->state == SPAN_LARGE && i < span->units; i++)
+        CHECK(span[i].state == SPAN_NONE);
+    CHECK(dirty_count(region, first, span->units) == span->units);                                   /* S4 */
+    return span->units;
+}
+
+static void check_region(const struct region *region, struct span_totals *found) {
+    for (size_t at = 0; at < region->frontier;) {
+        const struct span *span = &region->spans[at];
+        size_t units = 1; /* NONE at this place is a hole: foreign memory */
+        if (span->state == SPAN_FREE)
+            found->free += units = check_free(region, span, at);
+        else if (span->state == SPAN_SMALL)
+            found->small += units = check_used(region, span, at);
+        else if (span->state == SPAN_LARGE)
+            found->large += units = check_used(region, span, at);
+        else
+            CHECK(span->state == SPAN_NONE);
+        at += units;
+    }
+}
+
+void span_check(void) {
+    struct span_totals found = {0};
+    lock_acquire(&span_lock, LOCK_SPANS);
+    for (unsigned i = 0; i < region_count; i++)
+        check_region(&regions[i], &found);
+    CHECK(found.free == span_totals.free);
+    CHECK(found.small == span_totals.small);
+    CHECK(found.large == span_totals.large);
+    lock_release(&span_lock, LOCK_SPANS);
+}

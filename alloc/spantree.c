@@ -69,3 +69,9 @@ struct span *spantree_best(struct span *root, size_t units) {
     }
     return best;
 }
+
+bool spantree_contains(const struct span *root, const struct span *span) {
+    while (root != NULL && root != span)
+        root = less(root, span) ? root->right : root->left;
+    return root == span;
+}

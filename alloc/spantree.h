@@ -15,4 +15,6 @@ void spantree_remove(struct span **root, struct span *span);
 /* The smallest span of at least `units`, of equals the lowest; NULL if there is none. */
 struct span *spantree_best(struct span *root, size_t units);
 
+bool spantree_contains(const struct span *root, const struct span *span);
+
 #endif

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/* Regions and spans over an OS layer that the test directs: coalescing, holes, refusal, giving memory back. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "large.h"
+#include "os_fake.h"
+#include "region.h"
+#include "sizeclass.h"
+#include "span.h"
+#include "tunables.h"
+#include "unitmap.h"
+
+static struct span *large(size_t units) {
+    bool zeroed;
+    struct span *span = span_acquire_large(units, UNIT, &zeroed);
+    cr_assert_not_null(span);
+    return span;
+}
+
+static void fill(struct span *span) {
+    memset(span_address(span), 0xff, (size_t)span->units * UNIT);
+}
+
+Test(span, neighbours_coalesce_in_every_order) {
+    static const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    for (int i = 0; i < 6; i++) {
+        struct span *guard = large(1), *spans[3] = {large(2), large(3), large(4)}, *end = large(1);
+        char *first = span_address(spans[0]);
+        for (int k = 0; k < 3; k++) {
+            span_release(spans[orders[i][k]]);
+            span_check();
+        }
+        struct span *whole = large(9);
+        cr_assert_eq(span_address(whole), first, "order %d", i);
+        span_release(whole), span_release(end), span_release(guard);
+        span_check();
+    }
+}
+
+Test(span, best_fit_takes_the_smallest_that_is_enough) {
+    struct span *a = large(8), *g1 = large(1), *b = large(4), *g2 = large(1), *c = large(4), *g3 = large(1);
+    char *lower = span_address(b);
+    span_release(a), span_release(c), span_release(b);
+    struct span *got = large(3);
+    cr_assert_eq(span_address(got), lower, "of two that fit as well, the lower one");
+    cr_assert_not_null(g1);
+    cr_assert_not_null(g2);
+    cr_assert_not_null(g3);
+    span_check();
+}
+
+Test(span, random_traffic_keeps_the_invariants) {
+    enum { COUNT = 200 };
+    struct span *spans[COUNT] = {0};
+    unsigned random = 1;
+    for (int i = 0; i < 20000; i++) {
+        random = random * 1664525 + 1013904223;
+        struct span **at = &spans[(random >> 8) % COUNT];
+        size_t units = (random >> 16) % 40 + 1;
+        if (*at == NULL)
+            *at = random % 3 ? large(units) : span_acquire_small(class_of(units * 800));
+        else if ((*at)->state == SPAN_LARGE && random % 4 == 0)
+            span_try_resize(*at, units);
+        else {
+            span_release(*at);
+            *at = NULL;
+        }
+        if (i % 500 == 0)
+            span_check();
+    }
+    for (int i = 0; i < COUNT; i++)
+        if (spans[i] != NULL)
+            span_release(spans[i]);
+    span_check();
+    cr_assert_eq(span_totals.small + span_totals.large, 0);
+}
+
+Test(span, resize_takes_the_neighbour_or_the_top_and_no_more) {
+    struct span *a = large(4), *b = large(4), *c = large(4);
+    cr_assert_not(span_try_resize(a, 5), "the neighbour is taken");
+    span_release(b);
+    cr_assert(span_try_resize(a, 6));
+    cr_assert_not(span_try_resize(a, 9));
+    cr_assert(span_try_resize(a, 8), "all of the neighbour");
+    cr_assert(span_try_resize(c, 1000), "at the top the heap grows");
+    cr_assert(span_try_resize(a, 1));
+    span_check();
+    cr_assert_eq(span_find(span_address(a)), a);
+    cr_assert_null(span_find(span_address(a) + UNIT));
+}
+
+Test(span, fresh_memory_is_known_to_be_zero_and_used_memory_is_not) {
+    bool zeroed = false;
+    struct span *a = span_acquire_large(10, UNIT, &zeroed), *end = large(1);
+    cr_assert(zeroed);
+    fill(a);
+    span_release(a);
+    a = span_acquire_large(10, UNIT, &zeroed);
+    cr_assert_not(zeroed);
+    span_release(a);
+    cr_assert_geq(span_purge(0, 0), 10 * UNIT);
+    a = span_acquire_large(10, UNIT, &zeroed);
+    cr_assert(zeroed);
+    for (size_t i = 0; i < 10 * UNIT; i++)
+        cr_assert_eq(span_address(a)[i], 0);
+    span_release(end);
+}
+
+Test(span, alignment_gives_the_rest_back) {
+    for (size_t align = UNIT * 2; align <= 4 * MIB; align *= 2) {
+        bool zeroed;
+        size_t before = span_totals.large;
+        struct span *span = span_acquire_large(3, align, &zeroed);
+        cr_assert_eq((uintptr_t)span_address(span) % align, 0);
+        cr_assert_eq(span_totals.large, before + 3);
+        span_check();
+    }
+}
+
+Test(span, small_spans_are_in_the_unit_map_while_they_live) {
+    unsigned class = class_of(3000);
+    struct span *span = span_acquire_small(class);
+    char *p = span_address(span);
+    for (size_t i = 0; i < span->units; i++)
+        cr_assert_eq(unitmap_find(p + i * UNIT), class * CLASS_STEP);
+    cr_assert_eq(unitmap_find(p + span->units * UNIT), 0);
+    cr_assert_eq(span_find(p + span->units * UNIT - 16), span);
+    size_t units = span->units;
+    span_release(span);
+    for (size_t i = 0; i < units; i++)
+        cr_assert_eq(unitmap_find(p + i * UNIT), 0);
+}
+
+Test(span, old_free_memory_decays_and_young_does_not) {
+    struct span *a = large(1000), *end = large(1);
+    fill(a);
+    os_fake_clock = 5000;
+    span_release(large(1)); /* the heap looks at the clock */
+    span_release(a);
+    os_fake_clock += tunables.decay_ms / 2;
+    cr_assert_eq(span_purge(tunables.decay_ms, 0), 0);
+    os_fake_clock += tunables.decay_ms;
+    cr_assert_geq(span_purge(tunables.decay_ms, 0), 900 * UNIT);
+    span_check();
+    cr_assert_not_null(end);
+}
+
+Test(span, the_top_goes_back_by_the_break) {
+    struct span *keep = large(1), *top = large(2000);
+    fill(top);
+    uintptr_t before = os_fake_break();
+    span_release(top);
+    cr_assert_geq(span_purge(0, 0), 2000 * UNIT);
+    cr_assert_leq(os_fake_break() + 2000 * UNIT, before);
+    span_check();
+    struct span *again = large(3000);
+    for (size_t i = 0; i < 3000 * UNIT; i += 4096)
+        cr_assert_eq(span_address(again)[i], 0);
+    cr_assert_not_null(keep);
+}
+
+Test(region, foreign_memory_in_the_break_is_left_alone) {
+    struct span *a = large(10);
+    os_fake_foreign_break(100);
+    uintptr_t theirs = os_fake_break();
+    memset((void *)(theirs - 100), 0x5a, 100);
+    struct span *b = large(5000);
+    cr_assert_gt((uintptr_t)span_address(b), theirs);
+    fill(b);
+    span_check();
+    span_release(b), span_release(a);
+    span_check();
+    span_purge(0, 0);
+    for (int i = 1; i <= 100; i++)
+        cr_assert_eq(*(char *)(theirs - (uintptr_t)i), 0x5a);
+    cr_assert_geq(os_fake_break(), theirs);
+    os_fake_foreign_break(50);
+    cr_assert_eq(span_purge(0, 0), 0, "the break is not ours to move");
+}
+
+Test(region, arenas_serve_when_the_break_is_refused) {
+    struct span *a = large(10);
+    os_fake_refuse_brk = 1;
+    struct span *b = large(10000);
+    cr_assert_neq(b->region, a->region);
+    cr_assert_eq(region_find(span_address(b)), &regions[b->region]);
+    fill(b);
+    struct span *small = span_acquire_small(5);
+    cr_assert_neq(unitmap_find(span_address(small)), 0);
+    span_release(b), span_release(small);
+    span_check();
+}
+
+Test(region, refusal_leaves_everything_as_it_was) {
+    struct span *a = large(10);
+    struct span_totals before = span_totals;
+    bool zeroed;
+    os_fake_refuse_brk = os_fake_refuse_map = 1;
+    cr_assert_null(span_acquire_large(100000, UNIT, &zeroed));
+    cr_assert_null(span_acquire_large((size_t)1 << 40, UNIT, &zeroed));
+    cr_assert_not(span_try_resize(a, 1000000));
+    cr_assert_eq(memcmp(&before, &span_totals, sizeof before), 0);
+    span_check();
+    os_fake_refuse_brk = os_fake_refuse_map = 0;
+    cr_assert_not_null(span_acquire_large(1000, UNIT, &zeroed));
+}
+
+Test(large, table_finds_what_it_holds) {
+    enum { COUNT = 3000 };
+    static void *p[COUNT];
+    for (size_t i = 0; i < COUNT; i++)
+        cr_assert_not_null(p[i] = large_alloc(i % 7 * OS_PAGE + 1, OS_PAGE));
+    for (size_t i = 0; i < COUNT; i += 2)
+        cr_assert(large_free(p[i]));
+    for (size_t i = 0; i < COUNT; i++)
+        cr_assert_eq(large_bytes(p[i]), i % 2 ? (i % 7 + 1) * OS_PAGE : 0);
+    cr_assert_not(large_free(p[0]));
+    cr_assert_eq(large_totals.count, COUNT / 2);
+    for (size_t i = 1; i < COUNT; i += 2) {
+        strcpy(p[i], "kept");
+        cr_assert_not_null(p[i] = large_resize(p[i], 100 * OS_PAGE));
+        cr_assert_str_eq(p[i], "kept");
+        cr_assert(large_free(p[i]));
+    }
+    cr_assert_eq(large_totals.count, 0);
+    cr_assert_eq(large_totals.bytes, 0);
+}
+
+Test(large, limit_and_refusal) {
+    tunables.mmap_max = 2;
+    void *a = large_alloc(1, OS_PAGE), *b = large_alloc(1, 64 * OS_PAGE);
+    cr_assert_eq((uintptr_t)b % (64 * OS_PAGE), 0);
+    cr_assert_null(large_alloc(1, OS_PAGE));
+    os_fake_refuse_map = 1;
+    strcpy(a, "kept");
+    cr_assert_null(large_resize(a, 1000 * OS_PAGE));
+    cr_assert_str_eq(a, "kept");
+    cr_assert_eq(large_bytes(a), OS_PAGE);
+    cr_assert(large_free(a) && large_free(b));
+}

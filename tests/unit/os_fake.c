@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+#include "os_fake.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define BREAK_ROOM ((size_t)8 << 30)
+
+int os_fake_refuse_brk, os_fake_refuse_map;
+size_t os_fake_purged, os_fake_mapped;
+uint64_t os_fake_clock = 1000;
+
+static char *break_start, *break_now;
+
+static void start(void) {
+    if (break_start == NULL) {
+        break_start = mmap(NULL, BREAK_ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        break_now = break_start + 100; /* on no page, as a real break may be */
+    }
+}
+
+/* Memory below the break that is given back reads as zero when it comes again. */
+static void *move(intptr_t delta) {
+    start();
+    char *old = break_now;
+    if (delta < 0) {
+        char *from = (char *)align_up((uintptr_t)(old + delta), OS_PAGE);
+        if (old > from)
+            madvise(from, align_up((size_t)(old - from), OS_PAGE), MADV_DONTNEED);
+    }
+    break_now += delta;
+    return old;
+}
+
+void os_fake_foreign_break(intptr_t delta) {
+    move(delta);
+}
+
+uintptr_t os_fake_break(void) {
+    start();
+    return (uintptr_t)break_now;
+}
+
+void *os_sbrk(intptr_t delta) {
+    return delta > 0 && os_fake_refuse_brk ? NULL : move(delta);
+}
+
+void *os_map(size_t bytes) {
+    void *p = os_fake_refuse_map
+                  ? MAP_FAILED
+                  : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    os_fake_mapped += bytes;
+    return p;
+}
+
+void *os_reserve(size_t bytes) {
+    void *p = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return os_fake_refuse_map || p == MAP_FAILED ? NULL : p;
+}
+
+bool os_commit(void *addr, size_t bytes) {
+    return !os_fake_refuse_map && mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+void os_unmap(void *addr, size_t bytes) {
+    munmap(addr, bytes);
+    os_fake_mapped -= bytes;
+}
+
+void *os_remap(void *addr, size_t old_bytes, size_t new_bytes, bool may_move) {
+    if (os_fake_refuse_map)
+        return NULL;
+    void *p = mremap(addr, old_bytes, new_bytes, may_move ? MREMAP_MAYMOVE : 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    os_fake_mapped += new_bytes - old_bytes;
+    return p;
+}
+
+void *os_steal(void *addr, size_t bytes) {
+    void *p = os_map(bytes);
+    if (p != NULL) {
+        memcpy(p, addr, bytes);
+        memset(addr, 0, bytes);
+    }
+    return p;
+}
+
+bool os_purge(void *addr, size_t bytes) {
+    os_fake_purged += bytes;
+    return madvise(addr, bytes, MADV_DONTNEED) == 0;
+}
+
+bool os_populate(void *addr, size_t bytes) {
+    (void)addr;
+    (void)bytes;
+    return true;
+}
+
+bool os_hugepage(void *addr, size_t bytes) {
+    (void)addr;
+    (void)bytes;
+    return true;
+}
+
+void os_futex_wait(_Atomic uint32_t *word, uint32_t value) {
+    (void)word;
+    (void)value;
+}
+
+void os_futex_wake(_Atomic uint32_t *word) {
+    (void)word;
+}
+
+uint64_t os_clock_ms(void) {
+    return os_fake_clock;
+}
+
+size_t os_address_limit(void) {
+    return SIZE_MAX;
+}
+
+bool os_is_secure(void) {
+    return false;
+}
+
+void os_write(int fd, const char *text, size_t bytes) {
+    if (write(fd, text, bytes) < 0)
+        abort();
+}
+
+_Noreturn void os_abort(void) {
+    abort();
+}

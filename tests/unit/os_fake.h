@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* An OS layer that a test directs: the break moves in a reservation of its own, and calls can be refused. */
+#ifndef TESTS_OS_FAKE_H
+#define TESTS_OS_FAKE_H
+
+#include "os.h"
+
+extern int os_fake_refuse_brk, os_fake_refuse_map; /* while not 0 */
+extern size_t os_fake_purged;                      /* bytes given back so far */
+extern uint64_t os_fake_clock;                     /* ms */
+extern size_t os_fake_mapped;                      /* bytes mapped now */
+
+/* Another caller of sbrk moves the break. */
+void os_fake_foreign_break(intptr_t delta);
+
+/* Where the break stands. */
+uintptr_t os_fake_break(void);
+
+#endif
