@@ -11,6 +11,7 @@
 /* Lists start short, so that a program of few blocks carves few pages, and double with traffic. */
 #define LIMIT_BYTES_START 1024
 #define WANT_BYTES_START 256
+#define SPARE_BYTES_MAX (4 * KIB) /* classes above keep no spare chain: too much memory for too few operations */
 
 /* A fork copies this memory between any two instructions. A chain may be missing from the copy, but must not be in it
  * twice: it leaves one place before it enters the next, and the compiler must not change that. */
@@ -124,10 +125,13 @@ void cache_overflow_slow(void *block, unsigned class) {
     bin->head = NULL;
     set_limit(bin, old ? min_size(bin->limit * 2u, class_batch(class)) : bin->limit, 0);
     ORDERED();
-    cache->spare[class] = full;
+    if (class_bytes(class) <= SPARE_BYTES_MAX) {
+        cache->spare[class] = full;
+        full = old;
+    }
     ORDERED();
-    if (old != NULL)
-        central_give(class, old, old->count);
+    if (full != NULL)
+        central_give(class, full, full->count);
 }
 
 void cache_flush(void) {

@@ -10,6 +10,7 @@
 #include "span.h"
 
 #define SLOTS (CACHE_LINE / sizeof(void *))
+#define PARKED_BYTES (32 * KIB) /* about what a class may park, at least one chain */
 
 /* A list left by a thread that did not live on in a forked child. */
 struct orphan {
@@ -30,8 +31,10 @@ static struct class classes[CLASS_COUNT];
 /* ---- slots ------------------------------------------------------------------------------------------------------- */
 
 static bool slot_put(struct class *class, void *chain, size_t count) {
+    size_t index = (size_t)(class - classes);
+    size_t bytes = class_bytes((unsigned)index) * count, usable = PARKED_BYTES / bytes;
     ((struct block *)chain)->count = count;
-    for (size_t i = 0; i < SLOTS; i++) {
+    for (size_t i = 0; i < (usable < 1 ? 1 : usable) && i < SLOTS; i++) {
         void *empty = NULL;
         if (atomic_load_explicit(&class->slots[i], memory_order_relaxed) != NULL)
             continue;
@@ -75,31 +78,36 @@ static void list_remove(struct class *class, struct span *span) {
     span->listed = false;
 }
 
-/* Moves up to `most` blocks from the span's home list to the end of a chain. */
-static size_t pick(struct span *span, void ***end, size_t most) {
-    size_t count = 0;
-    for (; count < most && span->free != NULL; count++) {
-        struct block *block = freelist_pop(&span->free);
-        **end = block;
-        *end = (void **)&block->next;
+/* Takes blocks that are at home: all of them if that is not much more than asked for, since finding the place to cut
+ * means walking over blocks that are in no CPU cache; else the first `most`. */
+static void *pick(struct span *span, size_t most, size_t *count) {
+    struct block *chain = span->free, *last = chain;
+    size_t home = (size_t)(span->carved - span->live);
+    if (home <= most + class_batch(span->class)) {
+        span->free = NULL;
+        *count = home;
+        return chain;
     }
-    return count;
+    for (size_t i = 1; i < most; i++)
+        last = last->next;
+    span->free = last->next;
+    last->next = NULL;
+    *count = most;
+    return chain;
 }
 
 /* Cuts up to `most` new blocks, in address order. */
-static size_t carve(struct span *span, size_t size, void ***end, size_t most) {
-    size_t count = min_size(most, (size_t)(span->capacity - span->carved));
-    char *at = span_address(span) + span->carved * size;
-    for (size_t i = 0; i < count; i++, at += size) {
-        **end = at;
-        *end = (void **)&((struct block *)(void *)at)->next;
-    }
-    span->carved = (uint16_t)(span->carved + count);
-    return count;
+static void *carve(struct span *span, size_t size, size_t most, size_t *count) {
+    char *first = span_address(span) + span->carved * size, *at = first;
+    *count = min_size(most, (size_t)(span->capacity - span->carved));
+    for (size_t i = 1; i < *count; i++, at += size)
+        ((struct block *)(void *)at)->next = (struct block *)(void *)(at + size);
+    ((struct block *)(void *)at)->next = NULL;
+    span->carved = (uint16_t)(span->carved + *count);
+    return first;
 }
 
 static void *spans_take_locked(struct class *class, unsigned index, size_t most, size_t *count) {
-    void *chain = NULL, **end = &chain;
     struct span *span = class->spans;
     if (span == NULL) {
         span = span_acquire_small(index);
@@ -108,25 +116,25 @@ static void *spans_take_locked(struct class *class, unsigned index, size_t most,
         class->span_count++;
         list_insert(class, span);
     }
-    size_t got = pick(span, &end, most);
-    if (got == 0)
-        got = carve(span, class_bytes(index), &end, most);
-    span->live = (uint16_t)(span->live + got);
+    void *chain = span->free != NULL ? pick(span, most, count) : carve(span, class_bytes(index), most, count);
+    span->live = (uint16_t)(span->live + *count);
     if (span->free == NULL && span->carved == span->capacity)
         list_remove(class, span);
-    *end = NULL;
-    *count = got;
     return chain;
 }
 
-/* Sends a block home. A span that is complete again leaves the class for *empty, to be released without the lock. */
-static void home_locked(struct class *class, struct block *block, struct span **empty) {
-    struct span *span = span_find(block);
-    ASSERT(span != NULL && span->state == SPAN_SMALL && span->live > 0);
-    freelist_push(&span->free, block);
+/* Sends `count` linked blocks of one span home. A span that is complete again leaves the class for *empty, to be released
+ * without the lock. */
+static void run_home_locked(struct class *class, struct block *first, struct block *last, size_t count,
+                            struct span **empty) {
+    struct span *span = span_find(first);
+    ASSERT(span != NULL && span->state == SPAN_SMALL && span->live >= count);
+    last->next = span->free;
+    span->free = first;
+    span->live = (uint16_t)(span->live - count);
     if (!span->listed)
         list_insert(class, span);
-    if (--span->live == 0) {
+    if (span->live == 0) {
         list_remove(class, span);
         class->span_count--;
         span->next = *empty;
@@ -134,10 +142,16 @@ static void home_locked(struct class *class, struct block *block, struct span **
     }
 }
 
+/* Blocks freed one after another often lie close together: a stretch of the chain within one unit goes home at once. */
 static void chain_home_locked(struct class *class, struct block *chain, struct span **empty) {
     while (chain != NULL) {
-        struct block *next = chain->next;
-        home_locked(class, chain, empty);
+        struct block *last = chain, *next;
+        size_t count = 1;
+        while ((next = last->next) != NULL && ((uintptr_t)next ^ (uintptr_t)chain) < UNIT) {
+            last = next;
+            count++;
+        }
+        run_home_locked(class, chain, last, count, empty);
         chain = next;
     }
 }

@@ -47,6 +47,9 @@ void os_futex_wake(_Atomic uint32_t *word);
 /* Milliseconds of a monotonic clock, a tick (1-10 ms) coarse. */
 uint64_t os_clock_ms(void);
 
+/* Microseconds of a monotonic clock. */
+uint64_t os_clock_us(void);
+
 /* Bytes of address space the process may use (RLIMIT_AS), SIZE_MAX if unlimited. */
 size_t os_address_limit(void);
 

@@ -2,9 +2,9 @@
 #include "sizeclass.h"
 
 #define BATCH_BYTES (8 * KIB)
-#define BATCH_MAX 128
+#define BATCH_MAX 256
 #define BATCH_MIN 2
-#define SPAN_BLOCKS_MIN 8
+#define SPAN_BLOCKS_MIN 1
 
 unsigned class_batch(unsigned class) {
     size_t fit = BATCH_BYTES / class_bytes(class);

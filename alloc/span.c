@@ -16,6 +16,9 @@
 #define WARM_FROM (4 * MIB)         /* heaps below this fault page by page */
 #define WARM_STEP (64 * KIB)
 #define HUGE_FROM (32 * MIB)        /* from here on the frontier moves over huge pages */
+#define HUGE_SLOW_US 1000           /* small pages would be there by then */
+#define HUGE_SLOW_MAX 2
+#define KEEP_MAX (32 * MIB)         /* a span above goes back to the OS when it is freed, as a mapping would */
 
 struct span_totals span_totals;
 static struct lock span_lock;
@@ -23,6 +26,7 @@ static struct span *tree;
 static struct span *newest, *oldest; /* FREE and dirty spans by age */
 static uint64_t looked_at;
 static bool populate_works = true;
+static int huge_slow;
 
 static struct region *region_of(const struct span *span) {
     return &regions[span->region];
@@ -129,6 +133,19 @@ static void free_coalesce(struct region *region, size_t first, size_t units) {
 
 /* ---- the frontier ------------------------------------------------------------------------------------------------ */
 
+/* The next 2 MiB as a huge page, present at once. A host that has none ready takes longer than for small pages: after
+ * HUGE_SLOW_MAX of those no more are asked for. Returns where the warm memory now ends, or `from`. */
+static uintptr_t warm_huge(uintptr_t from, uintptr_t mapped_end) {
+    uintptr_t start = align_up(from, HUGE_PAGE), end = start + HUGE_PAGE;
+    if (huge_slow >= HUGE_SLOW_MAX || end > mapped_end || !os_hugepage((void *)start, HUGE_PAGE))
+        return from;
+    uint64_t before = os_clock_us();
+    bool present = os_populate((void *)from, end - from);
+    if (!present || os_clock_us() - before > HUGE_SLOW_US)
+        huge_slow++;
+    return present ? end : from;
+}
+
 /* A heap that grows steadily gets its next pages present before they are touched: in small batches, later as huge
  * pages. Only memory beyond the frontier is treated so, never what lies behind it. */
 static void warm(struct region *region, size_t first, size_t units) {
@@ -137,10 +154,13 @@ static void warm(struct region *region, size_t first, size_t units) {
     if (to <= region->warm || first << UNIT_SHIFT < WARM_FROM || !populate_works)
         return;
     from = max_size(from, region->warm);
-    uintptr_t end = align_up(to, WARM_STEP);
-    if (end > mapped_end)
-        return;
-    populate_works = os_populate((void *)from, end - from);
+    uintptr_t end = first << UNIT_SHIFT >= HUGE_FROM ? warm_huge(from, mapped_end) : from;
+    if (end < to) {
+        end = align_up(to, WARM_STEP);
+        if (end > mapped_end)
+            return;
+        populate_works = os_populate((void *)from, end - from);
+    }
     region->warm = end;
 }
 
@@ -265,8 +285,9 @@ struct span *span_acquire_large(size_t units, size_t align, bool *zeroed) {
 }
 
 void span_release(struct span *span) {
-    lock_acquire(&span_lock, LOCK_SPANS);
     size_t units = span->units;
+    bool purged = units >= KEEP_MAX / UNIT && os_purge(span_address(span), units << UNIT_SHIFT);
+    lock_acquire(&span_lock, LOCK_SPANS);
     if (span->state == SPAN_SMALL) {
         ASSERT(span->live == 0 && !span->listed);
         unitmap_set((uintptr_t)span_address(span), units, 0);
@@ -279,6 +300,8 @@ void span_release(struct span *span) {
         span_totals.large_count--;
     }
     span->state = SPAN_NONE;
+    if (purged)
+        dirty_set(region_of(span), index_of(span), units, false);
     uint64_t now = os_clock_ms();
     bool look = now - looked_at >= LOOK_MS;
     looked_at = look ? now : looked_at;
@@ -348,7 +371,8 @@ static struct span *purge_take_locked(size_t age_ms, uint64_t now) {
     if (age_ms > 0) {
         size_t heap = span_totals.free + span_totals.small + span_totals.large;
         hot = max_size(HOT_MIN >> UNIT_SHIFT, heap / HOT_PART);
-        least = PURGE_MIN_UNITS;
+        /* A smaller hole would break up a huge page. */
+        least = heap << UNIT_SHIFT > HUGE_FROM && huge_slow < HUGE_SLOW_MAX ? HUGE_PAGE / UNIT : PURGE_MIN_UNITS;
     }
     for (struct span *span = oldest; span != NULL; span = span->newer) {
         if (span_totals.free_dirty <= hot || (age_ms > 0 && now - span->freed_at < age_ms))

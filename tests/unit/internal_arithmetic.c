@@ -24,10 +24,10 @@ Test(sizeclass, waste_is_bounded) {
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
         size_t span = class_units(class) * UNIT;
         cr_assert_leq(span % class_bytes(class), span / 8);
-        cr_assert_geq(span / class_bytes(class), 8);
+        cr_assert_geq(span / class_bytes(class), 1);
         cr_assert_leq(span / class_bytes(class), UINT16_MAX);
         cr_assert_eq(class_bytes(class) % BLOCK_ALIGN, 0);
-        cr_assert(class_batch(class) >= 2 && class_batch(class) <= 128);
+        cr_assert(class_batch(class) >= 2 && class_batch(class) <= 256);
     }
 }
 

@@ -121,6 +121,10 @@ uint64_t os_clock_ms(void) {
     return os_fake_clock;
 }
 
+uint64_t os_clock_us(void) {
+    return os_fake_clock * 1000;
+}
+
 size_t os_address_limit(void) {
     return SIZE_MAX;
 }
