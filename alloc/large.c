@@ -137,7 +137,7 @@ bool large_free(void *p) {
     if (bytes == 0)
         return false;
     if (tunables.dynamic_threshold && bytes > tunables.mmap_threshold && bytes <= LARGE_DYNAMIC_MAX) {
-        tunables.mmap_threshold = bytes + OS_PAGE; /* a block of this size is below it the next time */
+        tunables.mmap_threshold = min_size(2 * bytes, LARGE_DYNAMIC_MAX + OS_PAGE);
         tunables.trim_threshold = 2 * bytes;
     }
     os_unmap(p, bytes);

@@ -45,8 +45,6 @@ int tunables_mallopt(int parameter, int value) {
         return set_static(&tunables.trim_threshold, bytes);
     case M_TOP_PAD:
         return set_static(&tunables.top_pad, bytes);
-    case M_PERTURB:
-        return set(&tunables.perturb, bytes & 255);
     default:
         return 0;
     }
