@@ -123,12 +123,26 @@ static void *spans_take_locked(struct class *class, unsigned index, size_t most,
     return chain;
 }
 
-/* Sends `count` linked blocks of one span home. A span that is complete again leaves the class for *empty, to be released
- * without the lock. */
-static void run_home_locked(struct class *class, struct block *first, struct block *last, size_t count,
-                            struct span **empty) {
+/* The chain holds a block twice: what the span handed out is less than what comes home. The lock is left first, because
+ * the program may have a handler for SIGABRT that allocates. */
+static _Noreturn COLD void returned_twice_locked(struct class *class, const struct block *block) {
+    lock_release(&class->lock, LOCK_CLASS);
+    report_misuse("free", block, DOUBLE_FREE);
+}
+
+/* Sends the first blocks of the chain home, as many as lie in one unit: blocks freed one after another often lie close
+ * together. Returns the rest. A span that is complete again leaves the class for *empty, to be released without the
+ * lock. */
+static struct block *run_home_locked(struct class *class, struct block *first, struct span **empty) {
     struct span *span = span_find(first);
-    ASSERT(span != NULL && span->state == SPAN_SMALL && span->live >= count);
+    struct block *last = first, *next;
+    size_t count = 1;
+    ASSERT(span != NULL && span->state == SPAN_SMALL);
+    for (; (next = last->next) != NULL && ((uintptr_t)next ^ (uintptr_t)first) < UNIT; last = next)
+        if (UNLIKELY(++count > span->live)) /* also ends the walk of a chain that has become a circle */
+            break;
+    if (UNLIKELY(count > span->live))
+        returned_twice_locked(class, first);
     last->next = span->free;
     span->free = first;
     span->live = (uint16_t)(span->live - count);
@@ -140,20 +154,12 @@ static void run_home_locked(struct class *class, struct block *first, struct blo
         span->next = *empty;
         *empty = span;
     }
+    return next;
 }
 
-/* Blocks freed one after another often lie close together: a stretch of the chain within one unit goes home at once. */
 static void chain_home_locked(struct class *class, struct block *chain, struct span **empty) {
-    while (chain != NULL) {
-        struct block *last = chain, *next;
-        size_t count = 1;
-        while ((next = last->next) != NULL && ((uintptr_t)next ^ (uintptr_t)chain) < UNIT) {
-            last = next;
-            count++;
-        }
-        run_home_locked(class, chain, last, count, empty);
-        chain = next;
-    }
+    while (chain != NULL)
+        chain = run_home_locked(class, chain, empty);
 }
 
 static void release_all(struct span *empty) {

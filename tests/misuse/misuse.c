@@ -100,6 +100,20 @@ static void twice_30000(void) {
     twice(30000);
 }
 
+/* Not at the head of a list any more: found when the list goes back to where its blocks came from. */
+static void twice_with_others_between(void) {
+    enum { COUNT = 20000 };
+    static char *p[COUNT];
+    for (int i = 0; i < COUNT; i++)
+        p[i] = malloc(64);
+    free(p[0]);
+    free(p[1]);
+    free(p[0]);
+    for (int i = 2; i < COUNT; i++)
+        free(p[i]);
+    malloc_trim(0);
+}
+
 static void twice_large(void) {
     twice(100000);
 }
@@ -158,6 +172,7 @@ static const struct {
     CASE(twice_24, "free", "double free"),
     CASE(twice_1000, "free", "double free"),
     CASE(twice_30000, "free", "double free"),
+    CASE(twice_with_others_between, "free", "double free (found late)"),
     CASE(twice_large, "free", "invalid pointer"),
     CASE(twice_mapping, "free", "invalid pointer"),
     CASE(realloc_invalid, "realloc", "invalid pointer"),
