@@ -205,6 +205,7 @@ void *central_take(unsigned index, size_t most, size_t *count) {
         chain = spans_take_locked(class, index, most, count);
     lock_release(&class->lock, LOCK_CLASS);
     release_all(empty);
+    span_look();
     return chain;
 }
 

@@ -23,6 +23,7 @@ static void *alloc_class(unsigned class) {
 static void *alloc_large(size_t bytes, size_t align, bool *zeroed) {
     bool own_mapping = bytes >= tunables.mmap_threshold;
     *zeroed = true;
+    span_look();
     if (own_mapping) {
         void *p = large_alloc(bytes, align);
         if (p != NULL)
@@ -149,10 +150,11 @@ size_t front_usable(const void *p, const char *call) {
     return bytes;
 }
 
+/* A block that cannot be copied to a smaller place stays where it is. */
 static void *move(void *p, size_t old, size_t bytes, const char *call) {
     void *fresh = front_alloc(bytes);
     if (fresh == NULL)
-        return NULL;
+        return bytes <= old ? p : NULL;
     memcpy(fresh, p, min_size(old, bytes));
     front_free(p, call);
     return fresh;
@@ -176,9 +178,7 @@ static void *resize_span(struct span *span, size_t bytes, const char *call) {
     if (bytes > SMALL_MAX && span_try_resize(span, units_for(bytes)))
         return p;
     void *moved = move_pages(span, bytes);
-    if (moved != NULL && large_bytes(moved) >= bytes)
-        return moved;
-    return moved ? NULL : move(p, old, bytes, call);
+    return moved ? moved : move(p, old, bytes, call);
 }
 
 static void *resize_mapping(void *p, size_t bytes, const char *call) {
@@ -187,7 +187,7 @@ static void *resize_mapping(void *p, size_t bytes, const char *call) {
         report_misuse(call, p, INVALID_POINTER);
     if (bytes <= old / 2 && bytes < tunables.mmap_threshold) {
         void *moved = move(p, old, bytes, call);
-        if (moved != NULL)
+        if (moved != p)
             return moved;
     }
     void *resized = large_resize(p, bytes);

@@ -167,13 +167,16 @@ void *large_steal(void *p, size_t bytes, size_t new_bytes) {
     if (moved == NULL)
         return NULL;
     char *grown = os_remap(moved, bytes, new_bytes, true);
-    size_t length = grown ? new_bytes : bytes;
+    if (grown == NULL) {
+        os_put_back(moved, p, bytes);
+        return NULL;
+    }
     lock_acquire(&large_lock, LOCK_LARGE);
     if (!reserve_locked())
         ASSERT(large_totals.count < table_size - 1);
-    insert_locked((uintptr_t)(grown ? grown : moved), length);
+    insert_locked((uintptr_t)grown, new_bytes);
     lock_release(&large_lock, LOCK_LARGE);
-    return grown ? grown : moved;
+    return grown;
 }
 
 void large_fork_acquire(void) {

@@ -37,8 +37,8 @@ bool large_free(void *p);
 void *large_resize(void *p, size_t bytes);
 
 /* Moves `bytes` of pages at `p` (whole OS pages) out of the heap into a mapping of their own of `new_bytes`, without
- * copying; the memory at `p` reads as zeros afterwards. NULL if the kernel cannot, nothing has moved then. If only the
- * growth is refused, the mapping is shorter than asked for: look at large_bytes. */
+ * copying; the memory at `p` reads as zeros afterwards. NULL if the kernel cannot or has no room; nothing has changed
+ * then. */
 void *large_steal(void *p, size_t bytes, size_t new_bytes);
 
 void large_fork_acquire(void);

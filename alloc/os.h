@@ -31,6 +31,9 @@ void *os_remap(void *addr, size_t old_bytes, size_t new_bytes, bool may_move);
  * cannot; nothing has moved then. */
 void *os_steal(void *addr, size_t bytes);
 
+/* Undoes os_steal: the pages of [moved, moved + bytes) go back to `addr`, and `moved` is unmapped. Cannot fail. */
+void os_put_back(void *moved, void *addr, size_t bytes);
+
 /* Gives the memory back; it reads as zero afterwards. False if refused (locked pages): contents are then undefined. */
 bool os_purge(void *addr, size_t bytes);
 

@@ -10,6 +10,7 @@
 #include <linux/futex.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -95,6 +96,16 @@ void *os_steal(void *addr, size_t bytes) {
     void *moved = mremap(addr, bytes, bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
     errno = saved;
     return moved == MAP_FAILED ? NULL : moved;
+}
+
+void os_put_back(void *moved, void *addr, size_t bytes) {
+    int saved = errno;
+    if (os_fault(OS_FAULT_MREMAP) ||
+        mremap(moved, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, addr) == MAP_FAILED) {
+        memcpy(addr, moved, bytes);
+        munmap(moved, bytes);
+    }
+    errno = saved;
 }
 
 bool os_purge(void *addr, size_t bytes) {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "span.h"
 
+#include <stdatomic.h>
+
 #include "lock.h"
 #include "os.h"
 #include "report.h"
@@ -9,7 +11,7 @@
 #include "tunables.h"
 #include "unitmap.h"
 
-#define LOOK_MS 100                 /* how often a release looks at the clock's verdict on old free spans */
+#define LOOK_MS 100                 /* how often to look for free spans that are old enough to go */
 #define HOT_MIN (1 * MIB)           /* dirty free memory that stays, or */
 #define HOT_PART 16                 /* this part of the heap */
 #define PURGE_MIN_UNITS (64 * KIB / UNIT)
@@ -24,7 +26,9 @@ struct span_totals span_totals;
 static struct lock span_lock;
 static struct span *tree;
 static struct span *newest, *oldest; /* FREE and dirty spans by age */
-static uint64_t looked_at;
+static struct span *purging;         /* being given to the OS, without the lock; LARGE meanwhile; linked by newer */
+static uint64_t released_at;         /* the time of the last release, ms */
+static _Atomic uint64_t looked_at;   /* when old free spans were last looked for */
 static bool populate_works = true;
 static int huge_slow;
 
@@ -91,7 +95,7 @@ static void free_insert(struct region *region, size_t first, size_t units) {
     span_totals.free_dirty += span->dirty;
     spantree_insert(&tree, span);
     if (span->dirty > 0) {
-        span->freed_at = looked_at;
+        span->freed_at = released_at;
         age_insert(span);
     }
 }
@@ -302,13 +306,10 @@ void span_release(struct span *span) {
     span->state = SPAN_NONE;
     if (purged)
         dirty_set(region_of(span), index_of(span), units, false);
-    uint64_t now = os_clock_ms();
-    bool look = now - looked_at >= LOOK_MS;
-    looked_at = look ? now : looked_at;
+    released_at = os_clock_ms();
     free_coalesce(region_of(span), index_of(span), units);
     lock_release(&span_lock, LOCK_SPANS);
-    if (look)
-        span_purge(tunables.decay_ms, tunables.top_pad);
+    span_look();
 }
 
 static bool grow_in_place(struct span *span, size_t units) {
@@ -381,9 +382,20 @@ static struct span *purge_take_locked(size_t age_ms, uint64_t now) {
             continue;
         free_remove(span);
         span->state = SPAN_LARGE;
+        span->newer = purging;
+        purging = span;
         return span;
     }
     return NULL;
+}
+
+static void purge_done_locked(struct span *span) {
+    struct span **link = &purging;
+    while (*link != span)
+        link = &(*link)->newer;
+    *link = span->newer;
+    span->state = SPAN_NONE;
+    free_coalesce(region_of(span), index_of(span), span->units);
 }
 
 static size_t shrink_top(size_t pad) {
@@ -430,8 +442,7 @@ size_t span_purge(size_t age_ms, size_t pad) {
             dirty_set(region_of(span), index_of(span), units, false);
             given += dirty << UNIT_SHIFT;
         }
-        span->state = SPAN_NONE;
-        free_coalesce(region_of(span), index_of(span), units);
+        purge_done_locked(span);
         if (!purged)
             break;
     }
@@ -439,6 +450,16 @@ size_t span_purge(size_t age_ms, size_t pad) {
         given += shrink_top(pad);
     lock_release(&span_lock, LOCK_SPANS);
     return given;
+}
+
+void span_look(void) {
+    if (span_totals.free_dirty << UNIT_SHIFT <= HOT_MIN)
+        return;
+    uint64_t now = os_clock_ms();
+    if (now - atomic_load_explicit(&looked_at, memory_order_relaxed) < LOOK_MS)
+        return;
+    atomic_store_explicit(&looked_at, now, memory_order_relaxed);
+    span_purge(tunables.decay_ms, tunables.top_pad);
 }
 
 void span_fork_acquire(void) {
@@ -450,6 +471,8 @@ void span_fork_release(void) {
 }
 
 void span_fork_reset(void) {
+    while (purging != NULL) /* the threads that were at it are gone */
+        purge_done_locked(purging);
     lock_fork_reset(&span_lock);
 }
 

@@ -54,6 +54,9 @@ struct span *span_find(const void *p);
  * everything if age_ms is 0. Returns the bytes given back. `pad` bytes are kept at the top of the heap. */
 size_t span_purge(size_t age_ms, size_t pad);
 
+/* From time to time, gives back what has been free for long (decay_ms). For slow paths that hold no lock. */
+void span_look(void);
+
 void span_fork_acquire(void);
 void span_fork_release(void);
 void span_fork_reset(void);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "unitmap.h"
 
+#include <stdatomic.h>
+
 #include "os.h"
 
 #define ALL_UNITS ((size_t)1 << (ADDRESS_BITS - UNIT_SHIFT))
@@ -14,7 +16,10 @@ static bool reserve(uintptr_t base, size_t units) {
     uint16_t *table = os_reserve(align_up(units * ENTRY, OS_PAGE));
     if (table == NULL)
         return false;
-    unitmap = (struct unitmap){base, units, table};
+    unitmap.base = base;
+    unitmap.table = table;
+    atomic_thread_fence(memory_order_release); /* another thread's free(NULL) looks at limit first */
+    unitmap.limit = units;
     return true;
 }
 

@@ -143,6 +143,40 @@ static void while_threads_end(void) {
     tap(passed == 200, "200 forks while threads start and end");
 }
 
+/* Memory on its way to the OS, outside all locks, at the moment of a fork. */
+static void *free_and_trim(void *data) {
+    while (!stop) {
+        char *p[10];
+        for (int i = 0; i < 10; i++)
+            memset(p[i] = malloc(100000), 1, 100000);
+        for (int i = 0; i < 10; i++)
+            free(p[i]);
+        malloc_trim(0);
+    }
+    return data;
+}
+
+static void trim_work(void) {
+    tap_watchdog(20);
+    malloc_trim(0);
+    size_t heap = mallinfo2().arena;
+    char *p[20];
+    for (int i = 0; i < 20; i++)
+        memset(p[i] = calloc(1, 100000), 1, 100000);
+    for (int i = 0; i < 20; i++)
+        free(p[i]);
+    malloc_trim(0);
+    if (mallinfo2().arena > heap + (4 << 20))
+        _exit(1);
+    child_work();
+}
+
+static void while_memory_goes_back(void) {
+    start_workers(free_and_trim);
+    tap(forks(300, trim_work) == 300, "300 forks while memory goes back to the OS");
+    stop_workers();
+}
+
 /* Handlers of the program itself allocate, on both sides of ours. */
 static void *handler_block;
 static int handler_runs;
@@ -227,6 +261,7 @@ int main(void) {
     while_threads_allocate();
     nested();
     while_threads_end();
+    while_memory_goes_back();
     memory_is_not_lost();
     other_ways();
     large_heap();

@@ -78,6 +78,24 @@ static void decay(void) {
     tap(left + ((size_t)25 << 20) < full, "free memory decays: %zu -> %zu bytes resident", full, left);
 }
 
+/* The same in a program that only allocates from then on. */
+static void decay_while_allocating(void) {
+    static void *small[2000];
+    char *large = malloc((size_t)30 << 20);
+    memset(large, 1, (size_t)30 << 20);
+    size_t full = tap_resident();
+    free(large);
+    for (int i = 0; i < 2000; i++) {
+        struct timespec pause = {0, 1000 * 1000};
+        nanosleep(&pause, NULL);
+        small[i] = malloc(3000);
+    }
+    size_t left = tap_resident();
+    tap(left + ((size_t)20 << 20) < full, "it decays while others are allocated: %zu -> %zu bytes resident", full, left);
+    for (int i = 0; i < 2000; i++)
+        free(small[i]);
+}
+
 static void huge_reservations(void) {
     void *blocks[10];
     int got = 0;
@@ -125,6 +143,7 @@ int main(void) {
     producer_consumer();
     small_blocks_return();
     decay();
+    decay_while_allocating();
     huge_reservations();
     foreign_break();
     return tap_done();

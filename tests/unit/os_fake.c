@@ -91,6 +91,11 @@ void *os_steal(void *addr, size_t bytes) {
     return p;
 }
 
+void os_put_back(void *moved, void *addr, size_t bytes) {
+    memcpy(addr, moved, bytes);
+    os_unmap(moved, bytes);
+}
+
 bool os_purge(void *addr, size_t bytes) {
     os_fake_purged += bytes;
     return madvise(addr, bytes, MADV_DONTNEED) == 0;
