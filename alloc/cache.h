@@ -21,7 +21,7 @@
 struct bin {
     void *head;
     int32_t count;
-    uint16_t limit; /* blocks the list may hold; grows with traffic up to class_batch */
+    uint16_t limit; /* blocks the list may hold; grows with traffic up to class_batch, or to what it was given at once */
     uint16_t want;  /* blocks to ask the spans for when the list runs dry; grows likewise */
 };
 

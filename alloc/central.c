@@ -12,6 +12,17 @@
 #define SLOTS (CACHE_LINE / sizeof(void *))
 #define PARKED_BYTES (32 * KIB) /* about what a class may park, at least one chain */
 
+/* What does not fit the slots of a class with much memory: looking for the homes of blocks means walking over them, so
+ * whole chains are kept for the next taker, up to a small part of what the class has. */
+#define PILE_PART 32 /* of the memory in the class's spans */
+#define PILE_MAX 63
+#define PILES 32 /* for the first classes that grow so large; the others do without */
+
+struct pile {
+    size_t count;
+    struct block *chains[PILE_MAX];
+};
+
 /* A list left by a thread that did not live on in a forked child. */
 struct orphan {
     struct orphan *next;
@@ -23,10 +34,13 @@ struct class {
     struct lock lock;
     struct span *spans; /* with blocks to give, the most recently full first */
     struct orphan *orphans;
+    struct pile *pile; /* NULL until the class has enough memory for one */
     size_t span_count;
 } LINE_ALIGNED;
 
 static struct class classes[CLASS_COUNT];
+static struct pile piles[PILES];
+static _Atomic size_t piles_used;
 
 /* ---- slots ------------------------------------------------------------------------------------------------------- */
 
@@ -78,21 +92,11 @@ static void list_remove(struct class *class, struct span *span) {
     span->listed = false;
 }
 
-/* Takes blocks that are at home: all of them if that is not much more than asked for, since finding the place to cut
- * means walking over blocks that are in no CPU cache; else the first `most`. */
-static void *pick(struct span *span, size_t most, size_t *count) {
-    struct block *chain = span->free, *last = chain;
-    size_t home = (size_t)(span->carved - span->live);
-    if (home <= most + class_batch(span->class)) {
-        span->free = NULL;
-        *count = home;
-        return chain;
-    }
-    for (size_t i = 1; i < most; i++)
-        last = last->next;
-    span->free = last->next;
-    last->next = NULL;
-    *count = most;
+/* Takes all blocks that are at home: to find a place to cut would mean walking over blocks that are in no CPU cache. */
+static void *pick(struct span *span, size_t *count) {
+    void *chain = span->free;
+    span->free = NULL;
+    *count = (size_t)(span->carved - span->live);
     return chain;
 }
 
@@ -116,7 +120,7 @@ static void *spans_take_locked(struct class *class, unsigned index, size_t most,
         class->span_count++;
         list_insert(class, span);
     }
-    void *chain = span->free != NULL ? pick(span, most, count) : carve(span, class_bytes(index), most, count);
+    void *chain = span->free != NULL ? pick(span, count) : carve(span, class_bytes(index), most, count);
     span->live = (uint16_t)(span->live + *count);
     if (span->free == NULL && span->carved == span->capacity)
         list_remove(class, span);
@@ -162,6 +166,38 @@ static void chain_home_locked(struct class *class, struct block *chain, struct s
         chain = run_home_locked(class, chain, empty);
 }
 
+/* ---- the pile ---------------------------------------------------------------------------------------------------- */
+
+/* How many chains the pile may hold. */
+static size_t pile_most(const struct class *class) {
+    unsigned index = (unsigned)(class - classes);
+    size_t spans = class->span_count * class_units(index) * UNIT, chain = class_batch(index) * class_bytes(index);
+    return min_size(spans / PILE_PART / chain, PILE_MAX);
+}
+
+static bool pile_put_locked(struct class *class, struct block *chain) {
+    size_t most = pile_most(class);
+    if (class->pile == NULL && most > SLOTS) {
+        size_t index = atomic_fetch_add_explicit(&piles_used, 1, memory_order_relaxed);
+        class->pile = index < PILES ? &piles[index] : NULL;
+    }
+    if (class->pile == NULL || class->pile->count >= most)
+        return false;
+    class->pile->chains[class->pile->count++] = chain;
+    return true;
+}
+
+static struct block *pile_take_locked(struct class *class) {
+    struct pile *pile = class->pile;
+    return pile != NULL && pile->count > 0 ? pile->chains[--pile->count] : NULL;
+}
+
+/* Sends home what is more than the pile may hold: the class may have shrunk. */
+static void pile_trim_locked(struct class *class, struct span **empty) {
+    while (class->pile != NULL && class->pile->count > pile_most(class))
+        chain_home_locked(class, pile_take_locked(class), empty);
+}
+
 static void release_all(struct span *empty) {
     while (empty != NULL) {
         struct span *next = empty->next;
@@ -201,6 +237,8 @@ void *central_take(unsigned index, size_t most, size_t *count) {
     chain = orphan_take_locked(class);
     if (UNLIKELY(chain != NULL))
         cut_locked(class, chain, most, count, &empty);
+    else if ((chain = pile_take_locked(class)) != NULL)
+        *count = ((struct block *)chain)->count;
     else
         chain = spans_take_locked(class, index, most, count);
     lock_release(&class->lock, LOCK_CLASS);
@@ -210,8 +248,17 @@ void *central_take(unsigned index, size_t most, size_t *count) {
 }
 
 void central_give(unsigned index, void *chain, size_t count) {
-    if (!slot_put(&classes[index], chain, count))
-        central_give_home(index, chain);
+    struct class *class = &classes[index];
+    struct span *empty = NULL;
+    if (slot_put(class, chain, count))
+        return;
+    lock_acquire(&class->lock, LOCK_CLASS);
+    if (!pile_put_locked(class, chain)) {
+        chain_home_locked(class, chain, &empty);
+        pile_trim_locked(class, &empty);
+    }
+    lock_release(&class->lock, LOCK_CLASS);
+    release_all(empty);
 }
 
 void central_give_home(unsigned index, void *chain) {
@@ -219,16 +266,26 @@ void central_give_home(unsigned index, void *chain) {
     struct span *empty = NULL;
     lock_acquire(&class->lock, LOCK_CLASS);
     chain_home_locked(class, chain, &empty);
+    pile_trim_locked(class, &empty);
     lock_release(&class->lock, LOCK_CLASS);
     release_all(empty);
 }
 
+static void *any_parked(struct class *class) {
+    size_t count;
+    void *chain = slot_take(class, &count);
+    if (chain != NULL || class->pile == NULL)
+        return chain;
+    lock_acquire(&class->lock, LOCK_CLASS);
+    chain = pile_take_locked(class);
+    lock_release(&class->lock, LOCK_CLASS);
+    return chain;
+}
+
 void central_flush(void) {
-    for (unsigned i = 1; i < CLASS_COUNT; i++) {
-        size_t count;
-        for (void *chain; (chain = slot_take(&classes[i], &count)) != NULL;)
+    for (unsigned i = 1; i < CLASS_COUNT; i++)
+        for (void *chain; (chain = any_parked(&classes[i])) != NULL;)
             central_give_home(i, chain);
-    }
 }
 
 void central_adopt(unsigned index, void *chain) {
@@ -252,6 +309,8 @@ void central_count(unsigned index, struct central_totals *totals) {
         if (chain != NULL && !slot_put(class, chain, count))
             chain_home_locked(class, chain, &empty);
     }
+    for (size_t i = 0; class->pile != NULL && i < class->pile->count; i++)
+        totals->parked += class->pile->chains[i]->count;
     for (const struct orphan *orphan = class->orphans; orphan != NULL; orphan = orphan->next)
         totals->parked += freelist_length(orphan->chain);
     for (const struct span *span = class->spans; span != NULL; span = span->next)

@@ -4,12 +4,13 @@
  *  - slots: one cache line of whole chains in transit, put by a compare-and-swap into an empty slot and taken by an
  *    exchange. Nobody follows a link of a chain that is not theirs, so there is no ABA and memory may be unmapped at any
  *    time; and what may be parked is bounded by the number of slots.
- *  - spans with blocks to give, under a short lock: what does not fit the slots goes home to its span, and a span whose
- *    blocks are all home goes back to the page heap.
+ *  - under a short lock, once it has megabytes, a pile of more such chains, bounded by a part of that memory;
+ *  - spans with blocks to give, under the same lock: what is not parked goes home to its span, and a span whose blocks
+ *    are all home goes back to the page heap.
  * A stack of batches linked through their first blocks was the alternative: unbounded, reads memory it does not own, and
  * needs a tagged double-width compare-and-swap.
  *
- * C1 a chain in a slot has its length in its first block's second word.
+ * C1 a parked chain has its length in its first block's second word.
  * C2 a span is on its class's list exactly if it is SMALL and has blocks at home or uncarved.
  * C3 span->live counts the blocks that are not at home: carved minus the length of span->free.
  *
@@ -21,7 +22,8 @@
 #include "base.h"
 #include "sizeclass.h"
 
-/* Takes a chain of 1..`most` blocks (a parked one may hold up to class_batch). NULL if memory is refused. */
+/* Takes a chain of blocks: at most `most` new ones, or as many as were parked together or lie in one span, at most a
+ * span's. NULL if memory is refused. */
 void *central_take(unsigned class, size_t most, size_t *count);
 
 /* Gives a chain of `count` blocks back. */

@@ -28,6 +28,7 @@ static struct span *tree;
 static struct span *newest, *oldest; /* FREE and dirty spans by age */
 static struct span *purging;         /* being given to the OS, without the lock; LARGE meanwhile; linked by newer */
 static uint64_t released_at;         /* the time of the last release, ms */
+static _Atomic size_t dirty_hint;    /* span_totals.free_dirty for those who do not hold the lock */
 static _Atomic uint64_t looked_at;   /* when old free spans were last looked for */
 static bool populate_works = true;
 static int huge_slow;
@@ -81,6 +82,12 @@ static void age_remove(struct span *span) {
     span->listed = false;
 }
 
+static void count_free(const struct span *span, bool more) {
+    span_totals.free += more ? span->units : -(size_t)span->units;
+    span_totals.free_dirty += more ? span->dirty : -(size_t)span->dirty;
+    atomic_store_explicit(&dirty_hint, span_totals.free_dirty, memory_order_relaxed);
+}
+
 /* Makes [first, first + units) one FREE span, which no other FREE span may touch. */
 static void free_insert(struct region *region, size_t first, size_t units) {
     struct span *span = &region->spans[first], *tail = span + units - 1;
@@ -91,8 +98,7 @@ static void free_insert(struct region *region, size_t first, size_t units) {
     span->region = (uint8_t)(region - regions);
     span->dirty = (uint32_t)dirty_count(region, first, units);
     span->listed = false;
-    span_totals.free += units;
-    span_totals.free_dirty += span->dirty;
+    count_free(span, true);
     spantree_insert(&tree, span);
     if (span->dirty > 0) {
         span->freed_at = released_at;
@@ -104,8 +110,7 @@ static void free_remove(struct span *span) {
     spantree_remove(&tree, span);
     if (span->listed)
         age_remove(span);
-    span_totals.free -= span->units;
-    span_totals.free_dirty -= span->dirty;
+    count_free(span, false);
     span[span->units - 1].state = SPAN_NONE;
     span->state = SPAN_NONE;
 }
@@ -453,7 +458,7 @@ size_t span_purge(size_t age_ms, size_t pad) {
 }
 
 void span_look(void) {
-    if (span_totals.free_dirty << UNIT_SHIFT <= HOT_MIN)
+    if (atomic_load_explicit(&dirty_hint, memory_order_relaxed) << UNIT_SHIFT <= HOT_MIN)
         return;
     uint64_t now = os_clock_ms();
     if (now - atomic_load_explicit(&looked_at, memory_order_relaxed) < LOOK_MS)
