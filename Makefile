@@ -66,10 +66,11 @@ build/libmyalloc-%.so: alloc/exports.map
 build/libmyalloc-debug.so: $(call objects,debug)
 build/libmyalloc-fault.so: $(call objects,fault)
 build/libmyalloc-ubsan.so: $(call objects,ubsan)
-# One object, so that the linker takes all of it or nothing, with the inner names hidden from the program's.
+# One object, so that the linker takes all of it or nothing, with the inner names hidden from the program's. Its code goes
+# into a section of its own name: backtrace.c tells our frames from the program's by it.
 build/libmyalloc.a: $(call objects,static)
 	$(Q)echo '  AR $@' && rm -f $@ && ld -r -o build/static/myalloc.o $^ && \
-	    objcopy --localize-hidden build/static/myalloc.o && ar rcs $@ build/static/myalloc.o
+	    objcopy --localize-hidden --rename-section .text=myalloc_text --rename-section .text.unlikely=myalloc_text build/static/myalloc.o && ar rcs $@ build/static/myalloc.o
 
 debug: build/libmyalloc-debug.so
 fault: build/libmyalloc-fault.so

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+#include "backtrace.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <execinfo.h>
+#include <link.h>
+#include <stdatomic.h>
+
+#include "os.h"
+#include "report.h"
+
+#define OWN_MOST 16 /* frames of ours that may lie between the program's call and a capture */
+
+#pragma weak dladdr1 /* a static program has no dynamic symbols to look up */
+
+/* Where our own code lies. Shared: the whole library. Static: the section that libmyalloc.a's code is put in; the linker
+ * names its bounds. The attribute on backtrace_capture makes it exist in every build. */
+#define OWN_SECTION "myalloc_text"
+extern HIDDEN const char __ehdr_start[], _end[], __start_myalloc_text[], __stop_myalloc_text[];
+
+static _Atomic bool ready;
+static THREAD_LOCAL bool capturing;
+
+static bool is_own(const void *address) {
+    uintptr_t a = (uintptr_t)address;
+    if (MYALLOC_STATIC)
+        return a > (uintptr_t)__start_myalloc_text && a <= (uintptr_t)__stop_myalloc_text;
+    return a > (uintptr_t)__ehdr_start && a <= (uintptr_t)_end;
+}
+
+static unsigned unwind(void **frames, unsigned most) {
+    int saved = errno;
+    capturing = true;
+    int count = backtrace(frames, (int)most);
+    capturing = false;
+    errno = saved;
+    return count > 0 ? (unsigned)count : 0;
+}
+
+void backtrace_prepare(void) {
+    void *frame;
+    if (!capturing && !atomic_load(&ready)) {
+        unwind(&frame, 1);
+        atomic_store(&ready, true);
+    }
+}
+
+__attribute__((section(OWN_SECTION))) NOINLINE unsigned backtrace_capture(void **frames, unsigned most, unsigned skip) {
+    if (capturing || !atomic_load_explicit(&ready, memory_order_acquire))
+        return 0;
+    void *all[BACKTRACE_MOST + OWN_MOST];
+    most = most < BACKTRACE_MOST ? most : BACKTRACE_MOST;
+    skip = skip < OWN_MOST ? skip : OWN_MOST;
+    unsigned wanted = most + skip + OWN_MOST, first = 0, count = 0;
+    unsigned found = unwind(all, wanted < BACKTRACE_MOST + OWN_MOST ? wanted : BACKTRACE_MOST + OWN_MOST);
+    while (first < found && is_own(all[first]))
+        first++;
+    for (first += skip; first < found && count < most; first++)
+        frames[count++] = all[first];
+    return count;
+}
+
+void backtrace_resolve(const void *address, struct backtrace_symbol *symbol) {
+    Dl_info info;
+    struct link_map *map = NULL;
+    *symbol = (struct backtrace_symbol){0};
+    /* The call is in front of its return address, which may already belong to the next function. */
+    const char *call = (const char *)address - 1;
+    if (dladdr1 == NULL || dladdr1(call, &info, (void **)&map, RTLD_DL_LINKMAP) == 0)
+        return;
+    symbol->module = info.dli_fname;
+    symbol->module_offset = (uintptr_t)address - (map ? map->l_addr : (uintptr_t)info.dli_fbase);
+    symbol->function = info.dli_sname;
+    if (info.dli_sname != NULL)
+        symbol->offset = (uintptr_t)address - (uintptr_t)info.dli_saddr;
+}
+
+static void print_frame(int fd, unsigned number, const void *address) {
+    struct backtrace_symbol symbol;
+    char line[1024];
+    size_t length = report_format(line, sizeof line - 1, "    #%d ", (int)number);
+    backtrace_resolve(address, &symbol);
+    if (symbol.function != NULL)
+        length += report_format(line + length, sizeof line - 1 - length, "%s+%p ", symbol.function, symbol.offset);
+    if (symbol.module != NULL)
+        length += report_format(line + length, sizeof line - 1 - length, "(%s+%p)", symbol.module,
+                                symbol.module_offset - 1);
+    else
+        length += report_format(line + length, sizeof line - 1 - length, "%p", (const char *)address - 1);
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)line[i] < ' ') /* a path may hold anything; a frame stays one line */
+            line[i] = '?';
+    line[length++] = '\n';
+    os_write(fd, line, length);
+}
+
+void backtrace_print(int fd, void *const *frames, unsigned count) {
+    for (unsigned i = 0; i < count && i < BACKTRACE_MOST; i++)
+        print_frame(fd, i, frames[i]);
+}
+
+/* A static program's unwinder has a lock of its own, which a thread that is gone may have held. */
+void backtrace_fork_reset(void) {
+    if (MYALLOC_STATIC)
+        atomic_store(&ready, false);
+}
