@@ -13,10 +13,19 @@
 #include "report.h"
 #include "stats.h"
 #include "tunables.h"
+#include "watch.h"
 
 EXPORT int mallopt(int parameter, int value) {
     environment_read();
-    return tunables_mallopt(parameter, value);
+    if (!tunables_mallopt(parameter, value))
+        return 0;
+    if (parameter == M_CHECK_ACTION)
+        report_action = (unsigned)value & (REPORT_SAY | REPORT_ABORT | REPORT_SHORT);
+    if (parameter == M_PERTURB && tunables.perturb != 0)
+        watch_on(WATCH_PERTURB);
+    else if (parameter == M_PERTURB)
+        watch_off(WATCH_PERTURB);
+    return 1;
 }
 
 EXPORT struct mallinfo2 mallinfo2(void) {

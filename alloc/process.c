@@ -15,6 +15,7 @@
 #include "lock.h"
 #include "report.h"
 #include "span.h"
+#include "watch.h"
 
 /* glibc's lock on its list of streams. fork() takes it after the prepare handlers, while another thread may hold it and
  * wait for a stream whose owner waits in malloc. Taken before our locks, as glibc orders it before its own malloc's,
@@ -40,6 +41,7 @@ static void before_fork(void) {
     streams_locked = !__libc_single_threaded && _IO_list_lock != NULL;
     if (streams_locked)
         _IO_list_lock();
+    watch_fork_acquire();
     cache_fork_acquire();
     central_fork_acquire();
     span_fork_acquire();
@@ -53,6 +55,7 @@ static void after_fork_in_parent(void) {
     span_fork_release();
     central_fork_release();
     cache_fork_release();
+    watch_fork_release();
     if (streams_locked)
         _IO_list_unlock();
 }
@@ -62,6 +65,7 @@ static void after_fork_in_child(void) {
     large_fork_reset();
     span_fork_reset();
     central_fork_reset();
+    watch_fork_reset();
     lock_fork_end();
     if (streams_locked)
         _IO_list_resetlock();
