@@ -18,7 +18,7 @@ LINK_FLAGS = -shared -Wl,-soname,libmyalloc.so -Wl,--version-script=alloc/export
              -Wl,-z,relro -Wl,-z,noseparate-code -Wl,--no-undefined -Wl,--hash-style=gnu
 TOOL_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O2 $(WARN)
 TEST_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O1 -Wall -Wextra -Werror -Wno-deprecated-declarations -Wno-use-after-free -Wno-unknown-warning-option -fno-builtin -pthread -Itests
-INTERNAL = $(filter-out %/libc.c %/new.c %/process.c %/introspect.c %/os_linux.c %/os_fault.c,$(wildcard alloc/*.c))
+INTERNAL = $(filter-out %/libc.c %/new.c %/process.c %/introspect.c %/mcheck.c %/os_linux.c %/os_fault.c,$(wildcard alloc/*.c))
 INTERNAL_OBJECTS = $(patsubst alloc/%.c,build/debug/%.o,$(INTERNAL))
 
 SOURCES = $(wildcard alloc/*.c)
@@ -106,7 +106,7 @@ $(INTERNAL_TESTS): build/tests/%: tests/%.c tests/unit/os_fake.c tests/unit/os_f
 	    $(INTERNAL_OBJECTS) -lcriterion
 $(TSAN_TESTS): build/tests/%: tests/%.c $(call objects,tsan)
 	@mkdir -p $(@D)
-	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -fsanitize=thread -o $@ $< $(filter-out %/libc.o %/new.o %/process.o %/introspect.o,$(call objects,tsan))
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -fsanitize=thread -o $@ $< $(filter-out %/libc.o %/new.o %/process.o %/introspect.o %/mcheck.o,$(call objects,tsan))
 $(patsubst tests/static/%.c,build/tests/static/%,$(wildcard tests/static/*.c)): build/tests/%: tests/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -static -o $@ $< build/libmyalloc.a

@@ -9,10 +9,13 @@
 #include <sys/single_threaded.h>
 
 #include "base.h"
+#include "backtrace.h"
 #include "cache.h"
 #include "central.h"
+#include "check.h"
 #include "large.h"
 #include "lock.h"
+#include "region.h"
 #include "report.h"
 #include "span.h"
 #include "watch.h"
@@ -42,19 +45,23 @@ static void before_fork(void) {
     if (streams_locked)
         _IO_list_lock();
     watch_fork_acquire();
+    check_fork_acquire();
     cache_fork_acquire();
     central_fork_acquire();
     span_fork_acquire();
     large_fork_acquire();
+    region_fork_acquire();
     lock_fork_begin();
 }
 
 static void after_fork_in_parent(void) {
     lock_fork_end();
+    region_fork_release();
     large_fork_release();
     span_fork_release();
     central_fork_release();
     cache_fork_release();
+    check_fork_release();
     watch_fork_release();
     if (streams_locked)
         _IO_list_unlock();
@@ -65,10 +72,32 @@ static void after_fork_in_child(void) {
     large_fork_reset();
     span_fork_reset();
     central_fork_reset();
+    region_fork_reset();
+    check_fork_reset();
     watch_fork_reset();
+    backtrace_fork_reset();
     lock_fork_end();
     if (streams_locked)
         _IO_list_resetlock();
+}
+
+/* What a program linked with -lmcheck defines: a function that calls mcheck(NULL). */
+extern void (*volatile __malloc_initialize_hook)(void) __attribute__((weak));
+
+/* What is never freed is looked at once more. */
+static void check_at_exit(void) {
+    check_all("exit");
+}
+
+/* The unwinder cannot be loaded in the middle of the first malloc. */
+static void start_watching(void) {
+    watch_start();
+    if (&__malloc_initialize_hook != NULL && __malloc_initialize_hook != NULL)
+        __malloc_initialize_hook();
+    if (watch_has(WATCH_CHECK) || watch_has(WATCH_LEAKS))
+        backtrace_prepare();
+    if (watch_has(WATCH_CHECK))
+        atexit(check_at_exit);
 }
 
 __attribute__((constructor(101))) static void start(void) {
@@ -78,6 +107,7 @@ __attribute__((constructor(101))) static void start(void) {
     cache_set_opened(thread_opened);
     if (cache_self.open)
         thread_opened();
+    start_watching();
     if (MYALLOC_DEBUG && getenv("MYALLOC_COUNTERS") != NULL)
         atexit(report_counter_line);
 }

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <sys/single_threaded.h>
 
+#include "lock.h"
 #include "os.h"
 #include "report.h"
 #include "tunables.h"
@@ -26,9 +27,9 @@ static struct {
     char *at, *end;
     size_t taken;
 } meta;
+static struct lock meta_lock;
 
-void *region_meta(size_t bytes) {
-    bytes = align_up(bytes, BLOCK_ALIGN);
+static void *meta_cut_locked(size_t bytes) {
     if ((size_t)(meta.end - meta.at) < bytes) {
         size_t chunk = max_size(META_CHUNK, align_up(bytes, OS_PAGE));
         char *fresh = os_map(chunk);
@@ -40,6 +41,13 @@ void *region_meta(size_t bytes) {
     }
     char *at = meta.at;
     meta.at += bytes;
+    return at;
+}
+
+void *region_meta(size_t bytes) {
+    lock_acquire(&meta_lock, LOCK_META);
+    void *at = meta_cut_locked(align_up(bytes, BLOCK_ALIGN));
+    lock_release(&meta_lock, LOCK_META);
     return at;
 }
 
@@ -236,4 +244,16 @@ bool region_relieve(void) {
         relieved = true;
     }
     return relieved;
+}
+
+void region_fork_acquire(void) {
+    lock_fork_acquire(&meta_lock);
+}
+
+void region_fork_release(void) {
+    lock_fork_release(&meta_lock);
+}
+
+void region_fork_reset(void) {
+    lock_fork_reset(&meta_lock);
 }

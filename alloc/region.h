@@ -82,10 +82,14 @@ size_t region_shrink(struct region *region, size_t first, size_t pad);
  * True if it is worth trying again. */
 bool region_relieve(void);
 
-/* Zeroed memory for the allocator's own data, never given back. NULL if refused. Caller serialises. */
+/* Zeroed memory for the allocator's own data, never given back. NULL if refused. Any thread; takes LOCK_META. */
 void *region_meta(size_t bytes);
 
 /* Bytes taken by region_meta, span structures and dirty bits, as address space. */
 size_t region_meta_bytes(void);
+
+void region_fork_acquire(void);
+void region_fork_release(void);
+void region_fork_reset(void);
 
 #endif
