@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/single_threaded.h>
 
+#include "backtrace.h"
 #include "base.h"
 #include "cache.h"
 #include "central.h"
@@ -15,6 +16,7 @@
 #include "lock.h"
 #include "report.h"
 #include "span.h"
+#include "stacks.h"
 
 /* glibc's lock on its list of streams. fork() takes it after the prepare handlers, while another thread may hold it and
  * wait for a stream whose owner waits in malloc. Taken before our locks, as glibc orders it before its own malloc's,
@@ -44,11 +46,13 @@ static void before_fork(void) {
     central_fork_acquire();
     span_fork_acquire();
     large_fork_acquire();
+    stacks_fork_acquire();
     lock_fork_begin();
 }
 
 static void after_fork_in_parent(void) {
     lock_fork_end();
+    stacks_fork_release();
     large_fork_release();
     span_fork_release();
     central_fork_release();
@@ -62,6 +66,9 @@ static void after_fork_in_child(void) {
     large_fork_reset();
     span_fork_reset();
     central_fork_reset();
+    stacks_fork_reset();
+    if (!__libc_single_threaded)
+        backtrace_fork_reset();
     lock_fork_end();
     if (streams_locked)
         _IO_list_resetlock();
