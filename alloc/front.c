@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "central.h"
+#include "environment.h"
 #include "large.h"
 #include "sizeclass.h"
 #include "span.h"
@@ -50,6 +51,7 @@ static COLD void *no_memory(void) {
 
 /* bytes > 0. When the OS refuses, what lies unused in lists is brought together and the request tried once more. */
 static void *alloc_any(size_t bytes, size_t align, bool *zeroed) {
+    environment_read();
     if (bytes > SIZE_LIMIT - UNIT || align > SIZE_LIMIT - bytes)
         return no_memory();
     void *p = alloc_once(bytes, align, zeroed);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base.h"
+#include "environment.h"
 #include "front.h"
 #include "os.h"
 #include "report.h"
@@ -14,6 +15,7 @@
 #include "tunables.h"
 
 EXPORT int mallopt(int parameter, int value) {
+    environment_read();
     return tunables_mallopt(parameter, value);
 }
 
