@@ -6,9 +6,11 @@
 #include <execinfo.h>
 #include <link.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "os.h"
 #include "report.h"
+#include "symtab.h"
 
 #define OWN_MOST 16 /* frames of ours that may lie between the program's call and a capture */
 
@@ -61,26 +63,55 @@ __attribute__((section(OWN_SECTION))) NOINLINE unsigned backtrace_capture(void *
     return count;
 }
 
-void backtrace_resolve(const void *address, struct backtrace_symbol *symbol) {
+/* A static program has no loader to ask: its own header says whether it lies where it was linked to. */
+static void resolve_static(const char *call, struct backtrace_symbol *symbol) {
+    const Elf64_Ehdr *header = (const void *)__ehdr_start;
+    if (call < __ehdr_start || call >= _end)
+        return;
+    symbol->module = program_invocation_name;
+    symbol->module_offset = (uintptr_t)call + 1 - (header->e_type == ET_DYN ? (uintptr_t)__ehdr_start : 0);
+}
+
+/* False if there is no loader to ask. */
+static bool resolve_dynamic(const char *call, struct backtrace_symbol *symbol) {
     Dl_info info;
     struct link_map *map = NULL;
-    *symbol = (struct backtrace_symbol){0};
-    /* The call is in front of its return address, which may already belong to the next function. */
-    const char *call = (const char *)address - 1;
-    if (dladdr1 == NULL || dladdr1(call, &info, (void **)&map, RTLD_DL_LINKMAP) == 0)
-        return;
+    if (dladdr1 == NULL)
+        return false;
+    if (dladdr1(call, &info, (void **)&map, RTLD_DL_LINKMAP) == 0)
+        return true;
     symbol->module = info.dli_fname;
-    symbol->module_offset = (uintptr_t)address - (map ? map->l_addr : (uintptr_t)info.dli_fbase);
+    symbol->module_offset = (uintptr_t)call + 1 - (map ? map->l_addr : (uintptr_t)info.dli_fbase);
     symbol->function = info.dli_sname;
     if (info.dli_sname != NULL)
-        symbol->offset = (uintptr_t)address - (uintptr_t)info.dli_saddr;
+        symbol->offset = (uintptr_t)call + 1 - (uintptr_t)info.dli_saddr;
+    return true;
+}
+
+/* The loader names the program as it was called, which may be no path from here. */
+static const char *file_of(const struct backtrace_symbol *symbol) {
+    return strcmp(symbol->module, program_invocation_name) == 0 ? "/proc/self/exe" : symbol->module;
+}
+
+void backtrace_resolve(const void *address, struct backtrace_symbol *symbol, bool thorough) {
+    /* The call is in front of its return address, which may already belong to the next function. */
+    const char *call = (const char *)address - 1;
+    symbol->function = symbol->module = NULL;
+    symbol->offset = symbol->module_offset = 0;
+    if (!resolve_dynamic(call, symbol))
+        resolve_static(call, symbol);
+    if (thorough && symbol->function == NULL && symbol->module != NULL &&
+        symtab_find(file_of(symbol), symbol->module_offset - 1, symbol->name, sizeof symbol->name, &symbol->offset)) {
+        symbol->function = symbol->name;
+        symbol->offset++;
+    }
 }
 
 static void print_frame(int fd, unsigned number, const void *address) {
     struct backtrace_symbol symbol;
     char line[1024];
     size_t length = report_format(line, sizeof line - 1, "    #%d ", (int)number);
-    backtrace_resolve(address, &symbol);
+    backtrace_resolve(address, &symbol, true);
     if (symbol.function != NULL)
         length += report_format(line + length, sizeof line - 1 - length, "%s+%p ", symbol.function, symbol.offset);
     if (symbol.module != NULL)

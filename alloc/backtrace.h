@@ -30,12 +30,16 @@ unsigned backtrace_capture(void **frames, unsigned most, unsigned skip);
 
 /* What is known about a return address. */
 struct backtrace_symbol {
-    const char *function; /* as the symbol table has it, C++ names mangled; NULL if unknown */
+    const char *function; /* C++ names mangled; NULL if unknown */
     size_t offset;        /* of the address from the function's start */
     const char *module;   /* path of the program or library; NULL if the address lies in none */
     size_t module_offset; /* of the address from the module's load address, as addr2line wants it */
+    char name[256];       /* room for a function that only the module's file knows */
 };
-void backtrace_resolve(const void *address, struct backtrace_symbol *symbol);
+
+/* With `thorough`, a function that the dynamic loader does not know is looked for in the module's file, which takes as
+ * long as reading its symbol table. */
+void backtrace_resolve(const void *address, struct backtrace_symbol *symbol, bool thorough);
 
 /* A line a frame: "    #0 function+0x1a (/path/module+0x11a2)". The module's offset is that of the last byte of the call,
  * so `addr2line -e module offset` names the line of the call, not of what follows it. C++ names stay mangled: demangling

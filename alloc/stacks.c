@@ -7,7 +7,7 @@
 #include "lock.h"
 #include "os.h"
 
-#define BUCKETS ((size_t)1 << 15)
+#define BUCKETS ((size_t)1 << 16)
 #define ROOM_LEAST MIB
 #define COMMIT_STEP (256 * KIB)
 

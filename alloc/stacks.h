@@ -15,7 +15,7 @@
 #include "backtrace.h"
 #include "base.h"
 
-#define STACKS_ROOM (256 * MIB)
+#define STACKS_ROOM (64 * MIB)
 
 /* The number of these frames (at most BACKTRACE_MOST). 0 if count is 0 or there is no room. */
 uint32_t stacks_keep(void *const *frames, unsigned count);

@@ -54,7 +54,7 @@ Test(backtrace, starts_outside_the_allocator_and_keeps_errno) {
     cr_assert_eq(errno, 77);
     cr_assert_geq(found, 2);
     struct backtrace_symbol symbol;
-    backtrace_resolve(frames[0], &symbol);
+    backtrace_resolve(frames[0], &symbol, false);
     cr_assert_not_null(symbol.module);
     cr_assert_not_null(strstr(symbol.module, "libc.so"), "first frame in %s", symbol.module);
 }
@@ -106,6 +106,15 @@ Test(backtrace, a_line_a_frame) {
     line = strchr(line, '\n') + 1;
     cr_assert_eq(strcmp(line, "    #2 0xffffffffffffffff\n"), 0, "%s", line);
     cr_assert_eq(strlen(printed(list, 0)), 0);
+}
+
+Test(backtrace, static_functions_are_named_from_the_file) {
+    void *list[1] = {(char *)capture + 1};
+    const char *text = printed(list, 1);
+    cr_assert_eq(strncmp(text, "    #0 capture+0x1 (", 20), 0, "%s", text);
+    struct backtrace_symbol symbol;
+    backtrace_resolve(list[0], &symbol, false);
+    cr_assert_null(symbol.function);
 }
 
 static volatile sig_atomic_t signals;
