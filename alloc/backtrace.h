@@ -19,8 +19,12 @@
 
 #define BACKTRACE_MOST 32 /* frames kept at most */
 
+/* True while this thread unwinds: what it allocates then is the unwinder's, not the program's. */
+extern HIDDEN THREAD_LOCAL bool backtrace_busy;
+
 /* Loads what the unwinder needs. Call it when a mode that needs frames is switched on, from the program's own call or a
- * constructor. May be called again. */
+ * constructor. May be called again. Where the unwind tables are not there yet (early in a static program), captures find
+ * nothing until they are. */
 void backtrace_prepare(void);
 
 /* Return addresses, innermost first, of the callers of the allocator: frames in our own code are left out, and after

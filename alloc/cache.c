@@ -21,13 +21,14 @@ THREAD_LOCAL struct cache cache_self;
 
 static struct lock caches_lock;
 static struct cache *caches;
+static _Atomic bool lists_off;
 static void (*opened_hook)(void);
 
 void cache_set_opened(void (*opened)(void)) {
     opened_hook = opened;
 }
 
-static void open_cache(struct cache *cache) {
+static void set_limits(struct cache *cache) {
     for (unsigned c = 1; c < CLASS_COUNT; c++) {
         struct bin *bin = &cache->bins[c];
         size_t size = class_bytes(c), batch = class_batch(c);
@@ -35,6 +36,15 @@ static void open_cache(struct cache *cache) {
         bin->want = (uint16_t)max_size(WANT_BYTES_START / size, 1);
         bin->count = -(int32_t)bin->limit;
     }
+}
+
+static void clear_limits(struct cache *cache) {
+    for (unsigned c = 1; c < CLASS_COUNT; c++)
+        cache->bins[c].count = cache->bins[c].limit = 0;
+}
+
+static void open_cache(struct cache *cache) {
+    set_limits(cache);
     lock_acquire(&caches_lock, LOCK_CACHES);
     cache->next = caches;
     cache->prev = NULL;
@@ -48,13 +58,38 @@ static void open_cache(struct cache *cache) {
         opened_hook();
 }
 
-static bool ensure_open(struct cache *cache) {
-    if (LIKELY(cache->open))
-        return true;
-    if (cache->listed) /* closed: its thread is ending */
+/* True while blocks may stay on the lists. */
+static bool keeps(const struct cache *cache) {
+    return cache->open && !cache->idle && !atomic_load_explicit(&lists_off, memory_order_relaxed);
+}
+
+/* Opens the cache, empties it or lets it fill again, as is due. */
+static COLD bool settle_slow(struct cache *cache) {
+    bool off = atomic_load_explicit(&lists_off, memory_order_relaxed);
+    if (!cache->open && cache->listed) /* closed: its thread is ending */
         return false;
-    open_cache(cache);
-    return true;
+    if (!cache->open)
+        open_cache(cache);
+    if (off && !cache->idle) {
+        cache_flush();
+        clear_limits(cache);
+    } else if (!off && cache->idle) {
+        set_limits(cache);
+    }
+    cache->idle = off;
+    return !off;
+}
+
+static bool ensure_open(struct cache *cache) {
+    return LIKELY(keeps(cache)) || settle_slow(cache);
+}
+
+void cache_set_lists(bool on) {
+    atomic_store_explicit(&lists_off, !on, memory_order_relaxed);
+}
+
+void cache_settle(void) {
+    ensure_open(&cache_self);
 }
 
 static size_t length(const struct bin *bin) {
@@ -74,20 +109,10 @@ static void *adopt_chain(struct bin *bin, struct block *chain, size_t count) {
     return chain;
 }
 
-
-/* Outside its life a thread has no lists; what the centre parks may be a longer chain. */
-static void *take_single_slow(unsigned class) {
-    size_t count;
-    struct block *chain = central_take(class, 1, &count);
-    if (chain != NULL && chain->next != NULL)
-        central_give_home(class, chain->next);
-    return chain;
-}
-
 void *cache_refill_slow(unsigned class) {
     struct cache *cache = &cache_self;
     if (!ensure_open(cache))
-        return take_single_slow(class);
+        return central_take_single(class);
     struct bin *bin = &cache->bins[class];
     struct block *chain = cache->spare[class];
     if (chain != NULL) {
@@ -107,8 +132,8 @@ void *cache_refill_slow(unsigned class) {
 void cache_overflow_slow(void *block, unsigned class) {
     struct cache *cache = &cache_self;
     struct bin *bin = &cache->bins[class];
-    if (!cache->open)
-        bin->count = 0;
+    if (!keeps(cache))
+        bin->count--; /* K1: nothing was put on the list */
     if (!ensure_open(cache)) {
         ((struct block *)block)->next = NULL;
         central_give_home(class, block);
@@ -163,8 +188,7 @@ void cache_close(void) {
         cache->next->prev = cache->prev;
     lock_release(&caches_lock, LOCK_CACHES);
     cache->open = false;
-    for (unsigned c = 1; c < CLASS_COUNT; c++)
-        cache->bins[c].count = cache->bins[c].limit = 0;
+    clear_limits(cache);
 }
 
 void cache_each(void (*see)(const struct cache *cache, void *data), void *data) {

@@ -4,7 +4,8 @@
  * full" meet in one slow branch.
  *
  * K1 bins[c].count is the length of bins[c].head minus bins[c].limit: it reaches 0 when the list is full. In a cache not
- *    yet set up, or closed because its thread is ending, it is 0 and every operation is slow.
+ *    yet set up, or closed because its thread is ending, or idle because lists are off, it is 0 and every operation is
+ *    slow.
  * K2 spare[c] is NULL or a full chain (length in its second word) between the list and the centre: a thread that frees
  *    and allocates around a limit moves one pointer and no block.
  * K3 bins[0] is always empty; what the unit map does not know is counted there and comes to the slow branch.
@@ -30,6 +31,7 @@ struct cache {
     void *spare[CLASS_COUNT];
     struct cache *next, *prev; /* all threads' caches */
     bool open, listed;
+    bool idle; /* keeps nothing: lists are off */
 };
 
 extern HIDDEN THREAD_LOCAL struct cache cache_self;
@@ -49,6 +51,13 @@ void cache_overflow_slow(void *block, unsigned class);
 
 /* Gives all that this thread's lists hold to the centre. */
 void cache_flush(void);
+
+/* Whether threads keep lists at all (watch.h: not while something must see every call). A thread follows at its next slow
+ * call, or by cache_settle. */
+void cache_set_lists(bool on);
+
+/* Brings this thread's lists in line with cache_set_lists. */
+void cache_settle(void);
 
 /* The thread is ending: flush, and keep nothing from now on. */
 void cache_close(void);

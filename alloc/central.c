@@ -247,6 +247,27 @@ void *central_take(unsigned index, size_t most, size_t *count) {
     return chain;
 }
 
+void *central_take_single(unsigned index) {
+    struct class *class = &classes[index];
+    struct span *empty = NULL;
+    size_t count;
+    lock_acquire(&class->lock, LOCK_CLASS);
+    for (void *orphan; (orphan = orphan_take_locked(class)) != NULL;)
+        chain_home_locked(class, orphan, &empty);
+    struct block *block = spans_take_locked(class, index, 1, &count);
+    if (block != NULL && count > 1) { /* all that was at home came: the rest stays there */
+        struct span *span = span_find(block);
+        span->free = block->next;
+        span->live = (uint16_t)(span->live - (count - 1));
+        if (!span->listed)
+            list_insert(class, span);
+    }
+    lock_release(&class->lock, LOCK_CLASS);
+    release_all(empty);
+    span_look();
+    return block;
+}
+
 void central_give(unsigned index, void *chain, size_t count) {
     struct class *class = &classes[index];
     struct span *empty = NULL;

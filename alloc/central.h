@@ -26,6 +26,9 @@
  * span's. NULL if memory is refused. */
 void *central_take(unsigned class, size_t most, size_t *count);
 
+/* Takes one block from a span, for a thread that keeps no lists. NULL if memory is refused. */
+void *central_take_single(unsigned class);
+
 /* Gives a chain of `count` blocks back. */
 void central_give(unsigned class, void *chain, size_t count);
 

@@ -3,6 +3,7 @@
  * Allocation with malloc" and "Malloc Tunable Parameters". */
 #include <errno.h>
 #include <malloc.h>
+#include <mcheck.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -12,11 +13,21 @@
 #include "os.h"
 #include "report.h"
 #include "stats.h"
+#include "trace.h"
 #include "tunables.h"
+#include "watch.h"
 
 EXPORT int mallopt(int parameter, int value) {
     environment_read();
-    return tunables_mallopt(parameter, value);
+    if (!tunables_mallopt(parameter, value))
+        return 0;
+    if (parameter == M_CHECK_ACTION)
+        report_action = (unsigned)value & (REPORT_SAY | REPORT_ABORT | REPORT_SHORT);
+    if (parameter == M_PERTURB && tunables.perturb != 0)
+        watch_on(WATCH_PERTURB);
+    else if (parameter == M_PERTURB)
+        watch_off(WATCH_PERTURB);
+    return 1;
 }
 
 EXPORT struct mallinfo2 mallinfo2(void) {
@@ -84,6 +95,14 @@ EXPORT int malloc_info(int options, FILE *stream) {
             stats.cached, free_bytes - stats.cached, stats.mapped_count, stats.mapped, stats.taken, stats.live_blocks,
             stats.live);
     return 0;
+}
+
+EXPORT void mtrace(void) {
+    trace_start();
+}
+
+EXPORT void muntrace(void) {
+    trace_stop();
 }
 
 EXPORT int malloc_trim(size_t pad) {

@@ -78,6 +78,11 @@ int os_file_write(const struct os_file *file, const char *text, size_t bytes);
 /* Closes the descriptor if it still is that file. */
 void os_file_close(const struct os_file *file);
 
+/* Keeps a second descriptor of `fd`, closed by exec, for the case that the program closes the first; then puts it back
+ * under the old number if nothing is open there. */
+void os_file_keep(struct os_file *kept, int fd);
+void os_file_put_back(const struct os_file *kept, int fd);
+
 /* Opens a file for reading: its descriptor, or -1. Reads up to `bytes` from `offset` on; returns how many there were. */
 int os_open_read(const char *path);
 size_t os_read_at(int fd, void *out, size_t bytes, uint64_t offset);

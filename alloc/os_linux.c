@@ -25,6 +25,7 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
+#define KEPT_FD_LEAST 100
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
@@ -213,6 +214,22 @@ void os_file_close(const struct os_file *file) {
     int saved = errno;
     if (is_ours(file))
         close(file->fd);
+    errno = saved;
+}
+
+void os_file_keep(struct os_file *kept, int fd) {
+    int saved = errno;
+    /* A number that programs do not count on. */
+    kept->fd = fcntl(fd, F_DUPFD_CLOEXEC, KEPT_FD_LEAST);
+    if (kept->fd >= 0)
+        describe(kept->fd, &kept->device, &kept->inode);
+    errno = saved;
+}
+
+void os_file_put_back(const struct os_file *kept, int fd) {
+    int saved = errno;
+    if (fcntl(fd, F_GETFD) < 0 && is_ours(kept))
+        dup2(kept->fd, fd);
     errno = saved;
 }
 

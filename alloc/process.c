@@ -13,10 +13,13 @@
 #include "cache.h"
 #include "central.h"
 #include "large.h"
+#include "leaks.h"
 #include "lock.h"
 #include "report.h"
 #include "span.h"
 #include "stacks.h"
+#include "trace.h"
+#include "watch.h"
 
 /* glibc's lock on its list of streams. fork() takes it after the prepare handlers, while another thread may hold it and
  * wait for a stream whose owner waits in malloc. Taken before our locks, as glibc orders it before its own malloc's,
@@ -26,7 +29,7 @@ extern void _IO_list_unlock(void) __attribute__((weak));
 extern void _IO_list_resetlock(void) __attribute__((weak));
 
 static pthread_key_t exit_key;
-static bool exit_key_made, streams_locked;
+static bool exit_key_made, threaded, streams_locked; /* the last two: when fork began */
 
 static void thread_ends(void *unused) {
     (void)unused;
@@ -39,24 +42,31 @@ static void thread_opened(void) {
 }
 
 static void before_fork(void) {
-    streams_locked = !__libc_single_threaded && _IO_list_lock != NULL;
+    threaded = !__libc_single_threaded;
+    streams_locked = threaded && _IO_list_lock != NULL;
     if (streams_locked)
         _IO_list_lock();
+    watch_fork_acquire();
     cache_fork_acquire();
     central_fork_acquire();
     span_fork_acquire();
     large_fork_acquire();
     stacks_fork_acquire();
+    leaks_fork_acquire();
+    trace_fork_acquire();
     lock_fork_begin();
 }
 
 static void after_fork_in_parent(void) {
     lock_fork_end();
+    trace_fork_release();
+    leaks_fork_release();
     stacks_fork_release();
     large_fork_release();
     span_fork_release();
     central_fork_release();
     cache_fork_release();
+    watch_fork_release();
     if (streams_locked)
         _IO_list_unlock();
 }
@@ -67,11 +77,14 @@ static void after_fork_in_child(void) {
     span_fork_reset();
     central_fork_reset();
     stacks_fork_reset();
-    if (!__libc_single_threaded)
+    leaks_fork_reset();
+    watch_fork_reset();
+    if (threaded)
         backtrace_fork_reset();
     lock_fork_end();
     if (streams_locked)
         _IO_list_resetlock();
+    trace_fork_child();
 }
 
 __attribute__((constructor(101))) static void start(void) {
@@ -81,6 +94,11 @@ __attribute__((constructor(101))) static void start(void) {
     cache_set_opened(thread_opened);
     if (cache_self.open)
         thread_opened();
+    if (watch_has(WATCH_START))
+        watch_start();
+    if (watch_has(WATCH_CHECK) || watch_has(WATCH_LEAKS))
+        backtrace_prepare();
+    leaks_arrange();
     if (MYALLOC_DEBUG && getenv("MYALLOC_COUNTERS") != NULL)
         atexit(report_counter_line);
 }

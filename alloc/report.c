@@ -6,6 +6,7 @@
 #include "os.h"
 
 _Atomic uint64_t report_counters[COUNTERS];
+unsigned report_action = REPORT_SAY | REPORT_ABORT;
 
 struct sink {
     char *at, *end;
@@ -89,6 +90,13 @@ void report_line(const char *format, ...) {
 void report_misuse(const char *call, const void *pointer, const char *what) {
     report_line("%s(%p): %s", call, pointer, what);
     os_abort();
+}
+
+void report_bad_call(const char *call, const void *pointer, const char *what) {
+    if (report_action & REPORT_SAY)
+        report_line("%s(%p): %s", call, pointer, what);
+    if (report_action & REPORT_ABORT)
+        os_abort();
 }
 
 void report_broken(const char *file, int line, const char *expression) {

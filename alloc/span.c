@@ -31,6 +31,7 @@ static uint64_t released_at;         /* the time of the last release, ms */
 static _Atomic size_t dirty_hint;    /* span_totals.free_dirty for those who do not hold the lock */
 static _Atomic uint64_t looked_at;   /* when old free spans were last looked for */
 static bool populate_works = true;
+static bool hidden;                  /* small spans are not in the unit map */
 static int huge_slow;
 
 static struct region *region_of(const struct span *span) {
@@ -231,6 +232,27 @@ static struct span *run_acquire(size_t units) {
 
 /* ---- spans in use ------------------------------------------------------------------------------------------------ */
 
+static void register_small(const struct span *span) {
+    unitmap_set((uintptr_t)span_address(span), span->units, hidden ? 0 : span->class * CLASS_STEP);
+}
+
+static void register_region(const struct region *region) {
+    for (size_t at = 0; at < region->frontier;) {
+        const struct span *span = &region->spans[at];
+        if (span->state == SPAN_SMALL)
+            register_small(span);
+        at += span->state == SPAN_NONE ? 1 : span->units; /* NONE is a hole */
+    }
+}
+
+void span_show(bool shown) {
+    lock_acquire(&span_lock, LOCK_SPANS);
+    hidden = !shown;
+    for (unsigned i = 0; i < region_count; i++)
+        register_region(&regions[i]);
+    lock_release(&span_lock, LOCK_SPANS);
+}
+
 struct span *span_acquire_small(unsigned class) {
     size_t units = class_units(class);
     lock_acquire(&span_lock, LOCK_SPANS);
@@ -252,7 +274,7 @@ struct span *span_acquire_small(unsigned class) {
         span->listed = false;
         span->state = SPAN_SMALL;
         span_totals.small += units;
-        unitmap_set((uintptr_t)span_address(span), units, class * CLASS_STEP);
+        register_small(span);
     }
     lock_release(&span_lock, LOCK_SPANS);
     return span;

@@ -30,6 +30,10 @@ extern HIDDEN struct span_totals span_totals;
 /* A span for blocks of the class, registered in the unit map, nothing carved. NULL if the OS refuses memory. */
 struct span *span_acquire_small(unsigned class);
 
+/* Whether the unit map shows small spans, those there are and those to come. Hidden, every free takes the slow way and
+ * finds the class through the region (watch.h). */
+void span_show(bool shown);
+
 /* A large block of `units`, starting at a multiple of `align` (a power of two). *zeroed tells if all of it is known to
  * be zero. NULL if the OS refuses. */
 struct span *span_acquire_large(size_t units, size_t align, bool *zeroed);
