@@ -87,11 +87,12 @@ plain = $(foreach dir,stress fork misuse fault golden,$(patsubst tests/$(dir)/%.
 API_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)) \
             $(patsubst tests/unit/%.cc,build/tests/unit/%,$(wildcard tests/unit/api_*.cc))
 INTERNAL_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/internal_*.c))
+TRACE_TESTS = $(foreach name,$(basename $(notdir $(wildcard tests/trace/*.c))),build/tests/trace/$(name) build/tests/trace/$(name)_static)
 TSAN_TESTS = $(patsubst tests/tsan/%.c,build/tests/tsan/%,$(wildcard tests/tsan/*.c))
 STATIC_TESTS = $(patsubst tests/static/%.c,build/tests/static/%,$(wildcard tests/static/*.c)) \
                $(patsubst tests/static/%.cc,build/tests/static/%,$(wildcard tests/static/*.cc))
 
-test-programs: all debug fault ubsan build/measure $(plain) $(API_TESTS) $(INTERNAL_TESTS) $(TSAN_TESTS) $(STATIC_TESTS)
+test-programs: all debug fault ubsan build/measure $(plain) $(API_TESTS) $(INTERNAL_TESTS) $(TSAN_TESTS) $(STATIC_TESTS) $(TRACE_TESTS)
 
 $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)): build/tests/%: tests/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
@@ -113,6 +114,13 @@ $(patsubst tests/static/%.c,build/tests/static/%,$(wildcard tests/static/*.c)): 
 $(patsubst tests/static/%.cc,build/tests/static/%,$(wildcard tests/static/*.cc)): build/tests/%: tests/%.cc build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CXX $@' && $(CXX) -std=c++17 -g -O1 -Wall -Wextra -pthread -Itests -static -o $@ $< build/libmyalloc.a
+# -rdynamic: some names are there for the loader, those of static functions are not. No -O1: each line has its own code.
+build/tests/trace/%_static: tests/trace/%.c tests/tap.h build/libmyalloc.a
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -O0 -fomit-frame-pointer -static -o $@ $< build/libmyalloc.a
+build/tests/trace/%: tests/trace/%.c tests/tap.h build/flags
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -O0 -fomit-frame-pointer -rdynamic -o $@ $<
 $(plain): build/tests/%: tests/%.c tests/tap.h build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $< -ldl

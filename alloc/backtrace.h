@@ -19,8 +19,12 @@
 
 #define BACKTRACE_MOST 32 /* frames kept at most */
 
+/* True while this thread unwinds: what it allocates then is the unwinder's, not the program's. */
+extern HIDDEN THREAD_LOCAL bool backtrace_busy;
+
 /* Loads what the unwinder needs. Call it when a mode that needs frames is switched on, from the program's own call or a
- * constructor. May be called again. */
+ * constructor. May be called again. Where the unwind tables are not there yet (early in a static program), captures find
+ * nothing until they are. */
 void backtrace_prepare(void);
 
 /* Return addresses, innermost first, of the callers of the allocator: frames in our own code are left out, and after
@@ -30,12 +34,16 @@ unsigned backtrace_capture(void **frames, unsigned most, unsigned skip);
 
 /* What is known about a return address. */
 struct backtrace_symbol {
-    const char *function; /* as the symbol table has it, C++ names mangled; NULL if unknown */
+    const char *function; /* C++ names mangled; NULL if unknown */
     size_t offset;        /* of the address from the function's start */
     const char *module;   /* path of the program or library; NULL if the address lies in none */
     size_t module_offset; /* of the address from the module's load address, as addr2line wants it */
+    char name[256];       /* room for a function that only the module's file knows */
 };
-void backtrace_resolve(const void *address, struct backtrace_symbol *symbol);
+
+/* With `thorough`, a function that the dynamic loader does not know is looked for in the module's file, which takes as
+ * long as reading its symbol table. */
+void backtrace_resolve(const void *address, struct backtrace_symbol *symbol, bool thorough);
 
 /* A line a frame: "    #0 function+0x1a (/path/module+0x11a2)". The module's offset is that of the last byte of the call,
  * so `addr2line -e module offset` names the line of the call, not of what follows it. C++ names stay mangled: demangling

@@ -4,34 +4,19 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "backtrace.h"
 #include "lock.h"
 #include "os.h"
 #include "region.h"
 #include "report.h"
+#include "stacks.h"
 #include "tunables.h"
 
 #define CANARY BLOCK_ALIGN
 #define PATTERN 0xdb     /* in freed blocks, where M_PERTURB names no other */
-#define FRAMES_MOST 16
-#define CALLERS_BUCKETS 8192
 #define SLAB_RECORDS 128
 #define TABLE_MIN 512    /* buckets: one OS page */
 #define BLOCKS_A_BUCKET 2
 #define ALIGN_SHIFT_MAX ADDRESS_BITS
-
-/* A backtrace, kept once however many blocks have it. */
-struct callers {
-    struct callers *next;
-    size_t hash;
-    unsigned count;
-    void *frames[];
-};
-
-struct frames {
-    unsigned count;
-    void *at[FRAMES_MOST];
-};
 
 enum state { UNUSED, LIVE, FREED, DETACHED };
 
@@ -41,7 +26,7 @@ struct check_record {
     char *block, *plain;                /* plain is NULL once the memory is gone */
     size_t bytes;
     const char *alloc_call, *free_call;
-    const struct callers *alloc_callers, *free_callers;
+    uint32_t alloc_stack, free_stack;   /* stacks.h */
     size_t align;
     uint8_t state, pattern;
     bool bare; /* has no canaries: was no checked block before it was freed */
@@ -69,36 +54,9 @@ static struct check_record **table;
 static size_t table_size, record_count; /* buckets, a power of two; records in them */
 static struct check_record *newest, *oldest;
 static size_t quarantine_blocks, quarantine_bytes;
-static struct callers *callers_table[CALLERS_BUCKETS];
 static void (*handler)(enum mcheck_status);
 static bool pedantic;
 static THREAD_LOCAL bool reporting; /* the program's function or ours is at it, and may allocate */
-
-/* ---- callers ----------------------------------------------------------------------------------------------------- */
-
-static void capture(struct frames *frames) {
-    frames->count = backtrace_capture(frames->at, FRAMES_MOST, 0);
-}
-
-/* NULL if there is none or no memory for it. */
-static const struct callers *callers_locked(const struct frames *frames) {
-    size_t hash = frames->count, bytes = frames->count * sizeof frames->at[0];
-    for (unsigned i = 0; i < frames->count; i++)
-        hash = (hash ^ (uintptr_t)frames->at[i]) * UINT64_C(0x9e3779b97f4a7c15);
-    struct callers **bucket = &callers_table[hash >> 40 & (CALLERS_BUCKETS - 1)];
-    for (struct callers *known = *bucket; known != NULL; known = known->next)
-        if (known->hash == hash && known->count == frames->count && memcmp(known->frames, frames->at, bytes) == 0)
-            return known;
-    struct callers *fresh = frames->count > 0 ? region_meta(sizeof *fresh + bytes) : NULL;
-    if (fresh == NULL)
-        return NULL;
-    fresh->hash = hash;
-    fresh->count = frames->count;
-    memcpy(fresh->frames, frames->at, bytes);
-    fresh->next = *bucket;
-    *bucket = fresh;
-    return fresh;
-}
 
 /* ---- records ----------------------------------------------------------------------------------------------------- */
 
@@ -269,10 +227,12 @@ static void describe(const struct fault *fault, char *out, size_t room) {
         report_format(out, room, "%s", texts[fault->kind]);
 }
 
-static void say_callers(const char *what, const char *call, const struct callers *callers) {
+static void say_stack(const char *what, const char *call, uint32_t stack) {
+    unsigned count;
+    void *const *frames = stacks_frames(stack, &count);
     report_line("  %s%s", what, call);
-    if (callers != NULL)
-        backtrace_print(STDERR_FILENO, callers->frames, callers->count);
+    if (count > 0)
+        backtrace_print(STDERR_FILENO, frames, count);
 }
 
 static void say_block(const struct fault *fault) {
@@ -283,21 +243,18 @@ static void say_block(const struct fault *fault) {
         report_line("  block of %z bytes at %p, pointer at offset %d", record->bytes, record->block, (int)fault->offset);
     else
         report_line("  block of %z bytes at %p", record->bytes, record->block);
-    say_callers("allocated by ", record->alloc_call, record->alloc_callers);
+    say_stack("allocated by ", record->alloc_call, record->alloc_stack);
     if (record->state == FREED)
-        say_callers("freed by ", record->free_call, record->free_callers);
+        say_stack("freed by ", record->free_call, record->free_stack);
 }
 
-static void say(const char *call, const void *p, const struct fault *fault, const struct frames *here) {
+static void say(const char *call, const void *p, const struct fault *fault, uint32_t here) {
     char what[160];
     describe(fault, what, sizeof what);
     report_line("%s(%p): %s", call, p, what);
     if (report_action & REPORT_SHORT)
         return;
-    if (here->count > 0) {
-        report_line("  called from");
-        backtrace_print(STDERR_FILENO, here->at, here->count);
-    }
+    say_stack("called from", "", here);
     if (fault->block_known)
         say_block(fault);
 }
@@ -310,10 +267,9 @@ static COLD void tell(const char *call, const void *p, const struct fault *fault
     if (handler != NULL) {
         handler(status_of(fault->kind));
     } else {
-        struct frames here;
-        capture(&here);
+        uint32_t here = stacks_capture();
         if (report_action & REPORT_SAY)
-            say(call, p, fault, &here);
+            say(call, p, fault, here);
         if (report_action & REPORT_ABORT)
             os_abort();
     }
@@ -396,8 +352,7 @@ size_t check_room(size_t bytes, size_t align) {
 }
 
 void *check_enter(void *plain, size_t bytes, size_t align, const char *call) {
-    struct frames here;
-    capture(&here);
+    uint32_t here = stacks_capture();
     align = max_size(align, CANARY);
     char *block = (char *)plain + align;
     lock_acquire(&check_lock, LOCK_CHECK);
@@ -406,7 +361,7 @@ void *check_enter(void *plain, size_t bytes, size_t align, const char *call) {
         forget_gone_locked(block);
         *record = (struct check_record){.block = block, .plain = plain, .bytes = bytes, .align = align, .state = LIVE};
         record->alloc_call = call;
-        record->alloc_callers = callers_locked(&here);
+        record->alloc_stack = here;
         table_insert_locked(record);
         canaries_write(record);
     }
@@ -465,10 +420,9 @@ enum check_result check_size(const void *p, const char *call, size_t *size) {
 }
 
 enum check_result check_leave(void *p, const char *call, void **plain) {
-    struct frames here;
+    uint32_t here = stacks_capture();
     struct fault fault = {0};
     enum check_result result = CHECK_UNKNOWN;
-    capture(&here);
     *plain = NULL;
     lock_acquire(&check_lock, LOCK_CHECK);
     struct check_record *record = find_locked(p);
@@ -477,7 +431,7 @@ enum check_result check_leave(void *p, const char *call, void **plain) {
         result = CHECK_REFUSED;
     } else if (record != NULL) {
         record->free_call = call;
-        record->free_callers = callers_locked(&here);
+        record->free_stack = here;
         *plain = quarantine_insert_locked(record);
         result = CHECK_DONE;
     }
@@ -488,8 +442,7 @@ enum check_result check_leave(void *p, const char *call, void **plain) {
 }
 
 bool check_adopt(void *p, size_t bytes, const char *call) {
-    struct frames here;
-    capture(&here);
+    uint32_t here = stacks_capture();
     if (bytes > QUARANTINE_LARGE)
         return false;
     lock_acquire(&check_lock, LOCK_CHECK);
@@ -498,7 +451,7 @@ bool check_adopt(void *p, size_t bytes, const char *call) {
         *record = (struct check_record){.block = p, .plain = p, .bytes = bytes, .align = BLOCK_ALIGN, .bare = true};
         record->alloc_call = "a call that was not checked";
         record->free_call = call;
-        record->free_callers = callers_locked(&here);
+        record->free_stack = here;
         table_insert_locked(record);
         quarantine_insert_locked(record);
     }
@@ -521,14 +474,13 @@ struct check_record *check_detach(void *p, void **plain) {
 }
 
 void *check_attach(struct check_record *record, void *plain, size_t bytes, const char *call) {
-    struct frames here;
-    capture(&here);
+    uint32_t here = stacks_capture();
     char *block = (char *)plain + CANARY;
     lock_acquire(&check_lock, LOCK_CHECK);
     forget_gone_locked(block);
     if (block != record->block || bytes != record->bytes) {
         record->alloc_call = call;
-        record->alloc_callers = callers_locked(&here);
+        record->alloc_stack = here;
     }
     record->block = block;
     record->plain = plain;

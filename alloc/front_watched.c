@@ -7,6 +7,7 @@
 #include "cache.h"
 #include "check.h"
 #include "front.h"
+#include "note.h"
 #include "tunables.h"
 #include "watch.h"
 
@@ -87,22 +88,6 @@ static void free_checked(void *p, const char *call, size_t bytes, size_t align) 
     release_overdue(false, call);
 }
 
-static size_t usable_checked(const void *p, const char *call) {
-    size_t bytes = 0;
-    switch (check_size(p, call, &bytes)) {
-    case CHECK_DONE:
-        return bytes;
-    case CHECK_REFUSED:
-        return 0;
-    case CHECK_UNKNOWN:
-        break;
-    }
-    bytes = unchecked_bytes(p);
-    if (bytes == 0)
-        check_invalid(p, call);
-    return bytes;
-}
-
 /* A large block keeps its pages. NULL if that cannot be done, nothing has changed then. */
 static void *resize_checked(void *p, size_t old, size_t bytes, const char *call) {
     size_t room = check_room(bytes, BLOCK_ALIGN), size;
@@ -117,22 +102,20 @@ static void *resize_checked(void *p, size_t old, size_t bytes, const char *call)
     return moved ? check_attach(record, moved, bytes, call) : (check_attach(record, plain, old, call), NULL);
 }
 
-static void *realloc_checked(void *p, size_t bytes, const char *call) {
-    size_t old;
-    bool zeroed;
-    enum check_result result = check_size(p, call, &old);
-    if (result == CHECK_UNKNOWN && (old = unchecked_bytes(p)) == 0) {
+/* A fault is reported as such; false if there is no block to resize. *known tells if the checks know it. */
+static bool size_checked(const void *p, const char *call, size_t *bytes, bool *known) {
+    enum check_result result = check_size(p, call, bytes);
+    *known = result == CHECK_DONE;
+    if (result != CHECK_UNKNOWN)
+        return *known;
+    *bytes = unchecked_bytes(p);
+    if (*bytes == 0)
         check_invalid(p, call);
-        result = CHECK_REFUSED;
-    }
-    if (result == CHECK_REFUSED)
-        return front_no_memory();
-    void *resized = result == CHECK_DONE ? resize_checked(p, old, bytes, call) : NULL;
-    if (resized != NULL) {
-        if (bytes > old)
-            perturb_alloc((char *)resized + old, bytes - old);
-        return resized;
-    }
+    return *bytes != 0;
+}
+
+static void *move_checked(void *p, size_t old, size_t bytes, const char *call) {
+    bool zeroed;
     void *fresh = alloc_checked(bytes, BLOCK_ALIGN, &zeroed, call);
     if (fresh == NULL)
         return NULL;
@@ -140,6 +123,27 @@ static void *realloc_checked(void *p, size_t bytes, const char *call) {
     memcpy(fresh, p, min_size(old, bytes));
     free_checked(p, call, UNSIZED, 0);
     return fresh;
+}
+
+static void *realloc_checked(void *p, size_t bytes, const char *call) {
+    size_t old;
+    bool known;
+    if (!size_checked(p, call, &old, &known))
+        return front_no_memory();
+    struct leaks_record was = note_resizing(p);
+    void *resized = known ? resize_checked(p, old, bytes, call) : NULL;
+    if (resized != NULL && bytes > old)
+        perturb_alloc((char *)resized + old, bytes - old);
+    if (resized == NULL)
+        resized = move_checked(p, old, bytes, call);
+    note_resized(&was, p, old, resized, bytes);
+    return resized;
+}
+
+static size_t usable_checked(const void *p, const char *call) {
+    size_t bytes;
+    bool known;
+    return size_checked(p, call, &bytes, &known) ? bytes : 0;
 }
 
 /* ---- plain blocks ------------------------------------------------------------------------------------------------ */
@@ -158,12 +162,7 @@ static void *move_plain(void *p, size_t old, size_t bytes, const char *call) {
     return fresh;
 }
 
-static void *realloc_plain(void *p, size_t bytes, const char *call) {
-    size_t old = front_raw_usable(p);
-    if (old == 0) {
-        report_bad_call(call, p, INVALID_POINTER);
-        return front_no_memory();
-    }
+static void *resize_plain(void *p, size_t old, size_t bytes, const char *call) {
     if (bytes <= old && bytes >= old / 2)
         return p;
     void *resized = bytes > old / 2 ? front_raw_resize(p, bytes) : NULL;
@@ -172,6 +171,18 @@ static void *realloc_plain(void *p, size_t bytes, const char *call) {
     size_t usable = front_raw_usable(resized);
     if (usable > old)
         perturb_alloc((char *)resized + old, usable - old);
+    return resized;
+}
+
+static void *realloc_plain(void *p, size_t bytes, const char *call) {
+    size_t old = front_raw_usable(p);
+    if (old == 0) {
+        report_bad_call(call, p, INVALID_POINTER);
+        return front_no_memory();
+    }
+    struct leaks_record was = note_resizing(p);
+    void *resized = resize_plain(p, old, bytes, call);
+    note_resized(&was, p, old, resized, bytes);
     return resized;
 }
 
@@ -186,11 +197,13 @@ void *front_watched_alloc(size_t bytes, size_t align, bool *zeroed, const char *
         perturb_alloc(p, checked ? bytes : front_raw_usable(p));
         *zeroed = false;
     }
+    note_allocated(p, bytes);
     return p;
 }
 
 void front_watched_free(void *p, const char *call, size_t bytes, size_t align) {
     arrive(call);
+    note_freeing(p);
     if (watch_has(WATCH_CHECK)) {
         free_checked(p, call, bytes, align);
         return;

@@ -3,6 +3,7 @@
  * Allocation with malloc" and "Malloc Tunable Parameters". */
 #include <errno.h>
 #include <malloc.h>
+#include <mcheck.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include "os.h"
 #include "report.h"
 #include "stats.h"
+#include "trace.h"
 #include "tunables.h"
 #include "watch.h"
 
@@ -93,6 +95,14 @@ EXPORT int malloc_info(int options, FILE *stream) {
             stats.cached, free_bytes - stats.cached, stats.mapped_count, stats.mapped, stats.taken, stats.live_blocks,
             stats.live);
     return 0;
+}
+
+EXPORT void mtrace(void) {
+    trace_start();
+}
+
+EXPORT void muntrace(void) {
+    trace_stop();
 }
 
 EXPORT int malloc_trim(size_t pad) {

@@ -8,16 +8,19 @@
 #include <stdlib.h>
 #include <sys/single_threaded.h>
 
-#include "base.h"
 #include "backtrace.h"
+#include "base.h"
 #include "cache.h"
 #include "central.h"
 #include "check.h"
 #include "large.h"
+#include "leaks.h"
 #include "lock.h"
 #include "region.h"
 #include "report.h"
 #include "span.h"
+#include "stacks.h"
+#include "trace.h"
 #include "watch.h"
 
 /* glibc's lock on its list of streams. fork() takes it after the prepare handlers, while another thread may hold it and
@@ -28,7 +31,7 @@ extern void _IO_list_unlock(void) __attribute__((weak));
 extern void _IO_list_resetlock(void) __attribute__((weak));
 
 static pthread_key_t exit_key;
-static bool exit_key_made, streams_locked;
+static bool exit_key_made, threaded, streams_locked; /* the last two: when fork began */
 
 static void thread_ends(void *unused) {
     (void)unused;
@@ -41,7 +44,8 @@ static void thread_opened(void) {
 }
 
 static void before_fork(void) {
-    streams_locked = !__libc_single_threaded && _IO_list_lock != NULL;
+    threaded = !__libc_single_threaded;
+    streams_locked = threaded && _IO_list_lock != NULL;
     if (streams_locked)
         _IO_list_lock();
     watch_fork_acquire();
@@ -51,11 +55,17 @@ static void before_fork(void) {
     span_fork_acquire();
     large_fork_acquire();
     region_fork_acquire();
+    stacks_fork_acquire();
+    leaks_fork_acquire();
+    trace_fork_acquire();
     lock_fork_begin();
 }
 
 static void after_fork_in_parent(void) {
     lock_fork_end();
+    trace_fork_release();
+    leaks_fork_release();
+    stacks_fork_release();
     region_fork_release();
     large_fork_release();
     span_fork_release();
@@ -72,13 +82,17 @@ static void after_fork_in_child(void) {
     large_fork_reset();
     span_fork_reset();
     central_fork_reset();
+    stacks_fork_reset();
+    leaks_fork_reset();
     region_fork_reset();
     check_fork_reset();
     watch_fork_reset();
-    backtrace_fork_reset();
+    if (threaded)
+        backtrace_fork_reset();
     lock_fork_end();
     if (streams_locked)
         _IO_list_resetlock();
+    trace_fork_child();
 }
 
 /* What a program linked with -lmcheck defines: a function that calls mcheck(NULL). */
@@ -91,7 +105,8 @@ static void check_at_exit(void) {
 
 /* The unwinder cannot be loaded in the middle of the first malloc. */
 static void start_watching(void) {
-    watch_start();
+    if (watch_has(WATCH_START))
+        watch_start();
     if (&__malloc_initialize_hook != NULL && __malloc_initialize_hook != NULL)
         __malloc_initialize_hook();
     if (watch_has(WATCH_CHECK) || watch_has(WATCH_LEAKS))
@@ -108,6 +123,7 @@ __attribute__((constructor(101))) static void start(void) {
     if (cache_self.open)
         thread_opened();
     start_watching();
+    leaks_arrange();
     if (MYALLOC_DEBUG && getenv("MYALLOC_COUNTERS") != NULL)
         atexit(report_counter_line);
 }

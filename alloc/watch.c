@@ -29,7 +29,8 @@ void watch_start(void) {
     environment_read();
     if (atomic_load_explicit(&environment_state, memory_order_acquire) == 0)
         return;
-    unsigned modes = (tunables.check != 0 ? WATCH_CHECK : 0) | (tunables.perturb != 0 ? WATCH_PERTURB : 0);
+    unsigned modes = (tunables.check != 0 ? WATCH_CHECK : 0) | (tunables.perturb != 0 ? WATCH_PERTURB : 0) |
+                     (tunables.leaks != 0 ? WATCH_LEAKS : 0);
     if (tunables.check != 0)
         report_action = (unsigned)tunables.check;
     if (modes != 0)

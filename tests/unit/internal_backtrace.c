@@ -10,7 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "backtrace.h"
+#include "os_fake.h"
+#include "stacks.h"
 
 static void *frames[BACKTRACE_MOST];
 static unsigned found, wanted = BACKTRACE_MOST, skipped;
@@ -53,7 +54,7 @@ Test(backtrace, starts_outside_the_allocator_and_keeps_errno) {
     cr_assert_eq(errno, 77);
     cr_assert_geq(found, 2);
     struct backtrace_symbol symbol;
-    backtrace_resolve(frames[0], &symbol);
+    backtrace_resolve(frames[0], &symbol, false);
     cr_assert_not_null(symbol.module);
     cr_assert_not_null(strstr(symbol.module, "libc.so"), "first frame in %s", symbol.module);
 }
@@ -107,6 +108,15 @@ Test(backtrace, a_line_a_frame) {
     cr_assert_eq(strlen(printed(list, 0)), 0);
 }
 
+Test(backtrace, static_functions_are_named_from_the_file) {
+    void *list[1] = {(char *)capture + 1};
+    const char *text = printed(list, 1);
+    cr_assert_eq(strncmp(text, "    #0 capture+0x1 (", 20), 0, "%s", text);
+    struct backtrace_symbol symbol;
+    backtrace_resolve(list[0], &symbol, false);
+    cr_assert_null(symbol.function);
+}
+
 static volatile sig_atomic_t signals;
 
 static void in_signal(int number) {
@@ -140,4 +150,47 @@ Test(backtrace, threads_and_signals, .timeout = 60) {
         cr_assert_eq(good[i], 2000);
     }
     cr_assert_gt(signals, 0);
+}
+
+/* ---- stacks ------------------------------------------------------------------------------------------------------ */
+
+Test(stacks, each_is_kept_once) {
+    void *a[3] = {(void *)1, (void *)2, (void *)3}, *b[3] = {(void *)1, (void *)2, (void *)4};
+    uint32_t first = stacks_keep(a, 3), second = stacks_keep(b, 3), shorter = stacks_keep(a, 2);
+    cr_assert(first != 0 && second != 0 && shorter != 0);
+    cr_assert(first != second && first != shorter);
+    cr_assert_eq(stacks_keep(a, 3), first);
+    cr_assert_eq(stacks_keep(a, 2), shorter);
+    unsigned count;
+    void *const *kept = stacks_frames(second, &count);
+    cr_assert_eq(count, 3);
+    cr_assert_eq(memcmp(kept, b, sizeof b), 0);
+    cr_assert_eq(stacks_keep(a, 0), 0);
+    cr_assert_null(stacks_frames(0, &count));
+    cr_assert_eq(count, 0);
+}
+
+Test(stacks, full_is_no_harm, .timeout = 100) {
+    void *frames_of[BACKTRACE_MOST] = {0};
+    uint32_t last = 1, first = 0;
+    uintptr_t kept = 0;
+    for (; last != 0; kept++) {
+        frames_of[5] = (void *)kept;
+        last = stacks_keep(frames_of, BACKTRACE_MOST);
+        if (kept == 0)
+            first = last;
+    }
+    cr_assert_gt(kept, 100000);
+    frames_of[5] = NULL;
+    cr_assert_eq(stacks_keep(frames_of, BACKTRACE_MOST), first);
+    cr_assert_eq(stacks_keep((void *[]){(void *)-1}, 0), 0);
+}
+
+Test(stacks, a_refusal_is_no_harm) {
+    void *one[1] = {(void *)1};
+    os_fake_refuse_map = 1;
+    cr_assert_eq(stacks_keep(one, 1), 0);
+    cr_assert_eq(stacks_meta_bytes(), 0);
+    os_fake_refuse_map = 0;
+    cr_assert_neq(stacks_keep(one, 1), 0);
 }
