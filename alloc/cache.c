@@ -127,6 +127,7 @@ void cache_overflow_slow(void *block, unsigned class) {
     ORDERED();
     if (class_bytes(class) <= SPARE_BYTES_MAX) {
         cache->spare[class] = full;
+        cache->spare_length[class] = (uint16_t)full->count;
         full = old;
     }
     ORDERED();
@@ -176,9 +177,9 @@ void cache_each(void (*see)(const struct cache *cache, void *data), void *data) 
 
 size_t cache_length(const struct cache *cache, unsigned class) {
     const struct bin *bin = &cache->bins[class];
-    const struct block *spare = cache->spare[class];
-    size_t held = bin->head ? length(bin) : 0;
-    return held + (spare ? spare->count : 0);
+    int32_t held = bin->count + bin->limit;
+    size_t listed = bin->head == NULL || held < 0 ? 0 : min_size((size_t)held, bin->limit);
+    return listed + (cache->spare[class] != NULL ? cache->spare_length[class] : 0);
 }
 
 void cache_fork_acquire(void) {

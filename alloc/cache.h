@@ -28,6 +28,7 @@ struct bin {
 struct cache {
     struct bin bins[CLASS_COUNT]; /* first: cache_bin counts on it */
     void *spare[CLASS_COUNT];
+    uint16_t spare_length[CLASS_COUNT]; /* for statistics, which may not look into another thread's chain */
     struct cache *next, *prev; /* all threads' caches */
     bool open, listed;
 };

@@ -47,6 +47,9 @@ struct region {
     uint64_t *dirty;       /* a bit a unit: set if it may hold anything but zeros */
     uintptr_t warm;        /* pages up to here were made present ahead of use */
     size_t covered;        /* units for which span structures and unit map entries are writable */
+    size_t charged;        /* units for which own data is charged: the most that were ever mapped */
+    size_t foreign;        /* units of other callers of sbrk, between ours */
+    size_t lost;           /* bytes taken but lying on no whole unit of ours */
 };
 
 #define REGIONS_MAX 256
@@ -85,7 +88,13 @@ bool region_relieve(void);
 /* Zeroed memory for the allocator's own data, never given back. NULL if refused. Caller serialises. */
 void *region_meta(size_t bytes);
 
-/* Bytes taken by region_meta, span structures and dirty bits, as address space. */
-size_t region_meta_bytes(void);
+/* What regions have taken from the OS, all of it charged (budget.h). `own` is what region_meta gave, and of the span
+ * structures, dirty bits and unit map entries the OS pages for all units that were ever mapped, and what was lost to
+ * alignment. */
+struct region_totals {
+    size_t heap, heap_peak; /* bytes of units mapped now, and the most there were */
+    size_t own;
+};
+void region_count_bytes(struct region_totals *totals);
 
 #endif

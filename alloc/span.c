@@ -84,6 +84,7 @@ static void age_remove(struct span *span) {
 
 static void count_free(const struct span *span, bool more) {
     span_totals.free += more ? span->units : -(size_t)span->units;
+    span_totals.free_count += more ? 1 : -(size_t)1;
     span_totals.free_dirty += more ? span->dirty : -(size_t)span->dirty;
     atomic_store_explicit(&dirty_hint, span_totals.free_dirty, memory_order_relaxed);
 }
@@ -465,6 +466,19 @@ void span_look(void) {
         return;
     atomic_store_explicit(&looked_at, now, memory_order_relaxed);
     span_purge(tunables.decay_ms, tunables.top_pad);
+}
+
+void span_count(struct span_totals *totals, size_t *unused, size_t *top) {
+    size_t beyond = 0;
+    lock_acquire(&span_lock, LOCK_SPANS);
+    *totals = span_totals;
+    for (unsigned i = 0; i < region_count; i++)
+        beyond += regions[i].mapped - regions[i].frontier;
+    struct region *heap = &regions[0];
+    const struct span *last = heap->spans ? free_before(heap, heap->frontier) : NULL;
+    *unused = beyond << UNIT_SHIFT;
+    *top = (heap->mapped - heap->frontier + (last ? last->units : 0)) << UNIT_SHIFT;
+    lock_release(&span_lock, LOCK_SPANS);
 }
 
 void span_fork_acquire(void) {
