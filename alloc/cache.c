@@ -7,6 +7,7 @@
 #include "freelist.h"
 #include "lock.h"
 #include "report.h"
+#include "tunables.h"
 
 /* Lists start short, so that a program of few blocks carves few pages, and double with traffic. */
 #define LIMIT_BYTES_START 1024
@@ -57,6 +58,10 @@ static bool ensure_open(struct cache *cache) {
     return true;
 }
 
+static bool is_bounded(const struct cache *cache) {
+    return cache->bounded || (tunables.cache_limit & tunables.tcache_count & tunables.tcache_max) != SIZE_MAX;
+}
+
 static size_t length(const struct bin *bin) {
     return (size_t)(bin->count + bin->limit);
 }
@@ -76,7 +81,7 @@ static void *adopt_chain(struct bin *bin, struct block *chain, size_t count) {
 
 
 /* Outside its life a thread has no lists; what the centre parks may be a longer chain. */
-static void *take_single_slow(unsigned class) {
+void *cache_take_single_slow(unsigned class) {
     size_t count;
     struct block *chain = central_take(class, 1, &count);
     if (chain != NULL && chain->next != NULL)
@@ -87,7 +92,9 @@ static void *take_single_slow(unsigned class) {
 void *cache_refill_slow(unsigned class) {
     struct cache *cache = &cache_self;
     if (!ensure_open(cache))
-        return take_single_slow(class);
+        return cache_take_single_slow(class);
+    if (UNLIKELY(is_bounded(cache)))
+        return cache_bound_refill_slow(cache, class);
     struct bin *bin = &cache->bins[class];
     struct block *chain = cache->spare[class];
     if (chain != NULL) {
@@ -112,6 +119,10 @@ void cache_overflow_slow(void *block, unsigned class) {
     if (!ensure_open(cache)) {
         ((struct block *)block)->next = NULL;
         central_give_home(class, block);
+        return;
+    }
+    if (UNLIKELY(is_bounded(cache))) {
+        cache_bound_overflow_slow(cache, block, class);
         return;
     }
     if (bin->head == NULL || bin->count < 0) { /* opened just now */

@@ -18,7 +18,10 @@
 
 EXPORT int mallopt(int parameter, int value) {
     environment_read();
-    return tunables_mallopt(parameter, value);
+    int done = tunables_mallopt(parameter, value);
+    if (done && parameter == M_MYALLOC_CACHE_LIMIT)
+        cache_bound_now();
+    return done;
 }
 
 EXPORT struct mallinfo2 mallinfo2(void) {

@@ -4,6 +4,7 @@
 #include "budget.h"
 #include "lock.h"
 #include "os.h"
+#include "region.h"
 #include "report.h"
 #include "tunables.h"
 
@@ -131,6 +132,7 @@ void *large_alloc(size_t bytes, size_t align) {
         budget_unmap(addr, bytes);
         return NULL;
     }
+    region_prepare(addr, bytes);
     return addr;
 }
 
@@ -162,6 +164,8 @@ static void *remap_charged(void *p, size_t old, size_t bytes) {
         budget_refund(bytes - old);
     if (moved != NULL && bytes < old)
         budget_refund(old - bytes);
+    if (moved != NULL && bytes > old)
+        region_prepare((char *)moved + old, bytes - old);
     return moved;
 }
 
@@ -187,6 +191,8 @@ static char *steal(void *p, size_t bytes, size_t new_bytes) {
     char *grown = os_remap(moved, bytes, new_bytes, true);
     if (grown == NULL)
         os_put_back(moved, p, bytes);
+    else if (new_bytes > bytes)
+        region_prepare(grown + bytes, new_bytes - bytes);
     return grown;
 }
 

@@ -138,6 +138,22 @@ struct region *region_find_slow(uintptr_t addr) {
     return NULL;
 }
 
+void region_prepare(void *addr, size_t bytes) {
+    if (UNLIKELY(tunables.hugepages == CHOICE_ON))
+        os_hugepage(addr, bytes);
+    if (UNLIKELY(tunables.hugepages == CHOICE_OFF))
+        os_no_hugepage(addr, bytes);
+    if (UNLIKELY(tunables.populate))
+        os_populate(addr, bytes);
+}
+
+/* The same for units of a region; what is present needs no warming (span.c). */
+static void prepare_units(struct region *region, uintptr_t start, size_t bytes) {
+    region_prepare((void *)start, bytes);
+    if (tunables.populate)
+        region->warm = start + bytes;
+}
+
 static void *charged_sbrk(size_t bytes) {
     if (!budget_charge(bytes))
         return NULL;
@@ -203,6 +219,7 @@ static bool grow_heap(struct region *heap, size_t units, size_t *left) {
         heap->warm = start;
     }
     heap->mapped = new_mapped;
+    prepare_units(heap, start, grown << UNIT_SHIFT);
     return true;
 }
 
@@ -255,6 +272,7 @@ struct region *region_add(size_t units) {
     }
     arena->mapped = arena->max_units;
     count_heap(bytes);
+    prepare_units(arena, base, bytes);
     atomic_store_explicit(&region_count, count + 1, memory_order_release);
     return arena;
 }

@@ -77,6 +77,9 @@ bool region_grow(struct region *region, size_t units, size_t *left);
 /* Adds an arena of at least `units`. NULL if refused. */
 struct region *region_add(size_t units);
 
+/* What hugepages and populate ask for, done to memory that the OS has just given. */
+void region_prepare(void *addr, size_t bytes);
+
 /* Gives the units from `first` on back to the OS by moving the break down; keeps `pad` bytes. Returns the bytes given
  * back; 0 if foreign memory lies above or the region is no brk heap. */
 size_t region_shrink(struct region *region, size_t first, size_t pad);

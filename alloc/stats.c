@@ -21,12 +21,14 @@ static void add_class(struct stats *stats, unsigned class) {
     central_count(class, &totals);
     size_t size = class_bytes(class), span = class_units(class) * UNIT, all = totals.spans * (span / size);
     struct stats_class *blocks = &stats->classes[class];
+    size_t listed = blocks->cached;
     blocks->home = min_size(totals.home, all);
     blocks->cached = min_size(blocks->cached + totals.parked, all - blocks->home);
     blocks->live = all - blocks->home - blocks->cached;
     stats->live += blocks->live * size;
     stats->live_blocks += blocks->live;
     stats->cached += blocks->cached * size;
+    stats->listed += min_size(listed, blocks->cached) * size;
     stats->cached_blocks += blocks->cached;
     stats->home += blocks->home * size;
     stats->home_blocks += blocks->home;
@@ -62,6 +64,7 @@ void stats_read(struct stats *stats) {
     stats->metadata += mapped.table;
     stats->live += stats->large + stats->mapped;
     stats->live_blocks += stats->large_count + stats->mapped_count;
+    stats->parked = stats->cached - stats->listed;
     stats->free = stats->home + stats->free_spans + stats->tails + stats->unused;
     stats->taken = budget_taken();
     stats->peak = budget_peak();

@@ -19,14 +19,15 @@
 
 /* Blocks of one class. */
 struct stats_class {
-    size_t live, cached, home;
+    size_t live, cached, home; /* blocks */
 };
 
 struct stats {
     size_t taken, peak;  /* from the OS, now and at most */
     size_t limit;        /* SIZE_MAX: none */
     size_t live, live_blocks;
-    size_t cached, cached_blocks; /* free blocks on threads' lists and parked between threads */
+    size_t cached, cached_blocks; /* listed + parked: free blocks on threads' lists and parked between threads */
+    size_t listed, parked;
     size_t free;         /* home + free_spans + tails + unused */
     size_t metadata;     /* memory for the allocator's own data (region.h), and the table of mappings */
     size_t home, home_blocks; /* free, or never cut, blocks in spans of small blocks */

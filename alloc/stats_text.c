@@ -55,6 +55,7 @@ size_t stats_json(char *out, size_t room) {
     add(&text, "\"live\": %z, \"cached\": %z, \"free\": %z, \"metadata\": %z,\n", stats.live, stats.cached, stats.free,
         stats.metadata);
     add(&text, "\"live_blocks\": %z, \"cached_blocks\": %z,\n", stats.live_blocks, stats.cached_blocks);
+    add(&text, "\"cached_parts\": {\"lists\": %z, \"parked\": %z},\n", stats.listed, stats.parked);
     add(&text, "\"free_parts\": {\"home\": %z, \"spans\": %z, \"tails\": %z, \"unused\": %z},\n", stats.home, stats.free_spans,
         stats.tails, stats.unused);
     add(&text, "\"free_spans\": %z, \"free_dirty\": %z, \"top\": %z, \"threads\": %z,\n", stats.free_span_count,
