@@ -462,10 +462,10 @@ void span_look(void) {
     if (atomic_load_explicit(&dirty_hint, memory_order_relaxed) << UNIT_SHIFT <= HOT_MIN)
         return;
     uint64_t now = os_clock_ms();
-    if (now - atomic_load_explicit(&looked_at, memory_order_relaxed) < LOOK_MS)
+    if (now - atomic_load_explicit(&looked_at, memory_order_relaxed) < min_size(LOOK_MS, tunables.decay_ms))
         return;
     atomic_store_explicit(&looked_at, now, memory_order_relaxed);
-    span_purge(tunables.decay_ms, tunables.top_pad);
+    span_purge(max_size(tunables.decay_ms, 1), tunables.top_pad); /* an age of 0 would mean all that is free */
 }
 
 void span_count(struct span_totals *totals, size_t *unused, size_t *top) {
