@@ -59,14 +59,16 @@ static bool top_is_lower(void) {
     return (char *)sbrk(0) + 4 * MIB <= top_before;
 }
 
-static int trim(const char *unused) {
-    (void)unused;
+static int trim(const char *what) {
     char *p = malloc(8 * MIB);
     memset(p, 1, 8 * MIB);
     top_before = sbrk(0);
     free(p);
     pass_time(top_is_lower);
-    puts(top_is_lower() ? "lower" : "kept");
+    if (strcmp(what, "top") == 0)
+        printf("%zu\n", statistic("top"));
+    else
+        puts(top_is_lower() ? "lower" : "kept");
     return 0;
 }
 
