@@ -40,7 +40,7 @@ struct class {
     struct span *spans;    /* with blocks to give, the most recently full first */
     struct orphan *orphans;
     struct pile *pile;     /* NULL until the class has enough memory for one */
-    size_t span_count;
+    _Atomic size_t span_count;
 } LINE_ALIGNED;
 
 /* In the order of first use, so that a small program touches one page of them, and fork only the locks that are used. */
