@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What bench/run measures: loads written for the purpose, and real programs on inputs made here."""
 import dataclasses
+import fnmatch
 import os
 import shutil
 import subprocess
@@ -144,5 +145,16 @@ def programs():
     return [benchmark for benchmark in found if shutil.which(benchmark.command[0])]
 
 
-def all_of(folder):
-    return loads(folder) + programs()
+def choose(folder, patterns):
+    """The benchmarks whose names match one of the patterns, which commas separate; loads are programs in `folder`."""
+    return [benchmark for benchmark in loads(folder) + programs()
+            if any(fnmatch.fnmatch(benchmark.name, pattern) for pattern in patterns.split(","))]
+
+
+def build_loads(sources, folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in sorted(sources.glob("*.c*")):
+        program = folder / source.stem
+        if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+            compiler = ["g++", "-std=c++17"] if source.suffix == ".cc" else ["gcc", "-std=gnu11", "-D_GNU_SOURCE"]
+            subprocess.run([*compiler, "-O2", "-fno-builtin", "-pthread", "-o", program, source], check=True)
