@@ -1,106 +1,142 @@
 # SPDX-License-Identifier: MIT
-"""Runs programs under allocators, in turn, and keeps every sample."""
+"""One run of one program under one allocator: what the launcher measured, what a load said, what went wrong."""
 import dataclasses
+import json
 import os
 import pathlib
-import random
+import re
 import signal
 import subprocess
-import sys
-import time
 
-FIELDS = ("elapsed", "user", "system", "peak", "minor", "major", "average", "voluntary", "involuntary")
-STEAL_MOST = 0.02  # of a round's time; above, the host gave our time to others and the round does not count
-NARROW = 0.01      # half the width of an interval at which more rounds teach nothing
+GRACE = 20           # seconds after its own limit in which the launcher must have ended everything
+POINTS = 150         # of a series of memory over time; each keeps the highest of its looks
+HEAD, TAIL = 20000, 4000  # bytes of stderr that are looked at
+NOT_PRELOADED = re.compile(r"^ERROR: ld\.so: object '([^']*)' from LD_PRELOAD cannot be preloaded \(([^)]*)\)", re.M)
+FIGURE = re.compile(r"^figure (\S+) (\S+) (\S+)\s*$", re.M)
 
 
 @dataclasses.dataclass
-class Plan:
-    rounds: int = 5           # at least
-    rounds_most: int = 15
-    budget: float = 60.0      # seconds for each benchmark, after the first `rounds`
-    limit: float = 300.0      # seconds for one run
-    narrow: bool = True       # more rounds until the intervals are narrow
+class Place:
+    """Where runs happen, and what is the same for all of them."""
+    launcher: pathlib.Path
+    work: pathlib.Path                   # files of the harness itself
+    where: pathlib.Path                  # the working folder of the programs
+    limit: float = 120.0                 # seconds after which a run counts as hung
+    stdin: pathlib.Path | None = None    # /dev/null without
+    allowed: tuple = (0,)                # exit statuses that are no failure
 
 
-def steal_and_total():
-    """Clock ticks so far that the host took from us, and all."""
-    ticks = [int(word) for word in pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
-    return ticks[7], sum(ticks)
-
-
-def run_once(command, environment, library, launcher, work, where, limit, series=False):
-    """One run in the folder `where`, with the launcher's files in `work`: a dict of FIELDS and `status`: "" or what went wrong; with `series`, memory over time as well."""
-    env = dict(os.environ, **environment)
+def environment(benchmark, library, extra=()):
+    env = dict(os.environ, **benchmark.environment)
     env.pop("LD_PRELOAD", None)
     if library:
         env["LD_PRELOAD"] = library
-    line, looks = work / "measured", work / "looks"
-    line.unlink(missing_ok=True)
-    process = subprocess.Popen([launcher, *(["-s", looks] if series else []), line, *command], env=env, cwd=where,
-                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                               start_new_session=True)
+    env.update(extra)
+    return env
+
+
+def says_figures(benchmark):
+    """Loads print figures; the output of real programs goes to /dev/null."""
+    return getattr(benchmark, "figures", getattr(benchmark, "group", "programs") != "programs")
+
+
+def start(benchmark, library, place, extra=()):
+    """Runs the launcher until the program has ended; its exit status, None if even the launcher hung."""
+    options = ["-s", place.work / "looks", "-t", str(place.limit)]
+    if getattr(benchmark, "tree", False):
+        options.append("-p")
+    out = place.work / "stdout" if says_figures(benchmark) else pathlib.Path(os.devnull)
+    with open(place.stdin or os.devnull, "rb") as stdin, open(out, "wb") as stdout, \
+            open(place.work / "stderr", "wb") as stderr:
+        process = subprocess.Popen([place.launcher, *options, place.work / "measured", *benchmark.command],
+                                   env=environment(benchmark, library, extra), cwd=place.where, stdin=stdin,
+                                   stdout=stdout, stderr=stderr, start_new_session=True)
+        try:
+            return process.wait(timeout=place.limit + GRACE)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return None
+        except BaseException:  # an interrupt: the launcher ends what it started
+            process.terminate()
+            process.wait(timeout=GRACE)
+            raise
+
+
+def said(place):
+    """The beginning and the end of what the program wrote to stderr."""
+    with open(place.work / "stderr", "rb") as file:
+        head = file.read(HEAD)
+        file.seek(max(file.seek(0, os.SEEK_END) - TAIL, 0))
+        return head.decode(errors="replace"), file.read().decode(errors="replace")
+
+
+def wrong(sample, head, tail, place):
+    """What went wrong with a run, in one line; "" if nothing did."""
+    lines = tail.strip().splitlines()
+    last = f": {lines[-1][:200]}" if lines else ""
+    unloaded = NOT_PRELOADED.search(head)
+    if sample["hung"]:
+        return f"hung: ended after {place.limit:g} s"
+    if sample["signal"]:
+        return signal.Signals(sample["signal"]).name + last
+    if sample["exit"] not in place.allowed:
+        return f"exit status {sample['exit']}{last}"
+    if unloaded:
+        return f"not preloaded: {unloaded.group(1)}: {unloaded.group(2)}"
+    if sample["figures"].get("rate", (1,))[0] <= 0:
+        return "the load did no operation"
+    return ""
+
+
+def read_figures(path):
+    found = {}
+    for name, value, unit in FIGURE.findall(path.read_text(errors="replace") if path.exists() else ""):
+        try:
+            found[name] = (float(value), unit)
+        except ValueError:
+            continue
+    return found
+
+
+def read_looks(path):
+    return [tuple(map(float, row.split())) for row in path.read_text().splitlines()] if path.exists() else []
+
+
+def thin(looks):
+    """At most POINTS looks, each the highest of its share."""
+    share = -(-len(looks) // POINTS) or 1
+    return [max(looks[i:i + share], key=lambda look: look[1]) for i in range(0, len(looks), share)]
+
+
+def halves(looks, elapsed):
+    """Average KiB in the first and in the second half of the run; None if one has no look."""
+    sums = [[kib for at, kib in looks if (at >= elapsed / 2) == second] for second in (False, True)]
+    return [sum(half) / len(half) for half in sums] if all(sums) else None
+
+
+def run_once(benchmark, library, place, series=False, extra=()):
+    """The launcher's figures of one run, `status` ("" or what went wrong), `figures` that the load printed; with `series`
+    memory over time as well."""
+    for name in ("measured", "looks", "stdout", "stderr"):
+        (place.work / name).unlink(missing_ok=True)
+    status = start(benchmark, library, place, extra)
+    head, tail = said(place)
     try:
-        said = process.communicate(timeout=limit)[1].decode(errors="replace")
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return {"status": f"hung: ended after {limit:g} s"}
-    sample = {"status": ""}
-    if line.exists():
-        sample.update(zip(FIELDS, map(float, line.read_text().split())))
-    if process.returncode != 0:
-        code = process.returncode
-        why = signal.Signals(code - 128).name if code > 128 else f"exit status {code}"
-        sample["status"] = f"{why}: {said.strip().splitlines()[-1][:200]}" if said.strip() else why
-    elif series and looks.exists():
-        sample["series"] = [list(map(float, row.split())) for row in looks.read_text().splitlines()]
+        sample = json.loads((place.work / "measured").read_text())
+    except (OSError, ValueError):
+        return {"status": "hung: even its launcher" if status is None else f"not measured: {tail.strip()[-200:]}"}
+    sample["figures"] = read_figures(place.work / "stdout")
+    sample["status"] = wrong(sample, head, tail, place)
+    looks = read_looks(place.work / "looks")
+    if getattr(benchmark, "steady", False):
+        sample["halves"] = halves(looks, sample["elapsed"])
+    if series:
+        sample["series"] = thin(looks)
     return sample
 
 
-def one_round(benchmark, libraries, order, launcher, work, where, plan, series):
-    stolen, total = steal_and_total()
-    samples = {name: run_once(benchmark.command, benchmark.environment, libraries[name].library, launcher, work,
-                              where, plan.limit, series) for name in order}
-    stolen_after, total_after = steal_and_total()
-    return {"order": order, "steal": (stolen_after - stolen) / max(total_after - total, 1), "samples": samples}
-
-
-def enough(rounds, plan, started, widths):
-    """Whether to stop: enough rounds, and narrow intervals or no budget left."""
-    if len(rounds) < plan.rounds:
-        return False
-    if len(rounds) >= plan.rounds_most or not plan.narrow or time.monotonic() - started > plan.budget:
-        return True
-    return widths(rounds) <= NARROW
-
-
-def run_benchmark(benchmark, libraries, launcher, work, where, plan, widths):
-    """A warm-up, then rounds in random order, each second one the reverse of the first (ABBA). `widths` tells how wide
-    the widest interval still is. An allocator that failed in the warm-up is tried in every round all the same."""
-    rounds, dropped, order = [], 0, list(libraries)
-    one_round(benchmark, libraries, order, launcher, work, where, plan, False)
-    started = time.monotonic()
-    while not enough(rounds, plan, started, widths):
-        if (len(rounds) + dropped) % 2 == 0:
-            random.shuffle(order)
-        else:
-            order = order[::-1]
-        found = one_round(benchmark, libraries, list(order), launcher, work, where, plan, series=not rounds)
-        if found["steal"] > STEAL_MOST and dropped < plan.rounds:
-            dropped += 1
-            continue
-        rounds.append(found)
-    return {"about": benchmark.about, "command": [str(word) for word in benchmark.command], "rounds": rounds,
-            "dropped": dropped}
-
-
-def run_all(chosen, libraries, launcher, work, where, plan, widths):
-    results, begun = {}, time.monotonic()
-    for i, benchmark in enumerate(chosen):
-        results[benchmark.name] = run_benchmark(benchmark, libraries, launcher, work, where, plan, widths)
-        spent = time.monotonic() - begun
-        left = spent / (i + 1) * (len(chosen) - i - 1)
-        print(f"\r\033[K{i + 1}/{len(chosen)} {benchmark.name}; about {left / 60:.1f} min left", end="", file=sys.stderr, flush=True)
-    print("\r\033[K", end="", file=sys.stderr)
-    return results
+def heeds_preload(benchmark, place):
+    """Whether the loader looks at LD_PRELOAD in this program: it complains of a library that is not there."""
+    run_once(benchmark, str(place.work / "no-such-library.so"), place)
+    return bool(NOT_PRELOADED.search(said(place)[0]))

@@ -1,150 +1,172 @@
 # SPDX-License-Identifier: MIT
-"""The report as one self-contained HTML file, its plots drawn by matplotlib as SVG."""
+"""The report as one self-contained HTML file."""
 import html
-import io
-import re
-
-import matplotlib
-import numpy
 
 import figures
-from report import TITLES, UNITS, names_of
+import plots
+import report
+from report import TITLES, names_of
 
-matplotlib.use("svg")
-matplotlib.rcParams.update({"svg.fonttype": "none", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
-from matplotlib import pyplot  # noqa: E402 (the backend is chosen before)
-
-STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:75em;margin:2em auto;padding:0 1em;color:#222}
-table{border-collapse:collapse;font-size:13px}td,th{padding:2px 9px;text-align:right;border-bottom:1px solid #ddd}
-td:first-child,th:first-child{text-align:left}.best{background:#dff0d8}.far{background:#f8e0d8}.failed{color:#b00}
-svg{max-width:100%;height:auto}small{color:#666}"""
-
-
-def colours(names):
-    palette = pyplot.get_cmap("tab10").colors
-    return {name: palette[i % len(palette)] for i, name in enumerate(names)}
-
-
-def svg(figure):
-    text = io.StringIO()
-    figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
-    pyplot.close(figure)
-    return text.getvalue()[text.getvalue().index("<svg"):]
+PLOTS_MOST = 4_000_000  # bytes of plots of memory over time; the file stays below 6 MB
+STYLE = """
+:root{color-scheme:light dark;--ink:#222;--paper:#fff;--line:#ddd;--soft:#666;--good:#d9efd9;--far:#f7ded4;--bad:#b00020}
+@media(prefers-color-scheme:dark){:root{--ink:#ddd;--paper:#16181b;--line:#3a3d42;--soft:#999;--good:#1f4427;--far:#5a2f20;
+--bad:#ff8a80}}
+body{font:15px/1.5 system-ui,sans-serif;max-width:76em;margin:2em auto;padding:0 1em;color:var(--ink);background:var(--paper)}
+h2{margin-top:2em;border-bottom:1px solid var(--line)} h3{margin-bottom:.3em}
+.wide{overflow-x:auto} table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums}
+td,th{padding:2px 9px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
+td:first-child,th:first-child{text-align:left} tr.group td{font-weight:600;padding-top:.8em} tr.mean td{border-top:2px solid var(--line)}
+.best{background:var(--good)} .far{background:var(--far)} .failed{color:var(--bad);font-weight:600} .same{color:var(--soft)}
+svg{max-width:100%;height:auto} figure{display:inline-block;margin:4px;vertical-align:top} figcaption{font-size:13px}
+small,.soft{color:var(--soft)} summary{cursor:pointer} dt{float:left;clear:left;width:11em;color:var(--soft)} dd{margin-left:11em}
+"""
 
 
-def scatter(results, names):
-    """Geometric means: time across, memory up; the corner at the lower left is where to be."""
-    figure, axes = pyplot.subplots(figsize=(6, 4.5))
-    for name, colour in colours(names).items():
-        time, memory = (figures.geometric(results, name, "best", metric) for metric in ("time", "peak"))
-        if time and memory:
-            axes.errorbar(time[0], memory[0], xerr=[[time[0] - time[1]], [time[2] - time[0]]],
-                          yerr=[[memory[0] - memory[1]], [memory[2] - memory[0]]], fmt="o", color=colour, capsize=2)
-            axes.annotate(name, (time[0], memory[0]), xytext=(6, 4), textcoords="offset points")
-    axes.set_xlabel("time, ratio to the best of each benchmark")
-    axes.set_ylabel("peak memory, ratio to the best")
-    return svg(figure)
+def text(value):
+    return html.escape(str(value), quote=True)
 
 
-def bars(results, names, metric):
-    figure, axes = pyplot.subplots(figsize=(11, 0.16 * len(results) * len(names) + 1))
-    height = 0.85 / len(names)
-    for i, (name, colour) in enumerate(colours(names).items()):
-        for row, result in enumerate(results.values()):
-            best = figures.best_peer(result, metric)
-            found = figures.ratio(result, name, best, metric) if best else None
-            if found:
-                axes.barh(row + i * height, min(found[0], 4), height, color=colour, label=name if row == 0 else None,
-                          xerr=[[max(found[0] - found[1], 0)], [max(found[2] - found[0], 0)]] if found[0] <= 4 else None)
-                if found[0] > 4:
-                    axes.text(4.02, row + i * height, f"{found[0]:.1f}", va="center", fontsize=7)
-    axes.axvline(1, color="black", linewidth=0.7)
-    axes.set_yticks(numpy.arange(len(results)) + 0.4, list(results))
-    axes.set_xlim(0, 4.3)
-    axes.invert_yaxis()
-    axes.set_xlabel(f"{TITLES[metric]}, ratio to the best of the others")
-    axes.legend(ncols=len(names), loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False)
-    return svg(figure)
+def table(head, rows):
+    """`rows` are HTML of whole rows."""
+    heads = "".join(f"<th>{text(cell)}</th>" for cell in head)
+    return f'<div class="wide"><table><tr>{heads}</tr>\n' + "\n".join(rows) + "</table></div>"
 
 
-def over_time(result, names):
-    """Memory over time, of the first round."""
-    figure, axes = pyplot.subplots(figsize=(5.2, 2.4))
-    for name, colour in colours(names).items():
-        series = result["rounds"][0]["samples"].get(name, {}).get("series")
-        if series:
-            at, kib = zip(*series)
-            axes.plot(at, numpy.array(kib) / 1024, color=colour, linewidth=1, label=name)
-    axes.set_xlabel("seconds")
-    axes.set_ylabel("MiB resident")
-    axes.set_ylim(bottom=0)
-    axes.legend(fontsize=6, frameon=False, ncols=2)
-    return svg(figure)
+def line(cells, kind=""):
+    return f'<tr class="{kind}">' + "".join(cell if cell.startswith("<td") else f"<td>{text(cell)}</td>" for cell in cells) + "</tr>"
 
 
-def scaling(results, names):
-    """Benchmarks named LOAD-N: time over N threads."""
-    groups = {}
-    for key in results:
-        if found := re.fullmatch(r"(.*)-(\d+)", key):
-            groups.setdefault(found.group(1), []).append((int(found.group(2)), key))
-    drawn = []
-    for load, members in groups.items():
-        if len(members) < 3:
-            continue
-        figure, axes = pyplot.subplots(figsize=(5.2, 3))
-        for name, colour in colours(names).items():
-            points = [(n, figures.ratio(results[key], name, "glibc", "time")) for n, key in sorted(members)]
-            points = [(n, found[0]) for n, found in points if found]
-            axes.plot(*zip(*points), "o-", color=colour, label=name) if points else None
-        axes.set_xscale("log", base=2)
-        axes.set_xlabel("threads")
-        axes.set_ylabel("time, ratio to glibc")
-        axes.set_title(load)
-        axes.legend(fontsize=7, frameon=False)
-        drawn.append(svg(figure))
-    return "".join(drawn)
-
-
-def cell(result, name, metric, best):
-    if figures.failure(result, name):
-        return f"<td class=failed title='{html.escape(figures.failure(result, name), True)}'>failed</td>"
-    found = figures.ratio(result, name, best, metric) if best else None
+def cell(result, name, metric):
+    if wrong := figures.failure(result, name):
+        return f'<td class="failed" title="{text(wrong)}">failed</td>'
+    found, to_glibc = figures.to_best(result, name, metric), figures.ratio(result, name, "glibc", metric)
     if not found:
         return "<td>–</td>"
-    kind = "best" if found[0] <= 1.0 else "far" if found[0] > 1.1 else ""
-    return f"<td class='{kind}' title='95 %: {found[1]:.3f} to {found[2]:.3f}'>{found[0]:.2f}</td>"
+    best = figures.best_peer(result, metric)
+    same = name != best and not figures.differs(result, found, metric)
+    kind = "same" if same else "best" if found[0] <= 1.0 else "far" if found[0] > report.TOLERATED.get(metric, 1.15) else ""
+    other = f"; of glibc: {to_glibc[0]:.3f} ({to_glibc[1]:.3f} to {to_glibc[2]:.3f})" if to_glibc else ""
+    return (f'<td class="{kind}" title="of {text(best)}, 95 %: {found[1]:.3f} to {found[2]:.3f}{other}">{found[0]:.2f}'
+            f'{"=" if same else ""}</td>')
 
 
-def table(results, names, metric):
-    unit, scale = UNITS[metric]
-    rows = [f"<tr><th>{TITLES[metric]}<th>best, {unit}" + "".join(f"<th>{html.escape(name)}" for name in names)]
-    for key, result in results.items():
-        best = figures.best_peer(result, metric)
-        amount = numpy.median(figures.values(result, best, metric)) / scale if best else 0
-        rows.append(f"<tr><td title='{html.escape(result['about'], True)}'>{html.escape(key)}<td>{amount:.2f}" +
-                    "".join(cell(result, name, metric, best) for name in names))
-    means = [figures.geometric(results, name, "best", metric) for name in names]
-    rows.append("<tr><th>geometric mean<td>" + "".join(
-        f"<td title='95 %: {mean[1]:.3f} to {mean[2]:.3f}'><b>{mean[0]:.3f}</b>" if mean else "<td>–" for mean in means))
-    return "<table>" + "\n".join(rows) + "</table>"
+def mean_cell(found):
+    return f'<td title="95 %: {found[1]:.3f} to {found[2]:.3f}, of {found[3]}"><b>{found[0]:.3f}</b></td>' if found else "<td>–</td>"
+
+
+def means(results, names, metric, base, title):
+    return line([title, f"to {base}"] + [mean_cell(figures.geometric(results, name, base, metric)) for name in names], "mean")
+
+
+def metric_table(results, names, metric):
+    groups, rows = report.groups_of(results), []
+    for group, members in groups.items():
+        if len(groups) > 1:
+            rows.append(f'<tr class="group"><td colspan="{len(names) + 2}">{text(group)}</td></tr>')
+        for key, result in members.items():
+            title = f'<td title="{text(result["about"])}">{text(key)}</td>'
+            rows.append(line([title, report.best_text(result, metric)] + [cell(result, name, metric) for name in names]))
+        if len(groups) > 1 and len(members) > 1:
+            rows.append(means(members, names, metric, "best", "geometric mean"))
+    if len(results) > 1:
+        rows += [means(results, names, metric, base, "all, geometric mean") for base in ("best", "glibc")]
+    return table([TITLES[metric], "best", *names], rows)
+
+
+def summary(results, names):
+    rows = [line([name] + [mean_cell(figures.geometric(results, name, "best", metric)) for metric in figures.METRICS])
+            for name in names]
+    return table(["geometric mean, to the best", *(TITLES[metric] for metric in figures.METRICS)], rows)
+
+
+def failures(results, names):
+    rows = [line([key, name, f'<td class="failed">{text(wrong)}</td>']) for key, result in results.items() for name in names
+            if (wrong := figures.failure(result, name))]
+    return ["<h2>What failed</h2>", table(["benchmark", "allocator", ""], rows)] if rows else []
+
+
+def misses(results, names):
+    if figures.PAIR[0] not in names:
+        return []
+    rows = [line([key, TITLES[metric], f"{found[0]:.2f}", f"{found[1]:.2f} to {found[2]:.2f}", best])
+            for key, metric, found, best in report.misses(results)]
+    tolerated = ", ".join(f"{most:.2f} ({TITLES[metric].lower()})" for metric, most in report.TOLERATED.items())
+    return ["<h2>Misses</h2>", f"<p>Where myalloc is worse than the best by more than {text(tolerated)}.</p>",
+            table(["benchmark", "", "ratio", "95 %", "best"], rows) if rows else "<p>None.</p>"]
+
+
+def counts(document, names):
+    results, parts = document["benchmarks"], []
+    said = [line([f"{key} {figure}", unit, *(f"{by[name]:.4g}" if name in by else "–" for name in names)])
+            for key, result in results.items() for figure, (unit, by) in report.said_figures(result).items()]
+    if said:
+        parts += ["<h3>What the loads count themselves</h3>", table(["medians", "unit", *names], said)]
+    steady = [line([key, *("–" if (found := report.steadiness(result, name)) is None else f"{found:.3f}" for name in names)])
+              for key, result in results.items() if result.get("steady")]
+    if steady:
+        parts += ["<h3>Steady loads: average memory of the second half of the run over that of the first</h3>",
+                  table(["", *names], steady)]
+    rows = [line([key] + ([counted["status"]] if "status" in counted else
+                          [f"{counted[name]:.3f}" for name in ("locks", "waits", "rmws", "oscalls")]))
+            for key, counted in report.counter_rows(results)]
+    if rows:
+        parts += ["<h3>myalloc, debug build: per 1000 operations</h3>",
+                  table(["", "locks", "waits", "atomic read-modify-writes", "OS calls"], rows)]
+    if counted := document["instructions"]:
+        rows = [line([name] + ([f"no figure: {found}"] if isinstance(found, str) else
+                               [f"{one:.0f} / {many:.0f}" for one, many in found])) for name, found in counted["counts"].items()]
+        parts += ["<h3>Instructions of a malloc and its free, by callgrind: one block at a time / a hundred live</h3>",
+                  table(["bytes", *counted["sizes"]], rows)]
+    return ["<h2>Exact counts</h2>", *parts] if parts else []
+
+
+def memory_over_time(results, names):
+    parts, size = ["<h2>Memory over time</h2>", "<p class='soft'>Resident memory in the first round of each; where a program "
+                   "starts others, of all together.</p>"], 0
+    for group, members in report.groups_of(results).items():
+        drawn = []
+        for key, result in members.items():
+            plot = plots.over_time(result, names) if size < PLOTS_MOST else ""
+            size += len(plot)
+            note = "" if plot else " <small>(no plot: too short, or no room left in this file)</small>"
+            drawn.append(f"<figure><figcaption>{text(key)}{note}</figcaption>{plot}</figure>")
+        keys = " ".join(f'<span style="color:{colour}">■</span> {text(name)}' for name, colour in plots.colours(names).items()
+                        if name != figures.PAIR[1])
+        parts.append(f"<details open=''><summary>{text(group)}: {keys}</summary>{''.join(drawn)}</details>")
+    return parts
+
+
+def facts(document):
+    rows = "".join(f"<dt>{text(key)}</dt><dd>{text(value) or '–'}</dd>" for key, value in document["machine"].items())
+    left_out = "".join(f"<dt>left out</dt><dd>{text(key)}: {text(why)}</dd>" for key, why in document["left out"].items())
+    return f"<dl>{rows}{left_out}</dl>"
+
+
+def introduction(document):
+    results = document["benchmarks"]
+    parts = ["<h1>Allocators compared</h1>",
+             "<p>Ratios to the best of the other allocators <em>on each benchmark</em>: 1.00 is the best there is. They are medians "
+             "of ratios within rounds; point at a figure for its 95 % interval and its ratio to glibc. Green: at least as "
+             "good as the best; red: far from it; grey with =: cannot be told from it. <code>copy</code> equals the "
+             f"allocator before it: what differs between the two is noise.</p><p>{text(report.noise_text(results))}</p>"]
+    if advice := document.get("advice"):
+        parts.append("<h2>For this program</h2><p>" + "<br/>".join(map(text, advice)) + "</p>")
+    return parts
 
 
 def write(document, path):
     results, names = document["benchmarks"], names_of(document["benchmarks"])
-    parts = ["<!doctype html><html lang=en><meta charset=utf-8><title>Allocators compared</title>", f"<style>{STYLE}</style>",
-             "<h1>Allocators compared</h1><p>Ratios to the best of the other allocators on each benchmark; medians of ratios "
-             "within rounds. Point at a figure for its 95&nbsp;% interval. <code>copy</code> is a copy of myalloc: what "
-             "differs between the two is noise.</p><p><small>",
-             "<br>".join(html.escape(f"{key}: {value}") for key, value in document["machine"].items()), "</small></p>"]
+    parts = introduction(document)
     if len(results) > 1:
-        parts += ["<h2>Time against memory</h2>", scatter(results, names), scaling(results, names)]
-    for metric in figures.METRICS:
-        parts += [f"<h2>{TITLES[metric].capitalize()}</h2>", table(results, names, metric)]
-        if metric in ("time", "peak"):
-            parts.append(bars(results, names, metric))
-    parts.append("<h2>Memory over time</h2>")
-    for key, result in results.items():
-        parts.append(f"<figure style='display:inline-block;margin:4px'><figcaption>{html.escape(key)}</figcaption>"
-                     f"{over_time(result, names)}</figure>")
-    path.write_text("\n".join(parts))
+        parts += ["<h2>Summary</h2>", summary(results, names), "<h2>Time against memory</h2>", plots.scatter(results, names)]
+    parts += failures(results, names) + misses(results, names)
+    for metric in report.TABLES:
+        parts += [f"<h2>{TITLES[metric]}</h2>", metric_table(results, names, metric)]
+        if metric != "faults":
+            parts += [plots.bars(members, names, metric) for members in report.groups_of(results).values()]
+    if drawn := plots.scaling(results, names):
+        parts += ["<h2>Scaling with threads</h2>", drawn]
+    parts += counts(document, names) + memory_over_time(results, names) + ["<h2>Machine and versions</h2>", facts(document)]
+    path.write_text('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/><title>Allocators compared</title>'
+                    f"<style>{STYLE}</style></head><body>\n" + "\n".join(parts) + "\n</body></html>\n")

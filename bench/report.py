@@ -1,91 +1,237 @@
 # SPDX-License-Identifier: MIT
-"""Tables for the terminal, and conditions that end a run with a failure."""
-import re
-
+"""Tables for the terminal."""
 import numpy
 
 import figures
+from figures import PAIR, differs, names_of
 
-UNITS = {"time": ("s", 1), "peak": ("MiB", 1024), "average": ("MiB", 1024), "faults": ("thousands", 1000)}
-TITLES = {"time": "time", "peak": "peak memory", "average": "average memory over time", "faults": "page faults"}
-CONDITION = re.compile(r"^\s*(\w+)\.(time|peak|average|faults)\s*(>|<)\s*([0-9.]+)\s*\*\s*(\w+)\s*$")
-
-
-def names_of(results):
-    return list(dict.fromkeys(name for result in results.values() for name in result["rounds"][0]["samples"]))
-
-
-def cell(result, name, best, metric):
-    if name not in result["rounds"][0]["samples"]:
-        return ""
-    found = figures.ratio(result, name, best, metric) if best else None
-    if found is None:
-        return "failed"
-    same = name != best and not figures.differs(found, figures.noise(result, metric))
-    return f"{found[0]:.2f}" + ("=" if same else " ")
+TITLES = {"time": "Time", "cpu": "CPU time", "peak": "Peak memory", "average": "Average memory over time",
+          "faults": "Page faults (minor)"}
+TABLES = ("time", "peak", "average", "faults")
+TOLERATED = {"time": 1.10, "peak": 1.15, "average": 1.15}  # more than so many times the best is a miss
+WIDTH = 13
 
 
-def table(results, metric):
-    unit, scale = UNITS[metric]
-    names = names_of(results)
-    print(f"\n{TITLES[metric]}, ratio to the best of the others on each benchmark (first column: that best, {unit})")
-    print(f"{'':20}{'best':>10}" + "".join(f"{name:>11}" for name in names))
+def amount_text(value, metric, rate=False):
+    """A median with its unit: KiB for memory, seconds for times."""
+    if metric in ("peak", "average"):
+        return f"{value / 1024:.1f} MiB"
+    if metric == "faults":
+        return f"{value / 1000:.1f} k" if value >= 1000 else f"{value:.0f}"
+    for unit, factor in (("s", 1), ("ms", 1e3), ("µs", 1e6), ("ns", 1e9)):
+        if value * factor >= 1 or unit == "ns":
+            return f"{value * factor:.3g} {unit}" + ("/op" if rate else "")
+
+
+def best_text(result, metric):
+    best = figures.best_peer(result, metric)
+    if not best:
+        return "all failed"
+    median = numpy.median(figures.values(result, best, metric))
+    return amount_text(median, metric, figures.has_rate(result) and metric in ("time", "cpu"))
+
+
+def cell(result, name, metric):
+    """`1.02= 0.48`: ratio to the best, = if it cannot be told from it, ratio to glibc."""
+    if figures.failure(result, name):
+        return "FAILED"
+    best = figures.best_peer(result, metric)
+    found, to_glibc = figures.to_best(result, name, metric), figures.ratio(result, name, "glibc", metric)
+    if not found:
+        return "-"
+    mark = "=" if name != best and not differs(result, found, metric) else " "
+    return f"{found[0]:.2f}{mark}" + (f"{to_glibc[0]:5.2f}" if to_glibc else "")
+
+
+def mean_cell(results, name, metric):
+    found = [figures.geometric(results, name, base, metric) for base in ("best", "glibc")]
+    return f"{found[0][0]:.2f} " + (f"{found[1][0]:5.2f}" if found[1] else "") if found[0] else "-"
+
+
+def interval_cell(results, name, base, metric):
+    found = figures.geometric(results, name, base, metric)
+    return f"{found[0]:.3f}±{(found[2] - found[1]) / 2:.3f}" if found else "-"
+
+
+def row(title, second, cells):
+    print(f"{title:21.21}{second:>11}" + "".join(f"{text:>{WIDTH}}" for text in cells))
+
+
+def groups_of(results):
+    """Group -> its results, in the order of the benchmarks."""
+    groups = {}
     for key, result in results.items():
-        best = figures.best_peer(result, metric)
-        amount = numpy.median(figures.values(result, best, metric)) / scale if best else 0
-        print(f"{key:20}{amount:10.2f}" + "".join(f"{cell(result, name, best, metric):>11}" for name in names))
-    for base in ("best", "glibc"):
-        means = {name: figures.geometric(results, name, base, metric) for name in names}
-        if any(means.values()):
-            print(f"{'geometric mean':20}{'to ' + base:>10}" + "".join(f"{means[n][0]:10.3f} " if means[n] else f"{'-':>11}" for n in names))
-            print(f"{'  95 %, of how many':30}" + "".join(
-                f"{'±%.3f %2d' % ((means[n][2] - means[n][1]) / 2, means[n][3]):>11}" if means[n] else f"{'-':>11}" for n in names))
+        groups.setdefault(result.get("group", "programs"), {})[key] = result
+    return groups
+
+
+def print_table(results, metric):
+    names, groups = names_of(results), groups_of(results)
+    print(f"\n{TITLES[metric]}")
+    row("", "best", names)
+    for group, members in groups.items():
+        if len(groups) > 1:
+            print(f"-- {group}")
+        for key, result in members.items():
+            row(key, best_text(result, metric), (cell(result, name, metric) for name in names))
+        if len(groups) > 1 and len(members) > 1:
+            row("   geometric mean", "", (mean_cell(members, name, metric) for name in names))
+    if len(results) > 1:
+        for base in ("best", "glibc"):
+            row("ALL, geometric mean", f"to {base}", (interval_cell(results, name, base, metric) for name in names))
+        counts = [figures.geometric(results, name, "best", metric) for name in names]
+        if any(not found or found[3] != len(results) for found in counts):
+            row("  of how many", f"of {len(results)}", (str(found[3]) if found else "0" for found in counts))
+
+
+def misses(results, name=PAIR[0]):
+    """(benchmark, metric, interval of the ratio to the best, best) of all that is beyond what is tolerated."""
+    found = []
+    for key, result in results.items():
+        for metric, most in TOLERATED.items():
+            ratio = figures.to_best(result, name, metric)
+            if ratio and ratio[0] > most:
+                found.append((key, metric, ratio, figures.best_peer(result, metric)))
+    return found
+
+
+def print_misses(results):
+    if PAIR[0] not in names_of(results):
+        return
+    print("\nMisses: where myalloc is worse than the best by more than "
+          + ", ".join(f"{most:.2f} ({metric})" for metric, most in TOLERATED.items()))
+    found = misses(results)
+    for key, metric, ratio, best in found:
+        sure = "" if ratio[1] > TOLERATED[metric] else "; its interval reaches below"
+        print(f"  {key:20} {metric:8}{ratio[0]:6.2f} of {best} ({ratio[1]:.2f} to {ratio[2]:.2f}{sure})")
+    if not found:
+        print("  none")
+
+
+def print_against(results):
+    """myalloc over each other allocator: who is the strongest rival as a whole."""
+    names = names_of(results)
+    if PAIR[0] not in names or len(results) < 2:
+        return
+    others = [name for name in names if name != PAIR[0]]
+    print("\nmyalloc relative to each other allocator, geometric means over all benchmarks")
+    row("", "", others)
+    for metric in TABLES:
+        row(TITLES[metric], "", (interval_cell_of(results, other, metric) for other in others))
+
+
+def interval_cell_of(results, other, metric):
+    found = figures.geometric(results, PAIR[0], other, metric)
+    return f"{found[0]:.3f}±{(found[2] - found[1]) / 2:.3f}" if found else "-"
+
+
+def said_figures(result):
+    """What the load printed beyond its rate: name -> (unit, allocator -> median)."""
+    found = {}
+    for name in result["rounds"][0]["samples"]:
+        for sample in (entry["samples"][name] for entry in result["rounds"]):
+            for figure, (value, unit) in sample.get("figures", {}).items():
+                if figure != "rate":
+                    found.setdefault(figure, (unit, {}))[1].setdefault(name, []).append(value)
+    return {figure: (unit, {name: float(numpy.median(all_)) for name, all_ in by.items()})
+            for figure, (unit, by) in found.items()}
+
+
+def steadiness(result, name):
+    """Average memory of the second half over that of the first, the median of the rounds; None if it was too short."""
+    ratios = [sample["halves"][1] / sample["halves"][0] for found in result["rounds"]
+              if (sample := found["samples"][name]).get("halves") and sample["halves"][0]]
+    return float(numpy.median(ratios)) if ratios else None
+
+
+def print_figures(results):
+    names = names_of(results)
+    said = [(key, figure, unit, by) for key, result in results.items() for figure, (unit, by) in said_figures(result).items()]
+    if said:
+        print("\nWhat the loads count themselves, medians")
+        row("", "unit", names)
+        for key, figure, unit, by in said:
+            row(f"{key} {figure}", unit, (f"{by[name]:.4g}" if name in by else "-" for name in names))
+    steady = {key: [steadiness(result, name) for name in names] for key, result in results.items() if result.get("steady")}
+    if steady:
+        print("\nSteady loads: average memory of the second half of the run over that of the first")
+        row("", "", names)
+        for key, cells in steady.items():
+            row(key, "", ("-" if found is None else f"{found:.3f}" for found in cells))
+
+
+def counter_rows(results):
+    """(benchmark, {counter: per 1000 operations} or what went wrong)."""
+    return [(key, result["counts"]) for key, result in results.items() if "counts" in result]
+
+
+def print_counters(results):
+    rows = counter_rows(results)
+    if not rows:
+        return
+    print("\nmyalloc, debug build: per 1000 operations")
+    print(f"{'':21}{'locks':>11}{'waits':>11}{'atomic rmw':>11}{'OS calls':>11}")
+    for key, counts in rows:
+        if "status" in counts:
+            print(f"{key:21}  {counts['status']}")
+        else:
+            print(f"{key:21}" + "".join(f"{counts[name]:11.3f}" for name in ("locks", "waits", "rmws", "oscalls")))
+
+
+def print_instructions(instructions):
+    if not instructions:
+        return
+    print("\nInstructions of a malloc and its free, by callgrind: one block at a time / a hundred live at once")
+    print(f"{'':12}" + "".join(f"{size:>13}" for size in instructions["sizes"]))
+    for name, found in instructions["counts"].items():
+        if isinstance(found, str):
+            print(f"{name:12}  no figure: {found}")
+        else:
+            print(f"{name:12}" + "".join(f"{f'{one:.0f} / {many:.0f}':>13}" for one, many in found))
+
+
+def print_failures(results):
+    for key, result in results.items():
+        for name in names_of({key: result}):
+            if figures.failure(result, name):
+                print(f"FAILED {key} with {name}: {figures.failure(result, name)}")
+
+
+def noise_text(results):
+    noises = [noise for result in results.values() if (noise := figures.own_noise(result, "time")) is not None]
+    if not noises:
+        return "No pair of equal libraries took part: differences below 1 % are taken for noise."
+    return (f"Noise of time (two columns of equal libraries): median {numpy.median(noises):.1%}, worst {max(noises):.1%} of "
+            "a benchmark; memory has its own. A difference within it is marked = and means nothing.")
+
+
+def print_notes(document):
+    results = document["benchmarks"]
+    print("\n1.02= 0.48: ratio to the best of the others on that benchmark (`=`: cannot be told from it), ratio to glibc.")
+    print(noise_text(results))
+    trees = [key for key, result in results.items() if result.get("tree")]
+    if trees:
+        print(f"Peak memory of {', '.join(trees)}: the largest sum of proportional set sizes of all its processes that was "
+              "seen; of the others: the kernel's, of the largest process.")
+    dropped = sum(len(result["dropped"]) for result in results.values())
+    if dropped:
+        print(f"{dropped} rounds dropped, because the host took more than 2 % of their time.")
+    for reason in dict.fromkeys(document["left out"].values()):
+        print(f"Left out, {reason}: {', '.join(key for key, why in document['left out'].items() if why == reason)}")
 
 
 def print_all(document):
     results = document["benchmarks"]
     print("\n".join(f"{key}: {value}" for key, value in document["machine"].items()))
-    for metric in figures.METRICS:
-        table(results, metric)
-    print("\n`=`: the difference from the best lies within its 95 % interval and the noise, which a copy of myalloc shows.")
-    floors = [floor for result in results.values() if (floor := figures.noise(result, "time")) is not None]
-    if floors:
-        print(f"noise of time: median {numpy.median(floors):.3f}, worst {max(floors):.3f}")
-    dropped = sum(result["dropped"] for result in results.values())
-    if dropped:
-        print(f"{dropped} rounds dropped, because the host took more than 2 % of their time")
-    for key, result in results.items():
-        for name in names_of(results):
-            if figures.failure(result, name):
-                print(f"FAILED {key} with {name}: {figures.failure(result, name)}")
-
-
-def print_change(before, after):
-    """Two files of samples: what changed beyond its interval, and the noise of either."""
-    print(f"{'':20}{'allocator':>11}" + "".join(f"{metric:>22}" for metric in figures.METRICS))
-    for key in before["benchmarks"].keys() & after["benchmarks"].keys():
-        pair = before["benchmarks"][key], after["benchmarks"][key]
-        for name in [n for n in names_of({0: pair[0]}) if n in names_of({0: pair[1]})]:
-            cells = []
-            for metric in figures.METRICS:
-                found = figures.change(*pair, name, metric)
-                floor = max((figures.noise(result, metric) or 0) for result in pair)
-                mark = "" if not found else "*" if figures.differs(found, floor) else " "
-                cells.append(f"{found[0]:.3f} [{found[1]:.3f} {found[2]:.3f}]{mark}" if found else "failed")
-            print(f"{key:20}{name:>11}" + "".join(f"{text:>22}" for text in cells))
-    print("after / before, each relative to glibc in its own rounds; `*`: differs beyond its interval and the noise")
-
-
-def parse_condition(text):
-    """(name, metric, sign, factor, base), or None if the text is no condition."""
-    found = CONDITION.match(text)
-    return (*found.groups()[:3], float(found.group(4)), found.group(5)) if found else None
-
-
-def holds(condition, results):
-    """True, False, or None if there are no figures for it. `A.m > f*B` is of the geometric means of A / B."""
-    name, metric, sign, factor, base = condition
-    found = figures.geometric(results, name, base, metric)
-    if found is None:
-        return None
-    return found[0] > factor if sign == ">" else found[0] < factor
+    if not results:
+        print("No benchmark has two rounds.")
+        return
+    for metric in TABLES:
+        print_table(results, metric)
+    print_against(results)
+    print_misses(results)
+    print_figures(results)
+    print_counters(results)
+    print_instructions(document["instructions"])
+    print_notes(document)
+    print_failures(results)
