@@ -11,6 +11,7 @@ WORDS = {"time": "time", "peak": "peak memory", "average": "average memory"}
 DECISIVE = ("time", "peak")
 ROUNDS_LEAST = 5     # fewer recommend nothing
 ROUNDS_SENSIBLE = 200
+NOISY = 0.05         # a machine on which equal libraries differ by more in time
 SHORT = 0.02         # seconds; a shorter program shows how an allocator starts
 
 
@@ -93,6 +94,9 @@ def doubts(result, signs):
     if wanted:
         most = min(max(wanted.values()), ROUNDS_SENSIBLE)
         lines.append(f"More runs are needed to tell {', '.join(wanted)} from glibc in time: --runs {most}.")
+    if result["noise"]["time"] > NOISY:
+        lines.append(f"Equal libraries differed by up to {result['noise']['time']:.0%} in time: on a quieter machine, or with "
+                     "more --runs, smaller differences would show.")
     if numpy.median(figures.values(result, "glibc", "time")) < SHORT:
         lines.append("The program is so short that its time is mostly that of starting: a longer job would tell more.")
     return lines

@@ -36,7 +36,7 @@ def memory():
 
 def commit(folder):
     """Of the source tree around the library, if it is one; `-dirty` if it has changes."""
-    return said("git", "-C", str(folder), "describe", "--always", "--dirty")
+    return said("git", "-C", str(folder), "describe", "--always", "--dirty") if (folder / ".git").exists() else ""
 
 
 def own_version(library, source):

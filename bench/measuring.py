@@ -9,6 +9,7 @@ import signal
 import subprocess
 
 GRACE = 20           # seconds after its own limit in which the launcher must have ended everything
+OWN_VARIABLES = ("MYALLOC_LIBRARY", "MYALLOC_BENCH", "MYALLOC_BENCH_NAME")  # of the command, not of what it measures
 POINTS = 150         # of a series of memory over time; each keeps the highest of its looks
 HEAD, TAIL = 20000, 4000  # bytes of stderr that are looked at
 NOT_PRELOADED = re.compile(r"^ERROR: ld\.so: object '([^']*)' from LD_PRELOAD cannot be preloaded \(([^)]*)\)", re.M)
@@ -28,7 +29,8 @@ class Place:
 
 def environment(benchmark, library, extra=()):
     env = dict(os.environ, **benchmark.environment)
-    env.pop("LD_PRELOAD", None)
+    for name in ("LD_PRELOAD", *OWN_VARIABLES):
+        env.pop(name, None)
     if library:
         env["LD_PRELOAD"] = library
     env.update(extra)

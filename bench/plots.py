@@ -46,9 +46,10 @@ def svg(figure, label):
     return re.sub(r"<svg ", f'<svg role="img" aria-label="{label}" ', text, count=1)
 
 
-def legend(axes, names, **place):
+def legend(where, names, **place):
+    """`where` is axes or a figure."""
     handles = [pyplot.Line2D([], [], color=colour, marker="s", linestyle="", label=name) for name, colour in colours(names).items()]
-    axes.legend(handles=handles, frameon=False, labelcolor=INK, **place)
+    where.legend(handles=handles, frameon=False, labelcolor=INK, **place)
 
 
 def whiskers(found):
@@ -64,12 +65,12 @@ def scatter(results, names):
             if across and up:
                 axes.errorbar(across[0], up[0], xerr=whiskers(across), yerr=whiskers(up), fmt="o", color=colour, capsize=2,
                               markersize=7)
-                axes.annotate(name, (across[0], up[0]), xytext=(7, 5), textcoords="offset points")
         axes.set_xlabel("time, ratio to the best of each benchmark")
         axes.set_ylabel(f"{TITLES[memory].lower()}, ratio to the best")
         axes.grid(alpha=0.25)
-        axes.margins(0.15)
-    figure.tight_layout(w_pad=4)
+        axes.margins(0.1)
+    legend(figure, names, loc="upper center", ncols=len(names), handletextpad=0.1, bbox_to_anchor=(0.5, 1.03))
+    figure.tight_layout(w_pad=4, rect=(0, 0, 1, 0.96))
     return svg(figure, "time against memory")
 
 
@@ -148,7 +149,7 @@ def scaling(results, names):
     groups = families(results)
     if not groups:
         return ""
-    columns = min(3, len(groups))
+    columns = max(min(3, len(groups)), 2)
     rows = -(-len(groups) // columns)
     figure, grid = pyplot.subplots(rows, columns, figsize=(3.7 * columns, 2.8 * rows), squeeze=False)
     for axes in grid.flat[len(groups):]:
@@ -166,5 +167,7 @@ def scaling(results, names):
         axes.set_xlabel("threads", fontsize=8)
         axes.set_ylabel("million operations/s" if figures.has_rate(results[members[0][1]]) else "speed, glibc = 1", fontsize=8)
         axes.grid(alpha=0.25)
+    legend(figure, [name for name in names if name != figures.PAIR[1]], loc="lower center", ncols=len(names), fontsize=8,
+           handletextpad=0.1, columnspacing=1, bbox_to_anchor=(0.5, -0.4 / rows * 0.3))
     figure.tight_layout()
     return svg(figure, "scaling with threads")
