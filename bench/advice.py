@@ -7,7 +7,7 @@ import numpy
 import figures
 from figures import PAIR, names_of
 
-WORDS = {"time": "time", "peak": "peak memory", "average": "average memory"}
+WORDS = {"time": "time", "cpu": "CPU time", "peak": "peak memory", "average": "average memory"}
 DECISIVE = ("time", "peak")
 ROUNDS_LEAST = 5     # fewer recommend nothing
 ROUNDS_SENSIBLE = 200
@@ -19,13 +19,17 @@ def percent(ratio):
     return f"{abs(1 - ratio):.1%}" if abs(1 - ratio) < 0.1 else f"{abs(1 - ratio):.0%}"
 
 
-def said_of(result, name, metric):
-    """`time 12% less (8% to 15% less)` against glibc; and -1, 0 or 1: surely less, not told apart, surely more."""
-    found = figures.ratio(result, name, "glibc", metric)
-    sign = figures.differs(result, found, metric)
-    if not sign:
-        return f"{WORDS[metric]} no sure difference ({found[1]:.2f} to {found[2]:.2f})", 0
-    return f"{WORDS[metric]} {percent(found[0])} {'less' if sign < 0 else 'more'} ({found[1]:.2f} to {found[2]:.2f})", sign
+def sign_of(result, name, metric):
+    """-1, 0 or 1 against glibc: surely less, not told apart, surely more."""
+    return figures.differs(result, figures.ratio(result, name, "glibc", metric), metric)
+
+
+def said_of(result, name, signs):
+    """`time 12% less, peak memory 3.1% more; no sure difference in CPU time`."""
+    sure = [f"{WORDS[metric]} {percent(figures.ratio(result, name, 'glibc', metric)[0])} {'less' if sign < 0 else 'more'}"
+            for metric, sign in signs.items() if sign]
+    unsure = ", ".join(WORDS[metric] for metric, sign in signs.items() if not sign)
+    return ", ".join(sure) + ("; " if sure and unsure else "") + (f"no sure difference in {unsure}" if unsure else "")
 
 
 def compared(result):
@@ -37,9 +41,8 @@ def compared(result):
         if figures.failure(result, name):
             lines.append(f"  {name}: does not work with this program: {figures.failure(result, name)}")
             continue
-        said = {metric: said_of(result, name, metric) for metric in WORDS}
-        lines.append(f"  {name}: " + "; ".join(text for text, _ in said.values()))
-        signs[name] = {metric: sign for metric, (_, sign) in said.items()}
+        signs[name] = {metric: sign_of(result, name, metric) for metric in WORDS}
+        lines.append(f"  {name}: {said_of(result, name, signs[name])}")
     return lines, signs
 
 
@@ -94,6 +97,10 @@ def doubts(result, signs):
     if wanted:
         most = min(max(wanted.values()), ROUNDS_SENSIBLE)
         lines.append(f"More runs are needed to tell {', '.join(wanted)} from glibc in time: --runs {most}.")
+    spared = [f"{name} takes {percent(figures.ratio(result, name, 'glibc', 'cpu')[0])} less" for name, sign in signs.items()
+              if sign["cpu"] < 0 and sign["time"] == 0]
+    if spared:
+        lines.append(f"In CPU time, which other programs on the machine disturb less, {', '.join(spared)} than glibc.")
     if result["noise"]["time"] > NOISY:
         lines.append(f"Equal libraries differed by up to {result['noise']['time']:.0%} in time: on a quieter machine, or with "
                      "more --runs, smaller differences would show.")
@@ -113,7 +120,7 @@ def advice(result, allowed=(0,)):
     lines, signs = compared(result)
     if not signs:
         return ["Against the system's malloc:", *lines, "No recommendation: there is no other allocator that works."]
-    lines = ["Against the system's malloc (glibc), with 95 % intervals of the ratio:", *lines]
+    lines = ["Against the system's malloc (glibc):", *lines]
     floor = "below {:.1%} in time, {:.1%} in peak memory nothing is called a difference (noise).".format(
         *(result["noise"][m] for m in DECISIVE))
     if len(result["rounds"]) < ROUNDS_LEAST:

@@ -28,8 +28,12 @@ def count(benchmark, library, place):
     return add_up("\n".join(measuring.said(place))) or {"status": "no figure: the library printed no counters"}
 
 
-def count_all(chosen, results, library, place, progress):
+def count_all(chosen, library, place, progress):
+    """Name -> counters of the benchmarks that ask for them."""
+    found = {}
     for benchmark in chosen:
-        if getattr(benchmark, "counts", False) and benchmark.name in results:
-            progress.note(f"counters of {benchmark.name}")
-            results[benchmark.name]["counts"] = count(benchmark, library, place)
+        if getattr(benchmark, "counts", False):
+            progress.note("counting locks")
+            progress.show(benchmark.name, None)
+            found[benchmark.name] = count(benchmark, library, place)
+    return found

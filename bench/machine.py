@@ -48,6 +48,14 @@ def own_version(library, source):
     return (f"commit {state}, " if state else "") + f"sha256 {digest}"
 
 
+def busy():
+    """What to say if other programs take the processors; ""."""
+    load, processors = os.getloadavg()[0], os.cpu_count() or 1
+    if load < processors / 2:
+        return ""
+    return f"the machine is busy (load {load:.1f} on {processors} CPUs): times will be noisy; memory and counts will not"
+
+
 def facts(libraries, seed):
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),

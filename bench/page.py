@@ -4,8 +4,10 @@ import html
 
 import figures
 import plots
-import report
-from report import TITLES, names_of
+import single
+import wording
+from figures import names_of
+from wording import TITLES
 
 PLOTS_MOST = 4_000_000  # bytes of plots of memory over time; the file stays below 6 MB
 STYLE = """
@@ -45,7 +47,7 @@ def cell(result, name, metric):
         return "<td>–</td>"
     best = figures.best_peer(result, metric)
     same = name != best and not figures.differs(result, found, metric)
-    kind = "same" if same else "best" if found[0] <= 1.0 else "far" if found[0] > report.TOLERATED.get(metric, 1.15) else ""
+    kind = "same" if same else "best" if found[0] <= 1.0 else "far" if found[0] > wording.TOLERATED.get(metric, 1.15) else ""
     other = f"; of glibc: {to_glibc[0]:.3f} ({to_glibc[1]:.3f} to {to_glibc[2]:.3f})" if to_glibc else ""
     return (f'<td class="{kind}" title="of {text(best)}, 95 %: {found[1]:.3f} to {found[2]:.3f}{other}">{found[0]:.2f}'
             f'{"=" if same else ""}</td>')
@@ -60,13 +62,13 @@ def means(results, names, metric, base, title):
 
 
 def metric_table(results, names, metric):
-    groups, rows = report.groups_of(results), []
+    groups, rows = wording.groups_of(results), []
     for group, members in groups.items():
         if len(groups) > 1:
             rows.append(f'<tr class="group"><td colspan="{len(names) + 2}">{text(group)}</td></tr>')
         for key, result in members.items():
             title = f'<td title="{text(result["about"])}">{text(key)}</td>'
-            rows.append(line([title, report.best_text(result, metric)] + [cell(result, name, metric) for name in names]))
+            rows.append(line([title, wording.best_text(result, metric)] + [cell(result, name, metric) for name in names]))
         if len(groups) > 1 and len(members) > 1:
             rows.append(means(members, names, metric, "best", "geometric mean"))
     if len(results) > 1:
@@ -80,6 +82,13 @@ def summary(results, names):
     return table(["geometric mean, to the best", *(TITLES[metric] for metric in figures.METRICS)], rows)
 
 
+def one_table(key, result):
+    head, rows = single.rows(result)
+    return f"<h2>{text(key)}</h2>" + table(head, [line(row) for row in rows]) + (
+        f"<p class='soft'>Medians of {len(result['rounds'])} rounds; ratio to glibc with its 95 % interval; - surely less, "
+        "+ surely more, = cannot be told.</p>")
+
+
 def failures(results, names):
     rows = [line([key, name, f'<td class="failed">{text(wrong)}</td>']) for key, result in results.items() for name in names
             if (wrong := figures.failure(result, name))]
@@ -90,8 +99,8 @@ def misses(results, names):
     if figures.PAIR[0] not in names:
         return []
     rows = [line([key, TITLES[metric], f"{found[0]:.2f}", f"{found[1]:.2f} to {found[2]:.2f}", best])
-            for key, metric, found, best in report.misses(results)]
-    tolerated = ", ".join(f"{most:.2f} ({TITLES[metric].lower()})" for metric, most in report.TOLERATED.items())
+            for key, metric, found, best in wording.misses(results)]
+    tolerated = ", ".join(f"{most:.2f} ({TITLES[metric].lower()})" for metric, most in wording.TOLERATED.items())
     return ["<h2>Misses</h2>", f"<p>Where myalloc is worse than the best by more than {text(tolerated)}.</p>",
             table(["benchmark", "", "ratio", "95 %", "best"], rows) if rows else "<p>None.</p>"]
 
@@ -99,17 +108,17 @@ def misses(results, names):
 def counts(document, names):
     results, parts = document["benchmarks"], []
     said = [line([f"{key} {figure}", unit, *(f"{by[name]:.4g}" if name in by else "–" for name in names)])
-            for key, result in results.items() for figure, (unit, by) in report.said_figures(result).items()]
+            for key, result in results.items() for figure, (unit, by) in wording.said_figures(result).items()]
     if said:
         parts += ["<h3>What the loads count themselves</h3>", table(["medians", "unit", *names], said)]
-    steady = [line([key, *("–" if (found := report.steadiness(result, name)) is None else f"{found:.3f}" for name in names)])
+    steady = [line([key, *("–" if (found := wording.steadiness(result, name)) is None else f"{found:.3f}" for name in names)])
               for key, result in results.items() if result.get("steady")]
     if steady:
         parts += ["<h3>Steady loads: average memory of the second half of the run over that of the first</h3>",
                   table(["", *names], steady)]
     rows = [line([key] + ([counted["status"]] if "status" in counted else
                           [f"{counted[name]:.3f}" for name in ("locks", "waits", "rmws", "oscalls")]))
-            for key, counted in report.counter_rows(results)]
+            for key, counted in wording.counter_rows(results)]
     if rows:
         parts += ["<h3>myalloc, debug build: per 1000 operations</h3>",
                   table(["", "locks", "waits", "atomic read-modify-writes", "OS calls"], rows)]
@@ -124,7 +133,7 @@ def counts(document, names):
 def memory_over_time(results, names):
     parts, size = ["<h2>Memory over time</h2>", "<p class='soft'>Resident memory in the first round of each; where a program "
                    "starts others, of all together.</p>"], 0
-    for group, members in report.groups_of(results).items():
+    for group, members in wording.groups_of(results).items():
         drawn = []
         for key, result in members.items():
             plot = plots.over_time(result, names) if size < PLOTS_MOST else ""
@@ -149,7 +158,7 @@ def introduction(document):
              "<p>Ratios to the best of the other allocators <em>on each benchmark</em>: 1.00 is the best there is. They are medians "
              "of ratios within rounds; point at a figure for its 95 % interval and its ratio to glibc. Green: at least as "
              "good as the best; red: far from it; grey with =: cannot be told from it. <code>copy</code> equals the "
-             f"allocator before it: what differs between the two is noise.</p><p>{text(report.noise_text(results))}</p>"]
+             f"allocator before it: what differs between the two is noise.</p><p>{text(wording.noise_text(results))}</p>"]
     if advice := document.get("advice"):
         parts.append("<h2>For this program</h2><p>" + "<br/>".join(map(text, advice)) + "</p>")
     return parts
@@ -160,11 +169,15 @@ def write(document, path):
     parts = introduction(document)
     if len(results) > 1:
         parts += ["<h2>Summary</h2>", summary(results, names), "<h2>Time against memory</h2>", plots.scatter(results, names)]
+    else:
+        parts += [one_table(*found) for found in results.items()]
     parts += failures(results, names) + misses(results, names)
-    for metric in report.TABLES:
-        parts += [f"<h2>{TITLES[metric]}</h2>", metric_table(results, names, metric)]
-        if metric != "faults":
-            parts += [plots.bars(members, names, metric) for members in report.groups_of(results).values()]
+    for metric in wording.TABLES:
+        parts.append(f"<h2>{TITLES[metric]}</h2>")
+        if len(results) > 1:
+            parts.append(metric_table(results, names, metric))
+        if metric != "faults" or len(results) == 1:
+            parts += [plots.bars(members, names, metric) for members in wording.groups_of(results).values()]
     if drawn := plots.scaling(results, names):
         parts += ["<h2>Scaling with threads</h2>", drawn]
     parts += counts(document, names) + memory_over_time(results, names) + ["<h2>Machine and versions</h2>", facts(document)]

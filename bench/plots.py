@@ -9,7 +9,7 @@ import matplotlib
 import numpy
 
 import figures
-from report import TITLES
+from wording import TITLES
 
 matplotlib.use("svg")
 from matplotlib import pyplot  # noqa: E402 (the backend is chosen before)

@@ -1,34 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Tables for the terminal."""
-import numpy
-
 import figures
+import single
 from figures import PAIR, differs, names_of
+from wording import (TABLES, TITLES, TOLERATED, best_text, counter_rows, groups_of, misses, noise_text, said_figures, steadiness)
 
-TITLES = {"time": "Time", "cpu": "CPU time", "peak": "Peak memory", "average": "Average memory over time",
-          "faults": "Page faults (minor)"}
-TABLES = ("time", "peak", "average", "faults")
-TOLERATED = {"time": 1.10, "peak": 1.15, "average": 1.15}  # more than so many times the best is a miss
-WIDTH = 13
-
-
-def amount_text(value, metric, rate=False):
-    """A median with its unit: KiB for memory, seconds for times."""
-    if metric in ("peak", "average"):
-        return f"{value / 1024:.1f} MiB"
-    if metric == "faults":
-        return f"{value / 1000:.1f} k" if value >= 1000 else f"{value:.0f}"
-    for unit, factor in (("s", 1), ("ms", 1e3), ("µs", 1e6), ("ns", 1e9)):
-        if value * factor >= 1 or unit == "ns":
-            return f"{value * factor:.3g} {unit}" + ("/op" if rate else "")
-
-
-def best_text(result, metric):
-    best = figures.best_peer(result, metric)
-    if not best:
-        return "all failed"
-    median = numpy.median(figures.values(result, best, metric))
-    return amount_text(median, metric, figures.has_rate(result) and metric in ("time", "cpu"))
+WIDTH = 14
 
 
 def cell(result, name, metric):
@@ -57,14 +34,6 @@ def row(title, second, cells):
     print(f"{title:21.21}{second:>11}" + "".join(f"{text:>{WIDTH}}" for text in cells))
 
 
-def groups_of(results):
-    """Group -> its results, in the order of the benchmarks."""
-    groups = {}
-    for key, result in results.items():
-        groups.setdefault(result.get("group", "programs"), {})[key] = result
-    return groups
-
-
 def print_table(results, metric):
     names, groups = names_of(results), groups_of(results)
     print(f"\n{TITLES[metric]}")
@@ -84,19 +53,8 @@ def print_table(results, metric):
             row("  of how many", f"of {len(results)}", (str(found[3]) if found else "0" for found in counts))
 
 
-def misses(results, name=PAIR[0]):
-    """(benchmark, metric, interval of the ratio to the best, best) of all that is beyond what is tolerated."""
-    found = []
-    for key, result in results.items():
-        for metric, most in TOLERATED.items():
-            ratio = figures.to_best(result, name, metric)
-            if ratio and ratio[0] > most:
-                found.append((key, metric, ratio, figures.best_peer(result, metric)))
-    return found
-
-
 def print_misses(results):
-    if PAIR[0] not in names_of(results):
+    if PAIR[0] not in names_of(results) or len(results) == 1:
         return
     print("\nMisses: where myalloc is worse than the best by more than "
           + ", ".join(f"{most:.2f} ({metric})" for metric, most in TOLERATED.items()))
@@ -125,25 +83,6 @@ def interval_cell_of(results, other, metric):
     return f"{found[0]:.3f}±{(found[2] - found[1]) / 2:.3f}" if found else "-"
 
 
-def said_figures(result):
-    """What the load printed beyond its rate: name -> (unit, allocator -> median)."""
-    found = {}
-    for name in result["rounds"][0]["samples"]:
-        for sample in (entry["samples"][name] for entry in result["rounds"]):
-            for figure, (value, unit) in sample.get("figures", {}).items():
-                if figure != "rate":
-                    found.setdefault(figure, (unit, {}))[1].setdefault(name, []).append(value)
-    return {figure: (unit, {name: float(numpy.median(all_)) for name, all_ in by.items()})
-            for figure, (unit, by) in found.items()}
-
-
-def steadiness(result, name):
-    """Average memory of the second half over that of the first, the median of the rounds; None if it was too short."""
-    ratios = [sample["halves"][1] / sample["halves"][0] for found in result["rounds"]
-              if (sample := found["samples"][name]).get("halves") and sample["halves"][0]]
-    return float(numpy.median(ratios)) if ratios else None
-
-
 def print_figures(results):
     names = names_of(results)
     said = [(key, figure, unit, by) for key, result in results.items() for figure, (unit, by) in said_figures(result).items()]
@@ -158,11 +97,6 @@ def print_figures(results):
         row("", "", names)
         for key, cells in steady.items():
             row(key, "", ("-" if found is None else f"{found:.3f}" for found in cells))
-
-
-def counter_rows(results):
-    """(benchmark, {counter: per 1000 operations} or what went wrong)."""
-    return [(key, result["counts"]) for key, result in results.items() if "counts" in result]
 
 
 def print_counters(results):
@@ -197,17 +131,11 @@ def print_failures(results):
                 print(f"FAILED {key} with {name}: {figures.failure(result, name)}")
 
 
-def noise_text(results):
-    noises = [noise for result in results.values() if (noise := figures.own_noise(result, "time")) is not None]
-    if not noises:
-        return "No pair of equal libraries took part: differences below 1 % are taken for noise."
-    return (f"Noise of time (two columns of equal libraries): median {numpy.median(noises):.1%}, worst {max(noises):.1%} of "
-            "a benchmark; memory has its own. A difference within it is marked = and means nothing.")
-
-
 def print_notes(document):
     results = document["benchmarks"]
-    print("\n1.02= 0.48: ratio to the best of the others on that benchmark (`=`: cannot be told from it), ratio to glibc.")
+    print()
+    if len(results) > 1:
+        print("1.02= 0.48: ratio to the best of the others on that benchmark (`=`: cannot be told from it), ratio to glibc.")
     print(noise_text(results))
     trees = [key for key, result in results.items() if result.get("tree")]
     if trees:
@@ -226,8 +154,11 @@ def print_all(document):
     if not results:
         print("No benchmark has two rounds.")
         return
-    for metric in TABLES:
-        print_table(results, metric)
+    if len(results) == 1:
+        single.print_table(*next(iter(results.items())))
+    else:
+        for metric in TABLES:
+            print_table(results, metric)
     print_against(results)
     print_misses(results)
     print_figures(results)

@@ -104,7 +104,8 @@ class Schedule:
         if not known:
             return None
         typical = sum(known) / len(known)
-        need = sum((course.cost or typical) * max(self.plan.rounds - len(course.rounds), 0) for course in self.courses)
+        need = sum((course.cost or typical) * (max(self.plan.rounds - len(course.rounds), 0) + (course.cost == 0))
+                   for course in self.courses)
         return self.left() if self.plan.quick else max(need, self.left() if self.wide() else 0)
 
     def wide(self):
