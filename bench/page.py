@@ -111,11 +111,10 @@ def counts(document, names):
             for key, result in results.items() for figure, (unit, by) in wording.said_figures(result).items()]
     if said:
         parts += ["<h3>What the loads count themselves</h3>", table(["medians", "unit", *names], said)]
-    steady = [line([key, *("–" if (found := wording.steadiness(result, name)) is None else f"{found:.3f}" for name in names)])
-              for key, result in results.items() if result.get("steady")]
+    steady = [line([key, *(wording.steadiness(result, name) for name in names)]) for key, result in results.items()
+              if result.get("steady")]
     if steady:
-        parts += ["<h3>Steady loads: average memory of the second half of the run over that of the first</h3>",
-                  table(["", *names], steady)]
+        parts += [f"<h3>{wording.STEADY_TITLE}</h3>", table(["", *names], steady)]
     rows = [line([key] + ([counted["status"]] if "status" in counted else
                           [f"{counted[name]:.3f}" for name in ("locks", "waits", "rmws", "oscalls")]))
             for key, counted in wording.counter_rows(results)]

@@ -3,7 +3,7 @@
 import figures
 import single
 from figures import PAIR, differs, names_of
-from wording import (TABLES, TITLES, TOLERATED, best_text, counter_rows, groups_of, misses, noise_text, said_figures, steadiness)
+from wording import (STEADY_TITLE, TABLES, TITLES, TOLERATED, best_text, counter_rows, groups_of, misses, noise_text, said_figures, steadiness)
 
 WIDTH = 14
 
@@ -93,10 +93,10 @@ def print_figures(results):
             row(f"{key} {figure}", unit, (f"{by[name]:.4g}" if name in by else "-" for name in names))
     steady = {key: [steadiness(result, name) for name in names] for key, result in results.items() if result.get("steady")}
     if steady:
-        print("\nSteady loads: average memory of the second half of the run over that of the first")
+        print(f"\n{STEADY_TITLE}")
         row("", "", names)
         for key, cells in steady.items():
-            row(key, "", ("-" if found is None else f"{found:.3f}" for found in cells))
+            row(key, "", cells)
 
 
 def print_counters(results):

@@ -7,6 +7,7 @@ from figures import PAIR
 
 TITLES = {"time": "Time", "cpu": "CPU time", "peak": "Peak memory", "average": "Average memory over time",
           "faults": "Page faults (minor)"}
+STEADY_TITLE = "Loads whose memory should stay: average of the first half of the run in MiB, times what the second took of it"
 TABLES = ("time", "peak", "average", "faults")
 TOLERATED = {"time": 1.10, "peak": 1.15, "average": 1.15}  # more than so many times the best is a miss
 
@@ -62,10 +63,12 @@ def said_figures(result):
 
 
 def steadiness(result, name):
-    """Average memory of the second half over that of the first, the median of the rounds; None if it was too short."""
-    ratios = [sample["halves"][1] / sample["halves"][0] for found in result["rounds"]
-              if (sample := found["samples"][name]).get("halves") and sample["halves"][0]]
-    return float(numpy.median(ratios)) if ratios else None
+    """Average memory of the first half of the run in MiB, and that of the second over it, medians of the rounds; "-" if
+    the runs were too short or failed."""
+    halves = [sample["halves"] for found in result["rounds"] if (sample := found["samples"][name]).get("halves")]
+    if not halves:
+        return "-"
+    return f"{numpy.median([first for first, _ in halves]) / 1024:.1f} x {numpy.median([b / a for a, b in halves]):.3f}"
 
 
 def counter_rows(results):

@@ -8,8 +8,8 @@
  * `peak` is the kernel's, of the largest single process. `tree` and `average` are the largest value and the average over
  * time of the program and all its descendants together, looked at every MILLISECONDS (10; 0: never, then both are
  * `peak`), at first more often: each twentieth part of the time passed. They are resident memory, or with -p the
- * proportional set size, which shares out what processes share but holds a process up while the kernel counts. No look
- * takes more than a twentieth of the time. SAMPLES gets a line `seconds KiB` for each.
+ * proportional set size, which shares out what processes share but holds a process up while the kernel counts. Looks
+ * take no more than a twentieth of a processor's time. SAMPLES gets a line `seconds KiB` for each.
  *
  * Faults, times and switches (`minor`, `major`, `user`, `system`, `voluntary`, `involuntary`) are of all processes. What
  * the program leaves running when it ends is killed, as is everything after SECONDS (`hung`) or on SIGTERM and SIGINT.
@@ -54,10 +54,14 @@ struct looks {
     FILE *file;
 };
 
-static double now(void) {
+static double read_clock(clockid_t id) {
     struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
+    clock_gettime(id, &time);
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static double now(void) {
+    return read_clock(CLOCK_MONOTONIC);
 }
 
 static double seconds(struct timeval time) {
@@ -113,9 +117,9 @@ static long tree_kib(pid_t pid, int depth) {
 
 /* As orphans come to this process, all descendants are below it. */
 static void look(struct looks *looks) {
-    double at = now();
+    double at = now(), used = read_clock(CLOCK_PROCESS_CPUTIME_ID);
     long kib = for_children(getpid(), 0, tree_kib);
-    looks->cost = now() - at;
+    looks->cost = read_clock(CLOCK_PROCESS_CPUTIME_ID) - used; /* elapsed time would be long on a busy machine */
     if (kib == 0) /* the program has just ended */
         return;
     looks->area += (double)(looks->count ? looks->last_kib + kib : 2 * kib) / 2 * (at - looks->last);

@@ -22,7 +22,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < count; i++)
         if (read(ready[0], &byte, 1) != 1)
             abort();
-    usleep(100000);
+    usleep(300000);
     close(go[1]);
     for (int i = 0, status; i < count; i++)
         if (wait(&status) < 0 || status != 0)
