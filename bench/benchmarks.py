@@ -198,6 +198,7 @@ def loads(folder):
         load("ring", "four threads, each frees what the one before allocated", "ring", threads=4, counts=True),
         load("survivors", "threads come and end, some of their blocks survive", "survivors", threads=8),
         load("scratch", "passive false sharing: neighbours given to 8 threads", "scratch", threads=8, counts=True),
+        load("scratch-warm", "the same, of threads that have allocated before", "scratch", "--warm", 1, threads=8, counts=True),
         load("thrash", "active false sharing: 8 threads allocate by turns", "thrash", threads=8, counts=True),
     ]
     for threads in (1, 2, 4, 8, 64, 1000):

@@ -24,8 +24,7 @@ static void use(struct block *block, size_t size, uint32_t tag) {
 
 int main(int argc, char **argv) {
     load_parameters(argc, argv, parameters);
-    if (least > most)
-        load_fail("--least %ld is more than --most %ld", least, most);
+    load_range(least, most);
     struct block *blocks = table_new((size_t)live, sizeof *blocks);
     uint64_t random = random_stream(0);
     for (long i = 0; i < buffers; i++) {

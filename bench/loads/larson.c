@@ -53,8 +53,7 @@ static void prepare(struct set *set, long number) {
 
 int main(int argc, char **argv) {
     load_parameters(argc, argv, parameters);
-    if (least > most)
-        load_fail("--least %ld is more than --most %ld", least, most);
+    load_range(least, most);
     struct set *sets = table_new((size_t)threads, sizeof *sets);
     long done = 0;
     for (long i = 0; i < threads; i++)

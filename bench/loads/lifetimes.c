@@ -22,8 +22,7 @@ static void drop_one(void) {
 
 int main(int argc, char **argv) {
     load_parameters(argc, argv, parameters);
-    if (least > most)
-        load_fail("--least %ld is more than --most %ld", least, most);
+    load_range(least, most);
     blocks = table_new((size_t)depth, sizeof *blocks);
     uint64_t random = random_stream(0);
     long made = 0, dropped = 0;

@@ -40,55 +40,57 @@ struct parameter {
 };
 
 static long load_seed = 1;
+static const struct parameter *load_list;
+static size_t load_count;
+static long load_defaults[16];
 
-__attribute__((noreturn)) static inline void load_usage(const struct parameter *list, size_t count) {
-    fprintf(stderr, "usage: %s", program_invocation_short_name);
-    for (size_t i = 0; i < count; i++)
-        fprintf(stderr, " [--%s %ld]", list[i].name, *list[i].value);
+/* Says what is wrong with the arguments and ends. */
+__attribute__((noreturn)) static inline void load_refuse(const char *argument, const char *wrong) {
+    fprintf(stderr, "%s: %s: %s\nusage: %s", program_invocation_short_name, argument, wrong, program_invocation_short_name);
+    for (size_t i = 0; i < load_count; i++)
+        fprintf(stderr, " [--%s %ld]", load_list[i].name, load_defaults[i]);
     fputs(" [--seed 1]\n", stderr);
     exit(2);
 }
 
-/* Returns what is wrong with `--NAME VALUE`, or NULL. */
-static inline const char *load_set(const struct parameter *list, size_t count, const char *name, const char *value) {
+static inline const struct parameter *load_find(const char *argument) {
     static const struct parameter seed = {"seed", &load_seed, 0, 1000000000};
-    const struct parameter *found = NULL;
+    for (size_t i = 0; i < load_count; i++)
+        if (strncmp(argument, "--", 2) == 0 && strcmp(argument + 2, load_list[i].name) == 0)
+            return &load_list[i];
+    if (strcmp(argument, "--seed") != 0)
+        load_refuse(argument, "no such parameter");
+    return &seed;
+}
+
+static inline void load_set(const struct parameter *parameter, const char *argument, const char *value) {
     char *end = NULL;
-    for (size_t i = 0; i <= count; i++) {
-        const struct parameter *each = i < count ? &list[i] : &seed;
-        if (strncmp(name, "--", 2) == 0 && strcmp(name + 2, each->name) == 0)
-            found = each;
-    }
-    if (found == NULL)
-        return "no such parameter";
     if (value == NULL)
-        return "needs a value";
+        load_refuse(argument, "needs a value");
     errno = 0;
     long number = strtol(value, &end, 10);
-    if (end == value || *end != '\0' || errno != 0 || number < found->least || number > found->most)
-        return "not a number in its range";
-    *found->value = number;
-    return NULL;
+    if (end == value || *end != '\0' || errno != 0)
+        load_refuse(argument, "needs a whole number");
+    if (number < parameter->least || number > parameter->most)
+        load_refuse(argument, number < parameter->least ? "the number is too small" : "the number is too large");
+    *parameter->value = number;
 }
 
 static inline void load_parse(int argc, char **argv, const struct parameter *list, size_t count) {
-    static struct parameter defaults[16];
-    static long values[16];
-    for (size_t i = 0; i < count; i++) {
-        values[i] = *list[i].value;
-        defaults[i] = list[i];
-        defaults[i].value = &values[i];
-    }
-    for (int i = 1; i < argc; i += 2) {
-        const char *wrong = load_set(list, count, argv[i], argv[i + 1]);
-        if (wrong != NULL) {
-            fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, argv[i], wrong);
-            load_usage(defaults, count);
-        }
-    }
+    load_list = list;
+    load_count = count;
+    for (size_t i = 0; i < count; i++)
+        load_defaults[i] = *list[i].value;
+    for (int i = 1; i < argc; i += 2)
+        load_set(load_find(argv[i]), argv[i], argv[i + 1]);
 }
 
 #define load_parameters(argc, argv, list) load_parse(argc, argv, list, sizeof(list) / sizeof *(list))
+
+static inline void load_range(long least, long most) {
+    if (least > most)
+        load_refuse("--least", "is more than --most");
+}
 
 /* ---- random numbers: splitmix64 ----------------------------------------------------------------------------------- */
 
@@ -169,6 +171,17 @@ static inline void block_drop(struct block *block) {
     block_check(block);
     free(block->at);
     block->at = NULL;
+}
+
+/* Counts up in the last byte, in memory each time. */
+static inline void block_hammer(struct block *block, long repetitions) {
+    volatile unsigned char *last = block->at + block->size - 1;
+    block_check(block);
+    for (long r = 0; r < repetitions; r++)
+        *last = (unsigned char)(*last + 1);
+    if (*last != (unsigned char)(block->tag + (unsigned long)repetitions))
+        load_fail("%ld writes to a block of %u bytes did not add up", repetitions, block->size);
+    *last = (unsigned char)block->tag;
 }
 
 /* ---- threads ------------------------------------------------------------------------------------------------------ */
@@ -260,6 +273,21 @@ static inline long lines_shared(const struct block *blocks, size_t threads, size
         }
     }
     return shared;
+}
+
+/* Runs a load of false sharing, which returns the number of shared lines, with blocks of so many bytes; 0: of several. */
+static inline void lines_figures(long bytes, long (*run)(size_t bytes)) {
+    static const size_t several[] = {8, 16, 24, 32, 48};
+    long total = 0;
+    for (size_t i = 0; i < (bytes > 0 ? 1 : sizeof several / sizeof *several); i++) {
+        char name[32];
+        size_t size = bytes > 0 ? (size_t)bytes : several[i];
+        long shared = run(size);
+        snprintf(name, sizeof name, "shared-lines-%zu", size);
+        figure(name, (double)shared, "lines");
+        total += shared;
+    }
+    figure("shared-lines", (double)total, "lines");
 }
 
 #endif

@@ -64,8 +64,7 @@ static void *run(void *data) {
 
 int main(int argc, char **argv) {
     load_parameters(argc, argv, parameters);
-    if (least > most)
-        load_fail("--least %ld is more than --most %ld", least, most);
+    load_range(least, most);
     struct end *ends = table_new((size_t)pairs * 2, sizeof *ends);
     struct queue *queues = table_new((size_t)pairs, sizeof *queues);
     for (long i = 0; i < pairs * 2; i++)

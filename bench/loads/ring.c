@@ -65,8 +65,7 @@ static void drain(void) {
 
 int main(int argc, char **argv) {
     load_parameters(argc, argv, parameters);
-    if (least > most)
-        load_fail("--least %ld is more than --most %ld", least, most);
+    load_range(least, most);
     long *numbers = table_new((size_t)threads, sizeof *numbers);
     queues = table_new((size_t)threads, sizeof *queues);
     small = table_new((size_t)threads * SMALL, sizeof *small);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Passive false sharing: the first thread allocates small blocks next to each other, one for each worker; a worker frees
  * its own, allocates anew and writes there many times. Counts the cache lines that hold blocks of two workers after each
- * has allocated anew. After cache-scratch of Berger et al., "Hoard" (ASPLOS 2000). --size 0 takes 8, 16, 24, 32, 48. */
+ * has allocated anew. After cache-scratch of Berger et al., "Hoard" (ASPLOS 2000). With --warm 1 each worker has used
+ * malloc before, as workers of a real program have. --size 0 takes 8, 16, 24, 32, 48. */
 #include "load.h"
 
-static long threads = 8, size = 0, iterations = 100, repetitions = 80000;
+static long threads = 8, size = 0, warm = 0, iterations = 100, repetitions = 80000;
 
 static const struct parameter parameters[] = {{"threads", &threads, 1, 1000},
                                               {"size", &size, 0, 1000000},
+                                              {"warm", &warm, 0, 1},
                                               {"iterations", &iterations, 1, 10000000},
                                               {"repetitions", &repetitions, 1, 10000000}};
 
@@ -15,26 +17,18 @@ static struct block *blocks;
 static pthread_barrier_t all_here;
 static size_t bytes;
 
-/* Counts up in the last byte, in memory each time. */
-static void scratch(struct block *block) {
-    volatile unsigned char *last = block->at + block->size - 1;
-    for (long r = 0; r < repetitions; r++)
-        *last = (unsigned char)(*last + 1);
-    if (*last != (unsigned char)(block->tag + (unsigned long)repetitions))
-        load_fail("%ld writes to a block of %u bytes did not add up", repetitions, block->size);
-    *last = (unsigned char)block->tag;
-}
-
 static void *work(void *data) {
     struct block *mine = data;
     uint32_t tag = mine->tag;
+    if (warm)
+        free(checked(malloc(1000), 1000));
     pthread_barrier_wait(&all_here);
     block_drop(mine);
     block_new(mine, bytes, tag);
     pthread_barrier_wait(&all_here);
     pthread_barrier_wait(&all_here); /* the lines are counted meanwhile */
     for (long i = 0; i < iterations; i++) {
-        scratch(mine);
+        block_hammer(mine, repetitions);
         block_drop(mine);
         block_new(mine, bytes, tag);
     }
@@ -42,7 +36,8 @@ static void *work(void *data) {
     return NULL;
 }
 
-static long run(void) {
+static long run(size_t size_of_block) {
+    bytes = size_of_block;
     pthread_t *ids = table_new((size_t)threads, sizeof *ids);
     pthread_barrier_init(&all_here, NULL, (unsigned)threads + 1);
     for (long i = 0; i < threads; i++)
@@ -60,18 +55,8 @@ static long run(void) {
 }
 
 int main(int argc, char **argv) {
-    static const size_t sizes[] = {8, 16, 24, 32, 48};
     load_parameters(argc, argv, parameters);
     blocks = table_new((size_t)threads, sizeof *blocks);
-    long total = 0;
-    for (size_t i = 0; i < (size > 0 ? 1 : sizeof sizes / sizeof *sizes); i++) {
-        char name[32];
-        bytes = size > 0 ? (size_t)size : sizes[i];
-        long shared = run();
-        snprintf(name, sizeof name, "shared-lines-%zu", bytes);
-        figure(name, (double)shared, "lines");
-        total += shared;
-    }
-    figure("shared-lines", (double)total, "lines");
+    lines_figures(size, run);
     return 0;
 }

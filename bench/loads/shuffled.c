@@ -12,8 +12,7 @@ static const struct parameter parameters[] = {{"blocks", &blocks, 1, 100000000},
 
 int main(int argc, char **argv) {
     load_parameters(argc, argv, parameters);
-    if (least > most)
-        load_fail("--least %ld is more than --most %ld", least, most);
+    load_range(least, most);
     struct block *table = table_new((size_t)blocks, sizeof *table);
     uint64_t random = random_stream(0);
     for (long r = 0; r < rounds; r++) {

@@ -16,15 +16,6 @@ static struct block *table;
 static pthread_barrier_t all_here;
 static size_t bytes;
 
-static void thrash(struct block *block) {
-    volatile unsigned char *last = block->at + block->size - 1;
-    for (long r = 0; r < repetitions; r++)
-        *last = (unsigned char)(*last + 1);
-    if (*last != (unsigned char)(block->tag + (unsigned long)repetitions))
-        load_fail("%ld writes to a block of %u bytes did not add up", repetitions, block->size);
-    *last = (unsigned char)block->tag;
-}
-
 /* Round after round, each thread allocates one block: an allocator that deals from one place deals one line to all. */
 static void *work(void *data) {
     struct block *mine = data;
@@ -37,7 +28,7 @@ static void *work(void *data) {
     pthread_barrier_wait(&all_here); /* the lines are counted meanwhile */
     for (long i = 0; i < iterations; i++) {
         struct block *block = &mine[i % blocks];
-        thrash(block);
+        block_hammer(block, repetitions);
         block_drop(block);
         block_new(block, bytes, tag);
     }
@@ -46,7 +37,8 @@ static void *work(void *data) {
     return NULL;
 }
 
-static long run(void) {
+static long run(size_t size_of_block) {
+    bytes = size_of_block;
     pthread_t *ids = table_new((size_t)threads, sizeof *ids);
     pthread_barrier_init(&all_here, NULL, (unsigned)threads + 1);
     for (long i = 0; i < threads; i++)
@@ -62,18 +54,8 @@ static long run(void) {
 }
 
 int main(int argc, char **argv) {
-    static const size_t sizes[] = {8, 16, 24, 32, 48};
     load_parameters(argc, argv, parameters);
     table = table_new((size_t)(threads * blocks), sizeof *table);
-    long total = 0;
-    for (size_t i = 0; i < (size > 0 ? 1 : sizeof sizes / sizeof *sizes); i++) {
-        char name[32];
-        bytes = size > 0 ? (size_t)size : sizes[i];
-        long shared = run();
-        snprintf(name, sizeof name, "shared-lines-%zu", bytes);
-        figure(name, (double)shared, "lines");
-        total += shared;
-    }
-    figure("shared-lines", (double)total, "lines");
+    lines_figures(size, run);
     return 0;
 }
