@@ -121,8 +121,18 @@ def z3_source():
     return "\n".join([*lines, "(check-sat)"]) + "\n"
 
 
-def make_inputs(work, chosen=()):
-    """The programs' inputs, in the folder `work`, and what those among `chosen` must write, from a run without preload."""
+def make_inputs(work, chosen):
+    """The inputs of the benchmarks `chosen`, in the folder `work`, and what they must write, from a run without preload."""
+    programs_chosen = [benchmark for benchmark in chosen if benchmark.command[1:] and benchmark.command[1].startswith(EXPECTED)]
+    if programs_chosen:
+        write_inputs(work)
+    if shutil.which("git") and any(benchmark.name == "git-log" for benchmark in chosen):
+        subprocess.run(["bash", "-c", GIT], cwd=work, check=True)
+    for benchmark in programs_chosen:
+        make_expected(benchmark, work)
+
+
+def write_inputs(work):
     (work / "q.sql").write_text(SQL)
     (work / "job.py").write_text(PYTHON)
     (work / "job.pl").write_text(PERL)
@@ -137,11 +147,6 @@ def make_inputs(work, chosen=()):
     (work / "page.ps").write_text("%!PS\n" + "".join(
         f"{i % 500 + 20} {i * 7 % 700 + 20} moveto 100 {i % 400} rlineto {i % 5} setlinewidth stroke /Times-Roman findfont "
         f"{i % 20 + 5} scalefont setfont 50 {i * 2 % 700} moveto (text {i}) show\n" for i in range(6000)) + "showpage\n")
-    if shutil.which("git"):
-        subprocess.run(["bash", "-c", GIT], cwd=work, check=True)
-    for benchmark in chosen:
-        if len(benchmark.command) > 1 and str(benchmark.command[1]).startswith(EXPECTED):
-            make_expected(benchmark, work)
 
 
 def make_expected(benchmark, work):
@@ -246,9 +251,11 @@ def programs(folder):
 
 
 def choose(folder, patterns):
-    """The benchmarks whose names match one of the patterns, which commas separate; loads are programs in `folder`."""
+    """The benchmarks whose names match one of the patterns, which commas separate; loads are programs in `folder`. Those
+    that run for a minute take part only if a pattern other than * names them."""
+    wanted = patterns.split(",")
     return [benchmark for benchmark in loads(folder) + programs(folder)
-            if any(fnmatch.fnmatch(benchmark.name, pattern) for pattern in patterns.split(","))]
+            if any(fnmatch.fnmatch(benchmark.name, pattern) and not (benchmark.steady and pattern == "*") for pattern in wanted)]
 
 
 def compile_command(source, compilers=("gcc", "g++")):

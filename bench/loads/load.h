@@ -283,7 +283,7 @@ static inline void lines_figures(long bytes, long (*run)(size_t bytes)) {
         char name[32];
         size_t size = bytes > 0 ? (size_t)bytes : several[i];
         long shared = run(size);
-        snprintf(name, sizeof name, "shared-lines-%zu", size);
+        snprintf(name, sizeof name, "shared-%zu", size);
         figure(name, (double)shared, "lines");
         total += shared;
     }

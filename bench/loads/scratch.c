@@ -5,7 +5,7 @@
  * malloc before, as workers of a real program have. --size 0 takes 8, 16, 24, 32, 48. */
 #include "load.h"
 
-static long threads = 8, size = 0, warm = 0, iterations = 100, repetitions = 80000;
+static long threads = 8, size = 0, warm = 0, iterations = 500, repetitions = 16000;
 
 static const struct parameter parameters[] = {{"threads", &threads, 1, 1000},
                                               {"size", &size, 0, 1000000},

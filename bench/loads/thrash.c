@@ -4,7 +4,7 @@
  * 16, 24, 32, 48. */
 #include "load.h"
 
-static long threads = 8, blocks = 16, size = 0, iterations = 100, repetitions = 80000;
+static long threads = 8, blocks = 16, size = 0, iterations = 500, repetitions = 16000;
 
 static const struct parameter parameters[] = {{"threads", &threads, 1, 1000},
                                               {"blocks", &blocks, 1, 1000},
