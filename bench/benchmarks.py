@@ -62,7 +62,7 @@ GIT = """
 export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@example.org GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@example.org
 export GIT_CONFIG_GLOBAL=/dev/null
 git init -q -b main repo && cd repo
-for i in $(seq 1 60); do seq $i $((i * 400)) > f$((i % 7)); git add -A; git commit -q -m "change $i"; done
+for i in $(seq 1 60); do seq $i $((i * 800)) > f$((i % 7)); git add -A; git commit -q -m "change $i"; done
 """
 
 
@@ -146,7 +146,7 @@ def write_inputs(work):
     (work / "many.sh").write_text("i=0; while [ $i -lt 600 ]; do /bin/true; i=$((i+1)); done; echo $i\n")
     (work / "page.ps").write_text("%!PS\n" + "".join(
         f"{i % 500 + 20} {i * 7 % 700 + 20} moveto 100 {i % 400} rlineto {i % 5} setlinewidth stroke /Times-Roman findfont "
-        f"{i % 20 + 5} scalefont setfont 50 {i * 2 % 700} moveto (text {i}) show\n" for i in range(6000)) + "showpage\n")
+        f"{i % 20 + 5} scalefont setfont 50 {i * 2 % 700} moveto (text {i}) show\n" for i in range(15000)) + "showpage\n")
 
 
 def make_expected(benchmark, work):
@@ -232,7 +232,7 @@ def programs(folder):
         program("git-log", "git log -p over 60 changes", "git", "--no-pager", "-C", "repo", "log", "-p"),
         program("sort", "400,000 lines", "sort", "--parallel=1", "lines"),
         program("jq", "120,000 records", "jq", "group_by(.a) | map(length)", "rows.json"),
-        program("xz", "a text of 4 MB compressed", "xz", "-1", "-T1", "-c", "rows.json"),
+        program("xz", "a text of 4 MB compressed", "xz", "-2", "-T1", "-c", "rows.json"),
         program("ghostscript", "a page of text and lines", "gs", "-q", "-dNOPAUSE", "-dBATCH", "-sDEVICE=ppmraw", "-r72",
                 "-sOutputFile=-", "page.ps"),
         program("z3", "queens on a board, pigeons in holes", "z3", "job.smt2"),
@@ -245,7 +245,7 @@ def programs(folder):
             found.append(program(name, about, *command, source))
     found = [benchmark for benchmark in found if shutil.which(benchmark.command[2])]
     if shutil.which("redis-server") and shutil.which("redis-benchmark"):
-        found.append(Benchmark("redis", "redis-server: strings, hashes, sorted sets, a list", [str(folder / "redis"), "30000"],
+        found.append(Benchmark("redis", "redis-server: strings, hashes, sorted sets, a list", [str(folder / "redis"), "40000"],
                                group="programs"))
     return found
 

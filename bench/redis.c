@@ -15,12 +15,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { STATUS_FAILED = 125, KEYS = 500, PATIENCE_MS = 20000, LINE_ROOM = 512 };
+enum { STATUS_FAILED = 125, KEYS = 500, PIPELINE = 16, PATIENCE_MS = 20000, LINE_ROOM = 512 };
 
 extern char **environ;
 
@@ -46,6 +47,7 @@ static int reach(void) {
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (fd < 0)
             wrong("socket: %s", strerror(errno));
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = PATIENCE_MS / 1000}, sizeof(struct timeval));
         if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
             return fd;
         close(fd);
@@ -63,11 +65,11 @@ static void ask(int fd, const char *command, const char *reply) {
     while (have < wanted) {
         ssize_t more = read(fd, got + have, wanted - have);
         if (more <= 0)
-            wrong("the server hung up");
+            wrong("the server hung up, or did not answer %.*s", (int)strcspn(command, "\r"), command);
         have += (size_t)more;
+        if (memcmp(got, reply, have) != 0)
+            wrong("%.*s was answered %.*s", (int)strcspn(command, "\r"), command, (int)strcspn(got, "\r"), got);
     }
-    if (strcmp(got, reply) != 0)
-        wrong("%.*s was answered %.40s", (int)strcspn(command, "\r"), command, got);
 }
 
 static void keys(int fd, int verify) {
@@ -101,7 +103,7 @@ static void serve_requests(char *requests) {
     char reply[64];
     int fd = reach();
     keys(fd, 0);
-    benchmark((char *[]){"redis-benchmark", "-s", socket_name, "-q", "-P", "16", "-n", requests, "-r", "20000", "-d", "200",
+    benchmark((char *[]){"redis-benchmark", "-s", socket_name, "-q", "-P", "16", "-n", requests, "-r", requests, "-d", "400",
                          "-t", "set,get,hset,zadd", NULL});
     benchmark((char *[]){"redis-benchmark", "-s", socket_name, "-q", "-P", "16", "-n", requests, "lpush", "list", "1", "2",
                          "3", "4", "5", NULL});
@@ -128,8 +130,8 @@ static void start_client(char *requests) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 2 || atol(argv[1]) < 1) {
-        fputs("usage: redis REQUESTS\n", stderr);
+    if (argc != 2 || atol(argv[1]) < 1 || atol(argv[1]) % PIPELINE != 0) {
+        fprintf(stderr, "usage: redis REQUESTS (a multiple of %d)\n", PIPELINE);
         return 2;
     }
     server = (int)syscall(SYS_pidfd_open, getpid(), 0);

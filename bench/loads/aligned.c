@@ -4,7 +4,7 @@
 #include <malloc.h>
 #include "load.h"
 
-static long places = 20000, operations = 4000000, most = 2048, all = 0;
+static long places = 20000, operations = 8000000, most = 2048, all = 0;
 
 static const struct parameter parameters[] = {{"places", &places, 1, 10000000},
                                               {"operations", &operations, 1, 10000000000},

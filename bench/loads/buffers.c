@@ -5,7 +5,7 @@
 
 enum { MIB = 1 << 20, PAGE = 4096 };
 
-static long zeroed = 0, buffers = 200, live = 8, least = 5, most = 25, written = 50;
+static long zeroed = 0, buffers = 300, live = 8, least = 5, most = 25, written = 50;
 
 static const struct parameter parameters[] = {{"zeroed", &zeroed, 0, 1},    {"buffers", &buffers, 1, 10000000},
                                               {"live", &live, 1, 10000},    {"least", &least, 1, 1024},

@@ -4,7 +4,7 @@
  * question is that of Johnstone and Wilson, "The memory fragmentation problem: solved?" (ISMM 1998). */
 #include "load.h"
 
-static long blocks = 300000, rounds = 8, ranges = 4, step = 40;
+static long blocks = 300000, rounds = 14, ranges = 4, step = 40;
 
 static const struct parameter parameters[] = {{"blocks", &blocks, 2, 100000000},
                                               {"rounds", &rounds, 1, 1000000},

@@ -3,7 +3,7 @@
  * sh6bench of MicroQuill as mimalloc-bench describes it: most blocks die in the order of a stack, some in the other. */
 #include "load.h"
 
-static long fifo = 0, depth = 50000, batches = 12000, batch = 1000, least = 1, most = 1000;
+static long fifo = 0, depth = 50000, batches = 24000, batch = 1000, least = 1, most = 1000;
 
 static const struct parameter parameters[] = {
     {"fifo", &fifo, 0, 1},          {"depth", &depth, 1, 100000000}, {"batches", &batches, 1, 1000000000},

@@ -18,6 +18,9 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __cplusplus
+#include <new>
+#endif
 
 enum { LINE = 64, QUEUE_MOST = 64 };
 
@@ -77,6 +80,9 @@ static inline void load_set(const struct parameter *parameter, const char *argum
 }
 
 static inline void load_parse(int argc, char **argv, const struct parameter *list, size_t count) {
+#ifdef __cplusplus
+    std::set_new_handler([] { load_fail("memory was refused"); });
+#endif
     load_list = list;
     load_count = count;
     for (size_t i = 0; i < count; i++)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A million live blocks, a list, walked in the order of allocation; then half of them are freed in
- * random order and made anew, and the list is walked again: how close together an allocator puts what belongs together. Written for this bench; the
- * question is that of Grunwald, Zorn and Henderson, "Improving the cache locality of memory allocation" (PLDI 1993). */
+/* A million live blocks, a list, walked in the order of allocation; then half of them are freed in random order and made
+ * anew, and the list is walked again: how close together an allocator puts what belongs together. Written for this
+ * bench; the question is that of Grunwald, Zorn and Henderson, "Improving the cache locality of memory allocation"
+ * (PLDI 1993). */
 #include "load.h"
 
 struct item {
@@ -9,10 +10,10 @@ struct item {
     uint64_t number;
 };
 
-static long items = 1000000, walks = 4, size = 16;
+static long items = 1000000, walks = 3, rounds = 2, size = 16;
 
 static const struct parameter parameters[] = {
-    {"items", &items, 2, 100000000}, {"walks", &walks, 0, 1000000}, {"size", &size, sizeof(struct item), 100000}};
+    {"items", &items, 2, 100000000}, {"walks", &walks, 0, 1000000}, {"rounds", &rounds, 0, 1000000}, {"size", &size, sizeof(struct item), 100000}};
 
 static struct item **table;
 
@@ -53,8 +54,10 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < (size_t)items; i++)
         make(i);
     walk();
-    replace_half(&random);
-    walk();
+    for (long r = 0; r < rounds; r++) {
+        replace_half(&random);
+        walk();
+    }
     for (long i = 0; i < items; i++)
         free(table[i]);
     return 0;

@@ -6,7 +6,7 @@
 
 enum { CROSSING = 8 };
 
-static long threads = 2, operations = 6000000, live = 64000, most = 16000, loop = 100;
+static long threads = 2, operations = 9000000, live = 64000, most = 16000, loop = 100;
 
 static const struct parameter parameters[] = {{"threads", &threads, 1, 10000},
                                               {"operations", &operations, 1, 10000000000},

@@ -3,7 +3,7 @@
  * glibc-simple and alloc-test are relatives. */
 #include "load.h"
 
-static long blocks = 400000, rounds = 4, least = 8, most = 128;
+static long blocks = 400000, rounds = 6, least = 8, most = 128;
 
 static const struct parameter parameters[] = {{"blocks", &blocks, 1, 100000000},
                                               {"rounds", &rounds, 1, 1000000},
