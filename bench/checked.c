@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* checked [--make] EXPECTED PROGRAM [ARGUMENTS]: runs a program and compares what it writes to stdout, by length and
- * hash, with the file EXPECTED; --make writes that file. The exit status is the program's, 128 plus the signal that ended
- * it, 1 if the output is another, 125 if it could not be run. Static and small, so that neither a preload nor its own
- * memory shows in what is measured. */
+ * hash, with the file EXPECTED; --make writes that file. The exit status is the program's, 128 plus the signal that
+ * ended it, 1 if the output is another, 125 if it could not be run. Static and small, so that neither a preload nor its
+ * own memory shows in what is measured. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -71,8 +71,8 @@ static int compare(const char *expected, const char *text) {
     if (strcmp(wanted, text) == 0)
         return 0;
     wanted[strcspn(wanted, "\n")] = '\0';
-    fprintf(stderr, "checked: the output is another: length and hash %.*s instead of %s\n", (int)strcspn(text, "\n"), text,
-            wanted);
+    fprintf(stderr, "checked: the output is another: length and hash %.*s instead of %s\n", (int)strcspn(text, "\n"),
+            text, wanted);
     return STATUS_DIFFERS;
 }
 

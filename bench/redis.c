@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* redis REQUESTS: redis-server on a socket in the current folder, under the preload, and redis-benchmark against it, without.
+/* redis REQUESTS: redis-server on a socket in the current folder, under the preload, and redis-benchmark against it,
+ * without.
  *
- * This process becomes the server, so that what is measured is the server alone; the client is nobody's child and asks the
- * server to end when all is done. What the server keeps is verified before; a client that finds something wrong, or that
- * the server does not answer, says so on stderr and kills the server, so that the run counts as failed.
- * Debian's redis-server is linked with jemalloc; without a preload it is given libc's malloc. */
+ * This process becomes the server, so that what is measured is the server alone; the client is nobody's child and asks
+ * the server to end when all is done. What the server keeps is verified before; a client that finds something wrong, or
+ * that the server does not answer, says so on stderr and kills the server, so that the run counts as failed. Debian's
+ * redis-server is linked with jemalloc; without a preload it is given libc's malloc. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -47,7 +48,8 @@ static int reach(void) {
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (fd < 0)
             wrong("socket: %s", strerror(errno));
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = PATIENCE_MS / 1000}, sizeof(struct timeval));
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = PATIENCE_MS / 1000},
+                   sizeof(struct timeval));
         if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
             return fd;
         close(fd);
@@ -103,10 +105,10 @@ static void serve_requests(char *requests) {
     char reply[64];
     int fd = reach();
     keys(fd, 0);
-    benchmark((char *[]){"redis-benchmark", "-s", socket_name, "-q", "-P", "16", "-n", requests, "-r", requests, "-d", "400",
-                         "-t", "set,get,hset,zadd", NULL});
-    benchmark((char *[]){"redis-benchmark", "-s", socket_name, "-q", "-P", "16", "-n", requests, "lpush", "list", "1", "2",
-                         "3", "4", "5", NULL});
+    benchmark((char *[]){"redis-benchmark", "-s", socket_name, "-q", "-P", "16", "-n", requests, "-r", requests, "-d",
+                         "400", "-t", "set,get,hset,zadd", NULL});
+    benchmark((char *[]){"redis-benchmark", "-s", socket_name, "-q", "-P", "16", "-n", requests, "lpush", "list", "1",
+                         "2", "3", "4", "5", NULL});
     snprintf(reply, sizeof reply, ":%ld\r\n", atol(requests) * 5);
     ask(fd, "LLEN list\r\n", reply);
     ask(fd, "LRANGE list 0 2\r\n", "*3\r\n$1\r\n5\r\n$1\r\n4\r\n$1\r\n3\r\n");
@@ -138,8 +140,8 @@ int main(int argc, char **argv) {
     snprintf(socket_name, sizeof socket_name, "redis-%d.sock", getpid());
     start_client(argv[1]);
     setenv("LD_PRELOAD", "libc.so.6", 0);
-    execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket_name, "--save", "", "--appendonly", "no",
-           "--daemonize", "no", "--loglevel", "warning", (char *)NULL);
+    execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket_name, "--save", "", "--appendonly",
+           "no", "--daemonize", "no", "--loglevel", "warning", (char *)NULL);
     fprintf(stderr, "redis: redis-server: %s\n", strerror(errno));
     return STATUS_FAILED;
 }

@@ -20,10 +20,14 @@ static size_t choose_alignment(uint64_t *random) {
 static void *allocate(long turn, size_t alignment, size_t size) {
     void *p = NULL;
     switch (turn % 4) {
-    case 0: return aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-    case 1: return posix_memalign(&p, alignment, size) == 0 ? p : NULL;
-    case 2: return memalign(alignment, size);
-    default: return malloc(size);
+    case 0:
+        return aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+    case 1:
+        return posix_memalign(&p, alignment, size) == 0 ? p : NULL;
+    case 2:
+        return memalign(alignment, size);
+    default:
+        return malloc(size);
     }
 }
 

@@ -7,9 +7,9 @@ enum { MIB = 1 << 20, PAGE = 4096 };
 
 static long zeroed = 0, buffers = 300, live = 8, least = 5, most = 25, written = 50;
 
-static const struct parameter parameters[] = {{"zeroed", &zeroed, 0, 1},    {"buffers", &buffers, 1, 10000000},
-                                              {"live", &live, 1, 10000},    {"least", &least, 1, 1024},
-                                              {"most", &most, 1, 1024},     {"written", &written, 0, 100}};
+static const struct parameter parameters[] = {{"zeroed", &zeroed, 0, 1}, {"buffers", &buffers, 1, 10000000},
+                                              {"live", &live, 1, 10000}, {"least", &least, 1, 1024},
+                                              {"most", &most, 1, 1024},  {"written", &written, 0, 100}};
 
 static void use(struct block *block, size_t size, uint32_t tag) {
     unsigned char *p = checked(zeroed ? calloc(1, size) : malloc(size), size);

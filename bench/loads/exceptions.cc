@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Exceptions with text thrown through frames that own memory, caught, nested and thrown again. Each exception object and
-// each text is a block. Written for this bench, after parsers and servers that report errors by throwing.
+// Exceptions with text thrown through frames that own memory, caught, nested and thrown again. Each exception object
+// and each text is a block. Written for this bench, after parsers and servers that report errors by throwing.
 #include <exception>
 #include <stdexcept>
 #include <string>
@@ -16,8 +16,8 @@ static long unwound;
 struct Owner {
     std::string text;
     std::vector<long> numbers;
-    explicit Owner(long i) : text(static_cast<std::size_t>(i % 60), 'x'), numbers(static_cast<std::size_t>(i % 20), i) {
-    }
+    explicit Owner(long i)
+        : text(static_cast<std::size_t>(i % 60), 'x'), numbers(static_cast<std::size_t>(i % 20), i) {}
     Owner(const Owner &) = delete;
     Owner &operator=(const Owner &) = delete;
     ~Owner() {

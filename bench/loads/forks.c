@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A process with a heap forks many times while a thread of it allocates; each child replaces some blocks, verifies all it
- * touched and ends. The parent goes on replacing. Written for this bench, after servers that fork for each connection. */
+/* A process with a heap forks many times while a thread of it allocates; each child replaces some blocks, verifies all
+ * it touched and ends. The parent goes on replacing. Written for this bench, after servers that fork for each
+ * connection. */
 #include <sys/wait.h>
 #include "load.h"
 

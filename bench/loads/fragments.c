@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rounds of filling a table with one range of sizes and dropping part of it, every second block in the first half and two
- * of three in the rest, then the next range: what was dropped must serve other sizes. Written for this bench; the
+/* Rounds of filling a table with one range of sizes and dropping part of it, every second block in the first half and
+ * two of three in the rest, then the next range: what was dropped must serve other sizes. Written for this bench; the
  * question is that of Johnstone and Wilson, "The memory fragmentation problem: solved?" (ISMM 1998). */
 #include "load.h"
 

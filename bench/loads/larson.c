@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A server: each thread replaces random blocks of its set, then starts a thread that inherits the set, and ends, so that
- * blocks are freed by others than those who allocated them ("bleeding"). After Larson and Krishnan, "Memory allocation
- * for long-running server applications" (ISMM 1998); sizes and sets as in mimalloc-bench's `larson 5 8 1000 5000 …`. */
+/* A server: each thread replaces random blocks of its set, then starts a thread that inherits the set, and ends, so
+ * that blocks are freed by others than those who allocated them ("bleeding"). After Larson and Krishnan, "Memory
+ * allocation for long-running server applications" (ISMM 1998); sizes and sets as in mimalloc-bench's `larson 5 8 1000
+ * 5000 …`. */
 #include <semaphore.h>
 #include "load.h"
 

@@ -34,7 +34,7 @@ __attribute__((noreturn, format(printf, 1, 2))) static inline void load_fail(con
     _exit(1);
 }
 
-/* ---- parameters --------------------------------------------------------------------------------------------------- */
+/* ---- parameters -------------------------------------------------------------------------------------------------- */
 
 struct parameter {
     const char *name;
@@ -49,7 +49,8 @@ static long load_defaults[16];
 
 /* Says what is wrong with the arguments and ends. */
 __attribute__((noreturn)) static inline void load_refuse(const char *argument, const char *wrong) {
-    fprintf(stderr, "%s: %s: %s\nusage: %s", program_invocation_short_name, argument, wrong, program_invocation_short_name);
+    fprintf(stderr, "%s: %s: %s\nusage: %s", program_invocation_short_name, argument, wrong,
+            program_invocation_short_name);
     for (size_t i = 0; i < load_count; i++)
         fprintf(stderr, " [--%s %ld]", load_list[i].name, load_defaults[i]);
     fputs(" [--seed 1]\n", stderr);
@@ -98,7 +99,7 @@ static inline void load_range(long least, long most) {
         load_refuse("--least", "is more than --most");
 }
 
-/* ---- random numbers: splitmix64 ----------------------------------------------------------------------------------- */
+/* ---- random numbers: splitmix64 ---------------------------------------------------------------------------------- */
 
 static inline uint64_t random_next(uint64_t *state) {
     uint64_t z = *state += 0x9e3779b97f4a7c15u;
@@ -131,7 +132,7 @@ static inline size_t random_pareto(uint64_t *state, size_t least, size_t most) {
     }
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 static inline void *table_new(size_t count, size_t size) {
     void *table = mmap(NULL, count * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -190,7 +191,7 @@ static inline void block_hammer(struct block *block, long repetitions) {
     *last = (unsigned char)block->tag;
 }
 
-/* ---- threads ------------------------------------------------------------------------------------------------------ */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 static inline pthread_t thread_start(void *(*body)(void *), void *argument) {
     pthread_t id;
@@ -246,7 +247,7 @@ static inline void *queue_take(struct queue *queue) {
     return p;
 }
 
-/* ---- figures ------------------------------------------------------------------------------------------------------ */
+/* ---- figures ----------------------------------------------------------------------------------------------------- */
 
 static inline double now(void) {
     struct timespec time;
@@ -281,7 +282,7 @@ static inline long lines_shared(const struct block *blocks, size_t threads, size
     return shared;
 }
 
-/* Runs a load of false sharing, which returns the number of shared lines, with blocks of so many bytes; 0: of several. */
+/* Runs a load of false sharing, which returns the number of shared lines, with blocks of so many bytes (0: several). */
 static inline void lines_figures(long bytes, long (*run)(size_t bytes)) {
     static const size_t several[] = {8, 16, 24, 32, 48};
     long total = 0;

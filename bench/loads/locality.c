@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A million live blocks, a list, walked in the order of allocation; then half of them are freed in random order and made
- * anew, and the list is walked again: how close together an allocator puts what belongs together. Written for this
+/* A million live blocks, a list, walked in the order of allocation; then half of them are freed in random order and
+ * made anew, and the list is walked again: how close together an allocator puts what belongs together. Written for this
  * bench; the question is that of Grunwald, Zorn and Henderson, "Improving the cache locality of memory allocation"
  * (PLDI 1993). */
 #include "load.h"
@@ -12,8 +12,10 @@ struct item {
 
 static long items = 1000000, walks = 3, rounds = 2, size = 16;
 
-static const struct parameter parameters[] = {
-    {"items", &items, 2, 100000000}, {"walks", &walks, 0, 1000000}, {"rounds", &rounds, 0, 1000000}, {"size", &size, sizeof(struct item), 100000}};
+static const struct parameter parameters[] = {{"items", &items, 2, 100000000},
+                                              {"walks", &walks, 0, 1000000},
+                                              {"rounds", &rounds, 0, 1000000},
+                                              {"size", &size, sizeof(struct item), 100000}};
 
 static struct item **table;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A steady state of std::string in std::map and std::unordered_map: keys come and go, texts grow and are replaced. Written
-// for this bench, after caches and symbol tables.
+// A steady state of std::string in std::map and std::unordered_map: keys come and go, texts grow and are replaced.
+// Written for this bench, after caches and symbol tables.
 #include <map>
 #include <string>
 #include <unordered_map>
@@ -8,7 +8,8 @@
 
 static long operations = 1000000, keys = 20000;
 
-static const struct parameter parameters[] = {{"operations", &operations, 1, 10000000000}, {"keys", &keys, 2, 100000000}};
+static const struct parameter parameters[] = {{"operations", &operations, 1, 10000000000},
+                                              {"keys", &keys, 2, 100000000}};
 
 static std::string name(std::size_t key) {
     return (key % 3 ? "k" : "a-long-name-of-a-key-") + std::to_string(key);

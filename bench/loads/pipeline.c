@@ -8,12 +8,9 @@ enum { BATCH = 128 };
 
 static long pairs = 1, batches = 50000, waiting = 32, least = 16, most = 256, seconds = 0;
 
-static const struct parameter parameters[] = {{"pairs", &pairs, 1, 1000},
-                                              {"batches", &batches, 1, 1000000000},
-                                              {"waiting", &waiting, 1, QUEUE_MOST},
-                                              {"least", &least, 1, 1000000},
-                                              {"most", &most, 1, 1000000},
-                                              {"seconds", &seconds, 0, 1000000}};
+static const struct parameter parameters[] = {
+    {"pairs", &pairs, 1, 1000},    {"batches", &batches, 1, 1000000000}, {"waiting", &waiting, 1, QUEUE_MOST},
+    {"least", &least, 1, 1000000}, {"most", &most, 1, 1000000},          {"seconds", &seconds, 0, 1000000}};
 
 struct batch {
     struct block blocks[BATCH];
@@ -78,7 +75,8 @@ int main(int argc, char **argv) {
     for (long i = 0; i < pairs * 2; i += 2) {
         sent += ends[i].batches;
         if (ends[i].batches != ends[i + 1].batches || ends[i].sum != ends[i + 1].sum)
-            load_fail("pair %ld: %ld batches sent, %ld arrived, or not the same", i / 2, ends[i].batches, ends[i + 1].batches);
+            load_fail("pair %ld: %ld batches sent, %ld arrived, or not the same", i / 2, ends[i].batches,
+                      ends[i + 1].batches);
     }
     if (seconds > 0)
         figure("rate", (double)(sent * BATCH) / (now() - started), "blocks/s");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads in a ring: each takes a batch from the one before, frees its blocks, allocates as many anew and passes them on,
- * so that every thread frees what another allocated. At the end each allocates small blocks, and the cache lines that
- * hold blocks of two threads are counted. Written for this bench, after the two-way stages of a pipeline of servers. */
+/* Threads in a ring: each takes a batch from the one before, frees its blocks, allocates as many anew and passes them
+ * on, so that every thread frees what another allocated. At the end each allocates small blocks, and the cache lines
+ * that hold blocks of two threads are counted. Written for this bench, after the two-way stages of a pipeline of
+ * servers. */
 #include "load.h"
 
 enum { BATCH = 64, SMALL = 64 };
@@ -24,7 +25,8 @@ static pthread_barrier_t all_done;
 
 static void fill(struct batch *batch, uint64_t *random) {
     for (int i = 0; i < BATCH; i++)
-        block_new(&batch->blocks[i], random_between(random, (size_t)least, (size_t)most), (uint32_t)random_next(random));
+        block_new(&batch->blocks[i], random_between(random, (size_t)least, (size_t)most),
+                  (uint32_t)random_next(random));
 }
 
 static void *stage(void *data) {

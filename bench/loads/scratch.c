@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Passive false sharing: the first thread allocates small blocks next to each other, one for each worker; a worker frees
- * its own, allocates anew and writes there many times. Counts the cache lines that hold blocks of two workers after each
- * has allocated anew. After cache-scratch of Berger et al., "Hoard" (ASPLOS 2000). With --warm 1 each worker has used
- * malloc before, as workers of a real program have. --size 0 takes 8, 16, 24, 32, 48. */
+/* Passive false sharing: the first thread allocates small blocks next to each other, one for each worker; a worker
+ * frees its own, allocates anew and writes there many times. Counts the cache lines that hold blocks of two workers
+ * after each has allocated anew. After cache-scratch of Berger et al., "Hoard" (ASPLOS 2000). With --warm 1 each worker
+ * has used malloc before, as workers of a real program have. --size 0 takes 8, 16, 24, 32, 48. */
 #include "load.h"
 
 static long threads = 8, size = 0, warm = 0, iterations = 500, repetitions = 16000;

@@ -5,8 +5,9 @@
 
 static long strings = 20000, operations = 4000000, longest = 120;
 
-static const struct parameter parameters[] = {
-    {"strings", &strings, 2, 10000000}, {"operations", &operations, 1, 10000000000}, {"longest", &longest, 16, 1000000}};
+static const struct parameter parameters[] = {{"strings", &strings, 2, 10000000},
+                                              {"operations", &operations, 1, 10000000000},
+                                              {"longest", &longest, 16, 1000000}};
 
 /* Each string is made of one letter, the one of its place, so that every change by others shows. */
 static char letter(size_t place) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Binary trees of growing depth built and dropped, top down and bottom up, while a tree and an array stay. After GCBench
- * by John Ellis, Pete Kovac and Hans Boehm (hboehm.info/gc/gc_bench.html), whose trees are of depth 4 to 16; here they go to 18. */
+/* Binary trees of growing depth built and dropped, top down and bottom up, while a tree and an array stay. After
+ * GCBench by John Ellis, Pete Kovac and Hans Boehm (hboehm.info/gc/gc_bench.html), whose trees are of depth 4 to 16;
+ * here they go to 18. */
 #include "load.h"
 
 struct node {

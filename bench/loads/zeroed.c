@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* calloc of all sizes up to some pages, each block verified to be zero, then filled before it is freed. Written for this
- * bench, after programs that allocate records with calloc. */
+/* calloc of all sizes up to some pages, each block verified to be zero, then filled before it is freed. Written for
+ * this bench, after programs that allocate records with calloc. */
 #include "load.h"
 
 static long places = 20000, operations = 5000000, most = 32768;

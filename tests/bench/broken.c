@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A preload that breaks malloc in the way that BROKEN names, for loads that must notice; `trace` breaks nothing and says
- * at exit what was asked for. Nothing is ever freed, so that the harm is done to the load and not to libc. */
+/* A preload that breaks malloc in the way that BROKEN names, for loads that must notice; `trace` breaks nothing and
+ * says at exit what was asked for. Nothing is ever freed, so that the harm is done to the load and not to libc. */
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
