@@ -53,7 +53,8 @@ def print_change(first, second, everything=False):
     keys = [key for key in before if key in after]
     names = [name for name in names_of(before) if name in names_of(after)]
     for title, document in (("before", first), ("after", second)):
-        print(f"{title}: " + "; ".join(str(document["machine"].get(key, "?")) for key in ("library", "date", "kernel", "processor")))
+        print(f"{title}: " + "; ".join(str(document["machine"].get(key, "?"))
+                                       for key in ("library", "date", "kernel", "processor")))
     if not keys or not names:
         print("the two files have no benchmark with an allocator in common")
         return False

@@ -71,7 +71,8 @@ def new_parser():
     add("--html", type=pathlib.Path, metavar="FILE", help="write the report with plots to this file")
     add("--fail-if", action="append", default=[], type=condition, metavar="CONDITION",
         help="such as 'myalloc.time > 1.05*best' or 'myalloc.peak[trees] > 1.1*glibc'; may come several times")
-    add("--compare", nargs=2, type=pathlib.Path, metavar=("BEFORE", "AFTER"), help="what changed between two files of --json")
+    add("--compare", nargs=2, type=pathlib.Path, metavar=("BEFORE", "AFTER"),
+        help="what changed between two files of --json")
     add("--all", action="store_true", help="with --compare: all allocators in full, not only myalloc")
     add("--render", type=pathlib.Path, metavar="FILE", help="report again from a file of --json (with --html, --fail-if)")
     add("--stdin", type=pathlib.Path, metavar="FILE", help="own program: its standard input (/dev/null)")

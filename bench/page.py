@@ -14,7 +14,8 @@ STYLE = """
 :root{color-scheme:light dark;--ink:#222;--paper:#fff;--line:#ddd;--soft:#666;--good:#d9efd9;--far:#f7ded4;--bad:#b00020}
 @media(prefers-color-scheme:dark){:root{--ink:#ddd;--paper:#16181b;--line:#3a3d42;--soft:#999;--good:#1f4427;--far:#5a2f20;
 --bad:#ff8a80}}
-body{font:15px/1.5 system-ui,sans-serif;max-width:76em;margin:2em auto;padding:0 1em;color:var(--ink);background:var(--paper)}
+body{font:15px/1.5 system-ui,
+     sans-serif;max-width:76em;margin:2em auto;padding:0 1em;color:var(--ink);background:var(--paper)}
 h2{margin-top:2em;border-bottom:1px solid var(--line)} h3{margin-bottom:.3em}
 .wide{overflow-x:auto} table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums}
 td,th{padding:2px 9px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
@@ -36,7 +37,8 @@ def table(head, rows):
 
 
 def line(cells, kind=""):
-    return f'<tr class="{kind}">' + "".join(cell if cell.startswith("<td") else f"<td>{text(cell)}</td>" for cell in cells) + "</tr>"
+    return f'<tr class="{kind}">' + "".join(cell if cell.startswith("<td") else f"<td>{text(cell)}</td>"
+                                            for cell in cells) + "</tr>"
 
 
 def cell(result, name, metric):
@@ -47,7 +49,8 @@ def cell(result, name, metric):
         return "<td>–</td>"
     best = figures.best_peer(result, metric)
     same = name != best and not figures.differs(result, found, metric)
-    kind = "same" if same else "best" if found[0] <= 1.0 else "far" if found[0] > wording.TOLERATED.get(metric, 1.15) else ""
+    kind = "same" if same else "best" if found[0] <= 1.0 else "far" if found[0] > wording.TOLERATED.get(metric,
+                                                                                                        1.15) else ""
     other = f"; of glibc: {to_glibc[0]:.3f} ({to_glibc[1]:.3f} to {to_glibc[2]:.3f})" if to_glibc else ""
     return (f'<td class="{kind}" title="of {text(best)}, 95 %: {found[1]:.3f} to {found[2]:.3f}{other}">{found[0]:.2f}'
             f'{"=" if same else ""}</td>')
@@ -58,7 +61,8 @@ def mean_cell(found):
 
 
 def means(results, names, metric, base, title):
-    return line([title, f"to {base}"] + [mean_cell(figures.geometric(results, name, base, metric)) for name in names], "mean")
+    return line([title, f"to {base}"] + [mean_cell(figures.geometric(results, name, base, metric)) for name in names],
+                "mean")
 
 
 def metric_table(results, names, metric):
@@ -167,7 +171,8 @@ def write(document, path):
     results, names = document["benchmarks"], names_of(document["benchmarks"])
     parts = introduction(document)
     if len(results) > 1:
-        parts += ["<h2>Summary</h2>", summary(results, names), "<h2>Time against memory</h2>", plots.scatter(results, names)]
+        parts += ["<h2>Summary</h2>", summary(results, names), "<h2>Time against memory</h2>",
+                  plots.scatter(results, names)]
     else:
         parts += [one_table(*found) for found in results.items()]
     parts += failures(results, names) + misses(results, names)

@@ -48,7 +48,8 @@ def svg(figure, label):
 
 def legend(where, names, **place):
     """`where` is axes or a figure."""
-    handles = [pyplot.Line2D([], [], color=colour, marker="s", linestyle="", label=name) for name, colour in colours(names).items()]
+    handles = [pyplot.Line2D([], [], color=colour, marker="s", linestyle="", label=name) for name,
+               colour in colours(names).items()]
     where.legend(handles=handles, frameon=False, labelcolor=INK, **place)
 
 
@@ -80,7 +81,8 @@ def draw_bar(axes, at, height, found, colour):
     if found[0] > CUT:
         axes.text(CUT + 0.02, at, f"{found[0]:.1f}", va="center", fontsize=7)
     else:
-        axes.errorbar(shown, at, xerr=whiskers((found[0], found[1], min(found[2], CUT))), color=INK, linewidth=0.6, capsize=1)
+        axes.errorbar(shown, at, xerr=whiskers((found[0], found[1], min(found[2], CUT))), color=INK, linewidth=0.6,
+                      capsize=1)
 
 
 def bars(results, names, metric):
@@ -165,7 +167,8 @@ def scaling(results, names):
         axes.set_ylim(bottom=0)
         axes.set_title(load, fontsize=9)
         axes.set_xlabel("threads", fontsize=8)
-        axes.set_ylabel("million operations/s" if figures.has_rate(results[members[0][1]]) else "speed, glibc = 1", fontsize=8)
+        axes.set_ylabel("million operations/s" if figures.has_rate(results[members[0][1]]) else "speed, glibc = 1",
+                        fontsize=8)
         axes.grid(alpha=0.25)
     legend(figure, [name for name in names if name != figures.PAIR[1]], loc="lower center", ncols=len(names), fontsize=8,
            handletextpad=0.1, columnspacing=1, bbox_to_anchor=(0.5, -0.4 / rows * 0.3))

@@ -3,7 +3,8 @@
 import figures
 import single
 from figures import PAIR, differs, names_of
-from wording import (STEADY_TITLE, TABLES, TITLES, TOLERATED, best_text, counter_rows, groups_of, misses, noise_text, said_figures, steadiness)
+from wording import (STEADY_TITLE, TABLES, TITLES, TOLERATED, best_text, counter_rows, groups_of, misses, noise_text,
+                     said_figures, steadiness)
 
 WIDTH = 14
 
@@ -85,7 +86,8 @@ def interval_cell_of(results, other, metric):
 
 def print_figures(results):
     names = names_of(results)
-    said = [(key, figure, unit, by) for key, result in results.items() for figure, (unit, by) in said_figures(result).items()]
+    said = [(key, figure, unit, by) for key, result in results.items() for figure,
+            (unit, by) in said_figures(result).items()]
     if said:
         print("\nWhat the loads count themselves, medians")
         row("", "unit", names)

@@ -60,11 +60,12 @@ def spoiled(found):
 
 
 class Schedule:
-    def __init__(self, chosen, libraries, place, plan, progress, widest, run_once=measuring.run_once, steal=steal_and_total):
+    def __init__(self, chosen, libraries, place, plan, progress, widest, run_once=measuring.run_once, steal=steal_and_total,
+                 started=None):
         self.libraries, self.place, self.plan, self.progress = libraries, place, plan, progress
         self.widest, self.run_once, self.steal = widest, run_once, steal
         self.courses = [Course(benchmark, libraries) for benchmark in chosen]
-        self.left_out, self.started = {}, time.monotonic()
+        self.left_out, self.started = {}, time.monotonic() if started is None else started
 
     def left(self):
         """Seconds."""

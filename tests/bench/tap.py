@@ -56,7 +56,8 @@ class Run:
         with tempfile.TemporaryDirectory() as folder:
             files = pathlib.Path(folder)
             self.status, self.text, self.errors = call(
-                BENCH / "run", "--alloc", ",".join(["glibc", *allocators]), "--minutes", "0.01", "--json", files / "j", "--html",
+                BENCH / "run", "--alloc", ",".join(["glibc",
+                                                    *allocators]), "--minutes", "0.01", "--json", files / "j", "--html",
                 files / "h", *options, "--", *program)
             self.document = json.loads((files / "j").read_text()) if (files / "j").exists() else None
             self.page = (files / "h").read_text() if (files / "h").exists() else ""
