@@ -220,6 +220,34 @@ static int by_mallopt(const char *unused) {
     return fifth == NULL ? 6 : 0;
 }
 
+static int info(const char *unused) {
+    (void)unused;
+    void *large = malloc(50000), *mapped = malloc(MIB), *small = malloc(100), *freed = malloc(1000);
+    free(freed);
+    int result = malloc_info(0, stdout) != 0 || malloc_info(1, stdout) != EINVAL;
+    free(large), free(mapped), free(small);
+    return result;
+}
+
+static int stats(const char *unused) {
+    (void)unused;
+    void *mapped = malloc(MIB), *second = malloc(MIB);
+    free(second);
+    malloc_stats();
+    free(mapped);
+    return 0;
+}
+
+/* Blocks of 1 MiB until there is no more, then what is known of it. */
+static int take(const char *most) {
+    size_t count = 0, wanted = strtoul(most, NULL, 10);
+    errno = 0;
+    while (count < wanted && malloc(MIB) != NULL)
+        count++;
+    printf("%zu %d %zu\n", count, errno == ENOMEM, statistic("peak"));
+    return 0;
+}
+
 int main(int argc, char **argv) {
     static const struct {
         const char *name;
@@ -229,7 +257,7 @@ int main(int argc, char **argv) {
         {"growth", growth},     {"decay", decay},       {"populate", populate},
         {"flags", flags},       {"lists", lists},       {"lists-at-most", lists_at_most},
         {"exit", threads_at_exit}, {"_exit", leave_at_once}, {"parameters", parameters},
-        {"by-mallopt", by_mallopt},
+        {"by-mallopt", by_mallopt}, {"info", info}, {"stats", stats}, {"take", take},
     };
     tap_watchdog(60);
     for (size_t i = 0; argc > 1 && i < sizeof things / sizeof *things; i++)

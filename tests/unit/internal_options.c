@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "budget.h"
 #include "environment.h"
@@ -269,6 +270,53 @@ Test(options, random_texts) {
         refused += complaints > 0;
     }
     cr_expect(taken > 500 && refused > 5000, "the texts are worth something: %d had an effect, %d a complaint", taken, refused);
+}
+
+/* ---- once -------------------------------------------------------------------------------------------------------- */
+
+static pthread_barrier_t together;
+
+static void *first_malloc(void *seen) {
+    pthread_barrier_wait(&together);
+    environment_read();
+    *(size_t *)seen = tunables.top_pad;
+    return NULL;
+}
+
+/* Eight threads whose first allocation comes at the same time: one of them complains, and the values are there. */
+Test(options, read_once_by_many) {
+    pthread_t threads[8];
+    size_t seen[8];
+    int out[2], saved = dup(STDERR_FILENO);
+    char text[4096];
+    setenv("MYALLOC_OPTIONS", "top_pad:5k,bogus:1", 1);
+    cr_assert(pipe(out) == 0 && dup2(out[1], STDERR_FILENO) >= 0);
+    pthread_barrier_init(&together, NULL, 8);
+    for (int i = 0; i < 8; i++)
+        pthread_create(&threads[i], NULL, first_malloc, &seen[i]);
+    for (int i = 0; i < 8; i++)
+        pthread_join(threads[i], NULL);
+    setenv("MYALLOC_OPTIONS", "top_pad:6k,worse:1", 1);
+    environment_read();
+    dup2(saved, STDERR_FILENO);
+    close(out[1]);
+    ssize_t length = read(out[0], text, sizeof text - 1);
+    text[length > 0 ? length : 0] = '\0';
+    cr_expect_str_eq(text, "myalloc: MYALLOC_OPTIONS: unknown key 'bogus', ignored ('myalloc options' lists what there is)\n");
+    cr_expect_eq(tunables.top_pad, 5120);
+}
+
+/* Before libc has set up the environment, the defaults serve, and the next call looks again. */
+Test(options, no_environment_yet) {
+    char *variables[] = {"MYALLOC_OPTIONS=top_pad:7k", NULL}, **real = environ;
+    environ = NULL;
+    environment_read();
+    cr_expect_eq(environment_state, 0);
+    environ = variables;
+    environment_read();
+    environ = real;
+    cr_expect_eq(environment_state, 1);
+    cr_expect_eq(tunables.top_pad, 7168);
 }
 
 /* ---- control groups ---------------------------------------------------------------------------------------------- */
