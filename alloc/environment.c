@@ -51,8 +51,8 @@ static void complain_unknown(struct reading *reading, const char *what, const ch
     char name[SHOWN_MAX + 8], line[400];
     if (reading->complain == NULL || ++reading->complaints > COMPLAINTS_MAX)
         return;
-    report_format(line, sizeof line, "%s: %s '%s', ignored ('myalloc options' lists what there is)", reading->variable, what,
-                  shown(text, length, name, sizeof name));
+    report_format(line, sizeof line, "%s: %s '%s', ignored ('myalloc options' lists what there is)", reading->variable,
+                  what, shown(text, length, name, sizeof name));
     reading->complain(line);
 }
 
@@ -71,7 +71,8 @@ static void complain_more(const struct reading *reading) {
     char line[128];
     if (reading->complain == NULL || reading->complaints <= COMPLAINTS_MAX)
         return;
-    report_format(line, sizeof line, "%d more entries of the environment ignored", reading->complaints - COMPLAINTS_MAX);
+    report_format(line, sizeof line, "%d more entries of the environment ignored",
+                  reading->complaints - COMPLAINTS_MAX);
     reading->complain(line);
 }
 
