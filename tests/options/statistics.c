@@ -170,7 +170,8 @@ static bool quiet_point(size_t live, size_t blocks) {
             count++;
         }
     json_read();
-    return json_adds_up() & counts_match(live, blocks, bytes, count);
+    bool adds_up = json_adds_up(), exact = counts_match(live, blocks, bytes, count);
+    return adds_up && exact;
 }
 
 static void many_threads(void) {
@@ -234,7 +235,8 @@ static void while_they_run(void) {
         struct json_classes classes = json_classes();
         sane = sane && classes.cached == json_number("cached") && classes.home == json_number("home");
         struct mallinfo2 info = mallinfo2();
-        sane = sane && info.arena <= 1024 * MIB && info.uordblks <= 1024 * MIB && info.hblkhd <= 1024 * MIB;
+        sane = sane && info.arena <= 1024 * MIB && info.uordblks <= 1024 * MIB && info.hblkhd <= 1024 * MIB &&
+               info.fordblks <= 1024 * MIB && info.keepcost <= 1024 * MIB;
         sched_yield();
     }
     atomic_store(&stop, true);
