@@ -178,12 +178,12 @@ void COLD environment_read_slow(void) {
     bool any = false;
     for (char **variable = variables; *variable != NULL && !any; variable++)
         any = concerns_us(*variable);
-    struct tunables fresh = tunables;
-    int unread = 0;
     if (!any || os_is_secure()) {
         atomic_store_explicit(&environment_state, 1, memory_order_release);
         return;
     }
+    struct tunables fresh = tunables;
+    int unread = 0;
     environment_apply(variables, &fresh, NULL);
     if (!atomic_compare_exchange_strong(&environment_state, &unread, 1))
         return;
