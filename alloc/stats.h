@@ -29,7 +29,7 @@ struct stats {
     size_t cached, cached_blocks; /* listed + parked: free blocks on threads' lists and parked between threads */
     size_t listed, parked;
     size_t free;         /* home + free_spans + tails + unused */
-    size_t metadata;     /* memory for the allocator's own data (region.h), and the table of mappings */
+    size_t metadata;     /* the allocator's own data: what regions need (region.h), and budget_own (budget.h) */
     size_t home, home_blocks; /* free, or never cut, blocks in spans of small blocks */
     size_t free_spans, free_span_count; /* whole free spans */
     size_t free_dirty;   /* of these, what the OS has not got back */
