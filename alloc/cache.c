@@ -7,6 +7,7 @@
 #include "freelist.h"
 #include "lock.h"
 #include "report.h"
+#include "tunables.h"
 
 /* Lists start short, so that a program of few blocks carves few pages, and double with traffic. */
 #define LIMIT_BYTES_START 1024
@@ -58,6 +59,10 @@ static void open_cache(struct cache *cache) {
         opened_hook();
 }
 
+static bool is_bounded(const struct cache *cache) {
+    return cache->bounded || (tunables.cache_limit & tunables.tcache_count & tunables.tcache_max) != SIZE_MAX;
+}
+
 /* True while blocks may stay on the lists. */
 static bool keeps(const struct cache *cache) {
     return cache->open && !cache->idle && !atomic_load_explicit(&lists_off, memory_order_relaxed);
@@ -75,6 +80,8 @@ static COLD bool settle_slow(struct cache *cache) {
         clear_limits(cache);
     } else if (!off && cache->idle) {
         set_limits(cache);
+        if (is_bounded(cache))
+            cache_bound_now();
     }
     cache->idle = off;
     return !off;
@@ -113,6 +120,8 @@ void *cache_refill_slow(unsigned class) {
     struct cache *cache = &cache_self;
     if (!ensure_open(cache))
         return central_take_single(class);
+    if (UNLIKELY(is_bounded(cache)))
+        return cache_bound_refill_slow(cache, class);
     struct bin *bin = &cache->bins[class];
     struct block *chain = cache->spare[class];
     if (chain != NULL) {
@@ -139,6 +148,10 @@ void cache_overflow_slow(void *block, unsigned class) {
         central_give_home(class, block);
         return;
     }
+    if (UNLIKELY(is_bounded(cache))) {
+        cache_bound_overflow_slow(cache, block, class);
+        return;
+    }
     if (bin->head == NULL || bin->count < 0) { /* opened just now */
         freelist_push(&bin->head, block);
         bin->count++;
@@ -152,6 +165,7 @@ void cache_overflow_slow(void *block, unsigned class) {
     ORDERED();
     if (class_bytes(class) <= SPARE_BYTES_MAX) {
         cache->spare[class] = full;
+        cache->spare_length[class] = (uint16_t)full->count;
         full = old;
     }
     ORDERED();
@@ -200,9 +214,9 @@ void cache_each(void (*see)(const struct cache *cache, void *data), void *data) 
 
 size_t cache_length(const struct cache *cache, unsigned class) {
     const struct bin *bin = &cache->bins[class];
-    const struct block *spare = cache->spare[class];
-    size_t held = bin->head ? length(bin) : 0;
-    return held + (spare ? spare->count : 0);
+    int32_t held = bin->count + bin->limit;
+    size_t listed = bin->head == NULL || held < 0 ? 0 : min_size((size_t)held, bin->limit);
+    return listed + (cache->spare[class] != NULL ? cache->spare_length[class] : 0);
 }
 
 void cache_fork_acquire(void) {

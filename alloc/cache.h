@@ -17,6 +17,7 @@
 #define MYALLOC_CACHE_H
 
 #include "base.h"
+#include "freelist.h"
 #include "sizeclass.h"
 
 struct bin {
@@ -29,9 +30,12 @@ struct bin {
 struct cache {
     struct bin bins[CLASS_COUNT]; /* first: cache_bin counts on it */
     void *spare[CLASS_COUNT];
+    uint16_t spare_length[CLASS_COUNT]; /* for statistics, which may not look into another thread's chain */
     struct cache *next, *prev; /* all threads' caches */
     bool open, listed;
     bool idle; /* keeps nothing: lists are off */
+    bool bounded; /* as cache_bound.c does it: what lists may hold is granted out of `room` bytes, there is no spare */
+    size_t bound, room;
 };
 
 extern HIDDEN THREAD_LOCAL struct cache cache_self;
@@ -45,6 +49,13 @@ static ALWAYS_INLINE struct bin THREAD_SEGMENT *cache_bin(size_t offset) {
 
 /* A block of the class when its list is empty. NULL if memory is refused. Sets the cache up on first use. */
 void *cache_refill_slow(unsigned class);
+
+/* The same as cache_refill_slow and cache_overflow_slow where a bound is set (cache_limit, tcache_count, tcache_max). */
+void *cache_bound_refill_slow(struct cache *cache, unsigned class);
+void cache_bound_overflow_slow(struct cache *cache, struct block *block, unsigned class);
+
+/* A bound has been set at run time: this thread's lists obey at once, others' at their next slow path. */
+void cache_bound_now(void);
 
 /* Frees a block of the class when its list is full (its count already raised) or the cache is not set up. */
 void cache_overflow_slow(void *block, unsigned class);

@@ -19,7 +19,9 @@
 #define LARGE_DYNAMIC_MAX (32 * MIB)
 
 struct large_totals {
-    size_t count, bytes;
+    size_t count, bytes; /* now */
+    size_t count_peak, bytes_peak;
+    size_t table;        /* bytes of the table */
 };
 extern HIDDEN struct large_totals large_totals;
 

@@ -123,6 +123,10 @@ bool os_hugepage(void *addr, size_t bytes) {
     return advise(addr, bytes, MADV_HUGEPAGE);
 }
 
+void os_no_hugepage(void *addr, size_t bytes) {
+    advise(addr, bytes, MADV_NOHUGEPAGE);
+}
+
 void os_futex_wait(_Atomic uint32_t *word, uint32_t value) {
     int saved = errno;
     syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
@@ -157,6 +161,39 @@ size_t os_address_limit(void) {
 
 bool os_is_secure(void) {
     return getauxval(AT_SECURE) != 0;
+}
+
+size_t os_read_file(const char *path, char *out, size_t room) {
+    int saved = errno, fd = open(path, O_RDONLY | O_CLOEXEC);
+    size_t length = 0;
+    ssize_t got = fd < 0 ? -1 : 1;
+    while (got > 0 && length < room) {
+        got = read(fd, out + length, room - length);
+        if (got < 0 && errno == EINTR)
+            got = 1;
+        else if (got > 0)
+            length += (size_t)got;
+    }
+    if (fd >= 0)
+        close(fd);
+    errno = saved;
+    return length;
+}
+
+int os_create(const char *path) {
+    int saved = errno, fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
+    errno = saved;
+    return fd;
+}
+
+void os_close(int fd) {
+    int saved = errno;
+    close(fd);
+    errno = saved;
+}
+
+int os_process_id(void) {
+    return (int)getpid();
 }
 
 static bool describe(int fd, uint64_t *device, uint64_t *inode) {
@@ -255,12 +292,6 @@ size_t os_read_at(int fd, void *out, size_t bytes, uint64_t offset) {
     }
     errno = saved;
     return got;
-}
-
-void os_close(int fd) {
-    int saved = errno;
-    close(fd);
-    errno = saved;
 }
 
 const char *os_error_text(int error) {

@@ -13,6 +13,7 @@
 #include "cache.h"
 #include "central.h"
 #include "check.h"
+#include "environment.h"
 #include "large.h"
 #include "leaks.h"
 #include "lock.h"
@@ -22,6 +23,8 @@
 #include "stacks.h"
 #include "trace.h"
 #include "watch.h"
+#include "stats.h"
+#include "tunables.h"
 
 /* glibc's lock on its list of streams. fork() takes it after the prepare handlers, while another thread may hold it and
  * wait for a stream whose owner waits in malloc. Taken before our locks, as glibc orders it before its own malloc's,
@@ -115,7 +118,15 @@ static void start_watching(void) {
         atexit(check_at_exit);
 }
 
+/* Registered before everybody else's, so it runs after all of them, and after the destructors of libraries. */
+static void at_exit(void) {
+    stats_write(tunables.stats);
+}
+
 __attribute__((constructor(101))) static void start(void) {
+    environment_read();
+    if (tunables.stats[0] != '\0')
+        atexit(at_exit);
     /* Handlers registered first run last before a fork and first after it: other libraries' may then allocate. */
     pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
     exit_key_made = pthread_key_create(&exit_key, thread_ends) == 0;

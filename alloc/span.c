@@ -85,6 +85,7 @@ static void age_remove(struct span *span) {
 
 static void count_free(const struct span *span, bool more) {
     span_totals.free += more ? span->units : -(size_t)span->units;
+    span_totals.free_count += more ? 1 : -(size_t)1;
     span_totals.free_dirty += more ? span->dirty : -(size_t)span->dirty;
     atomic_store_explicit(&dirty_hint, span_totals.free_dirty, memory_order_relaxed);
 }
@@ -147,7 +148,7 @@ static void free_coalesce(struct region *region, size_t first, size_t units) {
  * HUGE_SLOW_MAX of those no more are asked for. Returns where the warm memory now ends, or `from`. */
 static uintptr_t warm_huge(uintptr_t from, uintptr_t mapped_end) {
     uintptr_t start = align_up(from, HUGE_PAGE), end = start + HUGE_PAGE;
-    if (huge_slow >= HUGE_SLOW_MAX || end > mapped_end || !os_hugepage((void *)start, HUGE_PAGE))
+    if (tunables.hugepages == CHOICE_OFF || huge_slow >= HUGE_SLOW_MAX || end > mapped_end || !os_hugepage((void *)start, HUGE_PAGE))
         return from;
     uint64_t before = os_clock_us();
     bool present = os_populate((void *)from, end - from);
@@ -483,10 +484,23 @@ void span_look(void) {
     if (atomic_load_explicit(&dirty_hint, memory_order_relaxed) << UNIT_SHIFT <= HOT_MIN)
         return;
     uint64_t now = os_clock_ms();
-    if (now - atomic_load_explicit(&looked_at, memory_order_relaxed) < LOOK_MS)
+    if (now - atomic_load_explicit(&looked_at, memory_order_relaxed) < min_size(LOOK_MS, tunables.decay_ms))
         return;
     atomic_store_explicit(&looked_at, now, memory_order_relaxed);
-    span_purge(tunables.decay_ms, tunables.top_pad);
+    span_purge(max_size(tunables.decay_ms, 1), tunables.top_pad); /* an age of 0 would mean all that is free */
+}
+
+void span_count(struct span_totals *totals, size_t *unused, size_t *top) {
+    size_t beyond = 0;
+    lock_acquire(&span_lock, LOCK_SPANS);
+    *totals = span_totals;
+    for (unsigned i = 0; i < region_count; i++)
+        beyond += regions[i].mapped - regions[i].frontier;
+    struct region *heap = &regions[0];
+    const struct span *last = heap->spans ? free_before(heap, heap->frontier) : NULL;
+    *unused = beyond << UNIT_SHIFT;
+    *top = (heap->mapped - heap->frontier + (last ? last->units : 0)) << UNIT_SHIFT;
+    lock_release(&span_lock, LOCK_SPANS);
 }
 
 void span_fork_acquire(void) {

@@ -23,7 +23,7 @@ enum span_state { SPAN_NONE, SPAN_FREE, SPAN_TAIL, SPAN_SMALL, SPAN_PART, SPAN_L
 
 /* What the page heap holds, in units; written under the lock. */
 struct span_totals {
-    size_t free, free_dirty, small, large, large_count;
+    size_t free, free_dirty, free_count, small, large, large_count;
 };
 extern HIDDEN struct span_totals span_totals;
 
@@ -57,6 +57,9 @@ struct span *span_find(const void *p);
 /* Gives free memory back to the OS: what was freed more than `age_ms` ago if there is more than the hot reserve, or
  * everything if age_ms is 0. Returns the bytes given back. `pad` bytes are kept at the top of the heap. */
 size_t span_purge(size_t age_ms, size_t pad);
+
+/* A consistent copy of span_totals; bytes beyond all frontiers; bytes free at the top of the brk heap. */
+void span_count(struct span_totals *totals, size_t *unused, size_t *top);
 
 /* From time to time, gives back what has been free for long (decay_ms). For slow paths that hold no lock. */
 void span_look(void);

@@ -198,14 +198,18 @@ char *tunables_allowed(const struct knob *knob, char *out, size_t room) {
     const char *none = knob->most == SIZE_MAX ? ", or none" : "";
     switch (knob->kind) {
     case KNOB_SIZE:
-        report_format(out, room, "a size such as 64k or 2m, %s%s%s%s", bounded ? "from " : "at least ", least,
-                      bounded ? " to " : none, bounded ? most : "");
+        if (bounded)
+            report_format(out, room, "a size from %s to %s", least, most);
+        else
+            report_format(out, room, "a size such as 64k or 2m%s", none);
         break;
     case KNOB_LIMIT:
         report_format(out, room, "a size such as 512m or 2g, at least %s; none; or cgroup", least);
         break;
-    case KNOB_COUNT:
     case KNOB_MS:
+        report_format(out, room, "milliseconds from %z to %z", knob->least, knob->most);
+        break;
+    case KNOB_COUNT:
         if (bounded)
             report_format(out, room, "a number from %z to %z", knob->least, knob->most);
         else
