@@ -24,7 +24,7 @@ INTERNAL_OBJECTS = $(patsubst alloc/%.c,build/debug/%.o,$(INTERNAL))
 SOURCES = $(wildcard alloc/*.c)
 TOOLS = $(filter-out tools/measure.c,$(wildcard tools/*.c))
 
-all: build/libmyalloc.so build/libmyalloc.a build/myalloc
+all: build/libmyalloc.so build/libmyalloc.a build/myalloc manual
 
 help:
 	@echo 'make            the library, shared and static, and the myalloc command, into build/'
@@ -81,6 +81,17 @@ TOOL_SHARES = $(addprefix alloc/,tunables.c environment.c report.c os_linux.c)
 build/myalloc: $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*.h alloc/*.def) build/flags
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -Ialloc -DMYALLOC_VERSION='"$(VERSION)"' -DMYALLOC_LIBDIR='"$(LIBDIR)"' -o $@ \
 	    $(TOOLS) $(TOOL_SHARES)
+# The list of options in its page comes from the command, and so from the library's table.
+MANUAL = build/man/myalloc.1 build/man/myalloc.3 build/man/myalloc_options.7
+manual: $(MANUAL)
+build/man/%: tools/man/%
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+build/man/myalloc_options.7: tools/man/myalloc_options.7.in tools/man/knobs.awk build/myalloc
+	@mkdir -p $(@D)
+	$(Q)env -i build/myalloc options --json | awk -f tools/man/knobs.awk > build/man/knobs && \
+	    sed -e '/^@KNOBS@$$/{r build/man/knobs' -e 'd;}' $< > $@
+
 build/measure: tools/measure.c build/flags
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -static -o $@ $<
 
@@ -150,22 +161,34 @@ bench-quick: bench-deps all build/measure
 
 # ---- installation ---------------------------------------------------------------------------------------------------
 
+BINDIR = $(PREFIX)/bin
+INCLUDEDIR = $(PREFIX)/include
+MANDIR = $(PREFIX)/share/man
+COMPLETIONDIR = $(PREFIX)/share/bash-completion/completions
+
 install: all
-	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/bin
+	install -d $(addprefix $(DESTDIR),$(LIBDIR)/pkgconfig $(BINDIR) $(INCLUDEDIR) $(MANDIR)/man1 $(MANDIR)/man3 \
+	    $(MANDIR)/man7 $(COMPLETIONDIR))
 	install -m 755 build/libmyalloc.so $(DESTDIR)$(LIBDIR)/libmyalloc.so
 	install -m 644 build/libmyalloc.a $(DESTDIR)$(LIBDIR)/libmyalloc.a
-	install -m 755 build/myalloc $(DESTDIR)$(PREFIX)/bin/myalloc
+	install -m 755 build/myalloc $(DESTDIR)$(BINDIR)/myalloc
+	install -m 644 alloc/myalloc.h $(DESTDIR)$(INCLUDEDIR)/myalloc.h
+	install -m 644 build/man/myalloc.1 $(DESTDIR)$(MANDIR)/man1/myalloc.1
+	install -m 644 build/man/myalloc.3 $(DESTDIR)$(MANDIR)/man3/myalloc.3
+	install -m 644 build/man/myalloc_options.7 $(DESTDIR)$(MANDIR)/man7/myalloc_options.7
+	install -m 644 tools/completion/myalloc $(DESTDIR)$(COMPLETIONDIR)/myalloc
 	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' tools/myalloc.pc.in \
 	    > $(DESTDIR)$(LIBDIR)/pkgconfig/myalloc.pc
 	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/myalloc.pc
 
 uninstall:
-	rm -f $(DESTDIR)$(LIBDIR)/libmyalloc.so $(DESTDIR)$(LIBDIR)/libmyalloc.a $(DESTDIR)$(PREFIX)/bin/myalloc \
-	    $(DESTDIR)$(LIBDIR)/pkgconfig/myalloc.pc
+	rm -f $(addprefix $(DESTDIR),$(LIBDIR)/libmyalloc.so $(LIBDIR)/libmyalloc.a $(LIBDIR)/pkgconfig/myalloc.pc \
+	    $(BINDIR)/myalloc $(INCLUDEDIR)/myalloc.h $(MANDIR)/man1/myalloc.1 $(MANDIR)/man3/myalloc.3 \
+	    $(MANDIR)/man7/myalloc_options.7 $(COMPLETIONDIR)/myalloc)
 
 clean:
 	rm -rf build
 
 FORCE:
-.PHONY: all help debug fault ubsan test test-programs soak demo bench bench-deps bench-quick install uninstall clean FORCE
+.PHONY: all manual help debug fault ubsan test test-programs soak demo bench bench-deps bench-quick install uninstall clean FORCE
 .SECONDARY:
