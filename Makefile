@@ -24,7 +24,7 @@ INTERNAL_OBJECTS = $(patsubst alloc/%.c,build/debug/%.o,$(INTERNAL))
 SOURCES = $(wildcard alloc/*.c)
 TOOLS = $(filter-out tools/measure.c,$(wildcard tools/*.c))
 
-all: build/libmyalloc.so build/libmyalloc.a build/myalloc manual
+all: build/libmyalloc.so build/libmyalloc.a build/myalloc build/libmyalloc.so-gdb.py manual
 
 help:
 	@echo 'make            the library, shared and static, and the myalloc command, into build/'
@@ -81,6 +81,10 @@ TOOL_SHARES = $(addprefix alloc/,tunables.c environment.c report.c os_linux.c)
 build/myalloc: $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*.h alloc/*.def) build/flags
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -Ialloc -DMYALLOC_VERSION='"$(VERSION)"' -DMYALLOC_LIBDIR='"$(LIBDIR)"' -o $@ \
 	    $(TOOLS) $(TOOL_SHARES)
+# Beside the library, where gdb looks for it.
+build/libmyalloc.so-gdb.py: tools/gdb/libmyalloc.so-gdb.py
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
 # The list of options in its page comes from the command, and so from the library's table.
 MANUAL = build/man/myalloc.1 build/man/myalloc.3 build/man/myalloc_options.7
 manual: $(MANUAL)
@@ -97,7 +101,7 @@ build/measure: tools/measure.c build/flags
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
 
-plain = $(foreach dir,stress fork misuse fault golden options,$(patsubst tests/$(dir)/%.c,build/tests/$(dir)/%,$(wildcard tests/$(dir)/*.c)))
+plain = $(foreach dir,stress fork misuse fault golden gdb options,$(patsubst tests/$(dir)/%.c,build/tests/$(dir)/%,$(wildcard tests/$(dir)/*.c)))
 API_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)) \
             $(patsubst tests/unit/%.cc,build/tests/unit/%,$(wildcard tests/unit/api_*.cc))
 INTERNAL_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/internal_*.c))
@@ -164,11 +168,14 @@ bench-quick: bench-deps all build/measure
 BINDIR = $(PREFIX)/bin
 INCLUDEDIR = $(PREFIX)/include
 MANDIR = $(PREFIX)/share/man
+# gdb looks beside the library, where it must be told to trust scripts, and under its own auto-load folder: on Debian,
+# GDBDIR=/usr/share/gdb/auto-load$(LIBDIR).
+GDBDIR = $(LIBDIR)
 COMPLETIONDIR = $(PREFIX)/share/bash-completion/completions
 
 install: all
 	install -d $(addprefix $(DESTDIR),$(LIBDIR)/pkgconfig $(BINDIR) $(INCLUDEDIR) $(MANDIR)/man1 $(MANDIR)/man3 \
-	    $(MANDIR)/man7 $(COMPLETIONDIR))
+	    $(MANDIR)/man7 $(COMPLETIONDIR) $(GDBDIR))
 	install -m 755 build/libmyalloc.so $(DESTDIR)$(LIBDIR)/libmyalloc.so
 	install -m 644 build/libmyalloc.a $(DESTDIR)$(LIBDIR)/libmyalloc.a
 	install -m 755 build/myalloc $(DESTDIR)$(BINDIR)/myalloc
@@ -177,6 +184,7 @@ install: all
 	install -m 644 build/man/myalloc.3 $(DESTDIR)$(MANDIR)/man3/myalloc.3
 	install -m 644 build/man/myalloc_options.7 $(DESTDIR)$(MANDIR)/man7/myalloc_options.7
 	install -m 644 tools/completion/myalloc $(DESTDIR)$(COMPLETIONDIR)/myalloc
+	install -m 644 tools/gdb/libmyalloc.so-gdb.py $(DESTDIR)$(GDBDIR)/libmyalloc.so-gdb.py
 	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' tools/myalloc.pc.in \
 	    > $(DESTDIR)$(LIBDIR)/pkgconfig/myalloc.pc
 	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/myalloc.pc
@@ -184,7 +192,8 @@ install: all
 uninstall:
 	rm -f $(addprefix $(DESTDIR),$(LIBDIR)/libmyalloc.so $(LIBDIR)/libmyalloc.a $(LIBDIR)/pkgconfig/myalloc.pc \
 	    $(BINDIR)/myalloc $(INCLUDEDIR)/myalloc.h $(MANDIR)/man1/myalloc.1 $(MANDIR)/man3/myalloc.3 \
-	    $(MANDIR)/man7/myalloc_options.7 $(COMPLETIONDIR)/myalloc)
+	    $(MANDIR)/man7/myalloc_options.7 $(COMPLETIONDIR)/myalloc \
+	    $(GDBDIR)/libmyalloc.so-gdb.py)
 
 clean:
 	rm -rf build
