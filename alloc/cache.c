@@ -7,6 +7,7 @@
 #include "freelist.h"
 #include "lock.h"
 #include "report.h"
+#include "span.h"
 #include "tunables.h"
 
 /* Lists start short, so that a program of few blocks carves few pages, and double with traffic. */
@@ -241,4 +242,31 @@ void cache_fork_reset(void) {
     caches = cache_self.open ? &cache_self : NULL;
     cache_self.next = cache_self.prev = NULL;
     lock_fork_reset(&caches_lock);
+}
+
+/* Other threads' lists change at any time. */
+static void walk_own(struct walk *walk, const struct cache *cache) {
+    for (unsigned c = 1; c < CLASS_COUNT; c++) {
+        const struct bin *bin = &cache->bins[c];
+        const struct block *spare = cache->spare[c];
+        size_t most = (size_t)bin->limit + 1;
+        report_walk(walk, span_chain_length(bin->head, c, most) == length(bin) && (cache->open || bin->limit == 0),
+                    "cache K1", bin);
+        report_walk(walk, spare == NULL || (span_is_block(spare, c) && spare->count == cache->spare_length[c] &&
+                                            span_chain_length(spare, c, spare->count) == spare->count),
+                    "cache K2", &cache->spare[c]);
+        report_walk(walk, !cache->idle || (bin->head == NULL && bin->limit == 0 && spare == NULL), "watch W1", bin);
+    }
+}
+
+void cache_walk(struct walk *walk) {
+    walk_own(walk, &cache_self);
+    lock_acquire(&caches_lock, LOCK_CACHES);
+    const struct cache *before = NULL;
+    for (const struct cache *cache = caches; cache != NULL; before = cache, cache = cache->next) {
+        report_walk(walk, cache->bins[0].head == NULL, "cache K3", cache);
+        if (!report_walk(walk, cache->prev == before && cache->listed, "cache K3", cache))
+            break;
+    }
+    lock_release(&caches_lock, LOCK_CACHES);
 }

@@ -82,6 +82,10 @@ void cache_each(void (*see)(const struct cache *cache, void *data), void *data);
 /* Blocks on a list; of another thread's, a moment's value. */
 size_t cache_length(const struct cache *cache, unsigned class);
 
+/* Looks whether K1-K3 hold for this thread's lists, K3 for all. While nobody else is in the allocator (world.h). */
+struct walk;
+void cache_walk(struct walk *walk);
+
 void cache_fork_acquire(void);
 void cache_fork_release(void);
 /* In the child: the lists of all other threads are left to the centre. */

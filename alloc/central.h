@@ -47,6 +47,10 @@ struct central_totals {
 };
 void central_count(unsigned class, struct central_totals *totals);
 
+/* Looks whether C1-C3 hold. While nobody else is in the allocator (world.h). */
+struct walk;
+void central_walk(struct walk *walk);
+
 void central_fork_acquire(void);
 void central_fork_release(void);
 void central_fork_reset(void);

@@ -14,7 +14,7 @@
 #define CANARY BLOCK_ALIGN
 #define PATTERN 0xdb     /* in freed blocks, where M_PERTURB names no other */
 #define SLAB_RECORDS 128
-#define TABLE_MIN 512    /* buckets: one OS page */
+#define TABLE_MIN 512    /* buckets */
 #define BLOCKS_A_BUCKET 2
 #define ALIGN_SHIFT_MAX ADDRESS_BITS
 
@@ -91,7 +91,7 @@ static bool table_grow_locked(void) {
     if (record_count < table_size * BLOCKS_A_BUCKET)
         return true;
     size_t old_size = table_size, size = old_size ? old_size * 2 : TABLE_MIN;
-    struct check_record **old = table, **fresh = os_map(size * sizeof *fresh);
+    struct check_record **old = table, **fresh = region_meta(size * sizeof *fresh);
     if (fresh == NULL)
         return old_size > 0;
     table = fresh;
@@ -102,9 +102,7 @@ static bool table_grow_locked(void) {
             next = record->next;
             table_insert_locked(record);
         }
-    if (old != NULL)
-        os_unmap(old, old_size * sizeof *old);
-    return true;
+    return true; /* the old table is not given back: all of them together are not larger than the new one */
 }
 
 static struct check_record *record_new_locked(void) {
@@ -580,6 +578,34 @@ enum check_result check_probe(const void *p, const char *call, enum mcheck_statu
         tell(call, p, &fault);
     *status = status_of(fault.kind);
     return record != NULL ? CHECK_DONE : CHECK_UNKNOWN;
+}
+
+static void walk_quarantine_locked(struct walk *walk) {
+    const struct check_record *older = NULL, *at = oldest;
+    size_t blocks = 0, bytes = 0;
+    for (; at != NULL && blocks <= QUARANTINE_BLOCKS; older = at, at = at->newer) {
+        blocks++;
+        bytes += at->plain != NULL ? at->bytes : 0;
+        if (!report_walk(walk, at->state == FREED && at->older == older && find_locked(at->block) == at, "check H3", at))
+            return;
+    }
+    report_walk(walk, older == newest && blocks == quarantine_blocks && bytes == quarantine_bytes, "check H3", newest);
+}
+
+void check_walk(struct walk *walk) {
+    size_t found = 0;
+    lock_acquire(&check_lock, LOCK_CHECK);
+    for (const struct slab *slab = slabs; slab != NULL; slab = slab->next)
+        for (size_t i = 0; i < SLAB_RECORDS; i++) {
+            const struct check_record *record = &slab->records[i];
+            if (record->state != LIVE && record->state != FREED)
+                continue;
+            found++;
+            report_walk(walk, find_locked(record->block) == record, "check H1", record);
+        }
+    report_walk(walk, found == record_count, "check H1", table);
+    walk_quarantine_locked(walk);
+    lock_release(&check_lock, LOCK_CHECK);
 }
 
 void check_fork_acquire(void) {

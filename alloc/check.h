@@ -83,6 +83,10 @@ void check_set_handler(void (*handler)(enum mcheck_status), bool pedantic);
 /* mprobe(3), for a block that the checks know: CHECK_UNKNOWN else. A fault is reported before it is returned. */
 enum check_result check_probe(const void *p, const char *call, enum mcheck_status *status);
 
+/* Looks whether H1 and H3 hold, but not at what the program may have written: that is check_all's. Takes the lock. */
+struct walk;
+void check_walk(struct walk *walk);
+
 void check_fork_acquire(void);
 void check_fork_release(void);
 void check_fork_reset(void);

@@ -9,6 +9,7 @@
 #include "sizeclass.h"
 #include "span.h"
 #include "tunables.h"
+#include "verify.h"
 #include "watch.h"
 
 /* From here on a block that outgrows its place moves its pages instead of copying them. */
@@ -62,6 +63,7 @@ void *front_raw_alloc(size_t bytes, size_t align, bool *zeroed) {
 }
 
 static void *alloc_any(size_t bytes, size_t align, bool *zeroed, const char *call) {
+    verify_now_and_then();
     if (watch_any())
         return front_watched_alloc(bytes, align, zeroed, call);
     return front_raw_alloc(bytes ? bytes : 1, align, zeroed);

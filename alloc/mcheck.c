@@ -10,6 +10,8 @@
 #include "base.h"
 #include "check.h"
 #include "front.h"
+#include "myalloc.h"
+#include "verify.h"
 #include "watch.h"
 
 static int start(void (*function)(enum mcheck_status), bool pedantic) {
@@ -42,4 +44,8 @@ EXPORT enum mcheck_status mprobe(void *p) {
         return MCHECK_DISABLED;
     check_invalid(p, "mprobe");
     return MCHECK_HEAD;
+}
+
+EXPORT int myalloc_check_heap(void) {
+    return verify_heap() == 0 ? 0 : -1;
 }

@@ -55,6 +55,11 @@ extern "C" {
  */
 size_t myalloc_stats_json(char *out, size_t room);
 
+/* Walks all of the allocator's own structures and looks whether what must hold of them does: 0 if so; else -1, and what
+ * is broken is named on standard error. It can only be so if the program wrote where it must not, or by a fault of the
+ * allocator. Any thread, any time but in a signal handler; others wait meanwhile if they need the allocator. */
+int myalloc_check_heap(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -11,20 +11,17 @@
 #include "backtrace.h"
 #include "base.h"
 #include "cache.h"
-#include "central.h"
 #include "check.h"
 #include "environment.h"
-#include "large.h"
 #include "leaks.h"
-#include "lock.h"
-#include "region.h"
+#include "os.h"
 #include "report.h"
-#include "span.h"
-#include "stacks.h"
-#include "trace.h"
-#include "watch.h"
 #include "stats.h"
+#include "trace.h"
 #include "tunables.h"
+#include "verify.h"
+#include "watch.h"
+#include "world.h"
 
 /* glibc's lock on its list of streams. fork() takes it after the prepare handlers, while another thread may hold it and
  * wait for a stream whose owner waits in malloc. Taken before our locks, as glibc orders it before its own malloc's,
@@ -51,48 +48,19 @@ static void before_fork(void) {
     streams_locked = threaded && _IO_list_lock != NULL;
     if (streams_locked)
         _IO_list_lock();
-    watch_fork_acquire();
-    check_fork_acquire();
-    cache_fork_acquire();
-    central_fork_acquire();
-    span_fork_acquire();
-    large_fork_acquire();
-    region_fork_acquire();
-    stacks_fork_acquire();
-    leaks_fork_acquire();
-    trace_fork_acquire();
-    lock_fork_begin();
+    world_stop();
 }
 
 static void after_fork_in_parent(void) {
-    lock_fork_end();
-    trace_fork_release();
-    leaks_fork_release();
-    stacks_fork_release();
-    region_fork_release();
-    large_fork_release();
-    span_fork_release();
-    central_fork_release();
-    cache_fork_release();
-    check_fork_release();
-    watch_fork_release();
+    world_go();
     if (streams_locked)
         _IO_list_unlock();
 }
 
 static void after_fork_in_child(void) {
-    cache_fork_reset();
-    large_fork_reset();
-    span_fork_reset();
-    central_fork_reset();
-    stacks_fork_reset();
-    leaks_fork_reset();
-    region_fork_reset();
-    check_fork_reset();
-    watch_fork_reset();
+    world_begin();
     if (threaded)
         backtrace_fork_reset();
-    lock_fork_end();
     if (streams_locked)
         _IO_list_resetlock();
     trace_fork_child();
@@ -118,6 +86,11 @@ static void start_watching(void) {
         atexit(check_at_exit);
 }
 
+static void verify_at_exit(void) {
+    if (verify_heap() > 0)
+        os_abort();
+}
+
 /* Registered before everybody else's, so it runs after all of them, and after the destructors of libraries. */
 static void at_exit(void) {
     stats_write(tunables.stats);
@@ -133,6 +106,8 @@ __attribute__((constructor(101))) static void start(void) {
     cache_set_opened(thread_opened);
     if (cache_self.open)
         thread_opened();
+    if (MYALLOC_DEBUG)
+        atexit(verify_at_exit);
     start_watching();
     leaks_arrange();
     if (MYALLOC_DEBUG && getenv("MYALLOC_COUNTERS") != NULL)

@@ -100,6 +100,10 @@ struct region_totals {
 };
 void region_count_bytes(struct region_totals *totals);
 
+/* Looks whether R1-R3 hold for a region. */
+struct walk;
+void region_walk(struct walk *walk, const struct region *region);
+
 void region_fork_acquire(void);
 void region_fork_release(void);
 void region_fork_reset(void);

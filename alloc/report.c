@@ -99,6 +99,12 @@ void report_bad_call(const char *call, const void *pointer, const char *what) {
         os_abort();
 }
 
+bool report_walk(struct walk *walk, bool holds, const char *invariant, const void *where) {
+    if (!holds && walk->broken++ < WALK_SAID)
+        report_line("broken invariant: %s at %p", invariant, where);
+    return holds;
+}
+
 void report_broken(const char *file, int line, const char *expression) {
     report_line("%s:%d: broken invariant: %s", file, line, expression);
     os_abort();
