@@ -77,7 +77,8 @@ static size_t look_up(void) {
     group = group_of(lines, "");
     if (group != NULL && strlen(group) < PATH_ROOM && least_limit(CGROUP_ROOT, group, "memory.max", &limit))
         return limit;
-    report_line("limit:cgroup: no memory.max or memory.limit_in_bytes can be read under " CGROUP_ROOT "; there is no limit");
+    report_line("limit:cgroup: no memory.max or memory.limit_in_bytes can be read under " CGROUP_ROOT
+                "; there is no limit");
     return SIZE_MAX;
 }
 
@@ -102,7 +103,8 @@ bool budget_charge(size_t bytes) {
     do {
         if (bytes > limit || old > limit - bytes)
             return false;
-    } while (!atomic_compare_exchange_weak_explicit(&taken, &old, old + bytes, memory_order_relaxed, memory_order_relaxed));
+    } while (
+        !atomic_compare_exchange_weak_explicit(&taken, &old, old + bytes, memory_order_relaxed, memory_order_relaxed));
     highest = atomic_load_explicit(&peak, memory_order_relaxed);
     while (old + bytes > highest && !atomic_compare_exchange_weak_explicit(&peak, &highest, old + bytes,
                                                                            memory_order_relaxed, memory_order_relaxed))
