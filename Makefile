@@ -93,8 +93,8 @@ build/man/%: tools/man/%
 	$(Q)cp $< $@
 build/man/myalloc_options.7: tools/man/myalloc_options.7.in tools/man/knobs.awk build/myalloc
 	@mkdir -p $(@D)
-	$(Q)env -i build/myalloc options --json | awk -f tools/man/knobs.awk > build/man/knobs && \
-	    sed -e '/^@KNOBS@$$/{r build/man/knobs' -e 'd;}' $< > $@
+	$(Q)env -i build/myalloc options --json | awk -f tools/man/knobs.awk > build/knobs.mdoc && \
+	    sed -e '/^@KNOBS@$$/{r build/knobs.mdoc' -e 'd;}' $< > $@
 
 build/measure: tools/measure.c build/flags
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -static -o $@ $<

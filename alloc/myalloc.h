@@ -55,9 +55,14 @@ extern "C" {
  */
 size_t myalloc_stats_json(char *out, size_t room);
 
-/* Walks all of the allocator's own structures and looks whether what must hold of them does: 0 if so; else -1, and what
- * is broken is named on standard error. It can only be so if the program wrote where it must not, or by a fault of the
- * allocator. Any thread, any time but in a signal handler; others wait meanwhile if they need the allocator. */
+/*
+ * Walks all of the allocator's own structures and looks whether what must hold of them does. A fault means that the program
+ * wrote where it must not, or is one of the allocator.
+ *
+ * Returns 0 if all is well, else -1, and standard error names what is broken. errno stays. Any thread may call it, also in
+ * a forked child; not in a signal handler. Other threads wait meanwhile if they need the allocator; the walk takes as long
+ * as there are spans and free blocks. The canaries around blocks are mcheck_check_all's business.
+ */
 int myalloc_check_heap(void);
 
 #ifdef __cplusplus
