@@ -18,13 +18,13 @@ LINK_FLAGS = -shared -Wl,-soname,libmyalloc.so -Wl,--version-script=alloc/export
              -Wl,-z,relro -Wl,-z,noseparate-code -Wl,--no-undefined -Wl,--hash-style=gnu
 TOOL_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O2 $(WARN)
 TEST_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O1 -Wall -Wextra -Werror -Wno-deprecated-declarations -Wno-use-after-free -Wno-unknown-warning-option -fno-builtin -pthread -Itests
-INTERNAL = $(filter-out %/libc.c %/new.c %/process.c %/introspect.c %/os_linux.c %/os_fault.c,$(wildcard alloc/*.c))
+INTERNAL = $(filter-out %/libc.c %/new.c %/process.c %/introspect.c %/mcheck.c %/os_linux.c %/os_fault.c,$(wildcard alloc/*.c))
 INTERNAL_OBJECTS = $(patsubst alloc/%.c,build/debug/%.o,$(INTERNAL))
 
 SOURCES = $(wildcard alloc/*.c)
 TOOLS = $(filter-out tools/measure.c,$(wildcard tools/*.c))
 
-all: build/libmyalloc.so build/libmyalloc.a build/myalloc
+all: build/libmyalloc.so build/libmyalloc.a build/myalloc build/libmyalloc.so-gdb.py manual
 
 help:
 	@echo 'make            the library, shared and static, and the myalloc command, into build/'
@@ -66,10 +66,11 @@ build/libmyalloc-%.so: alloc/exports.map
 build/libmyalloc-debug.so: $(call objects,debug)
 build/libmyalloc-fault.so: $(call objects,fault)
 build/libmyalloc-ubsan.so: $(call objects,ubsan)
-# One object, so that the linker takes all of it or nothing, with the inner names hidden from the program's.
+# One object, so that the linker takes all of it or nothing, with the inner names hidden from the program's. Its code goes
+# into a section of its own name: backtrace.c tells our frames from the program's by it.
 build/libmyalloc.a: $(call objects,static)
 	$(Q)echo '  AR $@' && rm -f $@ && ld -r -o build/static/myalloc.o $^ && \
-	    objcopy --localize-hidden build/static/myalloc.o && ar rcs $@ build/static/myalloc.o
+	    objcopy --localize-hidden --rename-section .text=myalloc_text --rename-section .text.unlikely=myalloc_text build/static/myalloc.o && ar rcs $@ build/static/myalloc.o
 
 debug: build/libmyalloc-debug.so
 fault: build/libmyalloc-fault.so
@@ -80,20 +81,36 @@ TOOL_SHARES = $(addprefix alloc/,tunables.c environment.c report.c os_linux.c)
 build/myalloc: $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*.h alloc/*.def) build/flags
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -Ialloc -DMYALLOC_VERSION='"$(VERSION)"' -DMYALLOC_LIBDIR='"$(LIBDIR)"' -o $@ \
 	    $(TOOLS) $(TOOL_SHARES)
+# Beside the library, where gdb looks for it.
+build/libmyalloc.so-gdb.py: tools/gdb/libmyalloc.so-gdb.py
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+# The list of options in its page comes from the command, and so from the library's table.
+MANUAL = build/man/myalloc.1 build/man/myalloc.3 build/man/myalloc_options.7
+manual: $(MANUAL)
+build/man/%: tools/man/%
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+build/man/myalloc_options.7: tools/man/myalloc_options.7.in tools/man/knobs.awk build/myalloc
+	@mkdir -p $(@D)
+	$(Q)env -i build/myalloc options --json | awk -f tools/man/knobs.awk > build/knobs.mdoc && \
+	    sed -e '/^@KNOBS@$$/{r build/knobs.mdoc' -e 'd;}' $< > $@
+
 build/measure: tools/measure.c build/flags
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -static -o $@ $<
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
 
-plain = $(foreach dir,stress fork misuse fault golden options,$(patsubst tests/$(dir)/%.c,build/tests/$(dir)/%,$(wildcard tests/$(dir)/*.c)))
+plain = $(foreach dir,stress fork misuse fault golden gdb options,$(patsubst tests/$(dir)/%.c,build/tests/$(dir)/%,$(wildcard tests/$(dir)/*.c)))
 API_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)) \
             $(patsubst tests/unit/%.cc,build/tests/unit/%,$(wildcard tests/unit/api_*.cc))
 INTERNAL_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/internal_*.c))
+TRACE_TESTS = $(foreach name,$(basename $(notdir $(wildcard tests/trace/*.c))),build/tests/trace/$(name) build/tests/trace/$(name)_static)
 TSAN_TESTS = $(patsubst tests/tsan/%.c,build/tests/tsan/%,$(wildcard tests/tsan/*.c))
 STATIC_TESTS = $(patsubst tests/static/%.c,build/tests/static/%,$(wildcard tests/static/*.c)) \
                $(patsubst tests/static/%.cc,build/tests/static/%,$(wildcard tests/static/*.cc))
 
-test-programs: all debug fault ubsan build/measure $(plain) $(API_TESTS) $(INTERNAL_TESTS) $(TSAN_TESTS) $(STATIC_TESTS)
+test-programs: all debug fault ubsan build/measure $(plain) $(API_TESTS) $(INTERNAL_TESTS) $(TSAN_TESTS) $(STATIC_TESTS) $(TRACE_TESTS)
 
 $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)): build/tests/%: tests/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
@@ -108,13 +125,20 @@ $(INTERNAL_TESTS): build/tests/%: tests/%.c tests/unit/os_fake.c tests/unit/os_f
 	    $(INTERNAL_OBJECTS) -lcriterion
 $(TSAN_TESTS): build/tests/%: tests/%.c $(call objects,tsan)
 	@mkdir -p $(@D)
-	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -fsanitize=thread -o $@ $< $(filter-out %/libc.o %/new.o %/process.o %/introspect.o,$(call objects,tsan))
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -fsanitize=thread -o $@ $< $(filter-out %/libc.o %/new.o %/process.o %/introspect.o %/mcheck.o,$(call objects,tsan))
 $(patsubst tests/static/%.c,build/tests/static/%,$(wildcard tests/static/*.c)): build/tests/%: tests/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -static -o $@ $< build/libmyalloc.a
 $(patsubst tests/static/%.cc,build/tests/static/%,$(wildcard tests/static/*.cc)): build/tests/%: tests/%.cc build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CXX $@' && $(CXX) -std=c++17 -g -O1 -Wall -Wextra -pthread -Itests -static -o $@ $< build/libmyalloc.a
+# -rdynamic: some names are there for the loader, those of static functions are not. No -O1: each line has its own code.
+build/tests/trace/%_static: tests/trace/%.c tests/tap.h build/libmyalloc.a
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -O0 -fomit-frame-pointer -static -o $@ $< build/libmyalloc.a
+build/tests/trace/%: tests/trace/%.c tests/tap.h build/flags
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -O0 -fomit-frame-pointer -rdynamic -o $@ $<
 $(plain): build/tests/%: tests/%.c tests/tap.h build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $< -ldl
@@ -141,22 +165,39 @@ bench-quick: bench-deps all build/measure
 
 # ---- installation ---------------------------------------------------------------------------------------------------
 
+BINDIR = $(PREFIX)/bin
+INCLUDEDIR = $(PREFIX)/include
+MANDIR = $(PREFIX)/share/man
+# gdb looks beside the library, where it must be told to trust scripts, and under its own auto-load folder: on Debian,
+# GDBDIR=/usr/share/gdb/auto-load$(LIBDIR).
+GDBDIR = $(LIBDIR)
+COMPLETIONDIR = $(PREFIX)/share/bash-completion/completions
+
 install: all
-	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/bin
+	install -d $(addprefix $(DESTDIR),$(LIBDIR)/pkgconfig $(BINDIR) $(INCLUDEDIR) $(MANDIR)/man1 $(MANDIR)/man3 \
+	    $(MANDIR)/man7 $(COMPLETIONDIR) $(GDBDIR))
 	install -m 755 build/libmyalloc.so $(DESTDIR)$(LIBDIR)/libmyalloc.so
 	install -m 644 build/libmyalloc.a $(DESTDIR)$(LIBDIR)/libmyalloc.a
-	install -m 755 build/myalloc $(DESTDIR)$(PREFIX)/bin/myalloc
+	install -m 755 build/myalloc $(DESTDIR)$(BINDIR)/myalloc
+	install -m 644 alloc/myalloc.h $(DESTDIR)$(INCLUDEDIR)/myalloc.h
+	install -m 644 build/man/myalloc.1 $(DESTDIR)$(MANDIR)/man1/myalloc.1
+	install -m 644 build/man/myalloc.3 $(DESTDIR)$(MANDIR)/man3/myalloc.3
+	install -m 644 build/man/myalloc_options.7 $(DESTDIR)$(MANDIR)/man7/myalloc_options.7
+	install -m 644 tools/completion/myalloc $(DESTDIR)$(COMPLETIONDIR)/myalloc
+	install -m 644 tools/gdb/libmyalloc.so-gdb.py $(DESTDIR)$(GDBDIR)/libmyalloc.so-gdb.py
 	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' tools/myalloc.pc.in \
 	    > $(DESTDIR)$(LIBDIR)/pkgconfig/myalloc.pc
 	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/myalloc.pc
 
 uninstall:
-	rm -f $(DESTDIR)$(LIBDIR)/libmyalloc.so $(DESTDIR)$(LIBDIR)/libmyalloc.a $(DESTDIR)$(PREFIX)/bin/myalloc \
-	    $(DESTDIR)$(LIBDIR)/pkgconfig/myalloc.pc
+	rm -f $(addprefix $(DESTDIR),$(LIBDIR)/libmyalloc.so $(LIBDIR)/libmyalloc.a $(LIBDIR)/pkgconfig/myalloc.pc \
+	    $(BINDIR)/myalloc $(INCLUDEDIR)/myalloc.h $(MANDIR)/man1/myalloc.1 $(MANDIR)/man3/myalloc.3 \
+	    $(MANDIR)/man7/myalloc_options.7 $(COMPLETIONDIR)/myalloc \
+	    $(GDBDIR)/libmyalloc.so-gdb.py)
 
 clean:
 	rm -rf build
 
 FORCE:
-.PHONY: all help debug fault ubsan test test-programs soak demo bench bench-deps bench-quick install uninstall clean FORCE
+.PHONY: all manual help debug fault ubsan test test-programs soak demo bench bench-deps bench-quick install uninstall clean FORCE
 .SECONDARY:

@@ -7,6 +7,7 @@
 #include "freelist.h"
 #include "lock.h"
 #include "report.h"
+#include "span.h"
 #include "tunables.h"
 
 /* Lists start short, so that a program of few blocks carves few pages, and double with traffic. */
@@ -22,13 +23,14 @@ THREAD_LOCAL struct cache cache_self;
 
 static struct lock caches_lock;
 static struct cache *caches;
+static _Atomic bool lists_off;
 static void (*opened_hook)(void);
 
 void cache_set_opened(void (*opened)(void)) {
     opened_hook = opened;
 }
 
-static void open_cache(struct cache *cache) {
+static void set_limits(struct cache *cache) {
     for (unsigned c = 1; c < CLASS_COUNT; c++) {
         struct bin *bin = &cache->bins[c];
         size_t size = class_bytes(c), batch = class_batch(c);
@@ -36,6 +38,15 @@ static void open_cache(struct cache *cache) {
         bin->want = (uint16_t)max_size(WANT_BYTES_START / size, 1);
         bin->count = -(int32_t)bin->limit;
     }
+}
+
+static void clear_limits(struct cache *cache) {
+    for (unsigned c = 1; c < CLASS_COUNT; c++)
+        cache->bins[c].count = cache->bins[c].limit = 0;
+}
+
+static void open_cache(struct cache *cache) {
+    set_limits(cache);
     lock_acquire(&caches_lock, LOCK_CACHES);
     cache->next = caches;
     cache->prev = NULL;
@@ -49,17 +60,44 @@ static void open_cache(struct cache *cache) {
         opened_hook();
 }
 
-static bool ensure_open(struct cache *cache) {
-    if (LIKELY(cache->open))
-        return true;
-    if (cache->listed) /* closed: its thread is ending */
-        return false;
-    open_cache(cache);
-    return true;
-}
-
 static bool is_bounded(const struct cache *cache) {
     return cache->bounded || (tunables.cache_limit & tunables.tcache_count & tunables.tcache_max) != SIZE_MAX;
+}
+
+/* True while blocks may stay on the lists. */
+static bool keeps(const struct cache *cache) {
+    return cache->open && !cache->idle && !atomic_load_explicit(&lists_off, memory_order_relaxed);
+}
+
+/* Opens the cache, empties it or lets it fill again, as is due. */
+static COLD bool settle_slow(struct cache *cache) {
+    bool off = atomic_load_explicit(&lists_off, memory_order_relaxed);
+    if (!cache->open && cache->listed) /* closed: its thread is ending */
+        return false;
+    if (!cache->open)
+        open_cache(cache);
+    if (off && !cache->idle) {
+        cache_flush();
+        clear_limits(cache);
+    } else if (!off && cache->idle) {
+        set_limits(cache);
+        if (is_bounded(cache))
+            cache_bound_now();
+    }
+    cache->idle = off;
+    return !off;
+}
+
+static bool ensure_open(struct cache *cache) {
+    return LIKELY(keeps(cache)) || settle_slow(cache);
+}
+
+void cache_set_lists(bool on) {
+    atomic_store_explicit(&lists_off, !on, memory_order_relaxed);
+}
+
+void cache_settle(void) {
+    ensure_open(&cache_self);
 }
 
 static size_t length(const struct bin *bin) {
@@ -79,20 +117,10 @@ static void *adopt_chain(struct bin *bin, struct block *chain, size_t count) {
     return chain;
 }
 
-
-/* Outside its life a thread has no lists; what the centre parks may be a longer chain. */
-void *cache_take_single_slow(unsigned class) {
-    size_t count;
-    struct block *chain = central_take(class, 1, &count);
-    if (chain != NULL && chain->next != NULL)
-        central_give_home(class, chain->next);
-    return chain;
-}
-
 void *cache_refill_slow(unsigned class) {
     struct cache *cache = &cache_self;
     if (!ensure_open(cache))
-        return cache_take_single_slow(class);
+        return central_take_single(class);
     if (UNLIKELY(is_bounded(cache)))
         return cache_bound_refill_slow(cache, class);
     struct bin *bin = &cache->bins[class];
@@ -114,8 +142,8 @@ void *cache_refill_slow(unsigned class) {
 void cache_overflow_slow(void *block, unsigned class) {
     struct cache *cache = &cache_self;
     struct bin *bin = &cache->bins[class];
-    if (!cache->open)
-        bin->count = 0;
+    if (!keeps(cache))
+        bin->count--; /* K1: nothing was put on the list */
     if (!ensure_open(cache)) {
         ((struct block *)block)->next = NULL;
         central_give_home(class, block);
@@ -175,8 +203,7 @@ void cache_close(void) {
         cache->next->prev = cache->prev;
     lock_release(&caches_lock, LOCK_CACHES);
     cache->open = false;
-    for (unsigned c = 1; c < CLASS_COUNT; c++)
-        cache->bins[c].count = cache->bins[c].limit = 0;
+    clear_limits(cache);
 }
 
 void cache_each(void (*see)(const struct cache *cache, void *data), void *data) {
@@ -215,4 +242,31 @@ void cache_fork_reset(void) {
     caches = cache_self.open ? &cache_self : NULL;
     cache_self.next = cache_self.prev = NULL;
     lock_fork_reset(&caches_lock);
+}
+
+/* Other threads' lists change at any time. */
+static void walk_own(struct walk *walk, const struct cache *cache) {
+    for (unsigned c = 1; c < CLASS_COUNT; c++) {
+        const struct bin *bin = &cache->bins[c];
+        const struct block *spare = cache->spare[c];
+        size_t most = (size_t)bin->limit + 1;
+        report_walk(walk, span_chain_length(bin->head, c, most) == length(bin) && (cache->open || bin->limit == 0),
+                    "cache K1", bin);
+        report_walk(walk, spare == NULL || (span_is_block(spare, c) && spare->count == cache->spare_length[c] &&
+                                            span_chain_length(spare, c, spare->count) == spare->count),
+                    "cache K2", &cache->spare[c]);
+        report_walk(walk, !cache->idle || (bin->head == NULL && bin->limit == 0 && spare == NULL), "watch W1", bin);
+    }
+}
+
+void cache_walk(struct walk *walk) {
+    walk_own(walk, &cache_self);
+    lock_acquire(&caches_lock, LOCK_CACHES);
+    const struct cache *before = NULL;
+    for (const struct cache *cache = caches; cache != NULL; before = cache, cache = cache->next) {
+        report_walk(walk, cache->bins[0].head == NULL, "cache K3", cache);
+        if (!report_walk(walk, cache->prev == before && cache->listed, "cache K3", cache))
+            break;
+    }
+    lock_release(&caches_lock, LOCK_CACHES);
 }

@@ -4,7 +4,8 @@
  * full" meet in one slow branch.
  *
  * K1 bins[c].count is the length of bins[c].head minus bins[c].limit: it reaches 0 when the list is full. In a cache not
- *    yet set up, or closed because its thread is ending, it is 0 and every operation is slow.
+ *    yet set up, or closed because its thread is ending, or idle because lists are off, it is 0 and every operation is
+ *    slow.
  * K2 spare[c] is NULL or a full chain (length in its second word) between the list and the centre: a thread that frees
  *    and allocates around a limit moves one pointer and no block.
  * K3 bins[0] is always empty; what the unit map does not know is counted there and comes to the slow branch.
@@ -32,6 +33,7 @@ struct cache {
     uint16_t spare_length[CLASS_COUNT]; /* for statistics, which may not look into another thread's chain */
     struct cache *next, *prev; /* all threads' caches */
     bool open, listed;
+    bool idle; /* keeps nothing: lists are off */
     bool bounded; /* as cache_bound.c does it: what lists may hold is granted out of `room` bytes, there is no spare */
     size_t bound, room;
 };
@@ -48,9 +50,6 @@ static ALWAYS_INLINE struct bin THREAD_SEGMENT *cache_bin(size_t offset) {
 /* A block of the class when its list is empty. NULL if memory is refused. Sets the cache up on first use. */
 void *cache_refill_slow(unsigned class);
 
-/* One block, past the lists. */
-void *cache_take_single_slow(unsigned class);
-
 /* The same as cache_refill_slow and cache_overflow_slow where a bound is set (cache_limit, tcache_count, tcache_max). */
 void *cache_bound_refill_slow(struct cache *cache, unsigned class);
 void cache_bound_overflow_slow(struct cache *cache, struct block *block, unsigned class);
@@ -64,6 +63,13 @@ void cache_overflow_slow(void *block, unsigned class);
 /* Gives all that this thread's lists hold to the centre. */
 void cache_flush(void);
 
+/* Whether threads keep lists at all (watch.h: not while something must see every call). A thread follows at its next slow
+ * call, or by cache_settle. */
+void cache_set_lists(bool on);
+
+/* Brings this thread's lists in line with cache_set_lists. */
+void cache_settle(void);
+
 /* The thread is ending: flush, and keep nothing from now on. */
 void cache_close(void);
 
@@ -75,6 +81,10 @@ void cache_each(void (*see)(const struct cache *cache, void *data), void *data);
 
 /* Blocks on a list; of another thread's, a moment's value. */
 size_t cache_length(const struct cache *cache, unsigned class);
+
+/* Looks whether K1-K3 hold for this thread's lists, K3 for all. While nobody else is in the allocator (world.h). */
+struct walk;
+void cache_walk(struct walk *walk);
 
 void cache_fork_acquire(void);
 void cache_fork_release(void);

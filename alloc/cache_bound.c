@@ -68,7 +68,7 @@ void cache_bound_now(void) {
 
 void *cache_bound_refill_slow(struct cache *cache, unsigned class) {
     if (!grant(cache, class))
-        return cache_take_single_slow(class);
+        return central_take_single(class);
     struct bin *bin = &cache->bins[class];
     size_t count;
     struct block *chain = central_take(class, min_size(bin->want, bin->limit), &count), *last = chain;

@@ -247,6 +247,27 @@ void *central_take(unsigned index, size_t most, size_t *count) {
     return chain;
 }
 
+void *central_take_single(unsigned index) {
+    struct class *class = &classes[index];
+    struct span *empty = NULL;
+    size_t count;
+    lock_acquire(&class->lock, LOCK_CLASS);
+    for (void *orphan; (orphan = orphan_take_locked(class)) != NULL;)
+        chain_home_locked(class, orphan, &empty);
+    struct block *block = spans_take_locked(class, index, 1, &count);
+    if (block != NULL && count > 1) { /* all that was at home came: the rest stays there */
+        struct span *span = span_find(block);
+        span->free = block->next;
+        span->live = (uint16_t)(span->live - (count - 1));
+        if (!span->listed)
+            list_insert(class, span);
+    }
+    lock_release(&class->lock, LOCK_CLASS);
+    release_all(empty);
+    span_look();
+    return block;
+}
+
 void central_give(unsigned index, void *chain, size_t count) {
     struct class *class = &classes[index];
     struct span *empty = NULL;
@@ -333,4 +354,66 @@ void central_fork_release(void) {
 void central_fork_reset(void) {
     for (unsigned i = 1; i < CLASS_COUNT; i++)
         lock_fork_reset(&classes[i].lock);
+}
+
+/* ---- invariants -------------------------------------------------------------------------------------------------- */
+
+#define CHAIN_MOST ((size_t)UINT16_MAX + 1) /* more than a span has blocks */
+
+struct class_walk {
+    struct walk *walk;
+    size_t spans[CLASS_COUNT], listed[CLASS_COUNT];
+};
+
+static void walk_span(const struct span *span, void *data) {
+    struct class_walk *found = data;
+    bool gives = span->live < span->carved || span->carved < span->capacity;
+    bool leaves = span->live == 0 && !span->listed; /* on its way to span_release */
+    bool counted = span->live <= span->carved && span->carved <= span->capacity;
+    report_walk(found->walk, leaves || span->listed == gives, "central C2", span);
+    report_walk(found->walk,
+                counted && span_chain_length(span->free, span->class, CHAIN_MOST) == (size_t)(span->carved - span->live),
+                "central C3", span);
+    found->spans[span->class] += !leaves;
+    found->listed[span->class] += span->listed;
+}
+
+static void walk_list(struct walk *walk, const struct class *class, unsigned index, size_t most) {
+    const struct span *before = NULL, *span = class->spans;
+    for (; span != NULL && most > 0; before = span, span = span->next, most--)
+        if (!report_walk(walk, span->state == SPAN_SMALL && span->class == index && span->listed && span->prev == before,
+                         "central C2", span))
+            return;
+    report_walk(walk, span == NULL && most == 0, "central C2", class);
+}
+
+static void walk_parked(struct walk *walk, unsigned index, const struct block *chain) {
+    bool known = span_is_block(chain, index);
+    report_walk(walk, known && span_chain_length(chain, index, chain->count) == chain->count, "central C1", chain);
+}
+
+static void walk_slots(struct walk *walk, struct class *class, unsigned index) {
+    struct span *empty = NULL;
+    for (size_t i = 0; i < SLOTS; i++) { /* taken and put back: another's chain must not be looked into */
+        struct block *chain = atomic_exchange_explicit(&class->slots[i], NULL, memory_order_acquire);
+        if (chain == NULL)
+            continue;
+        walk_parked(walk, index, chain);
+        if (!slot_put(class, chain, chain->count))
+            chain_home_locked(class, chain, &empty);
+    }
+    release_all(empty);
+}
+
+void central_walk(struct walk *walk) {
+    struct class_walk found = {.walk = walk};
+    span_each_small(walk_span, &found);
+    for (unsigned i = 1; i < CLASS_COUNT; i++) {
+        struct class *class = &classes[i];
+        walk_list(walk, class, i, found.listed[i]);
+        report_walk(walk, class->span_count == found.spans[i], "central C2", class);
+        walk_slots(walk, class, i);
+        for (size_t k = 0; class->pile != NULL && k < class->pile->count; k++)
+            walk_parked(walk, i, class->pile->chains[k]);
+    }
 }

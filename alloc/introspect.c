@@ -3,6 +3,7 @@
  * Allocation with malloc" and "Malloc Tunable Parameters". */
 #include <errno.h>
 #include <malloc.h>
+#include <mcheck.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -14,14 +15,23 @@
 #include "report.h"
 #include "sizeclass.h"
 #include "stats.h"
+#include "trace.h"
 #include "tunables.h"
+#include "watch.h"
 
 EXPORT int mallopt(int parameter, int value) {
     environment_read();
-    int done = tunables_mallopt(parameter, value);
-    if (done && parameter == M_MYALLOC_CACHE_LIMIT)
+    if (!tunables_mallopt(parameter, value))
+        return 0;
+    if (parameter == M_CHECK_ACTION)
+        report_action = (unsigned)value & (REPORT_SAY | REPORT_ABORT | REPORT_SHORT);
+    if (parameter == M_PERTURB && tunables.perturb != 0)
+        watch_on(WATCH_PERTURB);
+    else if (parameter == M_PERTURB)
+        watch_off(WATCH_PERTURB);
+    if (parameter == M_MYALLOC_CACHE_LIMIT)
         cache_bound_now();
-    return done;
+    return 1;
 }
 
 EXPORT struct mallinfo2 mallinfo2(void) {
@@ -126,6 +136,14 @@ EXPORT int malloc_info(int options, FILE *stream) {
     info_system(stream, stats.heap + stats.mapped, stats.peak);
     fputs("</malloc>\n", stream);
     return 0;
+}
+
+EXPORT void mtrace(void) {
+    trace_start();
+}
+
+EXPORT void muntrace(void) {
+    trace_stop();
 }
 
 EXPORT size_t myalloc_stats_json(char *out, size_t room) {

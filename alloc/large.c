@@ -215,6 +215,23 @@ void *large_steal(void *p, size_t bytes, size_t new_bytes) {
     return grown;
 }
 
+void large_walk(struct walk *walk) {
+    size_t count = 0, bytes = 0;
+    lock_acquire(&large_lock, LOCK_LARGE);
+    for (size_t i = 0; i < table_size; i++) {
+        const struct mapping *mapping = &table[i];
+        if (mapping->bytes == 0)
+            continue;
+        count++;
+        bytes += mapping->bytes;
+        report_walk(walk, (mapping->addr | mapping->bytes) % OS_PAGE == 0 && find_locked(mapping->addr) == mapping,
+                    "large L1", mapping);
+    }
+    report_walk(walk, count == large_totals.count && bytes == large_totals.bytes && count * 2 <= table_size, "large L1",
+                &large_totals);
+    lock_release(&large_lock, LOCK_LARGE);
+}
+
 void large_fork_acquire(void) {
     lock_fork_acquire(&large_lock);
 }

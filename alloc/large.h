@@ -42,6 +42,10 @@ void *large_resize(void *p, size_t bytes);
  * then. */
 void *large_steal(void *p, size_t bytes, size_t new_bytes);
 
+/* Looks whether L1 holds. Takes the lock. */
+struct walk;
+void large_walk(struct walk *walk);
+
 void large_fork_acquire(void);
 void large_fork_release(void);
 void large_fork_reset(void);

@@ -74,6 +74,34 @@ int os_process_id(void);
 /* Writes all of it to a file descriptor, as far as that goes. `bytes` is any number. */
 void os_write(int fd, const char *text, size_t bytes);
 
+/* A file of ours for writing. The program may close its descriptor behind our back and open something else that gets the
+ * same number: what it was when we opened it is remembered and looked at before each write. */
+struct os_file {
+    int fd;
+    uint64_t device, inode;
+};
+
+/* Creates the file, or empties it; it is closed by exec. Returns 0, or the error number. */
+int os_file_create(struct os_file *file, const char *path);
+
+/* Writes all of it. Returns 0, or the error number: EBADF if the descriptor is not that file any more. */
+int os_file_write(const struct os_file *file, const char *text, size_t bytes);
+
+/* Closes the descriptor if it still is that file. */
+void os_file_close(const struct os_file *file);
+
+/* Keeps a second descriptor of `fd`, closed by exec, for the case that the program closes the first; then puts it back
+ * under the old number if nothing is open there. */
+void os_file_keep(struct os_file *kept, int fd);
+void os_file_put_back(const struct os_file *kept, int fd);
+
+/* Opens a file for reading: its descriptor, or -1. Reads up to `bytes` from `offset` on; returns how many there were. */
+int os_open_read(const char *path);
+size_t os_read_at(int fd, void *out, size_t bytes, uint64_t offset);
+
+/* An error number in words, in English; constant text. */
+const char *os_error_text(int error);
+
 /* Ends the process by SIGABRT. */
 _Noreturn void os_abort(void);
 

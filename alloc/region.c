@@ -5,6 +5,7 @@
 #include <sys/single_threaded.h>
 
 #include "budget.h"
+#include "lock.h"
 #include "os.h"
 #include "report.h"
 #include "tunables.h"
@@ -17,6 +18,7 @@
 #define ARENA_MIN (4 * MIB)        /* the first arena; each is twice the last */
 #define ARENA_MAX (1 * GIB)
 #define SPAN_BYTES sizeof(struct span)
+#define WALK_UNITS 1024 /* of the untouched ones that a walk looks at: looking makes page tables */
 #define META_CHUNK (64 * KIB)
 #define COMMIT_UNITS ((size_t)4096) /* span structures become writable for so many units at a time (64 MiB of heap) */
 
@@ -26,6 +28,7 @@ _Atomic unsigned region_count;
 static struct {
     char *at, *end;
 } meta;
+static struct lock meta_lock;
 static _Atomic size_t heap_bytes, heap_peak;
 
 /* ---- own data ---------------------------------------------------------------------------------------------------- */
@@ -59,8 +62,7 @@ void region_count_bytes(struct region_totals *totals) {
         totals->own += own_bytes(&regions[i], regions[i].charged) + regions[i].lost;
 }
 
-void *region_meta(size_t bytes) {
-    bytes = align_up(bytes, BLOCK_ALIGN);
+static void *meta_cut_locked(size_t bytes) {
     if ((size_t)(meta.end - meta.at) < bytes) {
         size_t chunk = max_size(META_CHUNK, align_up(bytes, OS_PAGE));
         char *fresh = budget_map(chunk);
@@ -71,6 +73,13 @@ void *region_meta(size_t bytes) {
     }
     char *at = meta.at;
     meta.at += bytes;
+    return at;
+}
+
+void *region_meta(size_t bytes) {
+    lock_acquire(&meta_lock, LOCK_META);
+    void *at = meta_cut_locked(align_up(bytes, BLOCK_ALIGN));
+    lock_release(&meta_lock, LOCK_META);
     return at;
 }
 
@@ -309,4 +318,46 @@ bool region_relieve(void) {
         relieved = true;
     }
     return relieved;
+}
+
+/* First and last words of the units that nobody has had yet, as far as they are not in the dark of the mapping. */
+static bool is_untouched(const struct region *region, size_t first, size_t end) {
+    for (size_t at = first; at < end; at++) {
+        const uint64_t *words = (const uint64_t *)(region->base + (at << UNIT_SHIFT));
+        if ((region->dirty[at / 64] >> at % 64 & 1) != 0 || (words[0] | words[UNIT / sizeof *words - 1]) != 0)
+            return false;
+    }
+    return true;
+}
+
+static bool overlaps_other(const struct region *region) {
+    uintptr_t end = region->base + (region->mapped << UNIT_SHIFT);
+    for (const struct region *other = regions; other < regions + region_count; other++)
+        if (other != region && other->base < end && region->base < other->base + (other->mapped << UNIT_SHIFT))
+            return true;
+    return false;
+}
+
+void region_walk(struct walk *walk, const struct region *region) {
+    if (region->mapped == 0) /* the heap, where there is no break */
+        return;
+    uintptr_t end = region->base + (region->mapped << UNIT_SHIFT), brk = (uintptr_t)os_sbrk(0);
+    bool known = region_find((const void *)region->base) == region && region->spans != NULL && region->dirty != NULL;
+    bool ordered = region->frontier <= region->mapped && region->mapped <= region->max_units;
+    report_walk(walk, known && region->base % UNIT == 0 && !overlaps_other(region), "region R1", region);
+    report_walk(walk, ordered && is_untouched(region, region->frontier, min_size(region->mapped, region->frontier + WALK_UNITS)),
+                "region R2", region);
+    report_walk(walk, region != &regions[0] || brk == 0 || brk >= end, "region R3", region);
+}
+
+void region_fork_acquire(void) {
+    lock_fork_acquire(&meta_lock);
+}
+
+void region_fork_release(void) {
+    lock_fork_release(&meta_lock);
+}
+
+void region_fork_reset(void) {
+    lock_fork_reset(&meta_lock);
 }

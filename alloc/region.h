@@ -88,7 +88,7 @@ size_t region_shrink(struct region *region, size_t first, size_t pad);
  * True if it is worth trying again. */
 bool region_relieve(void);
 
-/* Zeroed memory for the allocator's own data, never given back. NULL if refused. Caller serialises. */
+/* Zeroed memory for the allocator's own data, never given back. NULL if refused. Any thread; takes LOCK_META. */
 void *region_meta(size_t bytes);
 
 /* What regions have taken from the OS, all of it charged (budget.h). `own` is the OS pages of span
@@ -98,5 +98,13 @@ struct region_totals {
     size_t own;
 };
 void region_count_bytes(struct region_totals *totals);
+
+/* Looks whether R1-R3 hold for a region. */
+struct walk;
+void region_walk(struct walk *walk, const struct region *region);
+
+void region_fork_acquire(void);
+void region_fork_release(void);
+void region_fork_reset(void);
 
 #endif

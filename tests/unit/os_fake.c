@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "os_fake.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,4 +176,41 @@ void os_write(int fd, const char *text, size_t bytes) {
 
 _Noreturn void os_abort(void) {
     abort();
+}
+
+/* No inner layer under test writes files. */
+int os_file_create(struct os_file *file, const char *path) {
+    (void)file, (void)path;
+    return ENOSYS;
+}
+
+int os_file_write(const struct os_file *file, const char *text, size_t bytes) {
+    (void)file, (void)text, (void)bytes;
+    return ENOSYS;
+}
+
+void os_file_close(const struct os_file *file) {
+    (void)file;
+}
+
+const char *os_error_text(int error) {
+    (void)error;
+    return "refused";
+}
+
+int os_open_read(const char *path) {
+    return open(path, O_RDONLY);
+}
+
+size_t os_read_at(int fd, void *out, size_t bytes, uint64_t offset) {
+    ssize_t got = pread(fd, out, bytes, (off_t)offset);
+    return got < 0 ? 0 : (size_t)got;
+}
+
+void os_file_keep(struct os_file *kept, int fd) {
+    (void)kept, (void)fd;
+}
+
+void os_file_put_back(const struct os_file *kept, int fd) {
+    (void)kept, (void)fd;
 }
