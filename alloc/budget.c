@@ -127,6 +127,17 @@ void *budget_map(size_t bytes) {
     return addr;
 }
 
+bool budget_commit(void *addr, size_t bytes) {
+    if (!budget_charge(bytes))
+        return false;
+    bool done = os_commit(addr, bytes);
+    if (done)
+        atomic_fetch_add_explicit(&own, bytes, memory_order_relaxed);
+    else
+        budget_refund(bytes);
+    return done;
+}
+
 void budget_unmap(void *addr, size_t bytes) {
     atomic_fetch_sub_explicit(&own, bytes, memory_order_relaxed);
     budget_give_back(addr, bytes);
