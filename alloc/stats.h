@@ -6,7 +6,8 @@
  * N1 live + cached + free + metadata = taken, whenever no thread is inside the allocator. `taken` is the sum that
  *    budget.h keeps, the four others are counted from the structures, so the identity is a check of both.
  * N2 live and live_blocks are what the program would find by adding up malloc_usable_size of its blocks, and their
- *    number; blocks that libc allocated for itself are among them.
+ *    number; blocks that libc allocated for itself are among them. Under `check` what surrounds blocks is live too, and
+ *    so are freed blocks that are kept for a while.
  *
  * While other threads run, their lists are read as they stand: numbers are then approximate, but never negative, and the
  * parts of one class always add up.
