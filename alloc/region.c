@@ -22,7 +22,7 @@
 #define META_CHUNK (64 * KIB)
 #define COMMIT_UNITS ((size_t)4096) /* span structures become writable for so many units at a time (64 MiB of heap) */
 
-struct region regions[REGIONS_MAX];
+struct region regions[REGIONS_MAX] BIG_TABLE;
 _Atomic unsigned region_count;
 
 static struct {
