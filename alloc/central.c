@@ -410,8 +410,9 @@ void central_count(unsigned index, struct central_totals *totals) {
     for (size_t i = 0; i < SLOTS; i++) { /* taken and put back: another's chain must not be looked into */
         struct block *chain = atomic_exchange_explicit(&class->slots[i], NULL, memory_order_acquire);
         size_t count = chain ? chain->count : 0;
-        totals->parked += count;
-        if (chain != NULL && !slot_put(class, chain, count))
+        if (chain != NULL && slot_put(class, chain, count))
+            totals->parked += count;
+        else
             chain_home_locked(class, chain, &empty);
     }
     for (size_t i = 0; class->pile != NULL && i < class->pile->count; i++)
