@@ -176,7 +176,7 @@ Test(verify, region_r3) {
 
 Test(verify, central_c1) {
     size_t count;
-    struct block *chain = central_take(7, 5, &count);
+    struct block *chain = central_take(7, 10, &count);
     cr_assert_gt(count, 1);
     central_give(7, chain, count - 1);
     names("central C1");
@@ -184,7 +184,7 @@ Test(verify, central_c1) {
 
 Test(verify, central_c1_circle) {
     size_t count;
-    struct block *chain = central_take(7, 5, &count);
+    struct block *chain = central_take(7, 10, &count);
     central_give(7, chain, count);
     chain->next = chain;
     names("central C1");
