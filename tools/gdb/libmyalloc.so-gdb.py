@@ -283,7 +283,7 @@ def leak_record(address):
 def check_record(address):
     """The checks' record of the block, live or in quarantine, that the address lies in."""
     slab = static("check.c", "slabs")
-    live = number(gdb.parse_and_eval("'alloc/check.c'::LIVE")) if slab else 0
+    live = number(gdb.parse_and_eval("'alloc/check.c'::CHECK_LIVE")) if slab else 0
     while slab:
         records = slab["records"]
         entry = Record(records.type.target(), ("block", "plain", "bytes", "alloc_stack", "free_stack", "state"))
