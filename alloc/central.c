@@ -495,7 +495,9 @@ static void walk_span(struct span *span, void *data) {
 static void walk_list(struct walk *walk, const struct class *class, size_t most) {
     const struct span *before = NULL, *span = class->spans;
     for (; span != NULL && most > 0; before = span, span = span->next, most--)
-        if (!report_walk(walk, span->state == SPAN_SMALL && span->class == class->index && span->listed && span->prev == before,
+        if (!report_walk(walk,
+                         span->state == SPAN_SMALL && span->class == class->index && span->listed &&
+                             span->prev == before,
                          "central C2", span))
             return;
     report_walk(walk, span == NULL && most == 0, "central C2", class);

@@ -12,9 +12,9 @@
 #include "tunables.h"
 
 #define CANARY BLOCK_ALIGN
-#define PATTERN 0xdb     /* in freed blocks, where M_PERTURB names no other */
+#define PATTERN 0xdb /* in freed blocks, where M_PERTURB names no other */
 #define SLAB_RECORDS 128
-#define TABLE_MIN 512    /* buckets */
+#define TABLE_MIN 512 /* buckets */
 #define BLOCKS_A_BUCKET 2
 #define ALIGN_SHIFT_MAX ADDRESS_BITS
 
@@ -222,9 +222,11 @@ static void say_stack(const char *what, const char *call, uint32_t stack) {
 static void say_block(const struct fault *fault) {
     const struct check_record *record = &fault->record;
     if (fault->kind == HEAD || fault->kind == TAIL || fault->kind == WRITTEN_FREED)
-        report_line("  block of %z bytes at %p, changed at offset %d", record->bytes, record->block, (int)fault->offset);
+        report_line("  block of %z bytes at %p, changed at offset %d", record->bytes, record->block,
+                    (int)fault->offset);
     else if (fault->kind == INVALID)
-        report_line("  block of %z bytes at %p, pointer at offset %d", record->bytes, record->block, (int)fault->offset);
+        report_line("  block of %z bytes at %p, pointer at offset %d", record->bytes, record->block,
+                    (int)fault->offset);
     else
         report_line("  block of %z bytes at %p", record->bytes, record->block);
     say_stack("allocated by ", record->alloc_call, record->alloc_stack);
@@ -350,7 +352,8 @@ void *check_enter(void *plain, size_t bytes, size_t align, const char *call) {
     struct check_record *record = record_new_locked();
     if (record != NULL) {
         forget_gone_locked(block);
-        *record = (struct check_record){.block = block, .plain = plain, .bytes = bytes, .align = align, .state = CHECK_LIVE};
+        *record =
+            (struct check_record){.block = block, .plain = plain, .bytes = bytes, .align = align, .state = CHECK_LIVE};
         record->alloc_call = call;
         record->alloc_stack = here;
         table_insert_locked(record);
@@ -580,7 +583,8 @@ static void walk_quarantine_locked(struct walk *walk) {
     for (; at != NULL && blocks <= QUARANTINE_BLOCKS; older = at, at = at->newer) {
         blocks++;
         bytes += at->plain != NULL ? at->bytes : 0;
-        if (!report_walk(walk, at->state == CHECK_FREED && at->older == older && find_locked(at->block) == at, "check H3", at))
+        if (!report_walk(walk, at->state == CHECK_FREED && at->older == older && find_locked(at->block) == at,
+                         "check H3", at))
             return;
     }
     report_walk(walk, older == newest && blocks == quarantine_blocks && bytes == quarantine_bytes, "check H3", newest);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The checks behind mcheck(), MALLOC_CHECK_ and MYALLOC_OPTIONS=check:N (rank 14). A checked block lies inside a plain one:
+ * The checks behind mcheck(), MALLOC_CHECK_ and MYALLOC_OPTIONS=check:N (rank 14). A checked block lies in a plain one:
  *
- *     | canary (16 bytes, or the alignment) | the program's bytes, exactly as many as it asked for | canary (16 bytes) |
+ *     | canary (16 bytes, or the alignment) | the program's bytes, exactly what it asked for | canary (16 bytes) |
  *
- * What is known about it (size, call and callers of its allocation and of its free) is in a record far from it, found by
- * the block's address. A freed block stays in quarantine, filled with a pattern, until newer ones push it out.
+ * What is known about it (size, call and callers of its allocation and of its free) is in a record far from it, found
+ * by the block's address. A freed block stays in quarantine, filled with a pattern, until newer ones push it out.
  *
  * H1 a record is LIVE or FREED and is found by its block's address; no two have the same.
  * H2 the canaries of every block that has its memory hold what check_enter wrote, or the program wrote there.
@@ -32,8 +32,8 @@
 /* Bytes of the plain block that a checked one needs; SIZE_MAX if there is no such number. */
 size_t check_room(size_t bytes, size_t align);
 
-/* Makes a checked block of `bytes` out of a plain one of check_room bytes that is aligned to `align`. NULL if memory for
- * the record is refused. */
+/* Makes a checked block of `bytes` out of a plain one of check_room bytes that is aligned to `align`. NULL if memory
+ * for the record is refused. */
 void *check_enter(void *plain, size_t bytes, size_t align, const char *call);
 
 enum check_state { CHECK_UNUSED, CHECK_LIVE, CHECK_FREED, CHECK_DETACHED };
@@ -44,7 +44,7 @@ struct check_record {
     char *block, *plain;                /* plain is NULL once the memory is gone */
     size_t bytes;
     const char *alloc_call, *free_call;
-    uint32_t alloc_stack, free_stack;   /* stacks.h */
+    uint32_t alloc_stack, free_stack; /* stacks.h */
     size_t align;
     uint8_t state, pattern;
     bool bare; /* has no canaries: was no checked block before it was freed */
@@ -57,8 +57,8 @@ enum check_result {
     CHECK_REFUSED, /* a fault that was reported; the call must have no effect */
 };
 
-/* Looks at a live block, and for a free or realloc at what the call says of it. Reports what is wrong; CHECK_REFUSED only
- * if it is not live. `bytes` may be UNSIZED (SIZE_MAX), `align` 0. *size is the block's. */
+/* Looks at a live block, and for a free or realloc at what the call says of it. Reports what is wrong; CHECK_REFUSED
+ * only if it is not live. `bytes` may be UNSIZED (SIZE_MAX), `align` 0. *size is the block's. */
 enum check_result check_look(const void *p, const char *call, size_t bytes, size_t align, size_t *size);
 
 /* The size of a live block, without looking at it. Reports a block that has been freed. */

@@ -62,7 +62,8 @@ static void *alloc_checked(size_t bytes, size_t align, bool *zeroed, const char 
     return p;
 }
 
-/* Bytes of a plain block that starts at `p` and holds no checked one: it is from before the checks. 0 if there is none. */
+/* Bytes of a plain block that starts at `p` and holds no checked one: it is from before the checks. 0 if there is none.
+ */
 static size_t unchecked_bytes(const void *p) {
     return front_raw_start(p) == p && !check_holds(p) ? front_raw_usable(p) : 0;
 }

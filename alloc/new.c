@@ -81,7 +81,8 @@ static COLD void *nothrow_slow(size_t bytes, size_t align, const struct nothrow 
     void *(*plain)(size_t, const struct nothrow *);
     void *(*aligned)(size_t, size_t, const struct nothrow *);
     *(void **)&plain = runtime_symbol(array ? "_ZnamRKSt9nothrow_t" : "_ZnwmRKSt9nothrow_t");
-    *(void **)&aligned = runtime_symbol(array ? "_ZnamSt11align_val_tRKSt9nothrow_t" : "_ZnwmSt11align_val_tRKSt9nothrow_t");
+    *(void **)&aligned =
+        runtime_symbol(array ? "_ZnamSt11align_val_tRKSt9nothrow_t" : "_ZnwmSt11align_val_tRKSt9nothrow_t");
     if (plain == NULL || aligned == NULL)
         return ask_handler(bytes, align, call);
     return align <= BLOCK_ALIGN ? plain(bytes, tag) : aligned(bytes, align, tag);

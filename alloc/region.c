@@ -366,8 +366,8 @@ void region_walk(struct walk *walk, const struct region *region) {
     bool known = region_find((const void *)region->base) == region && region->spans != NULL && region->dirty != NULL;
     bool ordered = region->frontier <= region->mapped && region->mapped <= region->max_units;
     report_walk(walk, known && region->base % UNIT == 0 && !overlaps_other(region), "region R1", region);
-    report_walk(walk, ordered && is_untouched(region, region->frontier, min_size(region->mapped, region->frontier + WALK_UNITS)),
-                "region R2", region);
+    size_t looked_at = min_size(region->mapped, region->frontier + WALK_UNITS);
+    report_walk(walk, ordered && is_untouched(region, region->frontier, looked_at), "region R2", region);
     report_walk(walk, region != &regions[0] || brk == 0 || brk >= end, "region R3", region);
 }
 

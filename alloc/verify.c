@@ -15,7 +15,7 @@
 #include "world.h"
 
 #define CALLS_BETWEEN 10000 /* slow calls from one walk to the next, */
-#define CALLS_A_UNIT 16     /* or this many for each unit of the heap, so that walking takes a bounded part of the time */
+#define CALLS_A_UNIT 16 /* or this many for each unit of the heap, so that walking takes a bounded part of the time */
 
 static void walk_sum(struct walk *walk) {
     static struct stats stats;

@@ -25,11 +25,11 @@
 #include "base.h"
 
 enum watch_mode {
-    WATCH_START = 16,   /* from the start until the environment has been read; nothing else is on then */
-    WATCH_CHECK = 1,    /* canaries, quarantine: never switched off again, blocks are laid out differently */
-    WATCH_PERTURB = 2,  /* allocated and freed bytes are filled */
-    WATCH_TRACE = 4,    /* the log of mtrace() */
-    WATCH_LEAKS = 8,    /* who allocated what is still there */
+    WATCH_START = 16,  /* from the start until the environment has been read; nothing else is on then */
+    WATCH_CHECK = 1,   /* canaries, quarantine: never switched off again, blocks are laid out differently */
+    WATCH_PERTURB = 2, /* allocated and freed bytes are filled */
+    WATCH_TRACE = 4,   /* the log of mtrace() */
+    WATCH_LEAKS = 8,   /* who allocated what is still there */
 };
 
 extern HIDDEN _Atomic unsigned watch_modes;

@@ -412,7 +412,8 @@ static const struct {
     enum mcheck_status status;
     int frames;
 } cases[] = {
-#define CASE(name, status, frames) {#name, name, status, frames}
+#define CASE(name, status, frames)                                                                                     \
+    { #name, name, status, frames }
     CASE(overflow_24, MCHECK_TAIL, FRAME_TAKE),
     CASE(overflow_0, MCHECK_TAIL, FRAME_TAKE),
     CASE(overflow_101, MCHECK_TAIL, FRAME_TAKE),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The checks, and the switch between watched and fast, under ThreadSanitizer: threads allocate, resize and free, also what
- * another allocated, while the fills go on and off and all blocks are looked at. */
+/* The checks, and the switch between watched and fast, under ThreadSanitizer: threads allocate, resize and free, also
+ * what another allocated, while the fills go on and off and all blocks are looked at. */
 #include <pthread.h>
 
 #include "check.h"
