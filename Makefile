@@ -25,7 +25,7 @@ INTERNAL_OBJECTS = $(patsubst alloc/%.c,build/debug/%.o,$(INTERNAL))
 SOURCES = $(wildcard alloc/*.c)
 TOOLS = $(filter-out tools/measure.c,$(wildcard tools/*.c))
 
-all: build/libmyalloc.so build/libmyalloc.a build/myalloc build/measure
+all: build/libmyalloc.so build/libmyalloc.a build/myalloc build/libmyalloc.so-gdb.py manual build/measure
 
 help:
 	@echo 'make            the library, shared and static, and the myalloc command, into build/'
@@ -83,12 +83,27 @@ TOOL_SHARES = $(addprefix alloc/,tunables.c environment.c report.c os_linux.c)
 build/myalloc: $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*.h alloc/*.def) build/flags
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -Ialloc -DMYALLOC_VERSION='"$(VERSION)"' -DMYALLOC_LIBDIR='"$(LIBDIR)"' -o $@ \
 	    $(TOOLS) $(TOOL_SHARES)
+# Beside the library, where gdb looks for it.
+build/libmyalloc.so-gdb.py: tools/gdb/libmyalloc.so-gdb.py
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+# The list of options in its page comes from the command, and so from the library's table.
+MANUAL = build/man/myalloc.1 build/man/myalloc.3 build/man/myalloc_options.7
+manual: $(MANUAL)
+build/man/%: tools/man/%
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+build/man/myalloc_options.7: tools/man/myalloc_options.7.in tools/man/knobs.awk build/myalloc
+	@mkdir -p $(@D)
+	$(Q)env -i build/myalloc options --json | awk -f tools/man/knobs.awk > build/knobs.mdoc && \
+	    sed -e '/^@KNOBS@$$/{r build/knobs.mdoc' -e 'd;}' $< > $@
+
 build/measure: tools/measure.c build/flags
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -static -o $@ $<
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
 
-plain = $(foreach dir,stress fork misuse fault golden options mcheck,$(patsubst tests/$(dir)/%.c,build/tests/$(dir)/%,$(wildcard tests/$(dir)/*.c)))
+plain = $(foreach dir,stress fork misuse fault golden gdb options mcheck,$(patsubst tests/$(dir)/%.c,build/tests/$(dir)/%,$(wildcard tests/$(dir)/*.c)))
 API_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)) \
             $(patsubst tests/unit/%.cc,build/tests/unit/%,$(wildcard tests/unit/api_*.cc))
 INTERNAL_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/internal_*.c))
@@ -170,11 +185,26 @@ bench-quick: bench-deps all debug
 
 # ---- installation ---------------------------------------------------------------------------------------------------
 
+BINDIR = $(PREFIX)/bin
+INCLUDEDIR = $(PREFIX)/include
+MANDIR = $(PREFIX)/share/man
+# gdb looks beside the library, where it must be told to trust scripts, and under its own auto-load folder: on Debian,
+# GDBDIR=/usr/share/gdb/auto-load$(LIBDIR).
+GDBDIR = $(LIBDIR)
+COMPLETIONDIR = $(PREFIX)/share/bash-completion/completions
+
 install: all
-	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/bin
+	install -d $(addprefix $(DESTDIR),$(LIBDIR)/pkgconfig $(BINDIR) $(INCLUDEDIR) $(MANDIR)/man1 $(MANDIR)/man3 \
+	    $(MANDIR)/man7 $(COMPLETIONDIR) $(GDBDIR))
 	install -m 755 build/libmyalloc.so $(DESTDIR)$(LIBDIR)/libmyalloc.so
 	install -m 644 build/libmyalloc.a $(DESTDIR)$(LIBDIR)/libmyalloc.a
-	install -m 755 build/myalloc $(DESTDIR)$(PREFIX)/bin/myalloc
+	install -m 755 build/myalloc $(DESTDIR)$(BINDIR)/myalloc
+	install -m 644 alloc/myalloc.h $(DESTDIR)$(INCLUDEDIR)/myalloc.h
+	install -m 644 build/man/myalloc.1 $(DESTDIR)$(MANDIR)/man1/myalloc.1
+	install -m 644 build/man/myalloc.3 $(DESTDIR)$(MANDIR)/man3/myalloc.3
+	install -m 644 build/man/myalloc_options.7 $(DESTDIR)$(MANDIR)/man7/myalloc_options.7
+	install -m 644 tools/completion/myalloc $(DESTDIR)$(COMPLETIONDIR)/myalloc
+	install -m 644 tools/gdb/libmyalloc.so-gdb.py $(DESTDIR)$(GDBDIR)/libmyalloc.so-gdb.py
 	install -d $(DESTDIR)$(HARNESS_DIR)
 	install -m 755 bench/run build/measure $(DESTDIR)$(HARNESS_DIR)
 	install -m 644 $(wildcard bench/*.py) $(DESTDIR)$(HARNESS_DIR)
@@ -183,13 +213,15 @@ install: all
 	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/myalloc.pc
 
 uninstall:
-	rm -f $(DESTDIR)$(LIBDIR)/libmyalloc.so $(DESTDIR)$(LIBDIR)/libmyalloc.a $(DESTDIR)$(PREFIX)/bin/myalloc \
-	    $(DESTDIR)$(LIBDIR)/pkgconfig/myalloc.pc
+	rm -f $(addprefix $(DESTDIR),$(LIBDIR)/libmyalloc.so $(LIBDIR)/libmyalloc.a $(LIBDIR)/pkgconfig/myalloc.pc \
+	    $(BINDIR)/myalloc $(INCLUDEDIR)/myalloc.h $(MANDIR)/man1/myalloc.1 $(MANDIR)/man3/myalloc.3 \
+	    $(MANDIR)/man7/myalloc_options.7 $(COMPLETIONDIR)/myalloc \
+	    $(GDBDIR)/libmyalloc.so-gdb.py)
 	rm -rf $(DESTDIR)$(PREFIX)/share/myalloc
 
 clean:
 	rm -rf build
 
 FORCE:
-.PHONY: all help debug fault ubsan test test-programs soak demo bench bench-deps bench-quick install uninstall clean FORCE
+.PHONY: all manual help debug fault ubsan test test-programs soak demo bench bench-deps bench-quick install uninstall clean FORCE
 .SECONDARY:

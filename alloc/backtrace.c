@@ -27,7 +27,9 @@ extern int __cxa_atexit(void (*function)(void *), void *argument, void *dso);
 extern const void *_Unwind_Find_FDE(void *code, void *bases) __attribute__((weak));
 
 static _Atomic bool asked, ready;
-THREAD_LOCAL bool backtrace_busy;
+static THREAD_LOCAL bool busy;
+THREAD_LOCAL const void *backtrace_caller;
+static uintptr_t unwinder_start, unwinder_end; /* libgcc_s in memory, once it is loaded */
 
 static bool is_own(const void *address) {
     uintptr_t a = (uintptr_t)address;
@@ -38,9 +40,9 @@ static bool is_own(const void *address) {
 
 static unsigned unwind(void **frames, unsigned most) {
     int saved = errno;
-    backtrace_busy = true;
+    busy = true;
     int count = backtrace(frames, (int)most);
-    backtrace_busy = false;
+    busy = false;
     errno = saved;
     return count > 0 ? (unsigned)count : 0;
 }
@@ -57,10 +59,25 @@ static bool has_tables(void) {
     void *bases[3];
     if (!MYALLOC_STATIC || _Unwind_Find_FDE == NULL)
         return true;
-    backtrace_busy = true;
+    busy = true;
     bool found = _Unwind_Find_FDE((char *)(uintptr_t)backtrace + 1, bases) != NULL;
-    backtrace_busy = false;
+    busy = false;
     return found;
+}
+
+/* The loader's call for each module; not 0 ends them. */
+static int note_unwinder(struct dl_phdr_info *module, size_t size, void *unused) {
+    (void)size, (void)unused;
+    const char *name = strrchr(module->dlpi_name, '/');
+    if (name == NULL || strncmp(name, "/libgcc_s.so", 12) != 0)
+        return 0;
+    unwinder_start = module->dlpi_addr;
+    for (unsigned i = 0; i < module->dlpi_phnum; i++) {
+        const Elf64_Phdr *segment = &module->dlpi_phdr[i];
+        if (segment->p_type == PT_LOAD)
+            unwinder_end = module->dlpi_addr + segment->p_vaddr + segment->p_memsz;
+    }
+    return 1;
 }
 
 static bool get_ready_slow(void) {
@@ -68,6 +85,7 @@ static bool get_ready_slow(void) {
     if (!atomic_load(&asked) || !has_tables())
         return false;
     unwind(&frame, 1);
+    dl_iterate_phdr(note_unwinder, NULL);
     /* At its very end a static program takes its tables back, under the unwinder's lock, and frees memory there. */
     if (MYALLOC_STATIC && !atomic_exchange(&ready, true))
         __cxa_atexit(stop, NULL, NULL);
@@ -77,7 +95,7 @@ static bool get_ready_slow(void) {
 
 void backtrace_prepare(void) {
     atomic_store(&asked, true);
-    if (!backtrace_busy && !atomic_load(&ready))
+    if (!busy && !atomic_load(&ready))
         get_ready_slow();
 }
 
@@ -86,8 +104,12 @@ static bool is_ready(void) {
     return LIKELY(atomic_load_explicit(&ready, memory_order_acquire)) || (MYALLOC_STATIC && get_ready_slow());
 }
 
+bool backtrace_inside(void) {
+    return busy || (uintptr_t)backtrace_caller - unwinder_start < unwinder_end - unwinder_start;
+}
+
 __attribute__((section(OWN_SECTION))) NOINLINE unsigned backtrace_capture(void **frames, unsigned most, unsigned skip) {
-    if (backtrace_busy || !is_ready())
+    if (backtrace_inside() || !is_ready())
         return 0;
     void *all[BACKTRACE_MOST + OWN_MOST];
     most = most < BACKTRACE_MOST ? most : BACKTRACE_MOST;

@@ -7,7 +7,7 @@
  * first use loads libgcc_s, which allocates and must not happen inside a malloc that the loader itself called; hence
  * backtrace_prepare, and no frames before it. Walking frame pointers was rejected: distributions build without them.
  *
- * B1 a capture inside a capture (the unwinder may allocate) finds nothing, so there is no recursion.
+ * B1 a capture inside the unwinder, which may allocate, finds nothing: there is no recursion, and no waiting for oneself.
  *
  * Locks: none of ours. The unwinder and the symbol look-up take the loader's lock in some programs, and whoever holds
  * that may be waiting in malloc: call these functions while holding no lock of the allocator.
@@ -19,8 +19,12 @@
 
 #define BACKTRACE_MOST 32 /* frames kept at most */
 
-/* True while this thread unwinds: what it allocates then is the unwinder's, not the program's. */
-extern HIDDEN THREAD_LOCAL bool backtrace_busy;
+/* Where the call that this thread is in came from, if the front knows it. */
+extern HIDDEN THREAD_LOCAL const void *backtrace_caller;
+
+/* True if this call is the unwinder's: in a capture of ours, or because the program unwinds. The unwinder allocates and
+ * frees under a lock of its own, so it must not be called again; and what it keeps is not the program's. */
+bool backtrace_inside(void);
 
 /* Loads what the unwinder needs. Call it when a mode that needs frames is switched on, from the program's own call or a
  * constructor. May be called again. Where the unwind tables are not there yet (early in a static program), captures find

@@ -35,8 +35,8 @@
 #define THREAD_LOCAL __thread __attribute__((tls_model("initial-exec")))
 
 /* The address `offset` bytes into thread-local data, through the segment register: nothing to add up but the offset.
- * gcc would first load the thread's base address; clang does well by itself. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+ * gcc would first load the thread's base address; clang does well by itself, and ThreadSanitizer knows no segments. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_THREAD__)
 #define THREAD_SEGMENT __seg_fs
 #define THREAD_ADDRESS(symbol, offset)                                                                                 \
     __extension__({                                                                                                    \

@@ -279,6 +279,12 @@ void cache_overflow_slow(void *block, unsigned class) {
 
 void cache_flush(void) {
     struct cache *cache = &cache_self;
+    if (cache->idle) /* holds nothing, and its limits stay 0 */
+        return;
+    if (cache->bounded) {
+        cache_bound_now();
+        return;
+    }
     for (unsigned c = 1; cache->open && c < CLASS_COUNT; c++) {
         struct bin *bin = &cache->bins[c];
         void *list = bin->head;

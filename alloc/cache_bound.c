@@ -6,9 +6,15 @@
  * without a grant has limit 0 and count 0, as in a cache that is not open: every operation on it is slow.
  */
 #include "cache.h"
+
+#include <stdatomic.h>
+
 #include "central.h"
 #include "freelist.h"
 #include "tunables.h"
+
+/* Lists are valid at every instruction, because fork copies them (cache.h). */
+#define ORDERED() atomic_signal_fence(memory_order_seq_cst)
 
 #define SHARE 8 /* a list gets at most this part of the thread's bytes, so that several sizes have one */
 
@@ -19,6 +25,7 @@ static void take_back_all(struct cache *cache) {
         bin->head = NULL;
         bin->count = bin->limit = 0;
         cache->spare[c] = NULL;
+        ORDERED();
         if (list != NULL)
             central_give_home(c, list);
         if (spare != NULL)
@@ -73,6 +80,7 @@ void *cache_bound_refill_slow(struct cache *cache, unsigned class) {
     if (last->next != NULL)
         central_give_home(class, last->next);
     last->next = NULL;
+    ORDERED();
     bin->head = chain->next;
     bin->count = (int32_t)kept - bin->limit;
     return chain;
@@ -90,8 +98,10 @@ void cache_bound_overflow_slow(struct cache *cache, struct block *block, unsigne
     if (bin->head != NULL) {
         void *full = bin->head;
         bin->head = NULL;
+        ORDERED();
         central_give(class, full, (size_t)(bin->count + bin->limit - 1));
     }
+    ORDERED();
     bin->head = block;
     bin->count = 1 - bin->limit;
 }

@@ -82,11 +82,8 @@ static struct class *get_class(unsigned index) {
 
 /* ---- slots ------------------------------------------------------------------------------------------------------- */
 
-static bool slot_put(struct class *class, void *chain, size_t count) {
-    size_t share = class->span_count * class_units(class->index) * UNIT / PARKED_PART;
-    size_t least = central_threads > 1 ? PARKED_LEAST : 0;
-    size_t usable = min_size(max_size(share, least), PARKED_BYTES) / (class->size * count);
-    ((struct block *)chain)->count = count;
+/* Into one of the first `usable` slots. The chain has its length in it. */
+static bool slot_put_among(struct class *class, void *chain, size_t usable) {
     for (size_t i = 0; i < usable && i < SLOTS; i++) {
         void *empty = NULL, *parked = atomic_load_explicit(&class->slots[i], memory_order_relaxed);
         if (UNLIKELY(parked == chain))
@@ -99,6 +96,14 @@ static bool slot_put(struct class *class, void *chain, size_t count) {
             return true;
     }
     return false;
+}
+
+static bool slot_put(struct class *class, void *chain, size_t count) {
+    size_t share = class->span_count * class_units(class->index) * UNIT / PARKED_PART;
+    size_t least = central_threads > 1 ? PARKED_LEAST : 0;
+    size_t usable = min_size(max_size(share, least), PARKED_BYTES) / (class->size * count);
+    ((struct block *)chain)->count = count;
+    return slot_put_among(class, chain, usable);
 }
 
 static void *slot_take(struct class *class, size_t *count) {
@@ -224,15 +229,16 @@ static struct block *run_home_locked(struct class *class, struct block *first, s
     size_t count = 0;
     ASSERT(span != NULL && span->state == SPAN_SMALL);
     uint64_t *home = span_home(span);
-    char *start = span_address(span);
+    uintptr_t start = (uintptr_t)span_address(span);
+    uint32_t size = class->size, reciprocal = class->reciprocal, carved = span->carved;
     do {
-        size_t offset = (size_t)((char *)block - start), at = class_position(offset, class->reciprocal);
-        if (UNLIKELY(at * class->size != offset || at >= span->carved))
+        size_t offset = (uintptr_t)block - start, at = class_position(offset, reciprocal);
+        uint64_t *word = &home[at / 64], bit = (uint64_t)1 << at % 64;
+        if (UNLIKELY(at * size != offset || at >= carved))
             wrong_home_locked(class, block, false);
-        uint64_t bit = (uint64_t)1 << at % 64;
-        if (UNLIKELY((home[at / 64] & bit) != 0)) /* also ends the walk of a chain that has become a circle */
+        if (UNLIKELY((*word & bit) != 0)) /* also ends the walk of a chain that has become a circle */
             wrong_home_locked(class, block, true);
-        home[at / 64] |= bit;
+        *word |= bit;
         count++;
         block = block->next;
     } while (block != NULL && ((uintptr_t)block ^ (uintptr_t)first) < UNIT);
@@ -425,9 +431,7 @@ void central_count(unsigned index, struct central_totals *totals) {
     for (size_t i = 0; i < SLOTS; i++) { /* taken and put back: another's chain must not be looked into */
         struct block *chain = atomic_exchange_explicit(&class->slots[i], NULL, memory_order_acquire);
         size_t count = chain ? chain->count : 0;
-        if (chain == NULL)
-            continue;
-        if (slot_put(class, chain, count))
+        if (chain != NULL && slot_put_among(class, chain, SLOTS))
             totals->parked += count;
         else
             chain_home_locked(class, chain, &empty);
@@ -510,7 +514,7 @@ static void walk_slots(struct walk *walk, struct class *class) {
         if (chain == NULL)
             continue;
         walk_parked(walk, class->index, chain);
-        if (!slot_put(class, chain, chain->count))
+        if (!slot_put_among(class, chain, SLOTS))
             chain_home_locked(class, chain, &empty);
     }
     release_all(empty);

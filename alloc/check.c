@@ -453,7 +453,7 @@ bool check_adopt(void *p, size_t bytes, const char *call) {
 struct check_record *check_detach(void *p, void **plain) {
     lock_acquire(&check_lock, LOCK_CHECK);
     struct check_record *record = find_locked(p);
-    if (record != NULL && (record->state != CHECK_LIVE || record->align != BLOCK_ALIGN))
+    if (record != NULL && record->state != CHECK_LIVE)
         record = NULL;
     if (record != NULL) {
         table_remove_locked(record);
@@ -466,7 +466,7 @@ struct check_record *check_detach(void *p, void **plain) {
 
 void *check_attach(struct check_record *record, void *plain, size_t bytes, const char *call) {
     uint32_t here = stacks_capture();
-    char *block = (char *)plain + CANARY;
+    char *block = (char *)plain + record->align;
     lock_acquire(&check_lock, LOCK_CHECK);
     forget_gone_locked(block);
     if (block != record->block || bytes != record->bytes) {

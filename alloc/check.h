@@ -74,8 +74,8 @@ bool check_adopt(void *p, size_t bytes, const char *call);
  * at. NULL if nothing is left to do. The caller frees it. */
 void *check_overdue(bool all);
 
-/* Takes a live block of alignment BLOCK_ALIGN out while its plain block is resized, and back in. Returns NULL if it
- * cannot be resized so. */
+/* Takes a live block out while its plain block is resized, which must leave it aligned, and back in. Detaching returns
+ * NULL if it is not live; attaching cannot fail. */
 struct check_record *check_detach(void *p, void **plain);
 void *check_attach(struct check_record *record, void *plain, size_t bytes, const char *call);
 

@@ -51,8 +51,8 @@ static void complain_unknown(struct reading *reading, const char *what, const ch
     char name[SHOWN_MAX + 8], line[400];
     if (reading->complain == NULL || ++reading->complaints > COMPLAINTS_MAX)
         return;
-    report_format(line, sizeof line, "%s: %s '%s', ignored ('myalloc options' lists what there is)", reading->variable, what,
-                  shown(text, length, name, sizeof name));
+    report_format(line, sizeof line, "%s: %s '%s', ignored ('myalloc options' lists what there is)", reading->variable,
+                  what, shown(text, length, name, sizeof name));
     reading->complain(line);
 }
 
@@ -71,7 +71,8 @@ static void complain_more(const struct reading *reading) {
     char line[128];
     if (reading->complain == NULL || reading->complaints <= COMPLAINTS_MAX)
         return;
-    report_format(line, sizeof line, "%d more entries of the environment ignored", reading->complaints - COMPLAINTS_MAX);
+    report_format(line, sizeof line, "%d more entries of the environment ignored",
+                  reading->complaints - COMPLAINTS_MAX);
     reading->complain(line);
 }
 
@@ -177,12 +178,12 @@ void COLD environment_read_slow(void) {
     bool any = false;
     for (char **variable = variables; *variable != NULL && !any; variable++)
         any = concerns_us(*variable);
-    struct tunables fresh = tunables;
-    int unread = 0;
     if (!any || os_is_secure()) {
         atomic_store_explicit(&environment_state, 1, memory_order_release);
         return;
     }
+    struct tunables fresh = tunables;
+    int unread = 0;
     environment_apply(variables, &fresh, NULL);
     if (!atomic_compare_exchange_strong(&environment_state, &unread, 1))
         return;

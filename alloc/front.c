@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "backtrace.h"
 #include "central.h"
 #include "large.h"
 #include "sizeclass.h"
@@ -69,12 +70,29 @@ static void *alloc_any(size_t bytes, size_t align, bool *zeroed, const char *cal
     return front_raw_alloc(bytes ? bytes : 1, align, zeroed);
 }
 
+/* `caller` is where the program called from, if our entry point jumped here as its last act. */
+static COLD void *alloc_watched_slow(size_t bytes, const char *call, const void *caller) {
+    bool zeroed;
+    backtrace_caller = caller;
+    void *p = front_watched_alloc(bytes, BLOCK_ALIGN, &zeroed, call);
+    backtrace_caller = NULL;
+    return p;
+}
+
+static COLD void free_watched_slow(void *p, const char *call, size_t bytes, size_t align, const void *caller) {
+    backtrace_caller = caller;
+    front_watched_free(p, call, bytes, align);
+    backtrace_caller = NULL;
+}
+
 NOINLINE void *front_alloc_slow(size_t bytes, const char *call) {
     if (bytes > EXACT_MAX && bytes <= SMALL_MAX) {
         void *block = front_pop(cache_bin(class_of(bytes) * CLASS_STEP));
         if (LIKELY(block != NULL))
             return block;
     }
+    if (watch_any())
+        return alloc_watched_slow(bytes, call, __builtin_return_address(0));
     bool zeroed;
     return alloc_any(bytes, BLOCK_ALIGN, &zeroed, call);
 }
@@ -145,7 +163,7 @@ NOINLINE void front_free_slow(void *p, const char *call, size_t bytes, size_t al
     if (entry != 0)
         free_small_slow(p, entry / CLASS_STEP, call, true);
     else if (watch_any())
-        front_watched_free(p, call, bytes, align);
+        free_watched_slow(p, call, bytes, align, __builtin_return_address(0));
     else
         front_raw_free(p, call);
 }

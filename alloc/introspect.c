@@ -46,7 +46,7 @@ EXPORT struct mallinfo2 mallinfo2(void) {
         .hblkhd = stats.mapped,
         .fsmblks = stats.cached,
         .uordblks = in_use,
-        .fordblks = stats.heap - in_use,
+        .fordblks = stats.heap > in_use ? stats.heap - in_use : 0, /* other threads may have changed one since */
         .keepcost = stats.top,
     };
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "backtrace.h"
+#include "budget.h"
 #include "lock.h"
 #include "os.h"
 #include "report.h"
@@ -68,7 +69,7 @@ static bool reserve_locked(void) {
     if (count * 2 < table_size)
         return true;
     size_t old_size = table_size, size = old_size ? old_size * 2 : TABLE_MIN;
-    struct leaks_record *old = table, *fresh = os_map(table_bytes(size));
+    struct leaks_record *old = table, *fresh = budget_map(table_bytes(size));
     if (fresh == NULL)
         return false;
     table = fresh;
@@ -78,7 +79,7 @@ static bool reserve_locked(void) {
         if (old[i].block != 0)
             insert_locked(&old[i]);
     if (old != NULL)
-        os_unmap(old, table_bytes(old_size));
+        budget_unmap(old, table_bytes(old_size));
     return true;
 }
 
@@ -190,7 +191,7 @@ static struct group *copy_records(size_t *size, size_t *room) {
     *size = 0;
     lock_acquire(&leaks_lock, LOCK_LEAKS);
     *room = align_up(count * sizeof *groups, OS_PAGE);
-    groups = count > 0 ? os_map(*room) : NULL;
+    groups = count > 0 ? budget_map(*room) : NULL;
     for (size_t i = 0; groups != NULL && i < table_size; i++)
         if (table[i].block != 0)
             groups[(*size)++] = (struct group){table[i].bytes, 1, table[i].stack};
@@ -233,7 +234,7 @@ void leaks_report(void) {
     struct group *groups = copy_records(&size, &room);
     if (groups != NULL) {
         print_groups(groups, sum_up(groups, size));
-        os_unmap(groups, room);
+        budget_unmap(groups, room);
     } else if (empty) {
         report_line("leaks: process %d: nothing is allocated at exit", (int)getpid());
     } else {

@@ -1,5 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* What myalloc offers beyond the C library's malloc. */
+/*
+ * myalloc.h: what myalloc offers beyond the C library's malloc. C99 and C++98 and later. See myalloc(3).
+ *
+ * malloc, free, realloc, calloc, the aligned forms, mallopt, mallinfo2, malloc_info, malloc_trim and the rest are declared
+ * by <stdlib.h> and <malloc.h>, mcheck and mtrace by <mcheck.h>: myalloc provides them all under their usual names, and
+ * a program needs this header only for what is here.
+ *
+ * A program that may also run without myalloc declares a function weak and asks whether its address is NULL:
+ *     extern size_t myalloc_stats_json(char *, size_t) __attribute__((weak));
+ * mallopt returns 0 for the parameters below where another malloc is in use.
+ */
 #ifndef MYALLOC_H
 #define MYALLOC_H
 
@@ -9,20 +19,50 @@
 extern "C" {
 #endif
 
-/* Parameters for mallopt(), beside those of <malloc.h>. */
-#define M_MYALLOC_DECAY_MS (-1001)    /* milliseconds that free memory is kept before the OS gets it back */
-#define M_MYALLOC_CACHE_LIMIT (-1002) /* bytes of free blocks that a thread may keep for itself; -1: no bound */
-#define M_MYALLOC_HUGEPAGES (-1003)   /* 0 off, 1 auto, 2 on */
-#define M_MYALLOC_POPULATE (-1004)    /* 1: memory is made present when it is taken from the OS */
-#define M_MYALLOC_LIMIT_MIB (-1005)   /* the most memory to take from the OS, in MiB; 0: no limit */
+/*
+ * Parameters of mallopt(int parameter, int value), beside those of <malloc.h>. mallopt returns 1 if the parameter is known
+ * and the value within its bounds, else 0, and nothing has changed. errno stays. Any thread may call it at any time; other
+ * threads follow at their next slow operation. A forked child keeps the values; a program started by exec begins anew,
+ * with what the environment says (myalloc_options(7)).
+ */
 
-/* Writes the statistics as one JSON object to `out`, cut to room - 1 bytes and a NUL. Returns the length of the whole
- * text, as snprintf does: a result of `room` or more says that it was cut. `out` may be NULL if `room` is 0. */
+/* Milliseconds, 0 to 3600000, that free memory is kept before the operating system gets it back. Default 1000. */
+#define M_MYALLOC_DECAY_MS (-1001)
+
+/* Bytes of free blocks that each thread may keep for itself, 0 or more; -1, the default, is no bound. */
+#define M_MYALLOC_CACHE_LIMIT (-1002)
+
+/* Transparent huge pages: 0 never, 1 once the heap has grown large (the default), 2 for all of the heap and for mappings. */
+#define M_MYALLOC_HUGEPAGES (-1003)
+
+/* 1: memory is made present when it is taken from the operating system; 0, the default: page by page as it is touched. */
+#define M_MYALLOC_POPULATE (-1004)
+
+/* The most memory to take from the operating system, in MiB, 1 or more; beyond it calls fail with ENOMEM. 0, the default,
+ * is no limit. */
+#define M_MYALLOC_LIMIT_MIB (-1005)
+
+/*
+ * The allocator's statistics as one JSON object (RFC 8259), in bytes unless a name says otherwise; myalloc(3) explains the
+ * fields.
+ *
+ * out   where the text goes, ended by a NUL; NULL is allowed if room is 0
+ * room  bytes at out; a longer text is cut to room - 1 bytes
+ *
+ * Returns the length in bytes of the whole text without its NUL, as snprintf does: a result of room or more says that it
+ * was cut. Cannot fail; errno stays. Allocates nothing. Any thread may call it, also in a forked child; not in a signal
+ * handler. The figures add up exactly while no other thread allocates.
+ */
 size_t myalloc_stats_json(char *out, size_t room);
 
-/* Walks all of the allocator's own structures and looks whether what must hold of them does: 0 if so; else -1, and what
- * is broken is named on standard error. It can only be so if the program wrote where it must not, or by a fault of the
- * allocator. Any thread, any time but in a signal handler; others wait meanwhile if they need the allocator. */
+/*
+ * Walks all of the allocator's own structures and looks whether what must hold of them does. A fault means that the program
+ * wrote where it must not, or is one of the allocator.
+ *
+ * Returns 0 if all is well, else -1, and standard error names what is broken. errno stays. Any thread may call it, also in
+ * a forked child; not in a signal handler. Other threads wait meanwhile if they need the allocator; the walk takes as long
+ * as there are spans and free blocks. The canaries around blocks are mcheck_check_all's business.
+ */
 int myalloc_check_heap(void);
 
 #ifdef __cplusplus

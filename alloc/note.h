@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the log of mtrace and the record of leaks hear of each watched call (rank 15): front_watched.c tells it here once,
- * the modes that are on get their part. What the unwinder allocates for a capture is ours and left out. Called under no lock of the allocator.
+ * the modes that are on get their part. What the unwinder allocates for itself is left out. Called under no lock of the allocator.
  */
 #ifndef MYALLOC_NOTE_H
 #define MYALLOC_NOTE_H
@@ -13,7 +13,7 @@
 
 /* The call is done; p is NULL if it was refused. */
 static inline void note_allocated(const void *p, size_t bytes) {
-    if (backtrace_busy)
+    if (backtrace_inside())
         return;
     if (watch_has(WATCH_TRACE))
         trace_allocated(p, bytes);
@@ -23,7 +23,7 @@ static inline void note_allocated(const void *p, size_t bytes) {
 
 /* Before the block is free. */
 static inline void note_freeing(const void *p) {
-    if (watch_has(WATCH_TRACE) && !backtrace_busy)
+    if (watch_has(WATCH_TRACE) && !backtrace_inside())
         trace_freeing(p);
     if (watch_has(WATCH_LEAKS))
         leaks_freeing(p);
@@ -31,18 +31,18 @@ static inline void note_freeing(const void *p) {
 
 /* Before and after a realloc of the block p, of `usable` bytes. What the first returns goes to the second. */
 static inline struct leaks_record note_resizing(const void *p) {
-    if (watch_has(WATCH_TRACE) && !backtrace_busy)
+    if (watch_has(WATCH_TRACE) && !backtrace_inside())
         trace_resizing(p);
     return watch_has(WATCH_LEAKS) ? leaks_freeing(p) : (struct leaks_record){0, 0, 0};
 }
 
 static inline void note_resized(const struct leaks_record *was, const void *old, size_t usable, const void *p,
                                 size_t bytes) {
-    if (watch_has(WATCH_TRACE) && !backtrace_busy)
+    if (watch_has(WATCH_TRACE) && !backtrace_inside())
         trace_resized(old, usable, p, bytes);
     if (p == NULL)
         leaks_put_back(was);
-    else if (watch_has(WATCH_LEAKS) && !backtrace_busy)
+    else if (watch_has(WATCH_LEAKS) && !backtrace_inside())
         leaks_allocated(p, bytes);
 }
 

@@ -28,7 +28,6 @@ _Atomic unsigned region_count;
 
 static struct {
     char *at, *end;
-    size_t taken;
 } meta;
 static struct lock meta_lock;
 static _Atomic size_t heap_bytes, heap_peak;
@@ -71,7 +70,7 @@ static void count_heap(size_t more) {
 }
 
 void region_count_bytes(struct region_totals *totals) {
-    *totals = (struct region_totals){heap_bytes, heap_peak, meta.taken};
+    *totals = (struct region_totals){heap_bytes, heap_peak, 0};
     for (unsigned i = 0; i < region_count; i++)
         totals->own += own_bytes(&regions[i], regions[i].charged) + regions[i].lost;
 }
@@ -84,7 +83,6 @@ static void *meta_cut_locked(size_t bytes) {
             return NULL;
         meta.at = fresh;
         meta.end = fresh + chunk;
-        meta.taken += chunk;
     }
     char *at = meta.at;
     meta.at += bytes;
@@ -284,12 +282,12 @@ struct region *region_add(size_t units) {
         return NULL;
     struct region *arena = &regions[count];
     if (!set_up(arena, base, bytes >> UNIT_SHIFT)) {
-        budget_unmap((void *)base, bytes);
+        budget_give_back((void *)base, bytes);
         return NULL;
     }
     if (!charge_own(arena, arena->max_units) || !cover(arena, arena->max_units)) {
         os_unmap(arena->dirty, reserved_bytes(arena->max_units));
-        budget_unmap((void *)base, bytes);
+        budget_give_back((void *)base, bytes);
         budget_refund(own_bytes(arena, arena->charged));
         *arena = (struct region){0};
         return NULL;

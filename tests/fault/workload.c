@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "options/json.h"
+
 static _Atomic int failed, wrong;
 
 static void expect(int condition, const char *what) {
@@ -118,6 +120,8 @@ int main(void) {
         pthread_join(id, NULL);
     malloc_trim(0);
     everything(NULL);
+    json_read();
+    expect(json_adds_up(), "the statistics add up, so nothing refused was counted");
     printf("failed %d wrong %d\n", failed, wrong);
     return wrong != 0;
 }

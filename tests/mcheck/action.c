@@ -22,7 +22,7 @@ int main(int argc, char **argv) {
         puts("mcheck failed");
     if (mallopt(M_CHECK_ACTION, atoi(argv[1])) != 1)
         puts("mallopt failed");
-    sink = malloc(1000);
+    sink = malloc(40);
     void *bad = strcmp(what, "free") == 0 ? sink : static_bytes;
     printf("at %p\n", bad);
     fflush(stdout);
@@ -36,7 +36,7 @@ int main(int argc, char **argv) {
         sink = bad;
         free(sink);
     }
-    void *volatile a = malloc(1000), *volatile b = malloc(1000);
+    void *volatile a = malloc(40), *volatile b = malloc(40);
     puts(a != b && myalloc_check_heap() == 0 ? "went on" : "the heap is broken");
     return 0;
 }

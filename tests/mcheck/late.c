@@ -50,8 +50,8 @@ static void *churn(void *data) {
     char *p[64] = {0};
     size_t bytes[64] = {0};
     while (!stop) {
-        while ((rests[(uintptr_t)data - 1] = rest) != 0)
-            usleep(100);
+        for (int asked; (asked = rest) != 0; usleep(100))
+            rests[(uintptr_t)data - 1] = asked;
         size_t i = tap_random(&random) % 64;
         if (p[i] != NULL)
             broken += !holds(p[i], bytes[i], (int)i);

@@ -175,16 +175,45 @@ static int parameters(const char *unused) {
     static const struct {
         int parameter, value, expected;
     } calls[] = {
-        {M_MMAP_THRESHOLD, 65536, 1}, {M_MMAP_THRESHOLD, 0, 1},  {M_MMAP_THRESHOLD, -1, 0}, {M_MMAP_MAX, 0, 1},
-        {M_MMAP_MAX, 100, 1},         {M_TRIM_THRESHOLD, -1, 1}, {M_TRIM_THRESHOLD, 0, 1},  {M_TOP_PAD, 4096, 1},
-        {M_TOP_PAD, -1, 0},           {M_ARENA_MAX, 1, 1},       {M_ARENA_MAX, 0, 0},       {M_ARENA_TEST, 1, 1},
-        {M_ARENA_TEST, 0, 0},         {M_MXFAST, 0, 1},          {M_MXFAST, 160, 1},        {M_MXFAST, 161, 0},
-        {M_MXFAST, -1, 0},            {-1001, 0, 1},             {-1001, 3600000, 1},       {-1001, 3600001, 0},
-        {-1001, -1, 0},               {-1002, 4096, 1},          {-1002, -1, 1},            {-1002, -2, 0},
-        {-1003, 0, 1},                {-1003, 2, 1},             {-1003, 3, 0},             {-1003, -1, 0},
-        {-1004, 1, 1},                {-1004, 0, 1},             {-1004, 2, 0},             {-1005, 1024, 1},
-        {-1005, 0, 1},                {-1005, -1, 0},            {-1006, 0, 0},             {0, 0, 0},
-        {99, 1, 0},                   {INT32_MIN, INT32_MIN, 0}, {INT32_MAX, INT32_MAX, 0},
+        {M_MMAP_THRESHOLD, 65536, 1},
+        {M_MMAP_THRESHOLD, 0, 1},
+        {M_MMAP_THRESHOLD, -1, 0},
+        {M_MMAP_MAX, 0, 1},
+        {M_MMAP_MAX, 100, 1},
+        {M_TRIM_THRESHOLD, -1, 1},
+        {M_TRIM_THRESHOLD, 0, 1},
+        {M_TOP_PAD, 4096, 1},
+        {M_TOP_PAD, -1, 0},
+        {M_ARENA_MAX, 1, 1},
+        {M_ARENA_MAX, 0, 0},
+        {M_ARENA_TEST, 1, 1},
+        {M_ARENA_TEST, 0, 0},
+        {M_MXFAST, 0, 1},
+        {M_MXFAST, 160, 1},
+        {M_MXFAST, 161, 0},
+        {M_MXFAST, -1, 0},
+        {-1001, 0, 1},
+        {-1001, 3600000, 1},
+        {-1001, 3600001, 0},
+        {-1001, -1, 0},
+        {-1002, 4096, 1},
+        {-1002, -1, 1},
+        {-1002, -2, 0},
+        {-1003, 0, 1},
+        {-1003, 2, 1},
+        {-1003, 3, 0},
+        {-1003, -1, 0},
+        {-1004, 1, 1},
+        {-1004, 0, 1},
+        {-1004, 2, 0},
+        {-1005, 1024, 1},
+        {-1005, 0, 1},
+        {-1005, -1, 0},
+        {-1006, 0, 0},
+        {0, 0, 0},
+        {99, 1, 0},
+        {INT32_MIN, INT32_MIN, 0},
+        {INT32_MAX, INT32_MAX, 0},
     };
     int wrong = 0;
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
@@ -220,16 +249,55 @@ static int by_mallopt(const char *unused) {
     return fifth == NULL ? 6 : 0;
 }
 
+static int info(const char *unused) {
+    (void)unused;
+    void *large = malloc(50000), *mapped = malloc(MIB), *small = malloc(100), *freed = malloc(1000);
+    free(freed);
+    int result = malloc_info(0, stdout) != 0 || malloc_info(1, stdout) != EINVAL;
+    free(large), free(mapped), free(small);
+    return result;
+}
+
+static int stats(const char *unused) {
+    (void)unused;
+    void *mapped = malloc(MIB), *second = malloc(MIB);
+    free(second);
+    malloc_stats();
+    free(mapped);
+    return 0;
+}
+
+/* Blocks of 1 MiB until there is no more, then what is known of it. */
+static int take(const char *most) {
+    size_t count = 0, wanted = strtoul(most, NULL, 10);
+    errno = 0;
+    while (count < wanted && malloc(MIB) != NULL)
+        count++;
+    printf("%zu %d %zu\n", count, errno == ENOMEM, statistic("peak"));
+    return 0;
+}
+
 int main(int argc, char **argv) {
     static const struct {
         const char *name;
         int (*run)(const char *argument);
     } things[] = {
-        {"mappings", mappings}, {"again", again},       {"trim", trim},
-        {"growth", growth},     {"decay", decay},       {"populate", populate},
-        {"flags", flags},       {"lists", lists},       {"lists-at-most", lists_at_most},
-        {"exit", threads_at_exit}, {"_exit", leave_at_once}, {"parameters", parameters},
+        {"mappings", mappings},
+        {"again", again},
+        {"trim", trim},
+        {"growth", growth},
+        {"decay", decay},
+        {"populate", populate},
+        {"flags", flags},
+        {"lists", lists},
+        {"lists-at-most", lists_at_most},
+        {"exit", threads_at_exit},
+        {"_exit", leave_at_once},
+        {"parameters", parameters},
         {"by-mallopt", by_mallopt},
+        {"info", info},
+        {"stats", stats},
+        {"take", take},
     };
     tap_watchdog(60);
     for (size_t i = 0; argc > 1 && i < sizeof things / sizeof *things; i++)

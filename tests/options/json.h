@@ -50,7 +50,8 @@ __attribute__((unused)) static struct json_classes json_classes(void) {
     struct json_classes sum = {0, 0, 0, 0};
     for (const char *row = strstr(json_text, "{\"size\""); row != NULL; row = strstr(row + 1, "{\"size\"")) {
         size_t size, live, cached, home;
-        if (sscanf(row, "{\"size\": %zu, \"live\": %zu, \"cached\": %zu, \"home\": %zu}", &size, &live, &cached, &home) != 4)
+        if (sscanf(row, "{\"size\": %zu, \"live\": %zu, \"cached\": %zu, \"home\": %zu}", &size, &live, &cached,
+                   &home) != 4)
             abort();
         sum.live += size * live;
         sum.live_blocks += live;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* run: libs=so,debug timeout=150 */
-/* A limit on what is taken from the OS: never passed, NULL with ENOMEM beyond it, and what is free is given back first. */
+/* A limit on what is taken from the OS: never passed, NULL with ENOMEM beyond it, and what is free is given back first.
+ */
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -50,8 +51,8 @@ static void fill(size_t bytes, size_t align, size_t at_least) {
     int second = take(bytes, align);
     give(second);
     tap(error == ENOMEM && full <= LIMIT && (size_t)first * bytes >= at_least && second >= first - first / 50 - 1,
-        "blocks of %zu bytes aligned to %zu: %d, then ENOMEM, with %zu bytes taken; again %d", bytes, align, first, full,
-        second);
+        "blocks of %zu bytes aligned to %zu: %d, then ENOMEM, with %zu bytes taken; again %d", bytes, align, first,
+        full, second);
 }
 
 /* Free memory of the heap is given back where a mapping needs room. */
@@ -63,8 +64,8 @@ static void gives_back(void) {
     give(count);
     size_t before = taken();
     void *large = malloc(55 * MIB);
-    tap(before > 20 * MIB && large != NULL && taken() <= LIMIT, "a heap of %zu free bytes makes room for a block of 55 MiB",
-        before);
+    tap(before > 20 * MIB && large != NULL && taken() <= LIMIT,
+        "a heap of %zu free bytes makes room for a block of 55 MiB", before);
     free(large);
     malloc_trim(0);
 }
@@ -147,7 +148,8 @@ static void threads(void) {
     pthread_join(watcher, NULL);
     json_read();
     size_t peak = json_number("peak");
-    tap(refused > 0 && !over && peak <= LIMIT, "8 threads: %zu requests refused, %zu bytes taken at most", refused, peak);
+    tap(refused > 0 && !over && peak <= LIMIT, "8 threads: %zu requests refused, %zu bytes taken at most", refused,
+        peak);
     tap(json_adds_up(), "and all adds up afterwards");
     malloc_trim(0);
 }

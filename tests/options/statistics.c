@@ -82,8 +82,8 @@ static struct holder alone = {.random = SEED};
 static bool counts_match(size_t live, size_t blocks, size_t bytes, size_t count) {
     if (json_number("live") - live == bytes && json_number("live_blocks") - blocks == count)
         return true;
-    printf("# live %zu blocks %zu, counted %zu and %zu\n", json_number("live") - live, json_number("live_blocks") - blocks,
-           bytes, count);
+    printf("# live %zu blocks %zu, counted %zu and %zu\n", json_number("live") - live,
+           json_number("live_blocks") - blocks, bytes, count);
     return false;
 }
 
@@ -170,7 +170,8 @@ static bool quiet_point(size_t live, size_t blocks) {
             count++;
         }
     json_read();
-    return json_adds_up() & counts_match(live, blocks, bytes, count);
+    bool adds_up = json_adds_up(), exact = counts_match(live, blocks, bytes, count);
+    return adds_up && exact;
 }
 
 static void many_threads(void) {
@@ -226,14 +227,16 @@ static void while_they_run(void) {
     for (int i = 0; i < 4; i++)
         pthread_create(&threads[i], NULL, generations, &holders[i]);
     for (int i = 0; i < 400; i++) {
-        static const char *const keys[] = {"taken", "live", "cached", "free", "metadata", "lists", "parked", "home", "live_blocks"};
+        static const char *const keys[] = {"taken", "live",   "cached", "free",       "metadata",
+                                           "lists", "parked", "home",   "live_blocks"};
         json_read();
         for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
             sane = sane && json_number(keys[k]) <= 1024 * MIB;
         struct json_classes classes = json_classes();
         sane = sane && classes.cached == json_number("cached") && classes.home == json_number("home");
         struct mallinfo2 info = mallinfo2();
-        sane = sane && info.arena <= 1024 * MIB && info.uordblks <= 1024 * MIB && info.hblkhd <= 1024 * MIB;
+        sane = sane && info.arena <= 1024 * MIB && info.uordblks <= 1024 * MIB && info.hblkhd <= 1024 * MIB &&
+               info.fordblks <= 1024 * MIB && info.keepcost <= 1024 * MIB;
         sched_yield();
     }
     atomic_store(&stop, true);
@@ -288,9 +291,9 @@ static void trim(void) {
     static void *blocks[COUNT];
     for (int i = 0; i < COUNT; i++)
         memset(blocks[i] = malloc(200), 1, 200);
+    size_t full = tap_resident();
     for (int i = 0; i < COUNT; i++)
         free(blocks[i]);
-    size_t full = tap_resident();
     int first = malloc_trim(20 * MIB), second = malloc_trim(20 * MIB);
     json_read();
     size_t kept = json_number("top");
@@ -306,7 +309,8 @@ static void json_cut(void) {
     char small[100];
     memset(small, 'x', sizeof small);
     size_t whole = json_call(NULL, 0), cut = json_call(small, 50);
-    tap(whole > 300 && cut == whole && strlen(small) == 49 && small[50] == 'x', "myalloc_stats_json cuts as snprintf does");
+    tap(whole > 300 && cut == whole && strlen(small) == 49 && small[50] == 'x',
+        "myalloc_stats_json cuts as snprintf does");
     char one = 'x';
     tap(json_call(&one, 1) == whole && one == '\0', "... in a room of one byte too");
 }

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "budget.h"
 #include "environment.h"
@@ -108,9 +109,10 @@ Test(options, values) {
         size_t before = number(&into, cases[i].name);
         const char *wrong = tunables_set_text(&into, knob(cases[i].name), cases[i].text, strlen(cases[i].text));
         const char *expected = cases[i].wrong;
-        cr_expect(wrong == NULL ? expected == NULL : expected != NULL && strcmp(wrong, expected) == 0, "%s:%s is \"%s\"",
-                  cases[i].name, cases[i].text, wrong ? wrong : "taken");
-        cr_expect_eq(number(&into, cases[i].name), expected ? before : cases[i].value, "%s:%s", cases[i].name, cases[i].text);
+        cr_expect(wrong == NULL ? expected == NULL : expected != NULL && strcmp(wrong, expected) == 0,
+                  "%s:%s is \"%s\"", cases[i].name, cases[i].text, wrong ? wrong : "taken");
+        cr_expect_eq(number(&into, cases[i].name), expected ? before : cases[i].value, "%s:%s", cases[i].name,
+                     cases[i].text);
     }
 }
 
@@ -131,12 +133,14 @@ Test(options, texts) {
 
 /* What a value is shown as is taken again, and gives the same. */
 Test(options, shown_values_are_taken) {
-    static const size_t values[] = {0, 1, 2, 3, 1000, 1024, 1536, 65536, 1 << 20, 3 << 20, SIZE_LIMIT, SIZE_MAX, LIMIT_CGROUP};
+    static const size_t values[] = {0,     1,       2,       3,          1000,     1024,        1536,
+                                    65536, 1 << 20, 3 << 20, SIZE_LIMIT, SIZE_MAX, LIMIT_CGROUP};
     for (const struct knob *row = tunables_knobs; row < tunables_knobs + KNOBS; row++)
         for (size_t i = 0; row->kind != KNOB_TEXT && i < sizeof values / sizeof *values; i++) {
             struct tunables into = tunables, again = tunables;
             char text[300];
-            if (values[i] < row->least || values[i] > row->most || (values[i] == LIMIT_CGROUP && row->kind != KNOB_LIMIT))
+            if (values[i] < row->least || values[i] > row->most ||
+                (values[i] == LIMIT_CGROUP && row->kind != KNOB_LIMIT))
                 continue;
             *(size_t *)(void *)((char *)&into + row->offset) = values[i];
             tunables_value(&into, row, text, sizeof text);
@@ -182,8 +186,12 @@ Test(options, precedence) {
 Test(options, what_ends_the_dynamic_rule) {
     char *none[] = {"MYALLOC_OPTIONS=decay_ms:3,hugepages:on", NULL};
     cr_expect_eq(apply(none).dynamic_threshold, 1);
-    char *ending[] = {"MALLOC_MMAP_THRESHOLD_=131072", "MALLOC_MMAP_MAX_=65536", "MALLOC_TRIM_THRESHOLD_=262144",
-                      "MALLOC_TOP_PAD_=0", "GLIBC_TUNABLES=glibc.malloc.mmap_threshold=1", "MYALLOC_OPTIONS=mmap_max:1"};
+    char *ending[] = {"MALLOC_MMAP_THRESHOLD_=131072",
+                      "MALLOC_MMAP_MAX_=65536",
+                      "MALLOC_TRIM_THRESHOLD_=262144",
+                      "MALLOC_TOP_PAD_=0",
+                      "GLIBC_TUNABLES=glibc.malloc.mmap_threshold=1",
+                      "MYALLOC_OPTIONS=mmap_max:1"};
     for (size_t i = 0; i < sizeof ending / sizeof *ending; i++) {
         char *variables[] = {ending[i], NULL};
         cr_expect_eq(apply(variables).dynamic_threshold, 0, "%s", ending[i]);
@@ -211,8 +219,12 @@ Test(options, every_name_is_known) {
 Test(options, a_mebibyte) {
     static char text[MIB + 64];
     char *variables[] = {text, NULL};
-    static const char *const starts[] = {"MYALLOC_OPTIONS=", "MYALLOC_OPTIONS=top_pad:", "GLIBC_TUNABLES=glibc.malloc.",
-                                         "GLIBC_TUNABLES=glibc.malloc.top_pad=", "MALLOC_TOP_PAD_=", "MYALLOC_OPTIONS=stats:"};
+    static const char *const starts[] = {"MYALLOC_OPTIONS=",
+                                         "MYALLOC_OPTIONS=top_pad:",
+                                         "GLIBC_TUNABLES=glibc.malloc.",
+                                         "GLIBC_TUNABLES=glibc.malloc.top_pad=",
+                                         "MALLOC_TOP_PAD_=",
+                                         "MYALLOC_OPTIONS=stats:"};
     static const char fills[] = {'x', '\n', '\1', (char)0xff, '9', '0', ',', ':', '%'};
     for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
         for (size_t k = 0; k < sizeof fills; k++) {
@@ -234,14 +246,17 @@ Test(options, a_mebibyte) {
 
 /* Entries put together from what the parser knows, two thirds of the texts then damaged. */
 static void random_text(uint64_t *random, char *out, size_t room) {
-    static const char *const names[] = {"MYALLOC_OPTIONS=", "GLIBC_TUNABLES="}, *const colon[] = {":", "="}, *const comma[] = {",", ":"};
-    static const char *const values[] = {"cgroup", "none", "on", "auto", "off", "%p", "0x", "0", "1", "9", "64k", "512m", "1g",
-                                         "18446744073709551615", "-1", "\n", "\x7f", "\xc3\xa4", " ", ""};
+    static const char *const names[] = {"MYALLOC_OPTIONS=", "GLIBC_TUNABLES="}, *const colon[] = {":", "="},
+                             *const comma[] = {",", ":"};
+    static const char *const values[] = {"cgroup", "none", "on",   "auto",     "off",  "%p", "0x",
+                                         "0",      "1",    "9",    "64k",      "512m", "1g", "18446744073709551615",
+                                         "-1",     "\n",   "\x7f", "\xc3\xa4", " ",    ""};
     size_t glibc = tap_random(random) % 2, at = (size_t)snprintf(out, room, "%s", names[glibc]);
     for (size_t i = tap_random(random) % 6 + 1; i > 0 && at + 200 < room; i--) {
         const struct knob *row = &tunables_knobs[tap_random(random) % KNOBS];
-        at += (size_t)snprintf(out + at, room - at, "%s%s%s%s%s", glibc ? "glibc.malloc." : "", glibc ? row->tunable : row->name,
-                               colon[glibc], values[tap_random(random) % (sizeof values / sizeof *values)], comma[glibc]);
+        at += (size_t)snprintf(out + at, room - at, "%s%s%s%s%s", glibc ? "glibc.malloc." : "",
+                               glibc ? row->tunable : row->name, colon[glibc],
+                               values[tap_random(random) % (sizeof values / sizeof *values)], comma[glibc]);
     }
     if (tap_random(random) % 3 == 0)
         return;
@@ -257,18 +272,70 @@ Test(options, random_texts) {
         random_text(&random, first, sizeof first);
         random_text(&random, second, sizeof second);
         struct tunables into = apply(variables);
-        cr_assert(printable && longest < 400 && complaints <= COMPLAINTS_MAX + 1, "seed %lu, run %d: %s", seed, i, last);
+        cr_assert(printable && longest < 400 && complaints <= COMPLAINTS_MAX + 1, "seed %lu, run %d: %s", seed, i,
+                  last);
         for (const struct knob *row = tunables_knobs; row < tunables_knobs + KNOBS; row++) {
             if (row->kind == KNOB_TEXT)
                 continue;
             size_t value = number(&into, row->name), initial = number(&tunables, row->name);
-            cr_assert(value == initial || (value >= row->least && value <= row->most), "seed %lu, run %d: %s", seed, i, row->name);
+            cr_assert(value == initial || (value >= row->least && value <= row->most), "seed %lu, run %d: %s", seed, i,
+                      row->name);
         }
-        cr_assert(memchr(into.stats, '\0', sizeof into.stats) != NULL && memchr(into.trace, '\0', sizeof into.trace) != NULL);
+        cr_assert(memchr(into.stats, '\0', sizeof into.stats) != NULL &&
+                  memchr(into.trace, '\0', sizeof into.trace) != NULL);
         taken += memcmp(&into, &tunables, sizeof into) != 0;
         refused += complaints > 0;
     }
-    cr_expect(taken > 500 && refused > 5000, "the texts are worth something: %d had an effect, %d a complaint", taken, refused);
+    cr_expect(taken > 500 && refused > 5000, "the texts are worth something: %d had an effect, %d a complaint", taken,
+              refused);
+}
+
+/* ---- once -------------------------------------------------------------------------------------------------------- */
+
+static pthread_barrier_t together;
+
+static void *first_malloc(void *seen) {
+    pthread_barrier_wait(&together);
+    environment_read();
+    *(size_t *)seen = tunables.top_pad;
+    return NULL;
+}
+
+/* Eight threads whose first allocation comes at the same time: one of them complains, and the values are there. */
+Test(options, read_once_by_many) {
+    pthread_t threads[8];
+    size_t seen[8];
+    int out[2], saved = dup(STDERR_FILENO);
+    char text[4096];
+    setenv("MYALLOC_OPTIONS", "top_pad:5k,bogus:1", 1);
+    cr_assert(pipe(out) == 0 && dup2(out[1], STDERR_FILENO) >= 0);
+    pthread_barrier_init(&together, NULL, 8);
+    for (int i = 0; i < 8; i++)
+        pthread_create(&threads[i], NULL, first_malloc, &seen[i]);
+    for (int i = 0; i < 8; i++)
+        pthread_join(threads[i], NULL);
+    setenv("MYALLOC_OPTIONS", "top_pad:6k,worse:1", 1);
+    environment_read();
+    dup2(saved, STDERR_FILENO);
+    close(out[1]);
+    ssize_t length = read(out[0], text, sizeof text - 1);
+    text[length > 0 ? length : 0] = '\0';
+    cr_expect_str_eq(
+        text, "myalloc: MYALLOC_OPTIONS: unknown key 'bogus', ignored ('myalloc options' lists what there is)\n");
+    cr_expect_eq(tunables.top_pad, 5120);
+}
+
+/* Before libc has set up the environment, the defaults serve, and the next call looks again. */
+Test(options, no_environment_yet) {
+    char *variables[] = {"MYALLOC_OPTIONS=top_pad:7k", NULL}, **real = environ;
+    environ = NULL;
+    environment_read();
+    cr_expect_eq(environment_state, 0);
+    environ = variables;
+    environment_read();
+    environ = real;
+    cr_expect_eq(environment_state, 1);
+    cr_expect_eq(tunables.top_pad, 7168);
 }
 
 /* ---- control groups ---------------------------------------------------------------------------------------------- */
@@ -283,8 +350,11 @@ static size_t limit_with(const struct os_fake_file *files) {
 #define ROOT "/sys/fs/cgroup"
 
 Test(cgroup, least_of_the_groups_above) {
-    static const struct os_fake_file files[] = {{SELF, "0::/a/b/c\n"}, {ROOT "/a/b/c/memory.max", "max\n"},
-                                                {ROOT "/a/b/memory.max", "300000000\n"}, {ROOT "/a/memory.max", "400000000\n"}, {0}};
+    static const struct os_fake_file files[] = {{SELF, "0::/a/b/c\n"},
+                                                {ROOT "/a/b/c/memory.max", "max\n"},
+                                                {ROOT "/a/b/memory.max", "300000000\n"},
+                                                {ROOT "/a/memory.max", "400000000\n"},
+                                                {0}};
     cr_expect_eq(limit_with(files), 300000000);
 }
 
@@ -301,7 +371,8 @@ Test(cgroup, no_limit) {
 Test(cgroup, version_1) {
     static const struct os_fake_file files[] = {{SELF, "3:cpu,cpuacct:/d\n2:memory:/d/e\n1:name=systemd:/d\n0::/f\n"},
                                                 {ROOT "/memory/d/e/memory.limit_in_bytes", "9223372036854771712\n"},
-                                                {ROOT "/memory/d/memory.limit_in_bytes", "104857600\n"}, {0}};
+                                                {ROOT "/memory/d/memory.limit_in_bytes", "104857600\n"},
+                                                {0}};
     cr_expect_eq(limit_with(files), 104857600);
 }
 
@@ -311,8 +382,10 @@ Test(cgroup, nothing_to_read) {
 }
 
 Test(cgroup, nonsense_to_read) {
-    static const struct os_fake_file files[] = {{SELF, ":::\n::\n0:\n\n0::/a//b//\n"}, {ROOT "/a//b/memory.max", "12345678901234567890123\n"},
-                                                {ROOT "/memory.max", "\n"}, {0}};
+    static const struct os_fake_file files[] = {{SELF, ":::\n::\n0:\n\n0::/a//b//\n"},
+                                                {ROOT "/a//b/memory.max", "12345678901234567890123\n"},
+                                                {ROOT "/memory.max", "\n"},
+                                                {0}};
     cr_expect_eq(limit_with(files), SIZE_MAX);
 }
 

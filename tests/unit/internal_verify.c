@@ -174,10 +174,17 @@ Test(verify, region_r3) {
     names("region R3");
 }
 
+/* A class with memory enough to park chains. */
+static struct block *parkable(size_t *count) {
+    for (size_t held = 0; held < MIB; held += *count * class_bytes(7))
+        cr_assert_not_null(central_take(7, 10, count));
+    return central_take(7, 10, count);
+}
+
 Test(verify, central_c1) {
     central_threads = 2; /* a single one would not park so little */
     size_t count;
-    struct block *chain = central_take(7, 10, &count);
+    struct block *chain = parkable(&count);
     cr_assert_gt(count, 1);
     central_give(7, chain, count - 1);
     names("central C1");
@@ -186,7 +193,7 @@ Test(verify, central_c1) {
 Test(verify, central_c1_circle) {
     central_threads = 2;
     size_t count;
-    struct block *chain = central_take(7, 10, &count);
+    struct block *chain = parkable(&count);
     central_give(7, chain, count);
     chain->next = chain;
     names("central C1");
