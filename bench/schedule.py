@@ -65,6 +65,7 @@ class Schedule:
         self.libraries, self.place, self.plan, self.progress = libraries, place, plan, progress
         self.widest, self.run_once, self.steal = widest, run_once, steal
         self.courses = [Course(benchmark, libraries) for benchmark in chosen]
+        self.interrupted = False
         self.left_out, self.started = {}, time.monotonic() if started is None else started
 
     def left(self):
@@ -165,6 +166,7 @@ class Schedule:
         try:
             self.run_quick() if self.plan.quick else self.run_full()
         except KeyboardInterrupt:
+            self.interrupted = True
             self.progress.say("interrupted: the report is of the rounds made so far")
         done = [course for course in self.courses if len(course.rounds) >= 2]
         for course in self.courses:
