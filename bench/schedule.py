@@ -80,7 +80,8 @@ class Schedule:
             if name in course.hung:
                 found[name] = {"status": course.hung[name]}
                 continue
-            self.progress.show(f"{course.benchmark.name} with {name}", self.expected())
+            self.progress.show(f"{self.courses.index(course) + 1}/{len(self.courses)} {course.benchmark.name} with {name}",
+                               self.expected())
             found[name] = self.run_once(course.benchmark, self.libraries[name].library, self.place, series)
             if found[name]["status"].startswith("hung"):
                 course.hung[name] = found[name]["status"]
@@ -116,12 +117,12 @@ class Schedule:
                 if course.width > NARROW and len(course.rounds) < self.plan.rounds_most]
 
     def run_full(self):
-        for i, course in enumerate(self.courses, 1):
-            self.progress.note(f"warm-up {i}/{len(self.courses)} {course.benchmark.name}")
+        self.progress.note("warm-up")
+        for course in self.courses:
             self.one_round(course, False)
         need = sum(course.cost for course in self.courses) * self.plan.rounds
         if need > self.left():
-            self.progress.say(f"{self.plan.rounds} rounds will take about {need / 60:.1f} minutes, {self.left() / 60:.1f} "
+            self.progress.say(f"{self.plan.rounds} rounds will take about {need / 60:.1f} minutes, {max(self.left(), 0) / 60:.1f} "
                               "are left: this run will be late. --only picks benchmarks, --rounds and --quick do less")
         for number in range(1, self.plan.rounds + 1):
             self.progress.note(f"round {number} of at least {self.plan.rounds}", always=True)
