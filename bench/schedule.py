@@ -153,7 +153,7 @@ class Schedule:
             elif self.left() < self.needed(ordered):
                 self.left_out[course.benchmark.name] = LEFT_OUT_TIME
             else:
-                self.progress.note(course.benchmark.name)
+                self.progress.note("quick")
                 while len(course.rounds) < self.plan.rounds:
                     self.counted_round(course)
 
