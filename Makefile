@@ -16,10 +16,10 @@ WARN = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wundef -Wpointer-arit
 NO_BUILTIN = $(addprefix -fno-builtin-,malloc calloc realloc free memalign aligned_alloc posix_memalign)
 ALLOC_FLAGS = -std=gnu11 -D_GNU_SOURCE -g $(WARN) $(NO_BUILTIN) -fvisibility=hidden -fno-plt -fPIC
 LINK_FLAGS = -shared -Wl,-soname,libmyalloc.so -Wl,--version-script=alloc/exports.map -Wl,-z,nodelete -Wl,-z,now \
-             -Wl,-z,relro -Wl,-z,noseparate-code -Wl,--no-undefined -Wl,--hash-style=gnu
+             -Wl,-z,relro -Wl,-z,noseparate-code -Wl,--sort-section=name -Wl,--no-undefined -Wl,--hash-style=gnu
 TOOL_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O2 $(WARN)
 TEST_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O1 -Wall -Wextra -Werror -Wno-deprecated-declarations -Wno-use-after-free -Wno-unknown-warning-option -fno-builtin -pthread -Itests
-INTERNAL = $(filter-out %/libc.c %/new.c %/process.c %/introspect.c %/os_linux.c %/os_fault.c,$(wildcard alloc/*.c))
+INTERNAL = $(filter-out %/libc.c %/new.c %/process.c %/introspect.c %/mcheck.c %/os_linux.c %/os_fault.c,$(wildcard alloc/*.c))
 INTERNAL_OBJECTS = $(patsubst alloc/%.c,build/debug/%.o,$(INTERNAL))
 
 SOURCES = $(wildcard alloc/*.c)
@@ -68,33 +68,39 @@ build/libmyalloc-%.so: alloc/exports.map
 build/libmyalloc-debug.so: $(call objects,debug)
 build/libmyalloc-fault.so: $(call objects,fault)
 build/libmyalloc-ubsan.so: $(call objects,ubsan)
-# One object, so that the linker takes all of it or nothing, with the inner names hidden from the program's.
+# One object, so that the linker takes all of it or nothing, with the inner names hidden from the program's. Its code goes
+# into a section of its own name: backtrace.c tells our frames from the program's by it.
 build/libmyalloc.a: $(call objects,static)
 	$(Q)echo '  AR $@' && rm -f $@ && ld -r -o build/static/myalloc.o $^ && \
-	    objcopy --localize-hidden build/static/myalloc.o && ar rcs $@ build/static/myalloc.o
+	    objcopy --localize-hidden --rename-section .text=myalloc_text --rename-section .text.unlikely=myalloc_text build/static/myalloc.o && ar rcs $@ build/static/myalloc.o
 
 debug: build/libmyalloc-debug.so
 fault: build/libmyalloc-fault.so
 ubsan: build/libmyalloc-ubsan.so
 
-build/myalloc: $(TOOLS) $(wildcard tools/*.h) build/flags
-	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -DMYALLOC_VERSION='"$(VERSION)"' -DMYALLOC_LIBDIR='"$(LIBDIR)"' -o $@ $(TOOLS)
+# The command reads options by the library's own table and parser.
+TOOL_SHARES = $(addprefix alloc/,tunables.c environment.c report.c os_linux.c)
+build/myalloc: $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*.h alloc/*.def) build/flags
+	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -Ialloc -DMYALLOC_VERSION='"$(VERSION)"' -DMYALLOC_LIBDIR='"$(LIBDIR)"' -o $@ \
+	    $(TOOLS) $(TOOL_SHARES)
 build/measure: tools/measure.c build/flags
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -static -o $@ $<
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
 
-plain = $(foreach dir,stress fork misuse fault golden,$(patsubst tests/$(dir)/%.c,build/tests/$(dir)/%,$(wildcard tests/$(dir)/*.c)))
+plain = $(foreach dir,stress fork misuse fault golden options mcheck,$(patsubst tests/$(dir)/%.c,build/tests/$(dir)/%,$(wildcard tests/$(dir)/*.c)))
 API_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)) \
             $(patsubst tests/unit/%.cc,build/tests/unit/%,$(wildcard tests/unit/api_*.cc))
 INTERNAL_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/internal_*.c))
 BENCH_TESTS = $(patsubst tests/bench/allocator_%.c,build/tests/bench/%.so,$(wildcard tests/bench/allocator_*.c)) \
               $(patsubst tests/bench/load_%.c,build/tests/bench/%,$(wildcard tests/bench/load_*.c)) build/tests/bench/nothing
+TRACE_TESTS = $(foreach name,$(basename $(notdir $(wildcard tests/trace/*.c))),build/tests/trace/$(name) build/tests/trace/$(name)_static)
 TSAN_TESTS = $(patsubst tests/tsan/%.c,build/tests/tsan/%,$(wildcard tests/tsan/*.c))
 STATIC_TESTS = $(patsubst tests/static/%.c,build/tests/static/%,$(wildcard tests/static/*.c)) \
                $(patsubst tests/static/%.cc,build/tests/static/%,$(wildcard tests/static/*.cc))
 
-test-programs: all debug fault ubsan $(plain) $(BENCH_TESTS) $(API_TESTS) $(INTERNAL_TESTS) $(TSAN_TESTS) $(STATIC_TESTS)
+test-programs: all debug fault ubsan $(plain) $(BENCH_TESTS) $(API_TESTS) $(INTERNAL_TESTS) $(TSAN_TESTS) $(STATIC_TESTS) $(TRACE_TESTS) \
+    build/tests/mcheck/faults_static
 
 $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)): build/tests/%: tests/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
@@ -109,16 +115,27 @@ $(INTERNAL_TESTS): build/tests/%: tests/%.c tests/unit/os_fake.c tests/unit/os_f
 	    $(INTERNAL_OBJECTS) -lcriterion
 $(TSAN_TESTS): build/tests/%: tests/%.c $(call objects,tsan)
 	@mkdir -p $(@D)
-	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -fsanitize=thread -o $@ $< $(filter-out %/libc.o %/new.o %/process.o %/introspect.o,$(call objects,tsan))
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -fsanitize=thread -o $@ $< $(filter-out %/libc.o %/new.o %/process.o %/introspect.o %/mcheck.o,$(call objects,tsan))
 $(patsubst tests/static/%.c,build/tests/static/%,$(wildcard tests/static/*.c)): build/tests/%: tests/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -static -o $@ $< build/libmyalloc.a
 $(patsubst tests/static/%.cc,build/tests/static/%,$(wildcard tests/static/*.cc)): build/tests/%: tests/%.cc build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CXX $@' && $(CXX) -std=c++17 -g -O1 -Wall -Wextra -pthread -Itests -static -o $@ $< build/libmyalloc.a
+# -rdynamic: some names are there for the loader, those of static functions are not. No -O1: each line has its own code.
+build/tests/trace/%_static: tests/trace/%.c tests/tap.h build/libmyalloc.a
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -O0 -fomit-frame-pointer -static -o $@ $< build/libmyalloc.a
+build/tests/trace/%: tests/trace/%.c tests/tap.h build/flags
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -O0 -fomit-frame-pointer -rdynamic -o $@ $<
+build/tests/mcheck/linked: EXTRA = -lmcheck
+build/tests/mcheck/%_static: tests/mcheck/%.c build/libmyalloc.a
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -static -o $@ $< build/libmyalloc.a
 $(plain): build/tests/%: tests/%.c tests/tap.h build/flags
 	@mkdir -p $(@D)
-	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $< -ldl
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $< -ldl $(EXTRA)
 
 # Allocators whose faults are known, and programs to run on them.
 build/tests/bench/%.so: tests/bench/allocator_%.c tests/bench/spin.h build/flags

@@ -26,6 +26,9 @@
 /* On data that other files see: without it the compiler goes through the GOT. */
 #define HIDDEN __attribute__((visibility("hidden")))
 #define EXPORT __attribute__((visibility("default")))
+/* On tables of which little is used: the linker sorts sections by name, so that they lie behind the small variables and
+ * do not spread those over many pages. */
+#define BIG_TABLE __attribute__((section(".bss.table")))
 #define CACHE_LINE 64
 #define LINE_ALIGNED __attribute__((aligned(CACHE_LINE)))
 /* Initial-exec: the library is present from program start, so a thread's cache lies at a fixed offset. */

@@ -4,7 +4,8 @@
  * full" meet in one slow branch.
  *
  * K1 bins[c].count is the length of bins[c].head minus bins[c].limit: it reaches 0 when the list is full. In a cache not
- *    yet set up, or closed because its thread is ending, it is 0 and every operation is slow.
+ *    yet set up, or closed because its thread is ending, or idle because lists are off, it is 0 and every operation is
+ *    slow.
  * K2 spare[c] is NULL or a full chain (length in its second word) between the list and the centre: a thread that frees
  *    and allocates around a limit moves one pointer and no block.
  * K3 bins[0] is always empty; what the unit map does not know is counted there and comes to the slow branch.
@@ -16,6 +17,7 @@
 #define MYALLOC_CACHE_H
 
 #include "base.h"
+#include "freelist.h"
 #include "sizeclass.h"
 
 struct bin {
@@ -28,8 +30,16 @@ struct bin {
 struct cache {
     struct bin bins[CLASS_COUNT]; /* first: cache_bin counts on it */
     void *spare[CLASS_COUNT];
+    uint16_t goal[CLASS_COUNT];  /* what limit traffic has earned; limit itself may be higher for one filling of the list */
+    uint8_t heat[CLASS_COUNT];   /* how often a list was full, up to HOT */
+    size_t earned;               /* bytes by which the goals are above their start */
+    unsigned victim;             /* class that last gave up its goal for another's */
+    uint16_t spare_length[CLASS_COUNT]; /* for statistics, which may not look into another thread's chain */
     struct cache *next, *prev; /* all threads' caches */
     bool open, listed;
+    bool idle; /* keeps nothing: lists are off */
+    bool bounded; /* as cache_bound.c does it: what lists may hold is granted out of `room` bytes, there is no spare */
+    size_t bound, room;
 };
 
 extern HIDDEN THREAD_LOCAL struct cache cache_self;
@@ -44,11 +54,25 @@ static ALWAYS_INLINE struct bin THREAD_SEGMENT *cache_bin(size_t offset) {
 /* A block of the class when its list is empty. NULL if memory is refused. Sets the cache up on first use. */
 void *cache_refill_slow(unsigned class);
 
+/* The same as cache_refill_slow and cache_overflow_slow where a bound is set (cache_limit, tcache_count, tcache_max). */
+void *cache_bound_refill_slow(struct cache *cache, unsigned class);
+void cache_bound_overflow_slow(struct cache *cache, struct block *block, unsigned class);
+
+/* A bound has been set at run time: this thread's lists obey at once, others' at their next slow path. */
+void cache_bound_now(void);
+
 /* Frees a block of the class when its list is full (its count already raised) or the cache is not set up. */
 void cache_overflow_slow(void *block, unsigned class);
 
 /* Gives all that this thread's lists hold to the centre. */
 void cache_flush(void);
+
+/* Whether threads keep lists at all (watch.h: not while something must see every call). A thread follows at its next slow
+ * call, or by cache_settle. */
+void cache_set_lists(bool on);
+
+/* Brings this thread's lists in line with cache_set_lists. */
+void cache_settle(void);
 
 /* The thread is ending: flush, and keep nothing from now on. */
 void cache_close(void);
@@ -61,6 +85,10 @@ void cache_each(void (*see)(const struct cache *cache, void *data), void *data);
 
 /* Blocks on a list; of another thread's, a moment's value. */
 size_t cache_length(const struct cache *cache, unsigned class);
+
+/* Looks whether K1-K3 hold for this thread's lists, K3 for all. While nobody else is in the allocator (world.h). */
+struct walk;
+void cache_walk(struct walk *walk);
 
 void cache_fork_acquire(void);
 void cache_fork_release(void);

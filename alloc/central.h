@@ -23,8 +23,11 @@
 #include "sizeclass.h"
 
 /* Takes a chain of blocks: at most `most` new ones, or as many as were parked together or lie in one span, at most a
- * span's. NULL if memory is refused. */
+ * span's. A chain of one may be a block of a larger class, lent for a start. NULL if memory is refused. */
 void *central_take(unsigned class, size_t most, size_t *count);
+
+/* Takes one block from a span, for a thread that keeps no lists. NULL if memory is refused. */
+void *central_take_single(unsigned class);
 
 /* Gives a chain of `count` blocks back. */
 void central_give(unsigned class, void *chain, size_t count);
@@ -43,6 +46,10 @@ struct central_totals {
     size_t parked, home, spans;
 };
 void central_count(unsigned class, struct central_totals *totals);
+
+/* Looks whether C1-C3 hold. While nobody else is in the allocator (world.h). */
+struct walk;
+void central_walk(struct walk *walk);
 
 void central_fork_acquire(void);
 void central_fork_release(void);

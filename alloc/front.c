@@ -9,6 +9,8 @@
 #include "sizeclass.h"
 #include "span.h"
 #include "tunables.h"
+#include "verify.h"
+#include "watch.h"
 
 /* From here on a block that outgrows its place moves its pages instead of copying them. */
 #define STEAL_MIN (128 * KIB)
@@ -43,62 +45,64 @@ static void *alloc_once(size_t bytes, size_t align, bool *zeroed) {
 }
 
 /* The one place where errno is set. */
-static COLD void *no_memory(void) {
+COLD void *front_no_memory(void) {
     errno = ENOMEM;
     return NULL;
 }
 
 /* bytes > 0. When the OS refuses, what lies unused in lists is brought together and the request tried once more. */
-static void *alloc_any(size_t bytes, size_t align, bool *zeroed) {
+void *front_raw_alloc(size_t bytes, size_t align, bool *zeroed) {
     if (bytes > SIZE_LIMIT - UNIT || align > SIZE_LIMIT - bytes)
-        return no_memory();
+        return front_no_memory();
     void *p = alloc_once(bytes, align, zeroed);
     if (LIKELY(p != NULL))
         return p;
     front_trim(0);
     p = alloc_once(bytes, align, zeroed);
-    return p ? p : no_memory();
+    return p ? p : front_no_memory();
 }
 
-NOINLINE void *front_alloc_slow(size_t bytes) {
+static void *alloc_any(size_t bytes, size_t align, bool *zeroed, const char *call) {
+    verify_now_and_then();
+    if (watch_any())
+        return front_watched_alloc(bytes, align, zeroed, call);
+    return front_raw_alloc(bytes ? bytes : 1, align, zeroed);
+}
+
+NOINLINE void *front_alloc_slow(size_t bytes, const char *call) {
     if (bytes > EXACT_MAX && bytes <= SMALL_MAX) {
         void *block = front_pop(cache_bin(class_of(bytes) * CLASS_STEP));
         if (LIKELY(block != NULL))
             return block;
     }
     bool zeroed;
-    return alloc_any(bytes ? bytes : 1, BLOCK_ALIGN, &zeroed);
+    return alloc_any(bytes, BLOCK_ALIGN, &zeroed, call);
 }
 
 void *front_zalloc(size_t count, size_t bytes) {
     size_t total;
     if (__builtin_mul_overflow(count, bytes, &total))
-        return no_memory();
+        return front_no_memory();
     bool zeroed = false;
-    void *p = total <= SMALL_MAX ? front_alloc(total) : alloc_any(total, BLOCK_ALIGN, &zeroed);
+    void *p = total <= SMALL_MAX ? front_alloc(total, "calloc") : alloc_any(total, BLOCK_ALIGN, &zeroed, "calloc");
     if (p != NULL && !zeroed)
         memset(p, 0, total);
     return p;
 }
 
-void *front_aligned(size_t align, size_t bytes) {
+void *front_aligned(size_t align, size_t bytes, const char *call) {
     bool zeroed;
     if (align <= BLOCK_ALIGN)
-        return front_alloc(bytes);
-    return alloc_any(bytes ? bytes : 1, align, &zeroed);
+        return front_alloc(bytes, call);
+    return alloc_any(bytes, align, &zeroed, call);
 }
 
 /* ---- free -------------------------------------------------------------------------------------------------------- */
 
-/* Class of a small block that the unit map's window does not reach, else 0. */
+/* Class of a small block that the unit map does not show or reach, else 0. */
 static unsigned class_outside_window(const void *p) {
     const struct span *span = (uintptr_t)p % BLOCK_ALIGN == 0 ? span_find(p) : NULL;
     return span != NULL && span->state == SPAN_SMALL ? span->class : 0;
-}
-
-static unsigned class_at(const void *p) {
-    unsigned entry = unitmap_find(p);
-    return LIKELY(entry != 0) ? entry / CLASS_STEP : class_outside_window(p);
 }
 
 /* The LARGE span that starts at p, or NULL. */
@@ -109,50 +113,70 @@ static struct span *large_span_at(const void *p) {
 
 static void free_small_slow(void *p, unsigned class, const char *call, bool counted) {
     struct bin *bin = &cache_self.bins[class];
-    if (bin->head == p)
-        report_misuse(call, p, DOUBLE_FREE);
+    if (bin->head == p) {
+        if (counted)
+            bin->count--;
+        report_bad_call(call, p, DOUBLE_FREE);
+        return;
+    }
     if (!counted && ++bin->count < 0)
         freelist_push(&bin->head, p);
     else
         cache_overflow_slow(p, class);
 }
 
-NOINLINE void front_free_slow(void *p, const char *call) {
+/* A block of any kind that the unit map says nothing of. */
+void front_raw_free(void *p, const char *call) {
+    struct span *span = large_span_at(p);
+    unsigned class;
+    if (span != NULL)
+        span_release(span);
+    else if ((class = class_outside_window(p)) != 0)
+        free_small_slow(p, class, call, false);
+    else if (!large_free(p))
+        report_bad_call(call, p, INVALID_POINTER);
+}
+
+NOINLINE void front_free_slow(void *p, const char *call, size_t bytes, size_t align) {
     cache_self.bins[0].count = 0; /* K3: where every free of something else than a small block is counted */
     if (p == NULL)
         return;
-    unsigned entry = unitmap_find(p), outside = 0;
-    if (entry != 0) {
+    unsigned entry = unitmap_find(p);
+    if (entry != 0)
         free_small_slow(p, entry / CLASS_STEP, call, true);
-        return;
-    }
-    struct span *span = large_span_at(p);
-    if (span != NULL)
-        span_release(span);
-    else if ((outside = class_outside_window(p)) != 0)
-        free_small_slow(p, outside, call, false);
-    else if (!large_free(p))
-        report_misuse(call, p, INVALID_POINTER);
+    else if (watch_any())
+        front_watched_free(p, call, bytes, align);
+    else
+        front_raw_free(p, call);
 }
 
 /* ---- size and resizing ------------------------------------------------------------------------------------------- */
 
-size_t front_usable(const void *p, const char *call) {
-    if (p == NULL)
-        return 0;
-    unsigned class = class_at(p);
+size_t front_raw_usable(const void *p) {
+    unsigned class = class_outside_window(p);
     if (class != 0)
         return class_bytes(class);
     const struct span *span = large_span_at(p);
-    size_t bytes = span ? (size_t)span->units << UNIT_SHIFT : large_bytes(p);
+    return span ? (size_t)span->units << UNIT_SHIFT : large_bytes(p);
+}
+
+size_t front_usable(const void *p, const char *call) {
+    if (p == NULL)
+        return 0;
+    unsigned entry = unitmap_find(p);
+    if (LIKELY(entry != 0))
+        return class_bytes(entry / CLASS_STEP);
+    if (watch_any())
+        return front_watched_usable(p, call);
+    size_t bytes = front_raw_usable(p);
     if (bytes == 0)
-        report_misuse(call, p, INVALID_POINTER);
+        report_bad_call(call, p, INVALID_POINTER);
     return bytes;
 }
 
 /* A block that cannot be copied to a smaller place stays where it is. */
 static void *move(void *p, size_t old, size_t bytes, const char *call) {
-    void *fresh = front_alloc(bytes);
+    void *fresh = front_alloc(bytes, call);
     if (fresh == NULL)
         return bytes <= old ? p : NULL;
     memcpy(fresh, p, min_size(old, bytes));
@@ -183,8 +207,10 @@ static void *resize_span(struct span *span, size_t bytes, const char *call) {
 
 static void *resize_mapping(void *p, size_t bytes, const char *call) {
     size_t old = large_bytes(p);
-    if (old == 0)
-        report_misuse(call, p, INVALID_POINTER);
+    if (old == 0) {
+        report_bad_call(call, p, INVALID_POINTER);
+        return front_no_memory();
+    }
     if (bytes <= old / 2 && bytes < tunables.mmap_threshold) {
         void *moved = move(p, old, bytes, call);
         if (moved != p)
@@ -195,21 +221,49 @@ static void *resize_mapping(void *p, size_t bytes, const char *call) {
         front_trim(0);
         resized = large_resize(p, bytes);
     }
-    return resized ? resized : no_memory();
+    return resized ? resized : front_no_memory();
+}
+
+static ALWAYS_INLINE void *resize_small(void *p, unsigned class, size_t bytes, const char *call) {
+    size_t old = class_bytes(class);
+    return bytes <= old && bytes >= old / 2 ? p : move(p, old, bytes, call);
+}
+
+static NOINLINE void *realloc_slow(void *p, size_t bytes, const char *call) {
+    if (watch_any())
+        return front_watched_realloc(p, bytes, call);
+    unsigned class = class_outside_window(p);
+    if (class != 0)
+        return resize_small(p, class, bytes, call);
+    struct span *span = large_span_at(p);
+    return span != NULL ? resize_span(span, bytes, call) : resize_mapping(p, bytes, call);
 }
 
 void *front_realloc(void *p, size_t bytes, const char *call) {
     if (p == NULL)
-        return front_alloc(bytes);
+        return front_alloc(bytes, call);
     if (bytes > SIZE_LIMIT - UNIT)
-        return no_memory();
-    unsigned class = class_at(p);
-    if (LIKELY(class != 0)) {
-        size_t old = class_bytes(class);
-        return bytes <= old && bytes >= old / 2 ? p : move(p, old, bytes, call);
-    }
+        return front_no_memory();
+    unsigned entry = unitmap_find(p);
+    return LIKELY(entry != 0) ? resize_small(p, entry / CLASS_STEP, bytes, call) : realloc_slow(p, bytes, call);
+}
+
+void *front_raw_resize(void *p, size_t bytes) {
     struct span *span = large_span_at(p);
-    return span != NULL ? resize_span(span, bytes, call) : resize_mapping(p, bytes, call);
+    if (span != NULL)
+        return span_try_resize(span, units_for(bytes)) ? p : move_pages(span, bytes);
+    return large_bytes(p) != 0 ? large_resize(p, bytes) : NULL;
+}
+
+void *front_raw_start(const void *p) {
+    const struct span *span = span_find(p);
+    if (span == NULL)
+        return large_bytes(p) != 0 ? (void *)(uintptr_t)p : NULL;
+    char *start = span_address(span);
+    if (span->state != SPAN_SMALL)
+        return start;
+    size_t size = class_bytes(span->class), index = (size_t)((const char *)p - start) / size;
+    return index < span->carved ? start + index * size : NULL;
 }
 
 size_t front_trim(size_t pad) {

@@ -3,31 +3,50 @@
  * Allocation with malloc" and "Malloc Tunable Parameters". */
 #include <errno.h>
 #include <malloc.h>
+#include <mcheck.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base.h"
+#include "environment.h"
 #include "front.h"
+#include "myalloc.h"
 #include "os.h"
 #include "report.h"
+#include "sizeclass.h"
 #include "stats.h"
+#include "trace.h"
 #include "tunables.h"
+#include "watch.h"
 
 EXPORT int mallopt(int parameter, int value) {
-    return tunables_mallopt(parameter, value);
+    environment_read();
+    if (!tunables_mallopt(parameter, value))
+        return 0;
+    if (parameter == M_CHECK_ACTION)
+        report_action = (unsigned)value & (REPORT_SAY | REPORT_ABORT | REPORT_SHORT);
+    if (parameter == M_PERTURB && tunables.perturb != 0)
+        watch_on(WATCH_PERTURB);
+    else if (parameter == M_PERTURB)
+        watch_off(WATCH_PERTURB);
+    if (parameter == M_MYALLOC_CACHE_LIMIT)
+        cache_bound_now();
+    return 1;
 }
 
 EXPORT struct mallinfo2 mallinfo2(void) {
     struct stats stats;
     stats_read(&stats);
+    size_t in_use = stats.live - stats.mapped;
     return (struct mallinfo2){
         .arena = stats.heap,
-        .ordblks = stats.free >> UNIT_SHIFT,
+        .ordblks = stats.home_blocks + stats.free_span_count,
+        .smblks = stats.cached_blocks,
         .hblks = stats.mapped_count,
         .hblkhd = stats.mapped,
         .fsmblks = stats.cached,
-        .uordblks = stats.live - stats.mapped,
-        .fordblks = stats.heap - (stats.live - stats.mapped),
+        .uordblks = in_use,
+        .fordblks = stats.heap - in_use,
         .keepcost = stats.top,
     };
 }
@@ -42,6 +61,7 @@ EXPORT struct mallinfo mallinfo(void) {
     return (struct mallinfo){
         .arena = as_int(info.arena),
         .ordblks = as_int(info.ordblks),
+        .smblks = as_int(info.smblks),
         .hblks = as_int(info.hblks),
         .hblkhd = as_int(info.hblkhd),
         .fsmblks = as_int(info.fsmblks),
@@ -51,40 +71,87 @@ EXPORT struct mallinfo mallinfo(void) {
     };
 }
 
+/* One line of malloc_stats, laid out as glibc does. */
+static size_t stats_line(char *out, size_t room, const char *name, size_t number) {
+    char digits[24];
+    static const char blanks[] = "          ";
+    size_t length = report_format(digits, sizeof digits, "%z", number);
+    return report_format(out, room, "%s = %s%s\n", name, blanks + min_size(length, sizeof blanks - 1), digits);
+}
+
+/* The heap is one arena to glibc's eyes, whatever regions it is made of. */
 EXPORT void malloc_stats(void) {
     struct stats stats;
-    stats_read(&stats);
     char text[512];
-    size_t length = report_format(text, sizeof text,
-                                  "Arena 0:\nsystem bytes     = %z\nin use bytes     = %z\n"
-                                  "Total (incl. mmap):\nsystem bytes     = %z\nin use bytes     = %z\n"
-                                  "max mmap regions = %z\nmax mmap bytes   = %z\n",
-                                  stats.heap, stats.live - stats.mapped, stats.taken, stats.live, stats.mapped_count,
-                                  stats.mapped);
-    os_write(STDERR_FILENO, text, length);
+    stats_read(&stats);
+    size_t at = report_format(text, sizeof text, "Arena 0:\n");
+    at += stats_line(text + at, sizeof text - at, "system bytes    ", stats.heap);
+    at += stats_line(text + at, sizeof text - at, "in use bytes    ", stats.live - stats.mapped);
+    at += report_format(text + at, sizeof text - at, "Total (incl. mmap):\n");
+    at += stats_line(text + at, sizeof text - at, "system bytes    ", stats.heap + stats.mapped);
+    at += stats_line(text + at, sizeof text - at, "in use bytes    ", stats.live);
+    at += stats_line(text + at, sizeof text - at, "max mmap regions", stats.mapped_count_peak);
+    at += stats_line(text + at, sizeof text - at, "max mmap bytes  ", stats.mapped_peak);
+    os_write(STDERR_FILENO, text, at);
+}
+
+/* Free blocks of each class; a block of the class can be asked for by any size from `from` to `to`. */
+static void info_sizes(FILE *stream, const struct stats *stats) {
+    fputs("<sizes>\n", stream);
+    for (unsigned c = 1; c < CLASS_COUNT; c++) {
+        size_t count = stats->classes[c].cached + stats->classes[c].home;
+        if (count > 0)
+            fprintf(stream, "  <size from=\"%zu\" to=\"%zu\" total=\"%zu\" count=\"%zu\"/>\n", class_bytes(c - 1) + 1,
+                    class_bytes(c), count * class_bytes(c), count);
+    }
+    fputs("</sizes>\n", stream);
+}
+
+/* What the heap and the whole have in common. "rest" is all that is free, but on fast lists. */
+static void info_totals(FILE *stream, const struct stats *stats) {
+    fprintf(stream,
+            "<total type=\"fast\" count=\"%zu\" size=\"%zu\"/>\n<total type=\"rest\" count=\"%zu\" size=\"%zu\"/>\n",
+            stats->cached_blocks, stats->cached, stats->home_blocks + stats->free_span_count, stats->free);
+}
+
+static void info_system(FILE *stream, size_t current, size_t most) {
+    fprintf(stream,
+            "<system type=\"current\" size=\"%zu\"/>\n<system type=\"max\" size=\"%zu\"/>\n"
+            "<aspace type=\"total\" size=\"%zu\"/>\n<aspace type=\"mprotect\" size=\"%zu\"/>\n",
+            current, most, current, current);
 }
 
 EXPORT int malloc_info(int options, FILE *stream) {
+    struct stats stats;
     if (options != 0)
         return EINVAL;
-    struct stats stats;
-    stats_read(&stats);
-    size_t free_bytes = stats.home + stats.cached + stats.free;
-    fprintf(stream,
-            "<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n</sizes>\n"
-            "<total type=\"fast\" count=\"0\" size=\"%zu\"/>\n<total type=\"rest\" count=\"0\" size=\"%zu\"/>\n"
-            "<system type=\"current\" size=\"%zu\"/>\n</heap>\n",
-            stats.cached, stats.home + stats.free, stats.heap);
-    fprintf(stream,
-            "<total type=\"fast\" count=\"0\" size=\"%zu\"/>\n<total type=\"rest\" count=\"0\" size=\"%zu\"/>\n"
-            "<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n<system type=\"current\" size=\"%zu\"/>\n"
-            "<live blocks=\"%zu\" size=\"%zu\"/>\n</malloc>\n",
-            stats.cached, free_bytes - stats.cached, stats.mapped_count, stats.mapped, stats.taken, stats.live_blocks,
-            stats.live);
+    stats_read(&stats); /* before stdio allocates a buffer */
+    fputs("<malloc version=\"1\">\n<heap nr=\"0\">\n", stream);
+    info_sizes(stream, &stats);
+    info_totals(stream, &stats);
+    info_system(stream, stats.heap, stats.heap_peak);
+    fputs("</heap>\n", stream);
+    info_totals(stream, &stats);
+    fprintf(stream, "<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n", stats.mapped_count, stats.mapped);
+    info_system(stream, stats.heap + stats.mapped, stats.peak);
+    fputs("</malloc>\n", stream);
     return 0;
 }
 
+EXPORT void mtrace(void) {
+    trace_start();
+}
+
+EXPORT void muntrace(void) {
+    trace_stop();
+}
+
+EXPORT size_t myalloc_stats_json(char *out, size_t room) {
+    return stats_json(out, room);
+}
+
 EXPORT int malloc_trim(size_t pad) {
+    environment_read();
     return front_trim(pad) > 0;
 }
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "large.h"
 
+#include "budget.h"
 #include "lock.h"
 #include "os.h"
+#include "region.h"
 #include "report.h"
 #include "tunables.h"
 
@@ -40,6 +42,8 @@ static void insert_locked(uintptr_t addr, size_t bytes) {
     table[i] = (struct mapping){addr, bytes};
     large_totals.count++;
     large_totals.bytes += bytes;
+    large_totals.count_peak = max_size(large_totals.count_peak, large_totals.count);
+    large_totals.bytes_peak = max_size(large_totals.bytes_peak, large_totals.bytes);
 }
 
 static void remove_locked(struct mapping *gone) {
@@ -61,17 +65,18 @@ static bool reserve_locked(void) {
     if (large_totals.count * 2 < table_size)
         return true;
     size_t old_size = table_size, size = old_size ? old_size * 2 : TABLE_MIN;
-    struct mapping *old = table, *fresh = os_map(align_up(size * sizeof *fresh, OS_PAGE));
+    struct mapping *old = table, *fresh = budget_map(align_up(size * sizeof *fresh, OS_PAGE));
     if (fresh == NULL)
         return false;
     table = fresh;
     table_size = size;
-    large_totals = (struct large_totals){0, 0};
+    large_totals.table = align_up(size * sizeof *fresh, OS_PAGE);
+    large_totals.count = large_totals.bytes = 0;
     for (size_t i = 0; i < old_size; i++)
         if (old[i].bytes != 0)
             insert_locked(old[i].addr, old[i].bytes);
     if (old != NULL)
-        os_unmap(old, align_up(old_size * sizeof *old, OS_PAGE));
+        budget_unmap(old, align_up(old_size * sizeof *old, OS_PAGE));
     return true;
 }
 
@@ -116,11 +121,18 @@ void *large_alloc(size_t bytes, size_t align) {
     if (large_totals.count >= tunables.mmap_max)
         return NULL;
     bytes = align_up(bytes, OS_PAGE);
+    if (!budget_charge(bytes))
+        return NULL;
     void *addr = map_aligned(bytes, align);
-    if (addr != NULL && !enter(addr, bytes)) {
-        os_unmap(addr, bytes);
+    if (addr == NULL) {
+        budget_refund(bytes);
         return NULL;
     }
+    if (!enter(addr, bytes)) {
+        budget_unmap(addr, bytes);
+        return NULL;
+    }
+    region_prepare(addr, bytes);
     return addr;
 }
 
@@ -140,8 +152,21 @@ bool large_free(void *p) {
         tunables.mmap_threshold = min_size(2 * bytes, LARGE_DYNAMIC_MAX + OS_PAGE);
         tunables.trim_threshold = 2 * bytes;
     }
-    os_unmap(p, bytes);
+    budget_unmap(p, bytes);
     return true;
+}
+
+static void *remap_charged(void *p, size_t old, size_t bytes) {
+    if (bytes > old && !budget_charge(bytes - old))
+        return NULL;
+    void *moved = os_remap(p, old, bytes, true);
+    if (moved == NULL && bytes > old)
+        budget_refund(bytes - old);
+    if (moved != NULL && bytes < old)
+        budget_refund(old - bytes);
+    if (moved != NULL && bytes > old)
+        region_prepare((char *)moved + old, bytes - old);
+    return moved;
 }
 
 void *large_resize(void *p, size_t bytes) {
@@ -149,7 +174,7 @@ void *large_resize(void *p, size_t bytes) {
     /* Out of the table while it moves: another thread may be given the old address before we have entered the new. The
      * slot just left makes sure that entering again cannot fail. */
     size_t old = leave(p);
-    void *moved = old == bytes ? p : os_remap(p, old, bytes, true);
+    void *moved = old == bytes ? p : remap_charged(p, old, bytes);
     lock_acquire(&large_lock, LOCK_LARGE);
     if (!reserve_locked())
         ASSERT(large_totals.count < table_size - 1);
@@ -158,17 +183,29 @@ void *large_resize(void *p, size_t bytes) {
     return moved;
 }
 
+/* Pages of the heap as a mapping of new_bytes. */
+static char *steal(void *p, size_t bytes, size_t new_bytes) {
+    char *moved = os_steal(p, bytes);
+    if (moved == NULL)
+        return NULL;
+    char *grown = os_remap(moved, bytes, new_bytes, true);
+    if (grown == NULL)
+        os_put_back(moved, p, bytes);
+    else if (new_bytes > bytes)
+        region_prepare(grown + bytes, new_bytes - bytes);
+    return grown;
+}
+
 void *large_steal(void *p, size_t bytes, size_t new_bytes) {
     new_bytes = align_up(new_bytes, OS_PAGE);
     lock_acquire(&large_lock, LOCK_LARGE);
     bool room = large_totals.count < tunables.mmap_max && reserve_locked();
     lock_release(&large_lock, LOCK_LARGE);
-    char *moved = room ? os_steal(p, bytes) : NULL;
-    if (moved == NULL)
+    if (!room || !budget_charge(new_bytes))
         return NULL;
-    char *grown = os_remap(moved, bytes, new_bytes, true);
+    char *grown = steal(p, bytes, new_bytes);
     if (grown == NULL) {
-        os_put_back(moved, p, bytes);
+        budget_refund(new_bytes);
         return NULL;
     }
     lock_acquire(&large_lock, LOCK_LARGE);
@@ -177,6 +214,23 @@ void *large_steal(void *p, size_t bytes, size_t new_bytes) {
     insert_locked((uintptr_t)grown, new_bytes);
     lock_release(&large_lock, LOCK_LARGE);
     return grown;
+}
+
+void large_walk(struct walk *walk) {
+    size_t count = 0, bytes = 0;
+    lock_acquire(&large_lock, LOCK_LARGE);
+    for (size_t i = 0; i < table_size; i++) {
+        const struct mapping *mapping = &table[i];
+        if (mapping->bytes == 0)
+            continue;
+        count++;
+        bytes += mapping->bytes;
+        report_walk(walk, (mapping->addr | mapping->bytes) % OS_PAGE == 0 && find_locked(mapping->addr) == mapping,
+                    "large L1", mapping);
+    }
+    report_walk(walk, count == large_totals.count && bytes == large_totals.bytes && count * 2 <= table_size, "large L1",
+                &large_totals);
+    lock_release(&large_lock, LOCK_LARGE);
 }
 
 void large_fork_acquire(void) {

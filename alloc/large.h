@@ -19,7 +19,9 @@
 #define LARGE_DYNAMIC_MAX (32 * MIB)
 
 struct large_totals {
-    size_t count, bytes;
+    size_t count, bytes; /* now */
+    size_t count_peak, bytes_peak;
+    size_t table;        /* bytes of the table */
 };
 extern HIDDEN struct large_totals large_totals;
 
@@ -40,6 +42,10 @@ void *large_resize(void *p, size_t bytes);
  * copying; the memory at `p` reads as zeros afterwards. NULL if the kernel cannot or has no room; nothing has changed
  * then. */
 void *large_steal(void *p, size_t bytes, size_t new_bytes);
+
+/* Looks whether L1 holds. Takes the lock. */
+struct walk;
+void large_walk(struct walk *walk);
 
 void large_fork_acquire(void);
 void large_fork_release(void);

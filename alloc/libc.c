@@ -16,7 +16,7 @@ void free_sized(void *p, size_t bytes);
 void free_aligned_sized(void *p, size_t align, size_t bytes);
 
 EXPORT void *malloc(size_t bytes) {
-    return front_alloc(bytes);
+    return front_alloc(bytes, "malloc");
 }
 
 EXPORT void free(void *p) {
@@ -45,7 +45,7 @@ EXPORT void *aligned_alloc(size_t align, size_t bytes) {
         errno = EINVAL;
         return NULL;
     }
-    return front_aligned(align, bytes);
+    return front_aligned(align, bytes, "aligned_alloc");
 }
 
 /* glibc rounds an alignment that is no power of two up to one. */
@@ -56,14 +56,14 @@ EXPORT void *memalign(size_t align, size_t bytes) {
     }
     if (align <= BLOCK_ALIGN)
         align = BLOCK_ALIGN;
-    return front_aligned((size_t)1 << (high_bit(align - 1) + 1), bytes);
+    return front_aligned((size_t)1 << (high_bit(align - 1) + 1), bytes, "memalign");
 }
 
 EXPORT int posix_memalign(void **out, size_t align, size_t bytes) {
     if (UNLIKELY(!is_pow2(align) || align % sizeof(void *) != 0))
         return EINVAL;
     int saved = errno;
-    void *p = front_aligned(align, bytes);
+    void *p = front_aligned(align, bytes, "posix_memalign");
     errno = saved;
     if (UNLIKELY(p == NULL))
         return ENOMEM;
@@ -72,11 +72,11 @@ EXPORT int posix_memalign(void **out, size_t align, size_t bytes) {
 }
 
 EXPORT void *valloc(size_t bytes) {
-    return front_aligned(OS_PAGE, bytes);
+    return front_aligned(OS_PAGE, bytes, "valloc");
 }
 
 EXPORT void *pvalloc(size_t bytes) {
-    return valloc(bytes > SIZE_LIMIT - OS_PAGE ? bytes : align_up(bytes, OS_PAGE));
+    return front_aligned(OS_PAGE, bytes > SIZE_LIMIT - OS_PAGE ? bytes : align_up(bytes, OS_PAGE), "pvalloc");
 }
 
 EXPORT size_t malloc_usable_size(void *p) {
@@ -87,16 +87,13 @@ EXPORT void cfree(void *p) {
     front_free(p, "cfree");
 }
 
-/* C23. The sizes are hints that `off` does not check. */
+/* C23. Only the checks look at the sizes. */
 EXPORT void free_sized(void *p, size_t bytes) {
-    (void)bytes;
-    front_free(p, "free_sized");
+    front_free_sized(p, "free_sized", bytes, 0);
 }
 
 EXPORT void free_aligned_sized(void *p, size_t align, size_t bytes) {
-    (void)align;
-    (void)bytes;
-    front_free(p, "free_aligned_sized");
+    front_free_sized(p, "free_aligned_sized", bytes, align);
 }
 
 #define ALIAS(name) __attribute__((alias(#name), visibility("default")))

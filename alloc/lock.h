@@ -12,7 +12,20 @@
 #include "base.h"
 #include "report.h"
 
-enum lock_rank { LOCK_START, LOCK_CACHES, LOCK_CLASS, LOCK_SPANS, LOCK_LARGE, LOCK_RANKS };
+enum lock_rank {
+    LOCK_WATCH,
+    LOCK_CHECK,
+    LOCK_CACHES,
+    LOCK_PLACES,
+    LOCK_CLASS,
+    LOCK_SPANS,
+    LOCK_LARGE,
+    LOCK_META,
+    LOCK_STACKS,
+    LOCK_LEAKS,
+    LOCK_TRACE,
+    LOCK_RANKS
+};
 
 struct lock {
     _Atomic uint32_t state; /* 0 free, 1 held, 2 held and waited for */

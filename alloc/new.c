@@ -51,19 +51,22 @@ static _Noreturn void throw_bad_alloc(size_t bytes) {
     os_abort();
 }
 
+static const char NEW[] = "operator new", NEW_ARRAY[] = "operator new[]";
+static const char DELETE[] = "operator delete", DELETE_ARRAY[] = "operator delete[]";
+
 /* Calls the new-handler until there is memory or it gives up, by throwing or by being removed; NULL then. */
-static void *ask_handler(size_t bytes, size_t align) {
+static void *ask_handler(size_t bytes, size_t align, const char *call) {
     for (handler *handle; (handle = new_handler()) != NULL;) {
         handle();
-        void *p = front_aligned(align, bytes);
+        void *p = front_aligned(align, bytes, call);
         if (p != NULL)
             return p;
     }
     return NULL;
 }
 
-static COLD void *new_slow(size_t bytes, size_t align) {
-    void *p = ask_handler(bytes, align);
+static COLD void *new_slow(size_t bytes, size_t align, const char *call) {
+    void *p = ask_handler(bytes, align, call);
     if (p == NULL)
         throw_bad_alloc(bytes);
     return p;
@@ -71,69 +74,62 @@ static COLD void *new_slow(size_t bytes, size_t align) {
 
 /* The handler may throw, which a nothrow form must catch: libstdc++'s own form does, around a call of ours. A static
  * program has no other form; there a handler that throws ends the program. */
-static COLD void *nothrow_slow(size_t bytes, size_t align, const struct nothrow *tag) {
+static COLD void *nothrow_slow(size_t bytes, size_t align, const struct nothrow *tag, const char *call) {
     if (new_handler() == NULL)
         return NULL;
+    bool array = call == NEW_ARRAY;
     void *(*plain)(size_t, const struct nothrow *);
     void *(*aligned)(size_t, size_t, const struct nothrow *);
-    *(void **)&plain = runtime_symbol("_ZnwmRKSt9nothrow_t");
-    *(void **)&aligned = runtime_symbol("_ZnwmSt11align_val_tRKSt9nothrow_t");
+    *(void **)&plain = runtime_symbol(array ? "_ZnamRKSt9nothrow_t" : "_ZnwmRKSt9nothrow_t");
+    *(void **)&aligned = runtime_symbol(array ? "_ZnamSt11align_val_tRKSt9nothrow_t" : "_ZnwmSt11align_val_tRKSt9nothrow_t");
     if (plain == NULL || aligned == NULL)
-        return ask_handler(bytes, align);
+        return ask_handler(bytes, align, call);
     return align <= BLOCK_ALIGN ? plain(bytes, tag) : aligned(bytes, align, tag);
 }
 
-EXPORT void *_Znwm(size_t bytes) {
-    void *p = front_alloc(bytes);
-    return LIKELY(p != NULL) ? p : new_slow(bytes, BLOCK_ALIGN);
-}
+/* The four forms of new, for one object or for an array. */
+#define OPERATOR_NEW(letter, call)                                                                                     \
+    EXPORT void *_Zn##letter##m(size_t bytes) {                                                                        \
+        void *p = front_alloc(bytes, call);                                                                            \
+        return LIKELY(p != NULL) ? p : new_slow(bytes, BLOCK_ALIGN, call);                                             \
+    }                                                                                                                  \
+    EXPORT void *_Zn##letter##mRKSt9nothrow_t(size_t bytes, const struct nothrow *tag) {                               \
+        void *p = front_alloc(bytes, call);                                                                            \
+        return LIKELY(p != NULL) ? p : nothrow_slow(bytes, BLOCK_ALIGN, tag, call);                                    \
+    }                                                                                                                  \
+    EXPORT void *_Zn##letter##mSt11align_val_t(size_t bytes, size_t align) {                                           \
+        void *p = front_aligned(align, bytes, call);                                                                   \
+        return LIKELY(p != NULL) ? p : new_slow(bytes, align, call);                                                   \
+    }                                                                                                                  \
+    EXPORT void *_Zn##letter##mSt11align_val_tRKSt9nothrow_t(size_t bytes, size_t align, const struct nothrow *tag) {  \
+        void *p = front_aligned(align, bytes, call);                                                                   \
+        return LIKELY(p != NULL) ? p : nothrow_slow(bytes, align, tag, call);                                          \
+    }
 
-EXPORT void *_ZnwmRKSt9nothrow_t(size_t bytes, const struct nothrow *tag) {
-    void *p = front_alloc(bytes);
-    return LIKELY(p != NULL) ? p : nothrow_slow(bytes, BLOCK_ALIGN, tag);
-}
+/* The six forms of delete. What the caller knows of size and alignment goes to the checks. */
+#define OPERATOR_DELETE(letter, call)                                                                                  \
+    EXPORT void _Zd##letter##Pv(void *p) {                                                                             \
+        front_free(p, call);                                                                                           \
+    }                                                                                                                  \
+    EXPORT void _Zd##letter##Pvm(void *p, size_t bytes) {                                                              \
+        front_free_sized(p, call, bytes, 0);                                                                           \
+    }                                                                                                                  \
+    EXPORT void _Zd##letter##PvSt11align_val_t(void *p, size_t align) {                                                \
+        front_free_sized(p, call, UNSIZED, align);                                                                     \
+    }                                                                                                                  \
+    EXPORT void _Zd##letter##PvmSt11align_val_t(void *p, size_t bytes, size_t align) {                                 \
+        front_free_sized(p, call, bytes, align);                                                                       \
+    }
 
-EXPORT void *_ZnwmSt11align_val_t(size_t bytes, size_t align) {
-    void *p = front_aligned(align, bytes);
-    return LIKELY(p != NULL) ? p : new_slow(bytes, align);
-}
-
-EXPORT void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t bytes, size_t align, const struct nothrow *tag) {
-    void *p = front_aligned(align, bytes);
-    return LIKELY(p != NULL) ? p : nothrow_slow(bytes, align, tag);
-}
-
-EXPORT void _ZdlPv(void *p) {
-    front_free(p, "operator delete");
-}
-
-EXPORT void _ZdlPvm(void *p, size_t bytes) {
-    (void)bytes;
-    front_free(p, "operator delete");
-}
-
-EXPORT void _ZdaPv(void *p) {
-    front_free(p, "operator delete[]");
-}
-
-EXPORT void _ZdaPvm(void *p, size_t bytes) {
-    (void)bytes;
-    front_free(p, "operator delete[]");
-}
+OPERATOR_NEW(w, NEW)
+OPERATOR_NEW(a, NEW_ARRAY)
+OPERATOR_DELETE(l, DELETE)
+OPERATOR_DELETE(a, DELETE_ARRAY)
 
 #define ALIAS(name) __attribute__((alias(#name), visibility("default")))
 
-extern void *_Znam(size_t) ALIAS(_Znwm);
-extern void *_ZnamRKSt9nothrow_t(size_t, const struct nothrow *) ALIAS(_ZnwmRKSt9nothrow_t);
-extern void *_ZnamSt11align_val_t(size_t, size_t) ALIAS(_ZnwmSt11align_val_t);
-extern void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t, size_t, const struct nothrow *)
-    ALIAS(_ZnwmSt11align_val_tRKSt9nothrow_t);
-/* The second argument, a size, an alignment or the nothrow tag, is not looked at: one body serves. */
-extern void _ZdlPvRKSt9nothrow_t(void *, size_t) ALIAS(_ZdlPvm);
-extern void _ZdlPvSt11align_val_t(void *, size_t) ALIAS(_ZdlPvm);
-extern void _ZdlPvmSt11align_val_t(void *, size_t) ALIAS(_ZdlPvm);
-extern void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *, size_t) ALIAS(_ZdlPvm);
-extern void _ZdaPvRKSt9nothrow_t(void *, size_t) ALIAS(_ZdaPvm);
-extern void _ZdaPvSt11align_val_t(void *, size_t) ALIAS(_ZdaPvm);
-extern void _ZdaPvmSt11align_val_t(void *, size_t) ALIAS(_ZdaPvm);
-extern void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *, size_t) ALIAS(_ZdaPvm);
+/* The nothrow tag, a last argument, is not looked at. */
+extern void _ZdlPvRKSt9nothrow_t(void *) ALIAS(_ZdlPv);
+extern void _ZdaPvRKSt9nothrow_t(void *) ALIAS(_ZdaPv);
+extern void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *, size_t) ALIAS(_ZdlPvSt11align_val_t);
+extern void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *, size_t) ALIAS(_ZdaPvSt11align_val_t);

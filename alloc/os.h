@@ -43,6 +43,9 @@ bool os_populate(void *addr, size_t bytes);
 /* Asks for huge pages behind an aligned range. False where the kernel will not. */
 bool os_hugepage(void *addr, size_t bytes);
 
+/* Asks that there be none, whatever the system's setting is. */
+void os_no_hugepage(void *addr, size_t bytes);
+
 /* Sleeps while *word == value, until os_futex_wake; may return early. */
 void os_futex_wait(_Atomic uint32_t *word, uint32_t value);
 void os_futex_wake(_Atomic uint32_t *word);
@@ -59,8 +62,45 @@ size_t os_address_limit(void);
 /* True if the program runs with privileges its caller has not (AT_SECURE): the environment is not to be trusted. */
 bool os_is_secure(void);
 
+/* Reads the start of a file, at most `room` bytes. Returns how many; 0 if it cannot be read. */
+size_t os_read_file(const char *path, char *out, size_t room);
+
+/* Makes a file anew for writing. Returns its descriptor, closed on exec, or -1. */
+int os_create(const char *path);
+void os_close(int fd);
+
+int os_process_id(void);
+
 /* Writes all of it to a file descriptor, as far as that goes. `bytes` is any number. */
 void os_write(int fd, const char *text, size_t bytes);
+
+/* A file of ours for writing. The program may close its descriptor behind our back and open something else that gets the
+ * same number: what it was when we opened it is remembered and looked at before each write. */
+struct os_file {
+    int fd;
+    uint64_t device, inode;
+};
+
+/* Creates the file, or empties it; it is closed by exec. Returns 0, or the error number. */
+int os_file_create(struct os_file *file, const char *path);
+
+/* Writes all of it. Returns 0, or the error number: EBADF if the descriptor is not that file any more. */
+int os_file_write(const struct os_file *file, const char *text, size_t bytes);
+
+/* Closes the descriptor if it still is that file. */
+void os_file_close(const struct os_file *file);
+
+/* Keeps a second descriptor of `fd`, closed by exec, for the case that the program closes the first; then puts it back
+ * under the old number if nothing is open there. */
+void os_file_keep(struct os_file *kept, int fd);
+void os_file_put_back(const struct os_file *kept, int fd);
+
+/* Opens a file for reading: its descriptor, or -1. Reads up to `bytes` from `offset` on; returns how many there were. */
+int os_open_read(const char *path);
+size_t os_read_at(int fd, void *out, size_t bytes, uint64_t offset);
+
+/* An error number in words, in English; constant text. */
+const char *os_error_text(int error);
 
 /* Ends the process by SIGABRT. */
 _Noreturn void os_abort(void);

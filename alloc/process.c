@@ -8,13 +8,20 @@
 #include <stdlib.h>
 #include <sys/single_threaded.h>
 
+#include "backtrace.h"
 #include "base.h"
 #include "cache.h"
-#include "central.h"
-#include "large.h"
-#include "lock.h"
+#include "check.h"
+#include "environment.h"
+#include "leaks.h"
+#include "os.h"
 #include "report.h"
-#include "span.h"
+#include "stats.h"
+#include "trace.h"
+#include "tunables.h"
+#include "verify.h"
+#include "watch.h"
+#include "world.h"
 
 /* glibc's lock on its list of streams. fork() takes it after the prepare handlers, while another thread may hold it and
  * wait for a stream whose owner waits in malloc. Taken before our locks, as glibc orders it before its own malloc's,
@@ -24,7 +31,7 @@ extern void _IO_list_unlock(void) __attribute__((weak));
 extern void _IO_list_resetlock(void) __attribute__((weak));
 
 static pthread_key_t exit_key;
-static bool exit_key_made, streams_locked;
+static bool exit_key_made, threaded, streams_locked; /* the last two: when fork began */
 
 static void thread_ends(void *unused) {
     (void)unused;
@@ -37,43 +44,72 @@ static void thread_opened(void) {
 }
 
 static void before_fork(void) {
-    streams_locked = !__libc_single_threaded && _IO_list_lock != NULL;
+    threaded = !__libc_single_threaded;
+    streams_locked = threaded && _IO_list_lock != NULL;
     if (streams_locked)
         _IO_list_lock();
-    cache_fork_acquire();
-    central_fork_acquire();
-    span_fork_acquire();
-    large_fork_acquire();
-    lock_fork_begin();
+    world_stop();
 }
 
 static void after_fork_in_parent(void) {
-    lock_fork_end();
-    large_fork_release();
-    span_fork_release();
-    central_fork_release();
-    cache_fork_release();
+    world_go();
     if (streams_locked)
         _IO_list_unlock();
 }
 
 static void after_fork_in_child(void) {
-    cache_fork_reset();
-    large_fork_reset();
-    span_fork_reset();
-    central_fork_reset();
-    lock_fork_end();
+    world_begin();
+    if (threaded)
+        backtrace_fork_reset();
     if (streams_locked)
         _IO_list_resetlock();
+    trace_fork_child();
+}
+
+/* What a program linked with -lmcheck defines: a function that calls mcheck(NULL). */
+extern void (*volatile __malloc_initialize_hook)(void) __attribute__((weak));
+
+/* What is never freed is looked at once more. */
+static void check_at_exit(void) {
+    check_all("exit");
+}
+
+/* The unwinder cannot be loaded in the middle of the first malloc. */
+static void start_watching(void) {
+    if (watch_has(WATCH_START))
+        watch_start();
+    if (&__malloc_initialize_hook != NULL && __malloc_initialize_hook != NULL)
+        __malloc_initialize_hook();
+    if (watch_has(WATCH_CHECK) || watch_has(WATCH_LEAKS))
+        backtrace_prepare();
+    if (watch_has(WATCH_CHECK))
+        atexit(check_at_exit);
+}
+
+static void verify_at_exit(void) {
+    if (verify_heap() > 0)
+        os_abort();
+}
+
+/* Registered before everybody else's, so it runs after all of them, and after the destructors of libraries. */
+static void at_exit(void) {
+    stats_write(tunables.stats);
 }
 
 __attribute__((constructor(101))) static void start(void) {
+    environment_read();
+    if (tunables.stats[0] != '\0')
+        atexit(at_exit);
     /* Handlers registered first run last before a fork and first after it: other libraries' may then allocate. */
     pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
     exit_key_made = pthread_key_create(&exit_key, thread_ends) == 0;
     cache_set_opened(thread_opened);
     if (cache_self.open)
         thread_opened();
+    if (MYALLOC_DEBUG)
+        atexit(verify_at_exit);
+    start_watching();
+    leaks_arrange();
     if (MYALLOC_DEBUG && getenv("MYALLOC_COUNTERS") != NULL)
         atexit(report_counter_line);
 }

@@ -4,6 +4,8 @@
 #include <stdatomic.h>
 #include <sys/single_threaded.h>
 
+#include "budget.h"
+#include "lock.h"
 #include "os.h"
 #include "report.h"
 #include "tunables.h"
@@ -16,22 +18,55 @@
 #define ARENA_MIN (4 * MIB)        /* the first arena; each is twice the last */
 #define ARENA_MAX (1 * GIB)
 #define SPAN_BYTES sizeof(struct span)
+#define WALK_UNITS 1024 /* of the untouched ones that a walk looks at: looking makes page tables */
 #define META_CHUNK (64 * KIB)
 #define COMMIT_UNITS ((size_t)4096) /* span structures become writable for so many units at a time (64 MiB of heap) */
 
-struct region regions[REGIONS_MAX];
+struct region regions[REGIONS_MAX] BIG_TABLE;
 _Atomic unsigned region_count;
 
 static struct {
     char *at, *end;
     size_t taken;
 } meta;
+static struct lock meta_lock;
+static _Atomic size_t heap_bytes, heap_peak;
 
-void *region_meta(size_t bytes) {
-    bytes = align_up(bytes, BLOCK_ALIGN);
+/* ---- own data ---------------------------------------------------------------------------------------------------- */
+
+/* OS pages of the own data for the first `units` of a region. */
+static size_t own_bytes(const struct region *region, size_t units) {
+    uintptr_t first = (region->base - unitmap.base) >> UNIT_SHIFT;
+    size_t entries = align_up((first + units) * sizeof(uint16_t), OS_PAGE) - align_down(first * sizeof(uint16_t), OS_PAGE);
+    return units == 0 ? 0 : align_up(units * SPAN_BYTES, OS_PAGE) + align_up(units / 8 + 8, OS_PAGE) + entries;
+}
+
+/* Charges the own data for units up to `end`. */
+static bool charge_own(struct region *region, size_t end) {
+    if (end <= region->charged)
+        return true;
+    if (!budget_charge(own_bytes(region, end) - own_bytes(region, region->charged)))
+        return false;
+    region->charged = end;
+    return true;
+}
+
+static void count_heap(size_t more) {
+    heap_bytes += more;
+    if (heap_bytes > heap_peak)
+        heap_peak = heap_bytes;
+}
+
+void region_count_bytes(struct region_totals *totals) {
+    *totals = (struct region_totals){heap_bytes, heap_peak, meta.taken};
+    for (unsigned i = 0; i < region_count; i++)
+        totals->own += own_bytes(&regions[i], regions[i].charged) + regions[i].lost;
+}
+
+static void *meta_cut_locked(size_t bytes) {
     if ((size_t)(meta.end - meta.at) < bytes) {
         size_t chunk = max_size(META_CHUNK, align_up(bytes, OS_PAGE));
-        char *fresh = os_map(chunk);
+        char *fresh = budget_map(chunk);
         if (fresh == NULL)
             return NULL;
         meta.at = fresh;
@@ -43,9 +78,13 @@ void *region_meta(size_t bytes) {
     return at;
 }
 
-size_t region_meta_bytes(void) {
-    return meta.taken;
+void *region_meta(size_t bytes) {
+    lock_acquire(&meta_lock, LOCK_META);
+    void *at = meta_cut_locked(align_up(bytes, BLOCK_ALIGN));
+    lock_release(&meta_lock, LOCK_META);
+    return at;
 }
+
 
 static size_t dirty_bytes(size_t units) {
     return align_up(units / 8 + 8, OS_PAGE);
@@ -108,23 +147,54 @@ struct region *region_find_slow(uintptr_t addr) {
     return NULL;
 }
 
+void region_prepare(void *addr, size_t bytes) {
+    if (UNLIKELY(tunables.hugepages == CHOICE_ON))
+        os_hugepage(addr, bytes);
+    if (UNLIKELY(tunables.hugepages == CHOICE_OFF))
+        os_no_hugepage(addr, bytes);
+    if (UNLIKELY(tunables.populate))
+        os_populate(addr, bytes);
+}
+
+/* The same for units of a region; what is present needs no warming (span.c). */
+static void prepare_units(struct region *region, uintptr_t start, size_t bytes) {
+    region_prepare((void *)start, bytes);
+    if (tunables.populate)
+        region->warm = start + bytes;
+}
+
+static void *charged_sbrk(size_t bytes) {
+    if (!budget_charge(bytes))
+        return NULL;
+    void *old = os_sbrk((intptr_t)bytes);
+    if (old == NULL)
+        budget_refund(bytes);
+    return old;
+}
+
+static void undo_sbrk(size_t bytes) {
+    os_sbrk(-(intptr_t)bytes);
+    budget_refund(bytes);
+}
+
 /* Moves the break by enough for `bytes` of whole units, or a generous step. Returns the first new address. */
 static uintptr_t move_break(struct region *heap, size_t bytes, size_t *got) {
     size_t step = min_size((heap->mapped << UNIT_SHIFT) / GROW_PART, GROW_MAX);
     size_t wanted = align_up(max_size(max_size(bytes, GROW_MIN), step) + tunables.top_pad, UNIT);
     uintptr_t brk = (uintptr_t)os_sbrk(0);
     size_t gap = align_up(brk, UNIT) - brk;
-    void *old = wanted <= SIZE_LIMIT - UNIT ? os_sbrk((intptr_t)(wanted + gap)) : NULL;
+    void *old = wanted <= SIZE_LIMIT - UNIT ? charged_sbrk(wanted + gap) : NULL;
     if (old == NULL) {
         wanted = bytes;
-        old = os_sbrk((intptr_t)(wanted + gap));
+        old = charged_sbrk(wanted + gap);
     }
     if (old == NULL)
         return 0;
     if ((uintptr_t)old != brk) { /* another thread's sbrk came in between: ours is no longer on a unit */
-        os_sbrk(-(intptr_t)(wanted + gap));
+        undo_sbrk(wanted + gap);
         return 0;
     }
+    heap->lost += gap;
     *got = wanted;
     return brk + gap;
 }
@@ -144,16 +214,21 @@ static bool grow_heap(struct region *heap, size_t units, size_t *left) {
     if (start == 0)
         return false;
     size_t new_mapped = min_size((start + got - heap->base) >> UNIT_SHIFT, heap->max_units);
-    if (!cover(heap, new_mapped)) {
-        os_sbrk(-(intptr_t)got);
+    if (!charge_own(heap, new_mapped) || !cover(heap, new_mapped)) {
+        undo_sbrk(got);
         return false;
     }
+    size_t grown = new_mapped - ((start - heap->base) >> UNIT_SHIFT);
+    heap->lost += got - (grown << UNIT_SHIFT);
+    count_heap(grown << UNIT_SHIFT);
     if (foreign) {
+        heap->foreign += ((start - heap->base) >> UNIT_SHIFT) - heap->mapped;
         *left = heap->mapped - heap->frontier;
         heap->frontier = (start - heap->base) >> UNIT_SHIFT;
         heap->warm = start;
     }
     heap->mapped = new_mapped;
+    prepare_units(heap, start, grown << UNIT_SHIFT);
     return true;
 }
 
@@ -165,9 +240,13 @@ bool region_grow(struct region *region, size_t units, size_t *left) {
 }
 
 static uintptr_t map_aligned(size_t bytes) {
-    char *raw = os_map(bytes + UNIT);
-    if (raw == NULL)
+    if (!budget_charge(bytes))
         return 0;
+    char *raw = os_map(bytes + UNIT);
+    if (raw == NULL) {
+        budget_refund(bytes);
+        return 0;
+    }
     uintptr_t start = align_up((uintptr_t)raw, UNIT);
     size_t before = start - (uintptr_t)raw;
     if (before > 0)
@@ -190,16 +269,19 @@ struct region *region_add(size_t units) {
         return NULL;
     struct region *arena = &regions[count];
     if (!set_up(arena, base, bytes >> UNIT_SHIFT)) {
-        os_unmap((void *)base, bytes);
+        budget_unmap((void *)base, bytes);
         return NULL;
     }
-    if (!cover(arena, arena->max_units)) {
+    if (!charge_own(arena, arena->max_units) || !cover(arena, arena->max_units)) {
         os_unmap(arena->dirty, dirty_bytes(arena->max_units) + align_up(arena->max_units * SPAN_BYTES, OS_PAGE));
-        os_unmap((void *)base, bytes);
+        budget_unmap((void *)base, bytes);
+        budget_refund(own_bytes(arena, arena->charged));
         *arena = (struct region){0};
         return NULL;
     }
     arena->mapped = arena->max_units;
+    count_heap(bytes);
+    prepare_units(arena, base, bytes);
     atomic_store_explicit(&region_count, count + 1, memory_order_release);
     return arena;
 }
@@ -217,6 +299,8 @@ size_t region_shrink(struct region *region, size_t first, size_t pad) {
         region->mapped = old;
         return 0;
     }
+    budget_refund(bytes);
+    count_heap(-bytes);
     if (region->warm > region->base + (keep << UNIT_SHIFT))
         region->warm = region->base + (keep << UNIT_SHIFT);
     return bytes;
@@ -236,4 +320,46 @@ bool region_relieve(void) {
         relieved = true;
     }
     return relieved;
+}
+
+/* First and last words of the units that nobody has had yet, as far as they are not in the dark of the mapping. */
+static bool is_untouched(const struct region *region, size_t first, size_t end) {
+    for (size_t at = first; at < end; at++) {
+        const uint64_t *words = (const uint64_t *)(region->base + (at << UNIT_SHIFT));
+        if ((region->dirty[at / 64] >> at % 64 & 1) != 0 || (words[0] | words[UNIT / sizeof *words - 1]) != 0)
+            return false;
+    }
+    return true;
+}
+
+static bool overlaps_other(const struct region *region) {
+    uintptr_t end = region->base + (region->mapped << UNIT_SHIFT);
+    for (const struct region *other = regions; other < regions + region_count; other++)
+        if (other != region && other->base < end && region->base < other->base + (other->mapped << UNIT_SHIFT))
+            return true;
+    return false;
+}
+
+void region_walk(struct walk *walk, const struct region *region) {
+    if (region->mapped == 0) /* the heap, where there is no break */
+        return;
+    uintptr_t end = region->base + (region->mapped << UNIT_SHIFT), brk = (uintptr_t)os_sbrk(0);
+    bool known = region_find((const void *)region->base) == region && region->spans != NULL && region->dirty != NULL;
+    bool ordered = region->frontier <= region->mapped && region->mapped <= region->max_units;
+    report_walk(walk, known && region->base % UNIT == 0 && !overlaps_other(region), "region R1", region);
+    report_walk(walk, ordered && is_untouched(region, region->frontier, min_size(region->mapped, region->frontier + WALK_UNITS)),
+                "region R2", region);
+    report_walk(walk, region != &regions[0] || brk == 0 || brk >= end, "region R3", region);
+}
+
+void region_fork_acquire(void) {
+    lock_fork_acquire(&meta_lock);
+}
+
+void region_fork_release(void) {
+    lock_fork_release(&meta_lock);
+}
+
+void region_fork_reset(void) {
+    lock_fork_reset(&meta_lock);
 }

@@ -47,6 +47,9 @@ struct region {
     uint64_t *dirty;       /* a bit a unit: set if it may hold anything but zeros */
     uintptr_t warm;        /* pages up to here were made present ahead of use */
     size_t covered;        /* units for which span structures and unit map entries are writable */
+    size_t charged;        /* units for which own data is charged: the most that were ever mapped */
+    size_t foreign;        /* units of other callers of sbrk, between ours */
+    size_t lost;           /* bytes taken but lying on no whole unit of ours */
 };
 
 #define REGIONS_MAX 256
@@ -74,6 +77,9 @@ bool region_grow(struct region *region, size_t units, size_t *left);
 /* Adds an arena of at least `units`. NULL if refused. */
 struct region *region_add(size_t units);
 
+/* What hugepages and populate ask for, done to memory that the OS has just given. */
+void region_prepare(void *addr, size_t bytes);
+
 /* Gives the units from `first` on back to the OS by moving the break down; keeps `pad` bytes. Returns the bytes given
  * back; 0 if foreign memory lies above or the region is no brk heap. */
 size_t region_shrink(struct region *region, size_t first, size_t pad);
@@ -82,10 +88,24 @@ size_t region_shrink(struct region *region, size_t first, size_t pad);
  * True if it is worth trying again. */
 bool region_relieve(void);
 
-/* Zeroed memory for the allocator's own data, never given back. NULL if refused. Caller serialises. */
+/* Zeroed memory for the allocator's own data, never given back. NULL if refused. Any thread; takes LOCK_META. */
 void *region_meta(size_t bytes);
 
-/* Bytes taken by region_meta, span structures and dirty bits, as address space. */
-size_t region_meta_bytes(void);
+/* What regions have taken from the OS, all of it charged (budget.h). `own` is what region_meta gave, and of the span
+ * structures, dirty bits and unit map entries the OS pages for all units that were ever mapped, and what was lost to
+ * alignment. */
+struct region_totals {
+    size_t heap, heap_peak; /* bytes of units mapped now, and the most there were */
+    size_t own;
+};
+void region_count_bytes(struct region_totals *totals);
+
+/* Looks whether R1-R3 hold for a region. */
+struct walk;
+void region_walk(struct walk *walk, const struct region *region);
+
+void region_fork_acquire(void);
+void region_fork_release(void);
+void region_fork_reset(void);
 
 #endif

@@ -6,6 +6,7 @@
 #include "os.h"
 
 _Atomic uint64_t report_counters[COUNTERS];
+unsigned report_action = REPORT_SAY | REPORT_ABORT;
 
 struct sink {
     char *at, *end;
@@ -89,6 +90,19 @@ void report_line(const char *format, ...) {
 void report_misuse(const char *call, const void *pointer, const char *what) {
     report_line("%s(%p): %s", call, pointer, what);
     os_abort();
+}
+
+void report_bad_call(const char *call, const void *pointer, const char *what) {
+    if (report_action & REPORT_SAY)
+        report_line("%s(%p): %s", call, pointer, what);
+    if (report_action & REPORT_ABORT)
+        os_abort();
+}
+
+bool report_walk(struct walk *walk, bool holds, const char *invariant, const void *where) {
+    if (!holds && walk->broken++ < WALK_SAID)
+        report_line("broken invariant: %s at %p", invariant, where);
+    return holds;
 }
 
 void report_broken(const char *file, int line, const char *expression) {

@@ -23,6 +23,24 @@ void report_line(const char *format, ...);
 /* "myalloc: CALL(0xPTR): WHAT" on standard error, then abort. */
 _Noreturn COLD void report_misuse(const char *call, const void *pointer, const char *what);
 
+/* What a bad call of the program leads to, as M_CHECK_ACTION of mallopt(3) tells. */
+enum report_action { REPORT_SAY = 1, REPORT_ABORT = 2, REPORT_SHORT = 4 };
+extern HIDDEN unsigned report_action;
+
+/* Says so and aborts, as far as report_action tells; if it returns, the call must have no effect. For faults that leave
+ * the allocator's own structures whole. */
+COLD void report_bad_call(const char *call, const void *pointer, const char *what);
+
+/* A walk over structures to find out whether their invariants hold (myalloc_check_heap). */
+struct walk {
+    size_t broken;
+};
+
+/* Counts an invariant that does not hold, and names the first WALK_SAID of a walk: "broken invariant: span S2 at 0x...".
+ * Returns `holds`. */
+#define WALK_SAID 8
+bool report_walk(struct walk *walk, bool holds, const char *invariant, const void *where);
+
 _Noreturn COLD void report_broken(const char *file, int line, const char *expression);
 
 #define INVALID_POINTER "invalid pointer (not allocated by myalloc, or not the start of a block)"

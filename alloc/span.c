@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 
+#include "freelist.h"
 #include "lock.h"
 #include "os.h"
 #include "report.h"
@@ -31,6 +32,7 @@ static uint64_t released_at;         /* the time of the last release, ms */
 static _Atomic size_t dirty_hint;    /* span_totals.free_dirty for those who do not hold the lock */
 static _Atomic uint64_t looked_at;   /* when old free spans were last looked for */
 static bool populate_works = true;
+static bool hidden;                  /* small spans are not in the unit map */
 static int huge_slow;
 
 static struct region *region_of(const struct span *span) {
@@ -84,6 +86,7 @@ static void age_remove(struct span *span) {
 
 static void count_free(const struct span *span, bool more) {
     span_totals.free += more ? span->units : -(size_t)span->units;
+    span_totals.free_count += more ? 1 : -(size_t)1;
     span_totals.free_dirty += more ? span->dirty : -(size_t)span->dirty;
     atomic_store_explicit(&dirty_hint, span_totals.free_dirty, memory_order_relaxed);
 }
@@ -146,7 +149,7 @@ static void free_coalesce(struct region *region, size_t first, size_t units) {
  * HUGE_SLOW_MAX of those no more are asked for. Returns where the warm memory now ends, or `from`. */
 static uintptr_t warm_huge(uintptr_t from, uintptr_t mapped_end) {
     uintptr_t start = align_up(from, HUGE_PAGE), end = start + HUGE_PAGE;
-    if (huge_slow >= HUGE_SLOW_MAX || end > mapped_end || !os_hugepage((void *)start, HUGE_PAGE))
+    if (tunables.hugepages == CHOICE_OFF || huge_slow >= HUGE_SLOW_MAX || end > mapped_end || !os_hugepage((void *)start, HUGE_PAGE))
         return from;
     uint64_t before = os_clock_us();
     bool present = os_populate((void *)from, end - from);
@@ -231,6 +234,27 @@ static struct span *run_acquire(size_t units) {
 
 /* ---- spans in use ------------------------------------------------------------------------------------------------ */
 
+static void register_small(const struct span *span) {
+    unitmap_set((uintptr_t)span_address(span), span->units, hidden ? 0 : span->class * CLASS_STEP);
+}
+
+static void register_region(const struct region *region) {
+    for (size_t at = 0; at < region->frontier;) {
+        const struct span *span = &region->spans[at];
+        if (span->state == SPAN_SMALL)
+            register_small(span);
+        at += span->state == SPAN_NONE ? 1 : span->units; /* NONE is a hole */
+    }
+}
+
+void span_show(bool shown) {
+    lock_acquire(&span_lock, LOCK_SPANS);
+    hidden = !shown;
+    for (unsigned i = 0; i < region_count; i++)
+        register_region(&regions[i]);
+    lock_release(&span_lock, LOCK_SPANS);
+}
+
 struct span *span_acquire_small(unsigned class) {
     size_t units = class_units(class);
     lock_acquire(&span_lock, LOCK_SPANS);
@@ -252,7 +276,7 @@ struct span *span_acquire_small(unsigned class) {
         span->listed = false;
         span->state = SPAN_SMALL;
         span_totals.small += units;
-        unitmap_set((uintptr_t)span_address(span), units, class * CLASS_STEP);
+        register_small(span);
     }
     lock_release(&span_lock, LOCK_SPANS);
     return span;
@@ -461,10 +485,23 @@ void span_look(void) {
     if (atomic_load_explicit(&dirty_hint, memory_order_relaxed) << UNIT_SHIFT <= HOT_MIN)
         return;
     uint64_t now = os_clock_ms();
-    if (now - atomic_load_explicit(&looked_at, memory_order_relaxed) < LOOK_MS)
+    if (now - atomic_load_explicit(&looked_at, memory_order_relaxed) < min_size(LOOK_MS, tunables.decay_ms))
         return;
     atomic_store_explicit(&looked_at, now, memory_order_relaxed);
-    span_purge(tunables.decay_ms, tunables.top_pad);
+    span_purge(max_size(tunables.decay_ms, 1), tunables.top_pad); /* an age of 0 would mean all that is free */
+}
+
+void span_count(struct span_totals *totals, size_t *unused, size_t *top) {
+    size_t beyond = 0;
+    lock_acquire(&span_lock, LOCK_SPANS);
+    *totals = span_totals;
+    for (unsigned i = 0; i < region_count; i++)
+        beyond += regions[i].mapped - regions[i].frontier;
+    struct region *heap = &regions[0];
+    const struct span *last = heap->spans ? free_before(heap, heap->frontier) : NULL;
+    *unused = beyond << UNIT_SHIFT;
+    *top = (heap->mapped - heap->frontier + (last ? last->units : 0)) << UNIT_SHIFT;
+    lock_release(&span_lock, LOCK_SPANS);
 }
 
 void span_fork_acquire(void) {
@@ -483,48 +520,129 @@ void span_fork_reset(void) {
 
 /* ---- invariants -------------------------------------------------------------------------------------------------- */
 
-static size_t check_free(const struct region *region, const struct span *span, size_t first) {
+bool span_is_block(const void *p, unsigned class) {
+    const struct span *span = (uintptr_t)p % BLOCK_ALIGN == 0 ? span_find(p) : NULL;
+    if (span == NULL || span->state != SPAN_SMALL || span->class != class)
+        return false;
+    size_t offset = (size_t)((const char *)p - span_address(span)), size = class_bytes(class);
+    return offset % size == 0 && offset / size < span->carved;
+}
+
+size_t span_chain_length(const void *chain, unsigned class, size_t most) {
+    size_t length = 0;
+    for (const struct block *block = chain; block != NULL; block = block->next)
+        if (length++ == most || !span_is_block(block, class))
+            return SIZE_MAX;
+    return length;
+}
+
+static bool is_purging(const struct span *span) {
+    const struct span *at = purging;
+    while (at != NULL && at != span)
+        at = at->newer;
+    return at != NULL;
+}
+
+/* Looks at the ends of each clean unit. */
+static bool clean_units_hold_zeros(const struct region *region, size_t first, size_t units) {
+    for (size_t at = first; at < first + units; at++) {
+        const uint64_t *words = (const uint64_t *)(region->base + (at << UNIT_SHIFT));
+        if (dirty_count(region, at, 1) == 0 && (words[0] | words[UNIT / sizeof *words - 1]) != 0)
+            return false;
+    }
+    return true;
+}
+
+static void walk_free(struct walk *walk, const struct region *region, const struct span *span, size_t first) {
     const struct span *last = span + span->units - 1;
-    CHECK(last == span || (last->state == SPAN_TAIL && last->head == first));                        /* S1 */
-    CHECK(first + span->units >= region->frontier || span[span->units].state != SPAN_FREE);         /* S2 */
-    CHECK(span->dirty == dirty_count(region, first, span->units));                                   /* S4 */
-    CHECK(span->listed == (span->dirty > 0));                                                        /* S3 */
-    CHECK(spantree_contains(tree, span));
-    return span->units;
+    bool at_end = first + span->units >= region->frontier;
+    report_walk(walk, last == span || (last->state == SPAN_TAIL && last->head == first), "span S1", span);
+    report_walk(walk, at_end || span[span->units].state != SPAN_FREE, "span S2", span);
+    report_walk(walk, spantree_contains(tree, span) && span->listed == (span->dirty > 0), "span S3", span);
+    report_walk(walk,
+                span->dirty == dirty_count(region, first, span->units) &&
+                    clean_units_hold_zeros(region, first, span->units),
+                "span S4", span);
 }
 
-static size_t check_used(const struct region *region, const struct span *span, size_t first) {
-    for (size_t i = 1; span->state == SPAN_SMALL && i < span->units; i++)
-        CHECK(span[i].state == SPAN_PART && span[i].head == first);                                  /* S1 */
-    for (size_t i = 1; span->state == SPAN_LARGE && i < span->units; i++)
-        CHECK(span[i].state == SPAN_NONE);
-    CHECK(dirty_count(region, first, span->units) == span->units);                                   /* S4 */
-    return span->units;
+static void walk_used(struct walk *walk, const struct region *region, const struct span *span, size_t first) {
+    bool small = span->state == SPAN_SMALL, inside = true;
+    for (size_t i = 1; i < span->units; i++)
+        inside = inside && (small ? span[i].state == SPAN_PART && span[i].head == first : span[i].state == SPAN_NONE);
+    report_walk(walk, inside, "span S1", span);
+    report_walk(walk, is_purging(span) || dirty_count(region, first, span->units) == span->units, "span S4", span);
 }
 
-static void check_region(const struct region *region, struct span_totals *found) {
-    for (size_t at = 0; at < region->frontier;) {
-        const struct span *span = &region->spans[at];
-        size_t units = 1; /* NONE at this place is a hole: foreign memory */
-        if (span->state == SPAN_FREE)
-            found->free += units = check_free(region, span, at);
-        else if (span->state == SPAN_SMALL)
-            found->small += units = check_used(region, span, at);
-        else if (span->state == SPAN_LARGE)
-            found->large += units = check_used(region, span, at);
-        else
-            CHECK(span->state == SPAN_NONE);
-        at += units;
+static void walk_map(struct walk *walk, const char *start, size_t units, unsigned entry) {
+    for (size_t i = 0; i < units; i++) {
+        const char *unit = start + (i << UNIT_SHIFT);
+        if (unitmap_index(unit) < unitmap.limit && !report_walk(walk, unitmap_find(unit) == entry, "unitmap U1", unit))
+            return;
     }
 }
 
-void span_check(void) {
+/* Returns the units to go on by. */
+static size_t walk_span(struct walk *walk, const struct region *region, size_t first, struct span_totals *found) {
+    const struct span *span = &region->spans[first];
+    const char *start = (const char *)region->base + (first << UNIT_SHIFT);
+    bool used = span->state == SPAN_SMALL || span->state == SPAN_LARGE;
+    if (!used && span->state != SPAN_FREE) { /* NONE at this place is a hole: foreign memory */
+        report_walk(walk, span->state == SPAN_NONE, "span S1", span);
+        return 1;
+    }
+    if (!report_walk(walk, span->units > 0 && span->units <= region->frontier - first, "span S1", span))
+        return 1;
+    if (used)
+        walk_used(walk, region, span, first);
+    else
+        walk_free(walk, region, span, first);
+    walk_map(walk, start, span->units, span->state == SPAN_SMALL && !hidden ? span->class * CLASS_STEP : 0);
+    found->free += span->state == SPAN_FREE ? span->units : 0;
+    found->free_count += span->state == SPAN_FREE;
+    found->free_dirty += span->state == SPAN_FREE ? span->dirty : 0;
+    found->small += span->state == SPAN_SMALL ? span->units : 0;
+    found->large += span->state == SPAN_LARGE && !is_purging(span) ? span->units : 0;
+    return span->units;
+}
+
+static void walk_ages(struct walk *walk, size_t most) {
+    size_t dirty = 0;
+    const struct span *older = NULL;
+    for (const struct span *span = oldest; span != NULL && most > 0; older = span, span = span->newer, most--) {
+        dirty += span->dirty;
+        if (!report_walk(walk, span->state == SPAN_FREE && span->listed && span->older == older, "span S3", span))
+            return;
+    }
+    report_walk(walk, older == newest && dirty == span_totals.free_dirty, "span S3", newest);
+}
+
+void span_walk(struct walk *walk) {
     struct span_totals found = {0};
     lock_acquire(&span_lock, LOCK_SPANS);
-    for (unsigned i = 0; i < region_count; i++)
-        check_region(&regions[i], &found);
-    CHECK(found.free == span_totals.free);
-    CHECK(found.small == span_totals.small);
-    CHECK(found.large == span_totals.large);
+    for (unsigned i = 0; i < region_count; i++) {
+        region_walk(walk, &regions[i]);
+        for (size_t at = 0; at < regions[i].frontier;)
+            at += walk_span(walk, &regions[i], at, &found);
+    }
+    walk_ages(walk, found.free_count);
+    report_walk(walk, found.small == span_totals.small && found.large == span_totals.large, "span S1", &span_totals);
+    report_walk(walk, found.free == span_totals.free && found.free_count == span_totals.free_count, "span S3",
+                &span_totals);
+    report_walk(walk, (unitmap.limit == 0 || unitmap.table != NULL) && unitmap.limit <= (size_t)1 << (ADDRESS_BITS - UNIT_SHIFT), "unitmap U2", &unitmap);
     lock_release(&span_lock, LOCK_SPANS);
+}
+
+void span_each_small(void (*see)(const struct span *span, void *data), void *data) {
+    lock_acquire(&span_lock, LOCK_SPANS);
+    for (unsigned i = 0; i < region_count; i++)
+        for (size_t at = 0; at < regions[i].frontier; at++)
+            if (regions[i].spans[at].state == SPAN_SMALL)
+                see(&regions[i].spans[at], data);
+    lock_release(&span_lock, LOCK_SPANS);
+}
+
+void span_check(void) {
+    struct walk walk = {0};
+    span_walk(&walk);
+    CHECK(walk.broken == 0);
 }

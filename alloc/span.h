@@ -18,17 +18,22 @@
 
 #include "base.h"
 #include "region.h"
+#include "report.h"
 
 enum span_state { SPAN_NONE, SPAN_FREE, SPAN_TAIL, SPAN_SMALL, SPAN_PART, SPAN_LARGE };
 
 /* What the page heap holds, in units; written under the lock. */
 struct span_totals {
-    size_t free, free_dirty, small, large, large_count;
+    size_t free, free_dirty, free_count, small, large, large_count;
 };
 extern HIDDEN struct span_totals span_totals;
 
 /* A span for blocks of the class, registered in the unit map, nothing carved. NULL if the OS refuses memory. */
 struct span *span_acquire_small(unsigned class);
+
+/* Whether the unit map shows small spans, those there are and those to come. Hidden, every free takes the slow way and
+ * finds the class through the region (watch.h). */
+void span_show(bool shown);
 
 /* A large block of `units`, starting at a multiple of `align` (a power of two). *zeroed tells if all of it is known to
  * be zero. NULL if the OS refuses. */
@@ -54,6 +59,9 @@ struct span *span_find(const void *p);
  * everything if age_ms is 0. Returns the bytes given back. `pad` bytes are kept at the top of the heap. */
 size_t span_purge(size_t age_ms, size_t pad);
 
+/* A consistent copy of span_totals; bytes beyond all frontiers; bytes free at the top of the brk heap. */
+void span_count(struct span_totals *totals, size_t *unused, size_t *top);
+
 /* From time to time, gives back what has been free for long (decay_ms). For slow paths that hold no lock. */
 void span_look(void);
 
@@ -61,7 +69,19 @@ void span_fork_acquire(void);
 void span_fork_release(void);
 void span_fork_reset(void);
 
-/* Asserts S1-S4 over all regions. Caller holds no lock. */
+/* True if `p` is a block that was cut from a SMALL span of the class. */
+bool span_is_block(const void *p, unsigned class);
+
+/* Blocks in a chain of such blocks; SIZE_MAX if something else is in it, or it is longer than `most`. */
+size_t span_chain_length(const void *chain, unsigned class, size_t most);
+
+/* Looks whether S1-S4, U1-U2 and R1-R3 hold over all regions. Takes the lock. */
+void span_walk(struct walk *walk);
+
+/* Calls `see` with each SMALL span, under the lock. */
+void span_each_small(void (*see)(const struct span *span, void *data), void *data);
+
+/* Asserts that span_walk finds nothing. Caller holds no lock. */
 void span_check(void);
 
 #endif

@@ -1,54 +1,72 @@
 /* SPDX-License-Identifier: MIT */
 #include "stats.h"
 
+#include "budget.h"
 #include "cache.h"
 #include "central.h"
 #include "large.h"
 #include "region.h"
-#include "sizeclass.h"
 #include "span.h"
 
-struct held {
-    size_t blocks[CLASS_COUNT];
-};
-
 static void add_cache(const struct cache *cache, void *data) {
-    struct held *held = data;
+    struct stats *stats = data;
+    stats->threads++;
     for (unsigned c = 1; c < CLASS_COUNT; c++)
-        held->blocks[c] += cache_length(cache, c);
+        stats->classes[c].cached += cache_length(cache, c);
 }
 
-static void add_class(struct stats *stats, unsigned class, size_t listed) {
+/* What threads' lists hold is known already. */
+static void add_class(struct stats *stats, unsigned class) {
     struct central_totals totals;
     central_count(class, &totals);
-    size_t size = class_bytes(class), span = class_units(class) * UNIT;
-    size_t cached = listed + totals.parked, all = totals.spans * (span / size);
-    size_t used = all - totals.home;
-    size_t live = used > cached ? used - cached : 0;
-    stats->live += live * size;
-    stats->live_blocks += live;
-    stats->cached += cached * size;
-    stats->home += totals.home * size;
-    stats->overhead += totals.spans * (span % size);
+    size_t size = class_bytes(class), span = class_units(class) * UNIT, all = totals.spans * (span / size);
+    struct stats_class *blocks = &stats->classes[class];
+    size_t listed = blocks->cached;
+    blocks->home = min_size(totals.home, all);
+    blocks->cached = min_size(blocks->cached + totals.parked, all - blocks->home);
+    blocks->live = all - blocks->home - blocks->cached;
+    stats->live += blocks->live * size;
+    stats->live_blocks += blocks->live;
+    stats->cached += blocks->cached * size;
+    stats->listed += min_size(listed, blocks->cached) * size;
+    stats->cached_blocks += blocks->cached;
+    stats->home += blocks->home * size;
+    stats->home_blocks += blocks->home;
+    stats->tails += totals.spans * (span % size);
+}
+
+static void add_heap(struct stats *stats) {
+    struct region_totals regions_hold;
+    struct span_totals spans;
+    region_count_bytes(&regions_hold);
+    span_count(&spans, &stats->unused, &stats->top);
+    stats->heap = regions_hold.heap;
+    stats->heap_peak = regions_hold.heap_peak;
+    stats->free_spans = spans.free << UNIT_SHIFT;
+    stats->free_span_count = spans.free_count;
+    stats->free_dirty = spans.free_dirty << UNIT_SHIFT;
+    stats->large = spans.large << UNIT_SHIFT;
+    stats->large_count = spans.large_count;
+    stats->metadata = regions_hold.own;
 }
 
 void stats_read(struct stats *stats) {
-    struct held held = {{0}};
-    cache_each(add_cache, &held);
     *stats = (struct stats){0};
+    cache_each(add_cache, stats);
     for (unsigned c = 1; c < CLASS_COUNT; c++)
-        add_class(stats, c, held.blocks[c]);
-    for (unsigned i = 0; i < region_count; i++) {
-        stats->heap += regions[i].mapped << UNIT_SHIFT;
-        stats->free += (regions[i].mapped - regions[i].frontier) << UNIT_SHIFT;
-    }
-    stats->top = (regions[0].mapped - regions[0].frontier) << UNIT_SHIFT;
-    struct span_totals spans = span_totals;
-    stats->free += spans.free << UNIT_SHIFT;
-    stats->free_dirty = spans.free_dirty << UNIT_SHIFT;
-    stats->mapped = large_totals.bytes;
-    stats->mapped_count = large_totals.count;
-    stats->live += (spans.large << UNIT_SHIFT) + stats->mapped;
-    stats->live_blocks += spans.large_count + stats->mapped_count;
-    stats->taken = stats->heap + stats->mapped;
+        add_class(stats, c);
+    add_heap(stats);
+    struct large_totals mapped = large_totals;
+    stats->mapped = mapped.bytes;
+    stats->mapped_count = mapped.count;
+    stats->mapped_peak = mapped.bytes_peak;
+    stats->mapped_count_peak = mapped.count_peak;
+    stats->metadata += mapped.table;
+    stats->live += stats->large + stats->mapped;
+    stats->live_blocks += stats->large_count + stats->mapped_count;
+    stats->parked = stats->cached - stats->listed;
+    stats->free = stats->home + stats->free_spans + stats->tails + stats->unused;
+    stats->taken = budget_taken();
+    stats->peak = budget_peak();
+    stats->limit = budget_limit();
 }

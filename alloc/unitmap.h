@@ -4,7 +4,7 @@
  * a lock by every free. The entry is the byte offset of the class's list in the thread cache; 0 means "no small block":
  * large blocks, foreign memory, NULL.
  *
- * U1 an entry is not 0 exactly while its unit belongs to a span of small blocks.
+ * U1 an entry is not 0 exactly while its unit belongs to a span of small blocks and such spans are shown (span_show).
  * U2 an index at or above `limit` is never looked up.
  *
  * The table covers all of user space: 16 GiB of reserved address space, read-only but where units are registered, so it

@@ -209,7 +209,7 @@ def loads(folder):
     for threads in (1, 2, 4, 8, 64, 1000):
         found.append(load(f"mixed-{threads}", f"mixed sizes, {threads} thread{'s' * (threads > 1)}, the same work in all",
                           "mixed", "--threads", threads, threads=threads, counts=True))
-    found.append(load("forks", "a process with a heap forks 80 times", "forks", threads=2))
+    found.append(load("forks", "a process with a heap forks 30 times", "forks", threads=2, tree=True))
     group = "C++"
     return found + [
         load("containers", "containers with sized delete", "containers"),

@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 #include "load.h"
 
-static long forks = 80, blocks = 50000, replacements = 2000;
+static long forks = 30, blocks = 200000, replacements = 2000;
 
 static const struct parameter parameters[] = {
     {"forks", &forks, 1, 1000000}, {"blocks", &blocks, 1, 100000000}, {"replacements", &replacements, 1, 100000000}};

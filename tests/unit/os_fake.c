@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "os_fake.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +14,7 @@
 int os_fake_refuse_brk, os_fake_refuse_map;
 size_t os_fake_purged, os_fake_mapped;
 uint64_t os_fake_clock = 1000;
+const struct os_fake_file *os_fake_files;
 
 static char *break_start, *break_now;
 
@@ -113,6 +116,11 @@ bool os_hugepage(void *addr, size_t bytes) {
     return true;
 }
 
+void os_no_hugepage(void *addr, size_t bytes) {
+    (void)addr;
+    (void)bytes;
+}
+
 void os_futex_wait(_Atomic uint32_t *word, uint32_t value) {
     (void)word;
     (void)value;
@@ -138,6 +146,29 @@ bool os_is_secure(void) {
     return false;
 }
 
+size_t os_read_file(const char *path, char *out, size_t room) {
+    for (const struct os_fake_file *file = os_fake_files; file != NULL && file->path != NULL; file++)
+        if (strcmp(file->path, path) == 0) {
+            size_t length = strlen(file->text);
+            memcpy(out, file->text, length = length < room ? length : room);
+            return length;
+        }
+    return 0;
+}
+
+int os_create(const char *path) {
+    (void)path;
+    return -1;
+}
+
+void os_close(int fd) {
+    close(fd);
+}
+
+int os_process_id(void) {
+    return (int)getpid();
+}
+
 void os_write(int fd, const char *text, size_t bytes) {
     if (write(fd, text, bytes) < 0)
         abort();
@@ -145,4 +176,41 @@ void os_write(int fd, const char *text, size_t bytes) {
 
 _Noreturn void os_abort(void) {
     abort();
+}
+
+/* No inner layer under test writes files. */
+int os_file_create(struct os_file *file, const char *path) {
+    (void)file, (void)path;
+    return ENOSYS;
+}
+
+int os_file_write(const struct os_file *file, const char *text, size_t bytes) {
+    (void)file, (void)text, (void)bytes;
+    return ENOSYS;
+}
+
+void os_file_close(const struct os_file *file) {
+    (void)file;
+}
+
+const char *os_error_text(int error) {
+    (void)error;
+    return "refused";
+}
+
+int os_open_read(const char *path) {
+    return open(path, O_RDONLY);
+}
+
+size_t os_read_at(int fd, void *out, size_t bytes, uint64_t offset) {
+    ssize_t got = pread(fd, out, bytes, (off_t)offset);
+    return got < 0 ? 0 : (size_t)got;
+}
+
+void os_file_keep(struct os_file *kept, int fd) {
+    (void)kept, (void)fd;
+}
+
+void os_file_put_back(const struct os_file *kept, int fd) {
+    (void)kept, (void)fd;
 }

@@ -10,6 +10,12 @@ extern size_t os_fake_purged;                      /* bytes given back so far */
 extern uint64_t os_fake_clock;                     /* ms */
 extern size_t os_fake_mapped;                      /* bytes mapped now */
 
+/* What os_read_file finds; the last row has no path. */
+struct os_fake_file {
+    const char *path, *text;
+};
+extern const struct os_fake_file *os_fake_files;
+
 /* Another caller of sbrk moves the break. */
 void os_fake_foreign_break(intptr_t delta);
 

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What has been taken from the OS (rank 5): the heap and arenas, mappings of large blocks, the allocator's own data; in
+ * bytes of address space. Charged before the OS is asked, refunded after it got the memory back, so the sum is never
+ * above tunables.limit but where the limit was lowered later.
+ *
+ * B1 budget_taken() is the sum of what regions and large mappings say they hold, when no thread is inside the allocator.
+ *
+ * limit:cgroup is the least memory.max of the process's control group and those above it (version 2), or the
+ * memory.limit_in_bytes of its group (version 1), read once. No lock: one atomic sum.
+ */
+#ifndef MYALLOC_BUDGET_H
+#define MYALLOC_BUDGET_H
+
+#include "base.h"
+
+/* False if the limit does not allow it; nothing is charged then. */
+bool budget_charge(size_t bytes);
+void budget_refund(size_t bytes);
+
+/* os_map and os_unmap, charged and refunded. */
+void *budget_map(size_t bytes);
+void budget_unmap(void *addr, size_t bytes);
+
+size_t budget_taken(void);
+size_t budget_peak(void);
+
+/* The limit in bytes, SIZE_MAX if there is none. */
+size_t budget_limit(void);
+
+#endif

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/* What front.c turns to while something watches every call (rank 16): each mode does its part around the plain
+ * allocation. `plain` is always a block of the allocator proper, `p` what the program has. */
+#include <errno.h>
+#include <string.h>
+
+#include "cache.h"
+#include "check.h"
+#include "front.h"
+#include "note.h"
+#include "tunables.h"
+#include "watch.h"
+
+/* From here on a checked block that is resized moves its pages rather than its bytes. */
+#define RESIZE_MIN (128 * KIB)
+
+/* What every watched call starts with. */
+static void arrive(const char *call) {
+    if (watch_has(WATCH_START))
+        watch_start();
+    cache_settle();
+    if (watch_has(WATCH_CHECK))
+        check_pedantic(call);
+}
+
+/* glibc: allocated bytes get the complement of the value, freed ones the value. */
+static void perturb_alloc(void *p, size_t bytes) {
+    if (watch_has(WATCH_PERTURB))
+        memset(p, (unsigned char)~tunables.perturb, bytes);
+}
+
+static void perturb_free(void *p, size_t bytes) {
+    if (watch_has(WATCH_PERTURB))
+        memset(p, (unsigned char)tunables.perturb, bytes);
+}
+
+/* ---- checked blocks ---------------------------------------------------------------------------------------------- */
+
+static void release_overdue(bool all, const char *call) {
+    void *plain;
+    while ((plain = check_overdue(all)) != NULL)
+        front_raw_free(plain, call);
+}
+
+/* Before memory runs out for the program, the quarantine is given up. */
+static void *alloc_checked(size_t bytes, size_t align, bool *zeroed, const char *call) {
+    int saved = errno;
+    size_t room = check_room(bytes, align);
+    void *plain = front_raw_alloc(room, align, zeroed);
+    if (plain == NULL && room != SIZE_MAX) {
+        release_overdue(true, call);
+        plain = front_raw_alloc(room, align, zeroed);
+    }
+    if (plain == NULL)
+        return NULL;
+    void *p = check_enter(plain, bytes, align, call);
+    if (p == NULL) {
+        front_raw_free(plain, call);
+        return front_no_memory();
+    }
+    errno = saved;
+    return p;
+}
+
+/* Bytes of a plain block that starts at `p` and holds no checked one: it is from before the checks. 0 if there is none. */
+static size_t unchecked_bytes(const void *p) {
+    return front_raw_start(p) == p && !check_holds(p) ? front_raw_usable(p) : 0;
+}
+
+static void free_unchecked(void *p, const char *call) {
+    size_t bytes = unchecked_bytes(p);
+    if (bytes == 0)
+        check_invalid(p, call);
+    else if (!check_adopt(p, bytes, call))
+        front_raw_free(p, call);
+}
+
+static void free_checked(void *p, const char *call, size_t bytes, size_t align) {
+    size_t size;
+    void *plain = NULL;
+    enum check_result result = check_look(p, call, bytes, align, &size);
+    if (result == CHECK_DONE)
+        result = check_leave(p, call, &plain);
+    if (result == CHECK_UNKNOWN)
+        free_unchecked(p, call);
+    if (plain != NULL)
+        front_raw_free(plain, call);
+    release_overdue(false, call);
+}
+
+/* A large block keeps its pages. NULL if that cannot be done, nothing has changed then. */
+static void *resize_checked(void *p, size_t old, size_t bytes, const char *call) {
+    size_t room = check_room(bytes, BLOCK_ALIGN), size;
+    if (old < RESIZE_MIN || bytes < RESIZE_MIN || room == SIZE_MAX)
+        return NULL;
+    check_look(p, call, UNSIZED, 0, &size);
+    void *plain;
+    struct check_record *record = check_detach(p, &plain);
+    if (record == NULL)
+        return NULL;
+    void *moved = front_raw_resize(plain, room);
+    return moved ? check_attach(record, moved, bytes, call) : (check_attach(record, plain, old, call), NULL);
+}
+
+/* A fault is reported as such; false if there is no block to resize. *known tells if the checks know it. */
+static bool size_checked(const void *p, const char *call, size_t *bytes, bool *known) {
+    enum check_result result = check_size(p, call, bytes);
+    *known = result == CHECK_DONE;
+    if (result != CHECK_UNKNOWN)
+        return *known;
+    *bytes = unchecked_bytes(p);
+    if (*bytes == 0)
+        check_invalid(p, call);
+    return *bytes != 0;
+}
+
+static void *move_checked(void *p, size_t old, size_t bytes, const char *call) {
+    bool zeroed;
+    void *fresh = alloc_checked(bytes, BLOCK_ALIGN, &zeroed, call);
+    if (fresh == NULL)
+        return NULL;
+    perturb_alloc(fresh, bytes);
+    memcpy(fresh, p, min_size(old, bytes));
+    free_checked(p, call, UNSIZED, 0);
+    return fresh;
+}
+
+static void *realloc_checked(void *p, size_t bytes, const char *call) {
+    size_t old;
+    bool known;
+    if (!size_checked(p, call, &old, &known))
+        return front_no_memory();
+    struct leaks_record was = note_resizing(p);
+    void *resized = known ? resize_checked(p, old, bytes, call) : NULL;
+    if (resized != NULL && bytes > old)
+        perturb_alloc((char *)resized + old, bytes - old);
+    if (resized == NULL)
+        resized = move_checked(p, old, bytes, call);
+    note_resized(&was, p, old, resized, bytes);
+    return resized;
+}
+
+static size_t usable_checked(const void *p, const char *call) {
+    size_t bytes;
+    bool known;
+    return size_checked(p, call, &bytes, &known) ? bytes : 0;
+}
+
+/* ---- plain blocks ------------------------------------------------------------------------------------------------ */
+
+/* To another block. One that cannot be copied to a smaller place stays where it is. */
+static void *move_plain(void *p, size_t old, size_t bytes, const char *call) {
+    bool zeroed;
+    void *fresh = front_raw_alloc(bytes, BLOCK_ALIGN, &zeroed);
+    if (fresh == NULL)
+        return bytes <= old ? p : NULL;
+    size_t kept = min_size(old, bytes);
+    memcpy(fresh, p, kept);
+    perturb_alloc((char *)fresh + kept, front_raw_usable(fresh) - kept);
+    perturb_free(p, old);
+    front_raw_free(p, call);
+    return fresh;
+}
+
+static void *resize_plain(void *p, size_t old, size_t bytes, const char *call) {
+    if (bytes <= old && bytes >= old / 2)
+        return p;
+    void *resized = bytes > old / 2 ? front_raw_resize(p, bytes) : NULL;
+    if (resized == NULL)
+        return move_plain(p, old, bytes, call);
+    size_t usable = front_raw_usable(resized);
+    if (usable > old)
+        perturb_alloc((char *)resized + old, usable - old);
+    return resized;
+}
+
+static void *realloc_plain(void *p, size_t bytes, const char *call) {
+    size_t old = front_raw_usable(p);
+    if (old == 0) {
+        report_bad_call(call, p, INVALID_POINTER);
+        return front_no_memory();
+    }
+    struct leaks_record was = note_resizing(p);
+    void *resized = resize_plain(p, old, bytes, call);
+    note_resized(&was, p, old, resized, bytes);
+    return resized;
+}
+
+/* ---- interface --------------------------------------------------------------------------------------------------- */
+
+/* All of a plain block is filled, so that what a later realloc adds in place is filled too. */
+void *front_watched_alloc(size_t bytes, size_t align, bool *zeroed, const char *call) {
+    arrive(call);
+    bool checked = watch_has(WATCH_CHECK);
+    void *p = checked ? alloc_checked(bytes, align, zeroed, call) : front_raw_alloc(bytes ? bytes : 1, align, zeroed);
+    if (p != NULL && watch_has(WATCH_PERTURB)) {
+        perturb_alloc(p, checked ? bytes : front_raw_usable(p));
+        *zeroed = false;
+    }
+    note_allocated(p, bytes);
+    return p;
+}
+
+void front_watched_free(void *p, const char *call, size_t bytes, size_t align) {
+    arrive(call);
+    note_freeing(p);
+    if (watch_has(WATCH_CHECK)) {
+        free_checked(p, call, bytes, align);
+        return;
+    }
+    if (watch_has(WATCH_PERTURB))
+        perturb_free(p, front_raw_usable(p));
+    front_raw_free(p, call);
+}
+
+void *front_watched_realloc(void *p, size_t bytes, const char *call) {
+    arrive(call);
+    return watch_has(WATCH_CHECK) ? realloc_checked(p, bytes, call) : realloc_plain(p, bytes, call);
+}
+
+size_t front_watched_usable(const void *p, const char *call) {
+    if (watch_has(WATCH_CHECK))
+        return usable_checked(p, call);
+    size_t bytes = front_raw_usable(p);
+    if (bytes == 0)
+        report_bad_call(call, p, INVALID_POINTER);
+    return bytes;
+}

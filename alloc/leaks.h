@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is still allocated when the program ends, and who allocated it (rank 15). While WATCH_LEAKS is on, each block has
+ * a record of its size and its call stack, in a hash table apart from the blocks; at exit the records are grouped by
+ * stack and printed, the largest sum first.
+ *
+ * The report counts blocks, it does not judge them: a block that a global variable still points to is listed like one
+ * that nobody can reach. To tell them apart would need a scan of all threads' registers and stacks while they stand still.
+ *
+ * L1 a record is taken away before its block is free and entered after the block is handed out, so an address has at
+ *    most one, whatever threads do.
+ * L2 a block without a record (from before the mode was on, or because memory for records was refused) is never reported;
+ *    refusals are counted and told.
+ *
+ * Lock: LOCK_LEAKS, held for table work alone, but for the table's growth.
+ */
+#ifndef MYALLOC_LEAKS_H
+#define MYALLOC_LEAKS_H
+
+#include "base.h"
+
+struct leaks_record {
+    uintptr_t block; /* 0: no record */
+    size_t bytes;    /* as the program asked */
+    uint32_t stack;  /* stacks.h; 0: unknown */
+};
+
+/* Arranges the report at exit, if the mode is on; from a constructor. */
+void leaks_arrange(void);
+
+/* What front_watched.c tells while WATCH_LEAKS is on; under no lock of the allocator. */
+void leaks_allocated(const void *p, size_t bytes);
+/* The record is taken away and returned, for a realloc to put back if it is refused. */
+struct leaks_record leaks_freeing(const void *p);
+void leaks_put_back(const struct leaks_record *record);
+
+/* The record of a block; one with block 0 if it has none. */
+struct leaks_record leaks_find(const void *p);
+
+/* Writes the report to standard error. */
+void leaks_report(void);
+
+/* Address space of the table, in bytes. */
+size_t leaks_meta_bytes(void);
+
+void leaks_fork_acquire(void);
+void leaks_fork_release(void);
+void leaks_fork_reset(void);
+
+#endif

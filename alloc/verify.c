@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#include "verify.h"
+
+#include <stdatomic.h>
+#include <sys/single_threaded.h>
+
+#include "cache.h"
+#include "central.h"
+#include "check.h"
+#include "large.h"
+#include "lock.h"
+#include "os.h"
+#include "span.h"
+#include "stats.h"
+#include "world.h"
+
+#define CALLS_BETWEEN 10000 /* slow calls from one walk to the next, */
+#define CALLS_A_UNIT 16     /* or this many for each unit of the heap, so that walking takes a bounded part of the time */
+
+static void walk_sum(struct walk *walk) {
+    static struct stats stats;
+    stats_read(&stats);
+    report_walk(walk, stats.live + stats.cached + stats.free + stats.metadata == stats.taken, "stats N1", &stats);
+}
+
+size_t verify_heap(void) {
+    struct walk walk = {0};
+    if (lock_is_forking()) /* in a handler of the program, between ours */
+        return 0;
+    bool alone = __libc_single_threaded;
+    world_stop();
+    span_walk(&walk);
+    if (walk.broken == 0) { /* the others find their way by the spans */
+        central_walk(&walk);
+        cache_walk(&walk);
+        large_walk(&walk);
+        check_walk(&walk);
+        if (alone)
+            walk_sum(&walk);
+    }
+    world_go();
+    return walk.broken;
+}
+
+void verify_slow(void) {
+    static _Atomic size_t calls;
+    static _Atomic bool walking;
+    size_t units = span_totals.free + span_totals.small + span_totals.large;
+    if (atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed) < CALLS_BETWEEN + units * CALLS_A_UNIT ||
+        atomic_exchange(&walking, true))
+        return;
+    atomic_store(&calls, 0);
+    if (verify_heap() > 0)
+        os_abort();
+    atomic_store(&walking, false);
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/* The statistics of the library under test, read through its JSON. */
+#ifndef TESTS_OPTIONS_JSON_H
+#define TESTS_OPTIONS_JSON_H
+
+#include <dlfcn.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char json_text[65536];
+
+__attribute__((unused)) static size_t json_call(char *out, size_t room) {
+    static size_t (*function)(char *, size_t);
+    if (function == NULL)
+        function = (size_t(*)(char *, size_t))dlsym(RTLD_DEFAULT, "myalloc_stats_json");
+    if (function == NULL)
+        abort();
+    return function(out, room);
+}
+
+__attribute__((unused)) static void json_read(void) {
+    if (json_call(json_text, sizeof json_text) >= sizeof json_text)
+        abort();
+}
+
+/* The number behind the first `key` after the first `group` in the text that json_read got. */
+__attribute__((unused)) static size_t json_in(const char *group, const char *key) {
+    char quoted[64];
+    snprintf(quoted, sizeof quoted, "\"%s\": ", group);
+    const char *at = group[0] != '\0' ? strstr(json_text, quoted) : json_text;
+    snprintf(quoted, sizeof quoted, "\"%s\": ", key);
+    at = at ? strstr(at, quoted) : NULL;
+    if (at == NULL)
+        abort();
+    return strtoul(at + strlen(quoted), NULL, 10);
+}
+
+__attribute__((unused)) static size_t json_number(const char *key) {
+    return json_in("", key);
+}
+
+/* Sums of bytes over the rows of the classes. */
+struct json_classes {
+    size_t live, cached, home, live_blocks;
+};
+
+__attribute__((unused)) static struct json_classes json_classes(void) {
+    struct json_classes sum = {0, 0, 0, 0};
+    for (const char *row = strstr(json_text, "{\"size\""); row != NULL; row = strstr(row + 1, "{\"size\"")) {
+        size_t size, live, cached, home;
+        if (sscanf(row, "{\"size\": %zu, \"live\": %zu, \"cached\": %zu, \"home\": %zu}", &size, &live, &cached, &home) != 4)
+            abort();
+        sum.live += size * live;
+        sum.live_blocks += live;
+        sum.cached += size * cached;
+        sum.home += size * home;
+    }
+    return sum;
+}
+
+/* Whether everything adds up: the identity, and each number that is a sum of others. Says what does not. */
+__attribute__((unused)) static bool json_adds_up(void) {
+    struct json_classes classes = json_classes();
+    size_t taken = json_number("taken"), live = json_number("live"), cached = json_number("cached");
+    size_t free_bytes = json_number("free"), metadata = json_number("metadata");
+    size_t heap = json_in("heap", "bytes"), large = json_in("heap", "large"), mapped = json_in("mapped", "bytes");
+    size_t unused = json_number("unused"), tails = json_number("tails"), home = json_number("home");
+    const struct {
+        const char *name;
+        size_t left, right;
+    } sums[] = {
+        {"live + cached + free + metadata = taken", live + cached + free_bytes + metadata, taken},
+        {"heap + mapped + metadata = taken", heap + mapped + metadata, taken},
+        {"lists + parked = cached", json_number("lists") + json_number("parked"), cached},
+        {"home + spans + tails + unused = free", home + json_in("free_parts", "spans") + tails + unused, free_bytes},
+        {"small + large + mapped = live", classes.live + large + mapped, live},
+        {"blocks of classes = cached", classes.cached, cached},
+        {"blocks of classes = home", classes.home, home},
+        {"live blocks", classes.live_blocks + json_in("heap", "large_blocks") + json_in("mapped", "blocks"),
+         json_number("live_blocks")},
+    };
+    bool all = true;
+    for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
+        if (sums[i].left != sums[i].right) {
+            printf("# %s: %zu is not %zu\n", sums[i].name, sums[i].left, sums[i].right);
+            all = false;
+        }
+    return all;
+}
+
+#endif

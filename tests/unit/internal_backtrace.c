@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/* Frames and their names. The layer counts everything in this executable as the allocator's own code, so what it finds
+ * starts in a library: libc's qsort, which calls back. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "os_fake.h"
+#include "stacks.h"
+
+static void *frames[BACKTRACE_MOST];
+static unsigned found, wanted = BACKTRACE_MOST, skipped;
+
+static int capture(const void *a, const void *b) {
+    found = backtrace_capture(frames, wanted, skipped);
+    return a == b;
+}
+
+static NOINLINE void capture_from_libc(void) {
+    int two[2] = {0};
+    qsort(two, 2, sizeof *two, capture);
+}
+
+/* What backtrace_print writes, in static memory. */
+static const char *printed(void *const *list, unsigned count) {
+    static char text[65536];
+    int ends[2];
+    cr_assert_eq(pipe(ends), 0);
+    backtrace_print(ends[1], list, count);
+    close(ends[1]);
+    size_t length = 0;
+    for (ssize_t n; (n = read(ends[0], text + length, sizeof text - 1 - length)) > 0;)
+        length += (size_t)n;
+    close(ends[0]);
+    text[length] = '\0';
+    return text;
+}
+
+Test(backtrace, nothing_before_it_is_prepared) {
+    capture_from_libc();
+    cr_assert_eq(found, 0);
+}
+
+Test(backtrace, starts_outside_the_allocator_and_keeps_errno) {
+    backtrace_prepare();
+    backtrace_prepare();
+    errno = 77;
+    capture_from_libc();
+    cr_assert_eq(errno, 77);
+    cr_assert_geq(found, 2);
+    struct backtrace_symbol symbol;
+    backtrace_resolve(frames[0], &symbol, false);
+    cr_assert_not_null(symbol.module);
+    cr_assert_not_null(strstr(symbol.module, "libc.so"), "first frame in %s", symbol.module);
+}
+
+Test(backtrace, limits_and_skipping) {
+    backtrace_prepare();
+    capture_from_libc();
+    unsigned all = found;
+    void *second = frames[1];
+    wanted = 1;
+    capture_from_libc();
+    cr_assert_eq(found, 1);
+    skipped = 1;
+    capture_from_libc();
+    cr_assert_eq(found, 1);
+    cr_assert_eq(frames[0], second);
+    wanted = 1000;
+    skipped = 0;
+    capture_from_libc();
+    cr_assert_eq(found, all);
+    skipped = all;
+    capture_from_libc();
+    cr_assert_eq(found, 0);
+    wanted = 0;
+    skipped = 0;
+    capture_from_libc();
+    cr_assert_eq(found, 0);
+}
+
+static NOINLINE int descend(int depth) {
+    if (depth == 0)
+        capture_from_libc();
+    return depth == 0 ? 0 : descend(depth - 1) + 1;
+}
+
+Test(backtrace, deep_stacks_are_cut) {
+    backtrace_prepare();
+    cr_assert_eq(descend(10000), 10000);
+    cr_assert_eq(found, BACKTRACE_MOST);
+}
+
+Test(backtrace, a_line_a_frame) {
+    void *list[3] = {(char *)qsort + 1, (void *)16, NULL};
+    const char *text = printed(list, 3), *line = text;
+    cr_assert_eq(strncmp(text, "    #0 qsort+0x1 (/", 19), 0, "%s", text);
+    cr_assert_not_null(strstr(text, "libc.so.6+0x"), "%s", text);
+    line = strchr(line, '\n') + 1;
+    cr_assert_eq(strncmp(line, "    #1 0xf\n", 11), 0, "%s", line);
+    line = strchr(line, '\n') + 1;
+    cr_assert_eq(strcmp(line, "    #2 0xffffffffffffffff\n"), 0, "%s", line);
+    cr_assert_eq(strlen(printed(list, 0)), 0);
+}
+
+Test(backtrace, static_functions_are_named_from_the_file) {
+    void *list[1] = {(char *)capture + 1};
+    const char *text = printed(list, 1);
+    cr_assert_eq(strncmp(text, "    #0 capture+0x1 (", 20), 0, "%s", text);
+    struct backtrace_symbol symbol;
+    backtrace_resolve(list[0], &symbol, false);
+    cr_assert_null(symbol.function);
+}
+
+static volatile sig_atomic_t signals;
+
+static void in_signal(int number) {
+    (void)number;
+    void *inner[4];
+    backtrace_capture(inner, 4, 0);
+    signals = signals + 1;
+}
+
+static void *capture_often(void *data) {
+    int *good = data;
+    void *own[8];
+    for (int i = 0; i < 2000; i++) {
+        unsigned count = backtrace_capture(own, 8, 0);
+        *good += count > 0 && count <= 8;
+    }
+    return NULL;
+}
+
+Test(backtrace, threads_and_signals, .timeout = 60) {
+    backtrace_prepare();
+    signal(SIGUSR1, in_signal);
+    pthread_t ids[4];
+    int good[4] = {0};
+    for (int i = 0; i < 4; i++)
+        pthread_create(&ids[i], NULL, capture_often, &good[i]);
+    for (int i = 0; i < 200; i++)
+        pthread_kill(ids[i % 4], SIGUSR1);
+    for (int i = 0; i < 4; i++) {
+        pthread_join(ids[i], NULL);
+        cr_assert_eq(good[i], 2000);
+    }
+    cr_assert_gt(signals, 0);
+}
+
+/* ---- stacks ------------------------------------------------------------------------------------------------------ */
+
+Test(stacks, each_is_kept_once) {
+    void *a[3] = {(void *)1, (void *)2, (void *)3}, *b[3] = {(void *)1, (void *)2, (void *)4};
+    uint32_t first = stacks_keep(a, 3), second = stacks_keep(b, 3), shorter = stacks_keep(a, 2);
+    cr_assert(first != 0 && second != 0 && shorter != 0);
+    cr_assert(first != second && first != shorter);
+    cr_assert_eq(stacks_keep(a, 3), first);
+    cr_assert_eq(stacks_keep(a, 2), shorter);
+    unsigned count;
+    void *const *kept = stacks_frames(second, &count);
+    cr_assert_eq(count, 3);
+    cr_assert_eq(memcmp(kept, b, sizeof b), 0);
+    cr_assert_eq(stacks_keep(a, 0), 0);
+    cr_assert_null(stacks_frames(0, &count));
+    cr_assert_eq(count, 0);
+}
+
+Test(stacks, full_is_no_harm, .timeout = 100) {
+    void *frames_of[BACKTRACE_MOST] = {0};
+    uint32_t last = 1, first = 0;
+    uintptr_t kept = 0;
+    for (; last != 0; kept++) {
+        frames_of[5] = (void *)kept;
+        last = stacks_keep(frames_of, BACKTRACE_MOST);
+        if (kept == 0)
+            first = last;
+    }
+    cr_assert_gt(kept, 100000);
+    frames_of[5] = NULL;
+    cr_assert_eq(stacks_keep(frames_of, BACKTRACE_MOST), first);
+    cr_assert_eq(stacks_keep((void *[]){(void *)-1}, 0), 0);
+}
+
+Test(stacks, a_refusal_is_no_harm) {
+    void *one[1] = {(void *)1};
+    os_fake_refuse_map = 1;
+    cr_assert_eq(stacks_keep(one, 1), 0);
+    cr_assert_eq(stacks_meta_bytes(), 0);
+    os_fake_refuse_map = 0;
+    cr_assert_neq(stacks_keep(one, 1), 0);
+}

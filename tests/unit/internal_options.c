@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MIT */
+/* The parser of the options, on texts good, bad and random; control groups; the budget. */
+#include <criterion/criterion.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "budget.h"
+#include "environment.h"
+#include "myalloc.h"
+#include "os_fake.h"
+#include "tap.h"
+#include "tunables.h"
+
+/* ---- values ------------------------------------------------------------------------------------------------------ */
+
+static const struct knob *knob(const char *name) {
+    for (const struct knob *row = tunables_knobs; row < tunables_knobs + KNOBS; row++)
+        if (strcmp(row->name, name) == 0)
+            return row;
+    abort();
+}
+
+static size_t number(const struct tunables *from, const char *name) {
+    return *(const size_t *)(const void *)((const char *)from + knob(name)->offset);
+}
+
+Test(options, values) {
+    static const struct {
+        const char *name, *text;
+        size_t value;
+        const char *wrong; /* NULL: it is taken */
+    } cases[] = {
+        {"top_pad", "0", 0, NULL},
+        {"top_pad", "1", 1, NULL},
+        {"top_pad", "64k", 65536, NULL},
+        {"top_pad", "64K", 65536, NULL},
+        {"top_pad", "3m", 3 << 20, NULL},
+        {"top_pad", "2g", (size_t)2 << 30, NULL},
+        {"top_pad", "1T", (size_t)1 << 40, NULL},
+        {"top_pad", "0x10", 16, NULL},
+        {"top_pad", "0Xff", 255, NULL},
+        {"top_pad", "0x1k", 1024, NULL},
+        {"top_pad", "010", 8, NULL},
+        {"top_pad", "00", 0, NULL},
+        {"top_pad", "08", 0, "is not a size"},
+        {"top_pad", "0x", 0, "is not a size"},
+        {"top_pad", "0xg", 0, "is not a number"},
+        {"top_pad", "", 0, "is empty"},
+        {"top_pad", " 1", 0, "is not a number"},
+        {"top_pad", "1 ", 0, "is not a size"},
+        {"top_pad", "1kb", 0, "is not a size"},
+        {"top_pad", "1kk", 0, "is not a size"},
+        {"top_pad", "k", 0, "is not a number"},
+        {"top_pad", "+1", 0, "is not a number"},
+        {"top_pad", "-1", 0, "is not a number"},
+        {"top_pad", "none", 0, "is not a number"},
+        {"top_pad", "1.5m", 0, "is not a size"},
+        {"top_pad", "1e3", 0, "is not a size"},
+        {"top_pad", "9223372036854775807", SIZE_LIMIT, NULL},
+        {"top_pad", "9223372036854775808", 0, "is too large"},
+        {"top_pad", "18446744073709551615", 0, "is too large"},
+        {"top_pad", "18446744073709551616", 0, "is too large"},
+        {"top_pad", "99999999999999999999999999", 0, "is too large"},
+        {"top_pad", "0xfffffffffffffffff", 0, "is too large"},
+        {"top_pad", "16777216t", 0, "is too large"},
+        {"top_pad", "8388608t", 0, "is too large"},
+        {"top_pad", "8388607t", (size_t)8388607 << 40, NULL},
+        {"trim_threshold", "-1", SIZE_MAX, NULL},
+        {"trim_threshold", "none", SIZE_MAX, NULL},
+        {"trim_threshold", "-2", 0, "is not a number"},
+        {"trim_threshold", "18446744073709551615", SIZE_MAX, NULL},
+        {"mmap_max", "100", 100, NULL},
+        {"mmap_max", "1k", 0, "is not a number"},
+        {"decay_ms", "3600000", 3600000, NULL},
+        {"decay_ms", "3600001", 0, "is too large"},
+        {"decay_ms", "1s", 0, "is not a number"},
+        {"perturb", "255", 255, NULL},
+        {"perturb", "256", 0, "is too large"},
+        {"check", "3", 3, NULL},
+        {"check", "4", 0, "is too large"},
+        {"arena_max", "0", 0, "is too small"},
+        {"arena_max", "1", 1, NULL},
+        {"mxfast", "160", 160, NULL},
+        {"mxfast", "161", 0, "is too large"},
+        {"populate", "on", 1, NULL},
+        {"populate", "off", 0, NULL},
+        {"populate", "1", 1, NULL},
+        {"populate", "2", 0, "is too large"},
+        {"populate", "auto", 0, "is not a number"},
+        {"populate", "ON", 0, "is not a number"},
+        {"populate", "o", 0, "is not a number"},
+        {"hugepages", "auto", 1, NULL},
+        {"hugepages", "on", 2, NULL},
+        {"hugepages", "off", 0, NULL},
+        {"hugepages", "3", 0, "is too large"},
+        {"hugepages", "off on", 0, "is not a number"},
+        {"limit", "512m", (size_t)512 << 20, NULL},
+        {"limit", "cgroup", LIMIT_CGROUP, NULL},
+        {"limit", "none", SIZE_MAX, NULL},
+        {"limit", "cgroups", 0, "is not a number"},
+        {"limit", "1048575", 0, "is too small"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct tunables into = tunables;
+        size_t before = number(&into, cases[i].name);
+        const char *wrong = tunables_set_text(&into, knob(cases[i].name), cases[i].text, strlen(cases[i].text));
+        const char *expected = cases[i].wrong;
+        cr_expect(wrong == NULL ? expected == NULL : expected != NULL && strcmp(wrong, expected) == 0, "%s:%s is \"%s\"",
+                  cases[i].name, cases[i].text, wrong ? wrong : "taken");
+        cr_expect_eq(number(&into, cases[i].name), expected ? before : cases[i].value, "%s:%s", cases[i].name, cases[i].text);
+    }
+}
+
+Test(options, texts) {
+    char long_text[KNOB_TEXT_MAX + 2];
+    struct tunables into = tunables;
+    memset(long_text, 'x', sizeof long_text);
+    cr_expect_null(tunables_set_text(&into, knob("stats"), "file:%p", 7));
+    cr_expect_str_eq(into.stats, "file:%p");
+    cr_expect_null(tunables_set_text(&into, knob("stats"), "12345", 1));
+    cr_expect_str_eq(into.stats, "1");
+    cr_expect_null(tunables_set_text(&into, knob("trace"), long_text, KNOB_TEXT_MAX));
+    cr_expect_eq(strlen(into.trace), KNOB_TEXT_MAX);
+    cr_expect_str_eq(tunables_set_text(&into, knob("trace"), long_text, KNOB_TEXT_MAX + 1), "is too long");
+    cr_expect_str_eq(tunables_set_text(&into, knob("trace"), "", 0), "is empty");
+    cr_expect_eq(strlen(into.trace), KNOB_TEXT_MAX);
+}
+
+/* What a value is shown as is taken again, and gives the same. */
+Test(options, shown_values_are_taken) {
+    static const size_t values[] = {0, 1, 2, 3, 1000, 1024, 1536, 65536, 1 << 20, 3 << 20, SIZE_LIMIT, SIZE_MAX, LIMIT_CGROUP};
+    for (const struct knob *row = tunables_knobs; row < tunables_knobs + KNOBS; row++)
+        for (size_t i = 0; row->kind != KNOB_TEXT && i < sizeof values / sizeof *values; i++) {
+            struct tunables into = tunables, again = tunables;
+            char text[300];
+            if (values[i] < row->least || values[i] > row->most || (values[i] == LIMIT_CGROUP && row->kind != KNOB_LIMIT))
+                continue;
+            *(size_t *)(void *)((char *)&into + row->offset) = values[i];
+            tunables_value(&into, row, text, sizeof text);
+            cr_expect_null(tunables_set_text(&again, row, text, strlen(text)), "%s:%s", row->name, text);
+            cr_expect_eq(number(&again, row->name), values[i], "%s:%s", row->name, text);
+        }
+}
+
+/* ---- variables --------------------------------------------------------------------------------------------------- */
+
+static int complaints;
+static size_t longest;
+static bool printable;
+static char last[512];
+
+static void complain(const char *line) {
+    complaints++;
+    longest = strlen(line) > longest ? strlen(line) : longest;
+    for (const char *c = line; *c != '\0'; c++)
+        printable = printable && *c >= 0x20 && *c < 0x7f;
+    snprintf(last, sizeof last, "%s", line);
+}
+
+static struct tunables apply(char *const *variables) {
+    struct tunables into = tunables;
+    complaints = 0;
+    longest = 0;
+    printable = true;
+    environment_apply(variables, &into, complain);
+    return into;
+}
+
+Test(options, precedence) {
+    char *all[] = {"MYALLOC_OPTIONS=top_pad:3", "GLIBC_TUNABLES=glibc.malloc.top_pad=2", "MALLOC_TOP_PAD_=1", NULL};
+    char *two[] = {"GLIBC_TUNABLES=glibc.malloc.top_pad=2", "MALLOC_TOP_PAD_=1", NULL};
+    char *one[] = {"MALLOC_TOP_PAD_=1", "MALLOC_TOP_PAD_=7", NULL};
+    cr_expect_eq(apply(all).top_pad, 3);
+    cr_expect_eq(apply(two).top_pad, 2);
+    cr_expect_eq(apply(one).top_pad, 1);
+    cr_expect_eq(complaints, 0);
+}
+
+Test(options, what_ends_the_dynamic_rule) {
+    char *none[] = {"MYALLOC_OPTIONS=decay_ms:3,hugepages:on", NULL};
+    cr_expect_eq(apply(none).dynamic_threshold, 1);
+    char *ending[] = {"MALLOC_MMAP_THRESHOLD_=131072", "MALLOC_MMAP_MAX_=65536", "MALLOC_TRIM_THRESHOLD_=262144",
+                      "MALLOC_TOP_PAD_=0", "GLIBC_TUNABLES=glibc.malloc.mmap_threshold=1", "MYALLOC_OPTIONS=mmap_max:1"};
+    for (size_t i = 0; i < sizeof ending / sizeof *ending; i++) {
+        char *variables[] = {ending[i], NULL};
+        cr_expect_eq(apply(variables).dynamic_threshold, 0, "%s", ending[i]);
+    }
+    char *bad[] = {"MALLOC_TOP_PAD_=x", NULL};
+    cr_expect_eq(apply(bad).dynamic_threshold, 1);
+    cr_expect_eq(complaints, 1);
+}
+
+Test(options, every_name_is_known) {
+    char text[128];
+    char *variables[] = {text, NULL};
+    for (const struct knob *row = tunables_knobs; row < tunables_knobs + KNOBS; row++) {
+        snprintf(text, sizeof text, "MYALLOC_OPTIONS=%s:1m", row->name);
+        bool sized = row->kind == KNOB_SIZE || row->kind == KNOB_LIMIT;
+        apply(variables);
+        cr_expect_eq(complaints, row->kind != KNOB_TEXT && (!sized || row->most < MIB), "%s", text);
+        snprintf(text, sizeof text, "GLIBC_TUNABLES=glibc.malloc.%s=1", row->tunable);
+        apply(variables);
+        cr_expect_eq(complaints, row->tunable[0] == '\0', "%s", text);
+    }
+}
+
+/* 1 MiB in each place where a length could matter. */
+Test(options, a_mebibyte) {
+    static char text[MIB + 64];
+    char *variables[] = {text, NULL};
+    static const char *const starts[] = {"MYALLOC_OPTIONS=", "MYALLOC_OPTIONS=top_pad:", "GLIBC_TUNABLES=glibc.malloc.",
+                                         "GLIBC_TUNABLES=glibc.malloc.top_pad=", "MALLOC_TOP_PAD_=", "MYALLOC_OPTIONS=stats:"};
+    static const char fills[] = {'x', '\n', '\1', (char)0xff, '9', '0', ',', ':', '%'};
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
+        for (size_t k = 0; k < sizeof fills; k++) {
+            size_t start = (size_t)sprintf(text, "%s", starts[i]);
+            memset(text + start, fills[k], MIB);
+            text[start + MIB] = '\0';
+            apply(variables);
+            cr_expect(printable && longest < 400 && complaints <= COMPLAINTS_MAX + 1, "%s with 0x%02x: %s", starts[i],
+                      (unsigned char)fills[k], last);
+        }
+    memset(text, 0, sizeof text);
+    size_t at = (size_t)sprintf(text, "MYALLOC_OPTIONS=");
+    while (at < MIB)
+        at += (size_t)sprintf(text + at, "a:1,");
+    apply(variables);
+    cr_expect_eq(complaints, COMPLAINTS_MAX + 1);
+    cr_expect_str_eq(last, "262132 more entries of the environment ignored");
+}
+
+/* Entries put together from what the parser knows, two thirds of the texts then damaged. */
+static void random_text(uint64_t *random, char *out, size_t room) {
+    static const char *const names[] = {"MYALLOC_OPTIONS=", "GLIBC_TUNABLES="}, *const colon[] = {":", "="}, *const comma[] = {",", ":"};
+    static const char *const values[] = {"cgroup", "none", "on", "auto", "off", "%p", "0x", "0", "1", "9", "64k", "512m", "1g",
+                                         "18446744073709551615", "-1", "\n", "\x7f", "\xc3\xa4", " ", ""};
+    size_t glibc = tap_random(random) % 2, at = (size_t)snprintf(out, room, "%s", names[glibc]);
+    for (size_t i = tap_random(random) % 6 + 1; i > 0 && at + 200 < room; i--) {
+        const struct knob *row = &tunables_knobs[tap_random(random) % KNOBS];
+        at += (size_t)snprintf(out + at, room - at, "%s%s%s%s%s", glibc ? "glibc.malloc." : "", glibc ? row->tunable : row->name,
+                               colon[glibc], values[tap_random(random) % (sizeof values / sizeof *values)], comma[glibc]);
+    }
+    if (tap_random(random) % 3 == 0)
+        return;
+    for (size_t i = tap_random(random) % 4 + 1; i > 0; i--)
+        out[tap_random(random) % at] = (char)(tap_random(random) % 255 + 1);
+}
+
+Test(options, random_texts) {
+    uint64_t seed = 20261124, random = seed;
+    int taken = 0, refused = 0;
+    for (int i = 0; i < 20000; i++) {
+        char first[2048], second[2048], *variables[] = {first, second, NULL};
+        random_text(&random, first, sizeof first);
+        random_text(&random, second, sizeof second);
+        struct tunables into = apply(variables);
+        cr_assert(printable && longest < 400 && complaints <= COMPLAINTS_MAX + 1, "seed %lu, run %d: %s", seed, i, last);
+        for (const struct knob *row = tunables_knobs; row < tunables_knobs + KNOBS; row++) {
+            if (row->kind == KNOB_TEXT)
+                continue;
+            size_t value = number(&into, row->name), initial = number(&tunables, row->name);
+            cr_assert(value == initial || (value >= row->least && value <= row->most), "seed %lu, run %d: %s", seed, i, row->name);
+        }
+        cr_assert(memchr(into.stats, '\0', sizeof into.stats) != NULL && memchr(into.trace, '\0', sizeof into.trace) != NULL);
+        taken += memcmp(&into, &tunables, sizeof into) != 0;
+        refused += complaints > 0;
+    }
+    cr_expect(taken > 500 && refused > 5000, "the texts are worth something: %d had an effect, %d a complaint", taken, refused);
+}
+
+/* ---- control groups ---------------------------------------------------------------------------------------------- */
+
+static size_t limit_with(const struct os_fake_file *files) {
+    os_fake_files = files;
+    tunables.limit = LIMIT_CGROUP;
+    return budget_limit();
+}
+
+#define SELF "/proc/self/cgroup"
+#define ROOT "/sys/fs/cgroup"
+
+Test(cgroup, least_of_the_groups_above) {
+    static const struct os_fake_file files[] = {{SELF, "0::/a/b/c\n"}, {ROOT "/a/b/c/memory.max", "max\n"},
+                                                {ROOT "/a/b/memory.max", "300000000\n"}, {ROOT "/a/memory.max", "400000000\n"}, {0}};
+    cr_expect_eq(limit_with(files), 300000000);
+}
+
+Test(cgroup, the_root_of_a_namespace) {
+    static const struct os_fake_file files[] = {{SELF, "0::/\n"}, {ROOT "/memory.max", "268435456\n"}, {0}};
+    cr_expect_eq(limit_with(files), 268435456);
+}
+
+Test(cgroup, no_limit) {
+    static const struct os_fake_file files[] = {{SELF, "0::/x\n"}, {ROOT "/x/memory.max", "max\n"}, {0}};
+    cr_expect_eq(limit_with(files), SIZE_MAX);
+}
+
+Test(cgroup, version_1) {
+    static const struct os_fake_file files[] = {{SELF, "3:cpu,cpuacct:/d\n2:memory:/d/e\n1:name=systemd:/d\n0::/f\n"},
+                                                {ROOT "/memory/d/e/memory.limit_in_bytes", "9223372036854771712\n"},
+                                                {ROOT "/memory/d/memory.limit_in_bytes", "104857600\n"}, {0}};
+    cr_expect_eq(limit_with(files), 104857600);
+}
+
+Test(cgroup, nothing_to_read) {
+    static const struct os_fake_file nothing[] = {{0}};
+    cr_expect_eq(limit_with(nothing), SIZE_MAX);
+}
+
+Test(cgroup, nonsense_to_read) {
+    static const struct os_fake_file files[] = {{SELF, ":::\n::\n0:\n\n0::/a//b//\n"}, {ROOT "/a//b/memory.max", "12345678901234567890123\n"},
+                                                {ROOT "/memory.max", "\n"}, {0}};
+    cr_expect_eq(limit_with(files), SIZE_MAX);
+}
+
+/* ---- the budget -------------------------------------------------------------------------------------------------- */
+
+static _Atomic bool passed_over;
+
+static void *charge(void *data) {
+    uint64_t random = (uint64_t)(uintptr_t)data;
+    size_t held = 0;
+    for (int i = 0; i < 100000; i++) {
+        size_t bytes = tap_random(&random) % MIB;
+        if (tap_random(&random) % 2 && budget_charge(bytes)) {
+            held += bytes;
+        } else if (held > 0) {
+            size_t some = tap_random(&random) % held + 1;
+            budget_refund(some);
+            held -= some;
+        }
+        if (budget_taken() > 8 * MIB)
+            atomic_store(&passed_over, true);
+    }
+    budget_refund(held);
+    return NULL;
+}
+
+Test(budget, threads_never_pass_the_limit) {
+    pthread_t threads[8];
+    tunables.limit = 8 * MIB;
+    for (size_t i = 0; i < 8; i++)
+        pthread_create(&threads[i], NULL, charge, (void *)(i + 1));
+    for (int i = 0; i < 8; i++)
+        pthread_join(threads[i], NULL);
+    cr_expect_not(passed_over);
+    cr_expect_eq(budget_taken(), 0);
+    cr_expect(budget_peak() <= 8 * MIB && budget_peak() > 6 * MIB, "peak %zu", budget_peak());
+}
+
+Test(budget, exact_bounds) {
+    tunables.limit = 8 * MIB;
+    cr_expect(budget_charge(8 * MIB));
+    cr_expect_not(budget_charge(1));
+    cr_expect(budget_charge(0));
+    budget_refund(1);
+    cr_expect(budget_charge(1));
+    cr_expect_not(budget_charge(SIZE_MAX));
+    tunables.limit = SIZE_MAX;
+    cr_expect_not(budget_charge(SIZE_MAX));
+    budget_refund(8 * MIB);
+    cr_expect_eq(budget_taken(), 0);
+}
+
+Test(budget, a_refused_mapping_is_not_charged) {
+    os_fake_refuse_map = 1;
+    cr_expect_null(budget_map(MIB));
+    cr_expect_eq(budget_taken(), 0);
+    os_fake_refuse_map = 0;
+    void *p = budget_map(MIB);
+    cr_expect_eq(budget_taken(), MIB);
+    budget_unmap(p, MIB);
+    cr_expect_eq(budget_taken(), 0);
+}

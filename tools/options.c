@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/* `myalloc options`: every knob of the library, from the library's own table and parser. */
+#include <limits.h>
+#include <malloc.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "environment.h"
+#include "message.h"
+#include "myalloc.h"
+#include "tunables.h"
+
+enum { WIDTH = 96, INDENT = 4, SHOWN = KNOB_TEXT_MAX + 1, NAMES = 160 };
+
+/* What the library's table leaves out because programs have no use for it. */
+static const struct {
+    const char *parameter, *meaning;
+} texts[] = {
+#define KNOB(name, kind, value, least, most, parameter, tunable, variable, meaning) {#parameter, meaning},
+#include "tunables.def"
+#undef KNOB
+};
+
+/* The values as they are without any environment: what the program is linked with. */
+static struct tunables now;
+
+static const char *parameter_of(size_t row)
+{
+    return tunables_knobs[row].parameter ? texts[row].parameter : "";
+}
+
+/* ---- for people -------------------------------------------------------------------------------------------------- */
+
+/* Prints a paragraph with a margin, broken between words. */
+static void print_wrapped(const char *text)
+{
+    size_t column = 0;
+
+    while (*text) {
+        size_t word = strcspn(text, " ");
+
+        if (column > 0 && column + 1 + word > WIDTH - INDENT) {
+            putchar('\n');
+            column = 0;
+        }
+        column += (size_t)printf("%*s%.*s", column ? 1 : INDENT, "", (int)word, text) - (column ? 0 : INDENT);
+        text += word;
+        text += strspn(text, " ");
+    }
+    putchar('\n');
+}
+
+/* The parameter of mallopt, the tunable and the variable, as far as there are. Returns `names`. */
+static const char *other_names(size_t row, char names[NAMES])
+{
+    const struct knob *knob = &tunables_knobs[row];
+    size_t used = 0;
+
+    names[0] = '\0';
+    if (knob->parameter)
+        used = (size_t)snprintf(names, NAMES, "%s", parameter_of(row));
+    if (knob->tunable[0])
+        used += (size_t)snprintf(names + used, NAMES - used, "%sglibc.malloc.%s", used ? ", " : "", knob->tunable);
+    if (knob->variable[0])
+        snprintf(names + used, NAMES - used, "%s%s", used ? ", " : "", knob->variable);
+    return names;
+}
+
+static void print_knob(size_t row)
+{
+    const struct knob *knob = &tunables_knobs[row];
+    char initial[SHOWN], current[SHOWN], allowed[96], names[NAMES];
+
+    tunables_value(&tunables, knob, initial, sizeof initial);
+    tunables_value(&now, knob, current, sizeof current);
+    printf("%s: %s", knob->name, *current ? current : "not set");
+    if (strcmp(initial, current))
+        printf("   (default: %s)", *initial ? initial : "not set");
+    putchar('\n');
+    print_wrapped(texts[row].meaning);
+    printf("%*sTakes: %s\n", INDENT, "", tunables_allowed(knob, allowed, sizeof allowed));
+    if (*other_names(row, names))
+        printf("%*sAlso: %s\n", INDENT, "", names);
+}
+
+static void print_all(void)
+{
+    puts("MYALLOC_OPTIONS=key:value,key:value sets these; sizes take k, m, g and t. 'Also' names other ways.\n"
+         "The values are those that a program started from here would get.\n");
+    for (size_t row = 0; row < KNOBS; row++) {
+        if (row)
+            putchar('\n');
+        print_knob(row);
+    }
+}
+
+/* ---- for machines ------------------------------------------------------------------------------------------------ */
+
+static void print_json_string(const char *text)
+{
+    putchar('"');
+    for (; *text; text++) {
+        if ((unsigned char)*text < 0x20 || *text == '"' || *text == '\\')
+            printf("\\u%04x", (unsigned char)*text);
+        else
+            putchar(*text);
+    }
+    putchar('"');
+}
+
+static void print_json_field(const char *key, const char *value, const char *end)
+{
+    printf("\"%s\": ", key);
+    print_json_string(value);
+    fputs(end, stdout);
+}
+
+static void print_json(void)
+{
+    char text[SHOWN], allowed[96];
+
+    puts("[");
+    for (size_t row = 0; row < KNOBS; row++) {
+        const struct knob *knob = &tunables_knobs[row];
+
+        printf("{");
+        print_json_field("key", knob->name, ", ");
+        print_json_field("default", tunables_value(&tunables, knob, text, sizeof text), ", ");
+        print_json_field("value", tunables_value(&now, knob, text, sizeof text), ", ");
+        print_json_field("takes", tunables_allowed(knob, allowed, sizeof allowed), ",\n ");
+        print_json_field("mallopt", parameter_of(row), ", ");
+        print_json_field("tunable", knob->tunable, ", ");
+        print_json_field("variable", knob->variable, ",\n ");
+        print_json_field("meaning", texts[row].meaning, row + 1 < KNOBS ? "},\n" : "}\n");
+    }
+    puts("]");
+}
+
+/* The table of README.md. */
+static void print_markdown(void)
+{
+    char value[SHOWN], names[NAMES];
+
+    puts("| key | default | meaning | other names |\n|--|--|--|--|");
+    for (size_t row = 0; row < KNOBS; row++) {
+        tunables_value(&tunables, &tunables_knobs[row], value, sizeof value);
+        printf("| %s | %s | %s | %s |\n", tunables_knobs[row].name, value, texts[row].meaning, other_names(row, names));
+    }
+}
+
+/* ---- the command ------------------------------------------------------------------------------------------------- */
+
+static void complain(const char *line)
+{
+    fprintf(stderr, "myalloc: %s\n", line);
+}
+
+static int print_named(int count, char **names)
+{
+    for (int i = 0; i < count; i++) {
+        size_t row = 0;
+
+        while (row < KNOBS && strcmp(tunables_knobs[row].name, names[i]))
+            row++;
+        if (row == KNOBS)
+            return fail(STATUS_USAGE, "there is no option '%s'; 'myalloc options' lists them", names[i]);
+        if (i)
+            putchar('\n');
+        print_knob(row);
+    }
+    return EXIT_SUCCESS;
+}
+
+static int run(int argc, char **argv)
+{
+    now = tunables;
+    environment_apply(environ, &now, complain);
+    if (argc > 1 && argv[1][0] != '-')
+        return print_named(argc - 1, argv + 1);
+    if (argc > 2)
+        return fail(STATUS_USAGE, "options takes one of --json and --markdown, or names");
+    if (argc == 1)
+        print_all();
+    else if (!strcmp(argv[1], "--json"))
+        print_json();
+    else if (!strcmp(argv[1], "--markdown"))
+        print_markdown();
+    else
+        return fail(STATUS_USAGE, "options has no option '%s'; it has --json and --markdown", argv[1]);
+    return EXIT_SUCCESS;
+}
+
+const struct command command_options = {
+    .name = "options",
+    .arguments = "[--json|--markdown|NAME...]",
+    .summary = "Print every option, its value, default and meaning",
+    .details = "Options come, in rising precedence, from glibc's older variables (MALLOC_TOP_PAD_ and others), from\n"
+               "GLIBC_TUNABLES=glibc.malloc.NAME=VALUE:..., from MYALLOC_OPTIONS=KEY:VALUE,KEY:VALUE,... and from the\n"
+               "program's own calls of mallopt. Of one key given twice in a variable the last counts.\n"
+               "\n"
+               "The values printed are those of the present environment; what is wrong with it is said on standard\n"
+               "error, in the words that the library would use.\n",
+    .run = run,
+};
