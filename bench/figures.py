@@ -195,26 +195,28 @@ def geometric(results, name, base, metric):
     return mean_of(logs) if logs else None
 
 
-def change_medians(pair, name, metric, stream):
-    """Logarithms of the resampled medians of after / before, each relative to glibc in its own rounds if that ran."""
-    found = []
-    for i, result in enumerate(pair):
-        mine, base = values(result, name, metric), values(result, "glibc", metric) if name != "glibc" else None
-        if mine is None:
-            return None
-        found.append(log_medians(mine / base if base is not None else mine, 2 * stream + i))
-    return found[1] - found[0]
+def relative(result, name, metric):
+    """Values of one allocator, relative to glibc in its own rounds if that ran, as ratios; None if it failed."""
+    mine, base = values(result, name, metric), values(result, "glibc", metric) if name != "glibc" else None
+    return mine if mine is None or base is None else mine / base
 
 
 def change(before, after, name, metric):
     """Interval of after / before of two documents' results of one benchmark; None if either failed."""
-    logs = change_medians((before, after), name, metric, 1)
-    return mean_of([logs])[:3] if logs is not None else None
+    rows = [relative(result, name, metric) for result in (before, after)]
+    if any(row is None for row in rows):
+        return None
+    if any(len(row) in STUDENT for row in rows):
+        old, new = map(interval, rows)
+        return new[0] / old[0], new[1] / old[2], new[2] / old[1]
+    return mean_of([log_medians(rows[1], 2) - log_medians(rows[0], 1)])[:3]
 
 
 def change_mean(before, after, name, metric):
     """The same as geometric mean over the benchmarks that both have, with their number."""
-    logs = [change_medians((before[key], after[key]), name, metric, stream)
-            for stream, key in enumerate(before.keys() & after.keys(), 1)]
-    logs = [row for row in logs if row is not None]
+    logs = []
+    for stream, key in enumerate(sorted(before.keys() & after.keys()), 1):
+        rows = [relative(result[key], name, metric) for result in (before, after)]
+        if all(row is not None for row in rows):
+            logs.append(log_medians(rows[1], 2 * stream + 1) - log_medians(rows[0], 2 * stream))
     return mean_of(logs) if logs else None
