@@ -4,6 +4,7 @@ VERSION = 0.1.0
 PREFIX = /usr/local
 DESTDIR =
 LIBDIR = $(PREFIX)/lib
+HARNESS_DIR = $(PREFIX)/share/myalloc/bench
 CC = gcc
 CXX = g++
 OPT = -O2
@@ -15,7 +16,7 @@ WARN = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wundef -Wpointer-arit
 NO_BUILTIN = $(addprefix -fno-builtin-,malloc calloc realloc free memalign aligned_alloc posix_memalign)
 ALLOC_FLAGS = -std=gnu11 -D_GNU_SOURCE -g $(WARN) $(NO_BUILTIN) -fvisibility=hidden -fno-plt -fPIC
 LINK_FLAGS = -shared -Wl,-soname,libmyalloc.so -Wl,--version-script=alloc/exports.map -Wl,-z,nodelete -Wl,-z,now \
-             -Wl,-z,relro -Wl,-z,noseparate-code -Wl,--no-undefined -Wl,--hash-style=gnu
+             -Wl,-z,relro -Wl,-z,noseparate-code -Wl,--sort-section=name -Wl,--no-undefined -Wl,--hash-style=gnu
 TOOL_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O2 $(WARN)
 TEST_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O1 -Wall -Wextra -Werror -Wno-deprecated-declarations -Wno-use-after-free -Wno-unknown-warning-option -fno-builtin -pthread -Itests
 INTERNAL = $(filter-out %/libc.c %/new.c %/process.c %/introspect.c %/mcheck.c %/os_linux.c %/os_fault.c,$(wildcard alloc/*.c))
@@ -24,7 +25,7 @@ INTERNAL_OBJECTS = $(patsubst alloc/%.c,build/debug/%.o,$(INTERNAL))
 SOURCES = $(wildcard alloc/*.c)
 TOOLS = $(filter-out tools/measure.c,$(wildcard tools/*.c))
 
-all: build/libmyalloc.so build/libmyalloc.a build/myalloc build/libmyalloc.so-gdb.py manual
+all: build/libmyalloc.so build/libmyalloc.a build/myalloc build/libmyalloc.so-gdb.py manual build/measure
 
 help:
 	@echo 'make            the library, shared and static, and the myalloc command, into build/'
@@ -33,7 +34,8 @@ help:
 	@echo 'make install    PREFIX=/usr/local DESTDIR=; make uninstall'
 	@echo 'make debug ubsan fault    builds of the library with checks, for tests'
 	@echo 'make soak       the stress tests for much longer'
-	@echo 'make bench      compares the installed allocators; make bench-quick, make bench-deps'
+	@echo 'make bench      compares the installed allocators in half an hour; make bench-quick in three minutes'
+	@echo 'make bench-deps installs the allocators and what the comparison needs'
 	@echo 'make clean'
 	@echo 'CC=clang CXX=clang++ build with clang, OPT=-O3 with other optimisation'
 
@@ -101,16 +103,19 @@ build/measure: tools/measure.c build/flags
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
 
-plain = $(foreach dir,stress fork misuse fault golden gdb options,$(patsubst tests/$(dir)/%.c,build/tests/$(dir)/%,$(wildcard tests/$(dir)/*.c)))
+plain = $(foreach dir,stress fork misuse fault golden gdb options mcheck,$(patsubst tests/$(dir)/%.c,build/tests/$(dir)/%,$(wildcard tests/$(dir)/*.c)))
 API_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)) \
             $(patsubst tests/unit/%.cc,build/tests/unit/%,$(wildcard tests/unit/api_*.cc))
 INTERNAL_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/internal_*.c))
+BENCH_TESTS = $(patsubst tests/bench/allocator_%.c,build/tests/bench/%.so,$(wildcard tests/bench/allocator_*.c)) \
+              $(patsubst tests/bench/load_%.c,build/tests/bench/%,$(wildcard tests/bench/load_*.c)) build/tests/bench/nothing
 TRACE_TESTS = $(foreach name,$(basename $(notdir $(wildcard tests/trace/*.c))),build/tests/trace/$(name) build/tests/trace/$(name)_static)
 TSAN_TESTS = $(patsubst tests/tsan/%.c,build/tests/tsan/%,$(wildcard tests/tsan/*.c))
 STATIC_TESTS = $(patsubst tests/static/%.c,build/tests/static/%,$(wildcard tests/static/*.c)) \
                $(patsubst tests/static/%.cc,build/tests/static/%,$(wildcard tests/static/*.cc))
 
-test-programs: all debug fault ubsan build/measure $(plain) $(API_TESTS) $(INTERNAL_TESTS) $(TSAN_TESTS) $(STATIC_TESTS) $(TRACE_TESTS)
+test-programs: all debug fault ubsan $(plain) $(BENCH_TESTS) $(API_TESTS) $(INTERNAL_TESTS) $(TSAN_TESTS) $(STATIC_TESTS) $(TRACE_TESTS) \
+    build/tests/mcheck/faults_static
 
 $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)): build/tests/%: tests/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
@@ -139,9 +144,24 @@ build/tests/trace/%_static: tests/trace/%.c tests/tap.h build/libmyalloc.a
 build/tests/trace/%: tests/trace/%.c tests/tap.h build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -O0 -fomit-frame-pointer -rdynamic -o $@ $<
+build/tests/mcheck/linked: EXTRA = -lmcheck
+build/tests/mcheck/%_static: tests/mcheck/%.c build/libmyalloc.a
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -static -o $@ $< build/libmyalloc.a
 $(plain): build/tests/%: tests/%.c tests/tap.h build/flags
 	@mkdir -p $(@D)
-	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $< -ldl
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $< -ldl $(EXTRA)
+
+# Allocators whose faults are known, and programs to run on them.
+build/tests/bench/%.so: tests/bench/allocator_%.c tests/bench/spin.h build/flags
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -shared -fPIC -o $@ $<
+build/tests/bench/nothing: tests/bench/static_nothing.c build/flags
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -static -o $@ $<
+build/tests/bench/%: tests/bench/load_%.c tests/bench/spin.h build/flags
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $<
 
 test:
 	tests/setup test
@@ -153,15 +173,15 @@ soak: test-programs
 
 demo:
 	tests/setup demo
-	$(MAKE) all build/measure
+	$(MAKE) all
 	tools/demo
 
 bench-deps:
 	tests/setup bench
-bench: bench-deps all build/measure
-	bench/run
-bench-quick: bench-deps all build/measure
-	bench/run --quick
+bench: bench-deps all debug
+	bench/run --json build/bench.json --html build/bench.html
+bench-quick: bench-deps all debug
+	bench/run --quick --json build/bench-quick.json --html build/bench-quick.html
 
 # ---- installation ---------------------------------------------------------------------------------------------------
 
@@ -185,6 +205,9 @@ install: all
 	install -m 644 build/man/myalloc_options.7 $(DESTDIR)$(MANDIR)/man7/myalloc_options.7
 	install -m 644 tools/completion/myalloc $(DESTDIR)$(COMPLETIONDIR)/myalloc
 	install -m 644 tools/gdb/libmyalloc.so-gdb.py $(DESTDIR)$(GDBDIR)/libmyalloc.so-gdb.py
+	install -d $(DESTDIR)$(HARNESS_DIR)
+	install -m 755 bench/run build/measure $(DESTDIR)$(HARNESS_DIR)
+	install -m 644 $(wildcard bench/*.py) $(DESTDIR)$(HARNESS_DIR)
 	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' tools/myalloc.pc.in \
 	    > $(DESTDIR)$(LIBDIR)/pkgconfig/myalloc.pc
 	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/myalloc.pc
@@ -194,6 +217,7 @@ uninstall:
 	    $(BINDIR)/myalloc $(INCLUDEDIR)/myalloc.h $(MANDIR)/man1/myalloc.1 $(MANDIR)/man3/myalloc.3 \
 	    $(MANDIR)/man7/myalloc_options.7 $(COMPLETIONDIR)/myalloc \
 	    $(GDBDIR)/libmyalloc.so-gdb.py)
+	rm -rf $(DESTDIR)$(PREFIX)/share/myalloc
 
 clean:
 	rm -rf build

@@ -26,14 +26,17 @@
 /* On data that other files see: without it the compiler goes through the GOT. */
 #define HIDDEN __attribute__((visibility("hidden")))
 #define EXPORT __attribute__((visibility("default")))
+/* On tables of which little is used: the linker sorts sections by name, so that they lie behind the small variables and
+ * do not spread those over many pages. */
+#define BIG_TABLE __attribute__((section(".bss.table")))
 #define CACHE_LINE 64
 #define LINE_ALIGNED __attribute__((aligned(CACHE_LINE)))
 /* Initial-exec: the library is present from program start, so a thread's cache lies at a fixed offset. */
 #define THREAD_LOCAL __thread __attribute__((tls_model("initial-exec")))
 
 /* The address `offset` bytes into thread-local data, through the segment register: nothing to add up but the offset.
- * gcc would first load the thread's base address; clang does well by itself. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+ * gcc would first load the thread's base address; clang does well by itself, and ThreadSanitizer knows no segments. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_THREAD__)
 #define THREAD_SEGMENT __seg_fs
 #define THREAD_ADDRESS(symbol, offset)                                                                                 \
     __extension__({                                                                                                    \

@@ -12,7 +12,7 @@
 #define CGROUP_ROOT "/sys/fs/cgroup"
 #define NO_LIMIT_FROM ((size_t)1 << 60) /* version 1 says "none" by a number of this kind */
 
-static _Atomic size_t taken, peak;
+static _Atomic size_t taken, peak, own;
 static _Atomic size_t cgroup_limit; /* 0: not looked up yet */
 
 /* ---- control groups ---------------------------------------------------------------------------------------------- */
@@ -122,10 +122,28 @@ void *budget_map(size_t bytes) {
     void *addr = os_map(bytes);
     if (addr == NULL)
         budget_refund(bytes);
+    else
+        atomic_fetch_add_explicit(&own, bytes, memory_order_relaxed);
     return addr;
 }
 
+bool budget_commit(void *addr, size_t bytes) {
+    if (!budget_charge(bytes))
+        return false;
+    bool done = os_commit(addr, bytes);
+    if (done)
+        atomic_fetch_add_explicit(&own, bytes, memory_order_relaxed);
+    else
+        budget_refund(bytes);
+    return done;
+}
+
 void budget_unmap(void *addr, size_t bytes) {
+    atomic_fetch_sub_explicit(&own, bytes, memory_order_relaxed);
+    budget_give_back(addr, bytes);
+}
+
+void budget_give_back(void *addr, size_t bytes) {
     os_unmap(addr, bytes);
     budget_refund(bytes);
 }
@@ -136,4 +154,8 @@ size_t budget_taken(void) {
 
 size_t budget_peak(void) {
     return atomic_load_explicit(&peak, memory_order_relaxed);
+}
+
+size_t budget_own(void) {
+    return atomic_load_explicit(&own, memory_order_relaxed);
 }

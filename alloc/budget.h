@@ -18,12 +18,19 @@
 bool budget_charge(size_t bytes);
 void budget_refund(size_t bytes);
 
-/* os_map and os_unmap, charged and refunded. */
+/* os_map and os_unmap for the allocator's own data: charged and refunded, and counted in budget_own. */
 void *budget_map(size_t bytes);
 void budget_unmap(void *addr, size_t bytes);
 
+/* os_commit for own data, never given back. */
+bool budget_commit(void *addr, size_t bytes);
+
+/* os_unmap and refund, for what was charged by budget_charge. */
+void budget_give_back(void *addr, size_t bytes);
+
 size_t budget_taken(void);
 size_t budget_peak(void);
+size_t budget_own(void); /* what budget_map and budget_commit have given and not got back */
 
 /* The limit in bytes, SIZE_MAX if there is none. */
 size_t budget_limit(void);

@@ -11,9 +11,18 @@
 #include "tunables.h"
 
 /* Lists start short, so that a program of few blocks carves few pages, and double with traffic. */
-#define LIMIT_BYTES_START 1024
+#define LIMIT_BYTES_START 512
 #define WANT_BYTES_START 256
-#define SPARE_BYTES_MAX (4 * KIB) /* classes above keep no spare chain: too much memory for too few operations */
+/* Blocks above COLD_MIN go home until their list was full HOT times: a program that frees a few of many sizes, as most
+ * do at their start, would otherwise keep one of each. */
+#define COLD_MIN 1024
+#define HOT 8
+/* Lists above their start, of all threads together: this part of the memory in small blocks. */
+#define BUDGET_PART 8
+#define BUDGET_MIN (16 * KIB)
+#define BUDGET_MAX (4 * MIB)
+#define BUDGET_SPARE 32 /* a spare chain is at most this part of it */
+#define SPARE_BYTES_MAX (16 * KIB)
 
 /* A fork copies this memory between any two instructions. A chain may be missing from the copy, but must not be in it
  * twice: it leaves one place before it enters the next, and the compiler must not change that. */
@@ -23,6 +32,7 @@ THREAD_LOCAL struct cache cache_self;
 
 static struct lock caches_lock;
 static struct cache *caches;
+static _Atomic size_t cache_count;
 static _Atomic bool lists_off;
 static void (*opened_hook)(void);
 
@@ -30,14 +40,18 @@ void cache_set_opened(void (*opened)(void)) {
     opened_hook = opened;
 }
 
+static size_t first_goal(unsigned class) {
+    return min_size(max_size(LIMIT_BYTES_START / class_bytes(class), 1), class_batch(class));
+}
+
 static void set_limits(struct cache *cache) {
     for (unsigned c = 1; c < CLASS_COUNT; c++) {
         struct bin *bin = &cache->bins[c];
-        size_t size = class_bytes(c), batch = class_batch(c);
-        bin->limit = (uint16_t)min_size(max_size(LIMIT_BYTES_START / size, 2), batch);
-        bin->want = (uint16_t)max_size(WANT_BYTES_START / size, 1);
+        cache->goal[c] = bin->limit = (uint16_t)first_goal(c);
+        bin->want = (uint16_t)max_size(WANT_BYTES_START / class_bytes(c), 1);
         bin->count = -(int32_t)bin->limit;
     }
+    cache->earned = 0;
 }
 
 static void clear_limits(struct cache *cache) {
@@ -53,6 +67,7 @@ static void open_cache(struct cache *cache) {
     if (caches != NULL)
         caches->prev = cache;
     caches = cache;
+    cache_count++;
     cache->listed = true;
     lock_release(&caches_lock, LOCK_CACHES);
     cache->open = true;
@@ -110,11 +125,55 @@ static void set_limit(struct bin *bin, size_t limit, size_t held) {
     bin->count = (int32_t)held - (int32_t)limit;
 }
 
-/* Takes one block of the chain and keeps the rest as the list. */
-static void *adopt_chain(struct bin *bin, struct block *chain, size_t count) {
+/* Takes one block of the chain and keeps the rest as the list, which may for once be longer than the goal. */
+static void *adopt_chain(struct bin *bin, size_t goal, struct block *chain, size_t count) {
     bin->head = chain->next;
-    set_limit(bin, max_size(bin->limit, count - 1), count - 1);
+    set_limit(bin, max_size(goal, count - 1), count - 1);
     return chain;
+}
+
+/* Bytes that a thread's goals may be above their start: a part of what the small blocks of the process take, shared out
+ * among the threads. */
+static size_t budget(void) {
+    size_t small = span_totals.small << UNIT_SHIFT;
+    return min_size(max_size(small / BUDGET_PART / max_size(cache_count, 1), BUDGET_MIN), BUDGET_MAX);
+}
+
+static void give_spare(struct cache *cache, unsigned class) {
+    struct block *spare = cache->spare[class];
+    cache->spare[class] = NULL;
+    ORDERED();
+    if (spare != NULL)
+        central_give(class, spare, spare->count);
+}
+
+/* The next class that has earned something loses it, so that lists which are no longer used do not hold on to what
+ * others need. Its list goes when it is next full. */
+static void take_from_another(struct cache *cache) {
+    for (unsigned tries = 0; tries < CLASS_COUNT; tries++) {
+        unsigned class = cache->victim = cache->victim % (CLASS_COUNT - 1) + 1;
+        size_t first = first_goal(class);
+        if (cache->goal[class] <= first)
+            continue;
+        cache->earned -= (cache->goal[class] - first) * class_bytes(class);
+        cache->goal[class] = (uint16_t)first;
+        give_spare(cache, class);
+        return;
+    }
+}
+
+/* The list was full twice over: a longer one is earned, if the thread may have it. */
+static void earn(struct cache *cache, unsigned class) {
+    size_t old = cache->goal[class], goal = min_size(old * 2, class_batch(class));
+    size_t more = (goal - old) * class_bytes(class), most = budget();
+    if (more == 0)
+        return;
+    if (cache->earned + more > most)
+        take_from_another(cache);
+    if (cache->earned + more > most)
+        return;
+    cache->earned += more;
+    cache->goal[class] = (uint16_t)goal;
 }
 
 void *cache_refill_slow(unsigned class) {
@@ -128,7 +187,7 @@ void *cache_refill_slow(unsigned class) {
     if (chain != NULL) {
         cache->spare[class] = NULL;
         ORDERED();
-        return adopt_chain(bin, chain, chain->count);
+        return adopt_chain(bin, cache->goal[class], chain, chain->count);
     }
     size_t count;
     chain = central_take(class, bin->want, &count);
@@ -136,7 +195,17 @@ void *cache_refill_slow(unsigned class) {
         return NULL;
     size_t most = min_size(class_batch(class), max_size(OS_PAGE / class_bytes(class), 1));
     bin->want = (uint16_t)min_size(bin->want * 2u, most);
-    return adopt_chain(bin, chain, count);
+    return adopt_chain(bin, cache->goal[class], chain, count);
+}
+
+/* Empties the list, `block` first, and returns it as a chain. */
+static struct block *take_full(struct bin *bin, struct block *block, size_t goal) {
+    block->next = bin->head;
+    block->count = length(bin);
+    bin->head = NULL;
+    set_limit(bin, goal, 0);
+    ORDERED();
+    return block;
 }
 
 void cache_overflow_slow(void *block, unsigned class) {
@@ -153,18 +222,20 @@ void cache_overflow_slow(void *block, unsigned class) {
         cache_bound_overflow_slow(cache, block, class);
         return;
     }
-    if (bin->head == NULL || bin->count < 0) { /* opened just now */
+    if (bin->count < 0) { /* opened just now */
         freelist_push(&bin->head, block);
         bin->count++;
         return;
     }
-    struct block *full = block, *old = cache->spare[class];
-    full->next = bin->head;
-    full->count = length(bin);
-    bin->head = NULL;
-    set_limit(bin, old ? min_size(bin->limit * 2u, class_batch(class)) : bin->limit, 0);
-    ORDERED();
-    if (class_bytes(class) <= SPARE_BYTES_MAX) {
+    if (cache->heat[class] < HOT && class_bytes(class) > COLD_MIN) {
+        cache->heat[class]++;
+        central_give_home(class, take_full(bin, block, cache->goal[class]));
+        return;
+    }
+    if (cache->spare[class] != NULL || cache->goal[class] < 2)
+        earn(cache, class); /* may take the spare */
+    struct block *old = cache->spare[class], *full = take_full(bin, block, cache->goal[class]);
+    if (class_bytes(class) * full->count <= min_size(budget() / BUDGET_SPARE, SPARE_BYTES_MAX)) {
         cache->spare[class] = full;
         cache->spare_length[class] = (uint16_t)full->count;
         full = old;
@@ -176,19 +247,22 @@ void cache_overflow_slow(void *block, unsigned class) {
 
 void cache_flush(void) {
     struct cache *cache = &cache_self;
+    if (cache->idle) /* holds nothing, and its limits stay 0 */
+        return;
+    if (cache->bounded) {
+        cache_bound_now();
+        return;
+    }
     for (unsigned c = 1; cache->open && c < CLASS_COUNT; c++) {
         struct bin *bin = &cache->bins[c];
         void *list = bin->head;
-        struct block *spare = cache->spare[c];
         size_t held = length(bin);
         bin->head = NULL;
-        set_limit(bin, bin->limit, 0);
-        cache->spare[c] = NULL;
+        set_limit(bin, cache->goal[c], 0);
         ORDERED();
         if (list != NULL)
             central_give(c, list, held);
-        if (spare != NULL)
-            central_give(c, spare, spare->count);
+        give_spare(cache, c);
     }
 }
 
@@ -201,6 +275,7 @@ void cache_close(void) {
     *(cache->prev ? &cache->prev->next : &caches) = cache->next;
     if (cache->next != NULL)
         cache->next->prev = cache->prev;
+    cache_count--;
     lock_release(&caches_lock, LOCK_CACHES);
     cache->open = false;
     clear_limits(cache);
@@ -240,6 +315,7 @@ void cache_fork_reset(void) {
         }
     }
     caches = cache_self.open ? &cache_self : NULL;
+    cache_count = cache_self.open;
     cache_self.next = cache_self.prev = NULL;
     lock_fork_reset(&caches_lock);
 }

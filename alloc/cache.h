@@ -30,6 +30,10 @@ struct bin {
 struct cache {
     struct bin bins[CLASS_COUNT]; /* first: cache_bin counts on it */
     void *spare[CLASS_COUNT];
+    uint16_t goal[CLASS_COUNT];  /* what limit traffic has earned; limit itself may be higher for one filling of the list */
+    uint8_t heat[CLASS_COUNT];   /* how often a list was full, up to HOT */
+    size_t earned;               /* bytes by which the goals are above their start */
+    unsigned victim;             /* class that last gave up its goal for another's */
     uint16_t spare_length[CLASS_COUNT]; /* for statistics, which may not look into another thread's chain */
     struct cache *next, *prev; /* all threads' caches */
     bool open, listed;

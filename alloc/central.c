@@ -12,6 +12,9 @@
 #define SLOTS (CACHE_LINE / sizeof(void *))
 #define PARKED_BYTES (32 * KIB) /* about what a class may park, at least one chain */
 
+#define PARKED_PART 16
+#define BORROW_WASTE 2048 /* bytes that a class may lose by borrowing before it gets a span of its own */
+
 /* What does not fit the slots of a class with much memory: looking for the homes of blocks means walking over them, so
  * whole chains are kept for the next taker, up to a small part of what the class has. */
 #define PILE_PART 32 /* of the memory in the class's spans */
@@ -32,23 +35,53 @@ struct orphan {
 struct class {
     _Atomic(void *) slots[SLOTS];
     struct lock lock;
-    struct span *spans; /* with blocks to give, the most recently full first */
+    uint16_t index;        /* the class's number */
+    _Atomic uint16_t borrowed; /* bytes wasted so far on blocks of larger classes */
+    struct span *spans;    /* with blocks to give, the most recently full first */
     struct orphan *orphans;
-    struct pile *pile; /* NULL until the class has enough memory for one */
-    size_t span_count;
+    struct pile *pile;     /* NULL until the class has enough memory for one */
+    _Atomic size_t span_count;
 } LINE_ALIGNED;
 
-static struct class classes[CLASS_COUNT];
-static struct pile piles[PILES];
+/* In the order of first use, so that a small program touches one page of them, and fork only the locks that are used. */
+static struct class classes[CLASS_COUNT - 1] BIG_TABLE;
+static _Atomic uint8_t place_of[CLASS_COUNT]; /* position in classes plus one; 0: not used yet */
+static _Atomic unsigned class_count;
+static struct lock places_lock; /* for first uses; fork holds it, so that no class appears meanwhile */
+static struct pile piles[PILES] BIG_TABLE;
 static _Atomic size_t piles_used;
+
+/* NULL if the class was never used. */
+static struct class *find_class(unsigned index) {
+    unsigned place = atomic_load_explicit(&place_of[index], memory_order_acquire);
+    return place > 0 ? &classes[place - 1] : NULL;
+}
+
+static COLD struct class *first_use(unsigned index) {
+    lock_acquire(&places_lock, LOCK_PLACES);
+    struct class *class = find_class(index);
+    if (class == NULL) {
+        class = &classes[class_count];
+        class->index = (uint16_t)index;
+        class_count++;
+        atomic_store_explicit(&place_of[index], (uint8_t)class_count, memory_order_release);
+    }
+    lock_release(&places_lock, LOCK_PLACES);
+    return class;
+}
+
+static struct class *get_class(unsigned index) {
+    struct class *class = find_class(index);
+    return LIKELY(class != NULL) ? class : first_use(index);
+}
 
 /* ---- slots ------------------------------------------------------------------------------------------------------- */
 
 static bool slot_put(struct class *class, void *chain, size_t count) {
-    size_t index = (size_t)(class - classes);
-    size_t bytes = class_bytes((unsigned)index) * count, usable = PARKED_BYTES / bytes;
+    size_t share = class->span_count * class_units(class->index) * UNIT / PARKED_PART;
+    size_t usable = min_size(share, PARKED_BYTES) / (class_bytes(class->index) * count);
     ((struct block *)chain)->count = count;
-    for (size_t i = 0; i < (usable < 1 ? 1 : usable) && i < SLOTS; i++) {
+    for (size_t i = 0; i < usable && i < SLOTS; i++) {
         void *empty = NULL;
         if (atomic_load_explicit(&class->slots[i], memory_order_relaxed) != NULL)
             continue;
@@ -111,20 +144,60 @@ static void *carve(struct span *span, size_t size, size_t most, size_t *count) {
     return first;
 }
 
-static void *spans_take_locked(struct class *class, unsigned index, size_t most, size_t *count) {
+static bool add_span_locked(struct class *class) {
+    struct span *span = span_acquire_small(class->index);
+    if (span == NULL)
+        return false;
+    class->span_count++;
+    list_insert(class, span);
+    return true;
+}
+
+/* The class has a span with blocks to give. */
+static void *spans_take_locked(struct class *class, size_t most, size_t *count) {
     struct span *span = class->spans;
-    if (span == NULL) {
-        span = span_acquire_small(index);
-        if (span == NULL)
-            return NULL;
-        class->span_count++;
-        list_insert(class, span);
-    }
-    void *chain = span->free != NULL ? pick(span, count) : carve(span, class_bytes(index), most, count);
+    void *chain = span->free != NULL ? pick(span, count) : carve(span, class_bytes(class->index), most, count);
     span->live = (uint16_t)(span->live + *count);
     if (span->free == NULL && span->carved == span->capacity)
         list_remove(class, span);
     return chain;
+}
+
+/* ---- borrowing --------------------------------------------------------------------------------------------------- */
+
+/* One block out of a span of the class, which has one. */
+static void *single_locked(struct class *class) {
+    struct span *span = class->spans;
+    struct block *block = span->free;
+    size_t count = 1;
+    if (block == NULL)
+        return spans_take_locked(class, 1, &count);
+    span->free = block->next;
+    span->live++;
+    if (span->free == NULL && span->carved == span->capacity)
+        list_remove(class, span);
+    block->next = NULL;
+    return block;
+}
+
+/* A class's first blocks come out of larger classes' spans, where pages are already in use: a program that needs a few
+ * blocks of each of many sizes would otherwise touch a page for every size. NULL if no class up to twice the size has
+ * one. Blocks of a class are aligned to the largest power of two in its size, and so must these be. Called without the lock of the class that wants it. */
+static void *borrow(struct class *wants) {
+    size_t size = class_bytes(wants->index), align = size & -size;
+    for (unsigned index = wants->index + 1u; index < CLASS_COUNT && class_bytes(index) <= 2 * size; index++) {
+        struct class *class = find_class(index);
+        if (class == NULL || class_bytes(index) % align != 0)
+            continue;
+        lock_acquire(&class->lock, LOCK_CLASS);
+        void *block = class->spans != NULL ? single_locked(class) : NULL;
+        lock_release(&class->lock, LOCK_CLASS);
+        if (block != NULL) {
+            atomic_fetch_add_explicit(&wants->borrowed, (uint16_t)(class_bytes(index) - size), memory_order_relaxed);
+            return block;
+        }
+    }
+    return NULL;
 }
 
 /* The chain holds a block twice: what the span handed out is less than what comes home. The lock is left first, because
@@ -170,8 +243,8 @@ static void chain_home_locked(struct class *class, struct block *chain, struct s
 
 /* How many chains the pile may hold. */
 static size_t pile_most(const struct class *class) {
-    unsigned index = (unsigned)(class - classes);
-    size_t spans = class->span_count * class_units(index) * UNIT, chain = class_batch(index) * class_bytes(index);
+    size_t spans = class->span_count * class_units(class->index) * UNIT;
+    size_t chain = class_batch(class->index) * class_bytes(class->index);
     return min_size(spans / PILE_PART / chain, PILE_MAX);
 }
 
@@ -227,20 +300,36 @@ static void cut_locked(struct class *class, struct block *chain, size_t most, si
     *count = kept;
 }
 
+/* What the class has under its lock; NULL if that is nothing. */
+static void *take_locked(struct class *class, size_t most, size_t *count, struct span **empty) {
+    void *chain = orphan_take_locked(class);
+    if (UNLIKELY(chain != NULL))
+        cut_locked(class, chain, most, count, empty);
+    else if ((chain = pile_take_locked(class)) != NULL)
+        *count = ((struct block *)chain)->count;
+    else if (class->spans != NULL)
+        chain = spans_take_locked(class, most, count);
+    return chain;
+}
+
 void *central_take(unsigned index, size_t most, size_t *count) {
-    struct class *class = &classes[index];
+    struct class *class = get_class(index);
     void *chain = slot_take(class, count);
     if (chain != NULL)
         return chain;
     struct span *empty = NULL;
     lock_acquire(&class->lock, LOCK_CLASS);
-    chain = orphan_take_locked(class);
-    if (UNLIKELY(chain != NULL))
-        cut_locked(class, chain, most, count, &empty);
-    else if ((chain = pile_take_locked(class)) != NULL)
-        *count = ((struct block *)chain)->count;
-    else
-        chain = spans_take_locked(class, index, most, count);
+    chain = take_locked(class, most, count, &empty);
+    if (chain == NULL && class->borrowed < BORROW_WASTE) {
+        lock_release(&class->lock, LOCK_CLASS);
+        *count = 1;
+        if ((chain = borrow(class)) != NULL)
+            return chain;
+        lock_acquire(&class->lock, LOCK_CLASS);
+        chain = take_locked(class, most, count, &empty);
+    }
+    if (chain == NULL && add_span_locked(class))
+        chain = spans_take_locked(class, most, count);
     lock_release(&class->lock, LOCK_CLASS);
     release_all(empty);
     span_look();
@@ -248,20 +337,12 @@ void *central_take(unsigned index, size_t most, size_t *count) {
 }
 
 void *central_take_single(unsigned index) {
-    struct class *class = &classes[index];
+    struct class *class = get_class(index);
     struct span *empty = NULL;
-    size_t count;
     lock_acquire(&class->lock, LOCK_CLASS);
     for (void *orphan; (orphan = orphan_take_locked(class)) != NULL;)
         chain_home_locked(class, orphan, &empty);
-    struct block *block = spans_take_locked(class, index, 1, &count);
-    if (block != NULL && count > 1) { /* all that was at home came: the rest stays there */
-        struct span *span = span_find(block);
-        span->free = block->next;
-        span->live = (uint16_t)(span->live - (count - 1));
-        if (!span->listed)
-            list_insert(class, span);
-    }
+    void *block = class->spans != NULL || add_span_locked(class) ? single_locked(class) : NULL;
     lock_release(&class->lock, LOCK_CLASS);
     release_all(empty);
     span_look();
@@ -269,7 +350,7 @@ void *central_take_single(unsigned index) {
 }
 
 void central_give(unsigned index, void *chain, size_t count) {
-    struct class *class = &classes[index];
+    struct class *class = get_class(index);
     struct span *empty = NULL;
     if (slot_put(class, chain, count))
         return;
@@ -283,7 +364,7 @@ void central_give(unsigned index, void *chain, size_t count) {
 }
 
 void central_give_home(unsigned index, void *chain) {
-    struct class *class = &classes[index];
+    struct class *class = get_class(index);
     struct span *empty = NULL;
     lock_acquire(&class->lock, LOCK_CLASS);
     chain_home_locked(class, chain, &empty);
@@ -304,30 +385,34 @@ static void *any_parked(struct class *class) {
 }
 
 void central_flush(void) {
-    for (unsigned i = 1; i < CLASS_COUNT; i++)
+    for (unsigned i = 0; i < class_count; i++)
         for (void *chain; (chain = any_parked(&classes[i])) != NULL;)
-            central_give_home(i, chain);
+            central_give_home(classes[i].index, chain);
 }
 
 void central_adopt(unsigned index, void *chain) {
     struct orphan *orphan = region_meta(sizeof *orphan);
     if (orphan == NULL)
         return; /* lost to the child, as it would be with glibc's thread caches */
+    struct class *class = get_class(index);
     orphan->chain = chain;
-    orphan->next = classes[index].orphans;
-    classes[index].orphans = orphan;
+    orphan->next = class->orphans;
+    class->orphans = orphan;
 }
 
 void central_count(unsigned index, struct central_totals *totals) {
-    struct class *class = &classes[index];
+    struct class *class = find_class(index);
     *totals = (struct central_totals){0};
+    if (class == NULL)
+        return;
     struct span *empty = NULL;
     lock_acquire(&class->lock, LOCK_CLASS);
     for (size_t i = 0; i < SLOTS; i++) { /* taken and put back: another's chain must not be looked into */
         struct block *chain = atomic_exchange_explicit(&class->slots[i], NULL, memory_order_acquire);
         size_t count = chain ? chain->count : 0;
-        totals->parked += count;
-        if (chain != NULL && !slot_put(class, chain, count))
+        if (chain != NULL && slot_put(class, chain, count))
+            totals->parked += count;
+        else
             chain_home_locked(class, chain, &empty);
     }
     for (size_t i = 0; class->pile != NULL && i < class->pile->count; i++)
@@ -342,18 +427,21 @@ void central_count(unsigned index, struct central_totals *totals) {
 }
 
 void central_fork_acquire(void) {
-    for (unsigned i = 1; i < CLASS_COUNT; i++)
+    lock_fork_acquire(&places_lock);
+    for (unsigned i = 0; i < class_count; i++)
         lock_fork_acquire(&classes[i].lock);
 }
 
 void central_fork_release(void) {
-    for (unsigned i = 1; i < CLASS_COUNT; i++)
+    for (unsigned i = 0; i < class_count; i++)
         lock_fork_release(&classes[i].lock);
+    lock_fork_release(&places_lock);
 }
 
 void central_fork_reset(void) {
-    for (unsigned i = 1; i < CLASS_COUNT; i++)
+    for (unsigned i = 0; i < class_count; i++)
         lock_fork_reset(&classes[i].lock);
+    lock_fork_reset(&places_lock);
 }
 
 /* ---- invariants -------------------------------------------------------------------------------------------------- */
@@ -378,10 +466,10 @@ static void walk_span(const struct span *span, void *data) {
     found->listed[span->class] += span->listed;
 }
 
-static void walk_list(struct walk *walk, const struct class *class, unsigned index, size_t most) {
+static void walk_list(struct walk *walk, const struct class *class, size_t most) {
     const struct span *before = NULL, *span = class->spans;
     for (; span != NULL && most > 0; before = span, span = span->next, most--)
-        if (!report_walk(walk, span->state == SPAN_SMALL && span->class == index && span->listed && span->prev == before,
+        if (!report_walk(walk, span->state == SPAN_SMALL && span->class == class->index && span->listed && span->prev == before,
                          "central C2", span))
             return;
     report_walk(walk, span == NULL && most == 0, "central C2", class);
@@ -392,13 +480,13 @@ static void walk_parked(struct walk *walk, unsigned index, const struct block *c
     report_walk(walk, known && span_chain_length(chain, index, chain->count) == chain->count, "central C1", chain);
 }
 
-static void walk_slots(struct walk *walk, struct class *class, unsigned index) {
+static void walk_slots(struct walk *walk, struct class *class) {
     struct span *empty = NULL;
     for (size_t i = 0; i < SLOTS; i++) { /* taken and put back: another's chain must not be looked into */
         struct block *chain = atomic_exchange_explicit(&class->slots[i], NULL, memory_order_acquire);
         if (chain == NULL)
             continue;
-        walk_parked(walk, index, chain);
+        walk_parked(walk, class->index, chain);
         if (!slot_put(class, chain, chain->count))
             chain_home_locked(class, chain, &empty);
     }
@@ -408,12 +496,12 @@ static void walk_slots(struct walk *walk, struct class *class, unsigned index) {
 void central_walk(struct walk *walk) {
     struct class_walk found = {.walk = walk};
     span_each_small(walk_span, &found);
-    for (unsigned i = 1; i < CLASS_COUNT; i++) {
+    for (unsigned i = 0; i < class_count; i++) {
         struct class *class = &classes[i];
-        walk_list(walk, class, i, found.listed[i]);
-        report_walk(walk, class->span_count == found.spans[i], "central C2", class);
-        walk_slots(walk, class, i);
+        walk_list(walk, class, found.listed[class->index]);
+        report_walk(walk, class->span_count == found.spans[class->index], "central C2", class);
+        walk_slots(walk, class);
         for (size_t k = 0; class->pile != NULL && k < class->pile->count; k++)
-            walk_parked(walk, i, class->pile->chains[k]);
+            walk_parked(walk, class->index, class->pile->chains[k]);
     }
 }

@@ -23,7 +23,7 @@
 #include "sizeclass.h"
 
 /* Takes a chain of blocks: at most `most` new ones, or as many as were parked together or lie in one span, at most a
- * span's. NULL if memory is refused. */
+ * span's. A chain of one may be a block of a larger class, lent for a start. NULL if memory is refused. */
 void *central_take(unsigned class, size_t most, size_t *count);
 
 /* Takes one block from a span, for a thread that keeps no lists. NULL if memory is refused. */

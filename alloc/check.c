@@ -18,20 +18,6 @@
 #define BLOCKS_A_BUCKET 2
 #define ALIGN_SHIFT_MAX ADDRESS_BITS
 
-enum state { UNUSED, LIVE, FREED, DETACHED };
-
-struct check_record {
-    struct check_record *next;          /* of the same bucket; of the unused */
-    struct check_record *newer, *older; /* FREED: the quarantine */
-    char *block, *plain;                /* plain is NULL once the memory is gone */
-    size_t bytes;
-    const char *alloc_call, *free_call;
-    uint32_t alloc_stack, free_stack;   /* stacks.h */
-    size_t align;
-    uint8_t state, pattern;
-    bool bare; /* has no canaries: was no checked block before it was freed */
-};
-
 struct slab {
     struct slab *next;
     struct check_record records[SLAB_RECORDS];
@@ -126,7 +112,7 @@ static struct check_record *record_new_locked(void) {
 }
 
 static void record_drop_locked(struct check_record *record) {
-    record->state = UNUSED;
+    record->state = CHECK_UNUSED;
     record->next = unused;
     unused = record;
 }
@@ -176,16 +162,16 @@ static size_t pattern_length(const unsigned char *p, unsigned char pattern, size
 
 /* What the memory of a block says. */
 static enum kind record_look(const struct check_record *record, ptrdiff_t *offset) {
-    if (record->plain == NULL || record->state == UNUSED || record->state == DETACHED)
+    if (record->plain == NULL || record->state == CHECK_UNUSED || record->state == CHECK_DETACHED)
         return FINE;
-    if (record->state == FREED) {
+    if (record->state == CHECK_FREED) {
         size_t same = pattern_length((unsigned char *)record->block, record->pattern, record->bytes);
         *offset = (ptrdiff_t)same;
         if (same < record->bytes)
             return WRITTEN_FREED;
     }
     enum kind kind = record->bare ? FINE : canaries_look(record, offset);
-    return kind != FINE && record->state == FREED ? WRITTEN_FREED : kind;
+    return kind != FINE && record->state == CHECK_FREED ? WRITTEN_FREED : kind;
 }
 
 /* ---- reports ----------------------------------------------------------------------------------------------------- */
@@ -242,7 +228,7 @@ static void say_block(const struct fault *fault) {
     else
         report_line("  block of %z bytes at %p", record->bytes, record->block);
     say_stack("allocated by ", record->alloc_call, record->alloc_stack);
-    if (record->state == FREED)
+    if (record->state == CHECK_FREED)
         say_stack("freed by ", record->free_call, record->free_stack);
 }
 
@@ -274,6 +260,13 @@ static COLD void tell(const char *call, const void *p, const struct fault *fault
     reporting = false;
 }
 
+/* As record_look, for what has not been said before. */
+static enum kind news_locked(struct check_record *record, ptrdiff_t *offset) {
+    enum kind kind = record->told ? FINE : record_look(record, offset);
+    record->told |= kind != FINE && handler == NULL;
+    return kind;
+}
+
 static void note_locked(struct fault *fault, enum kind kind, const struct check_record *record) {
     fault->kind = kind;
     fault->block_known = true;
@@ -292,7 +285,7 @@ static void quarantine_remove_locked(struct check_record *record) {
 /* The plain block to free now, if it is too large to be kept. */
 static void *quarantine_insert_locked(struct check_record *record) {
     void *plain = record->bytes > QUARANTINE_LARGE ? record->plain : NULL;
-    record->state = FREED;
+    record->state = CHECK_FREED;
     record->pattern = tunables.perturb != 0 ? (uint8_t)tunables.perturb : PATTERN;
     if (plain != NULL)
         record->plain = NULL;
@@ -312,7 +305,7 @@ static void forget_gone_locked(const void *block) {
     struct check_record *gone = find_locked(block);
     if (gone == NULL)
         return;
-    ASSERT(gone->state == FREED && gone->plain == NULL); /* H1 */
+    ASSERT(gone->state == CHECK_FREED && gone->plain == NULL); /* H1 */
     quarantine_remove_locked(gone);
     table_remove_locked(gone);
     record_drop_locked(gone);
@@ -328,7 +321,7 @@ void *check_overdue(bool all) {
     lock_acquire(&check_lock, LOCK_CHECK);
     while (plain == NULL && oldest != NULL && (all || is_over_locked())) {
         struct check_record *record = oldest;
-        enum kind kind = record_look(record, &fault.offset);
+        enum kind kind = news_locked(record, &fault.offset);
         if (kind != FINE)
             note_locked(&fault, kind, record);
         plain = record->plain;
@@ -357,7 +350,7 @@ void *check_enter(void *plain, size_t bytes, size_t align, const char *call) {
     struct check_record *record = record_new_locked();
     if (record != NULL) {
         forget_gone_locked(block);
-        *record = (struct check_record){.block = block, .plain = plain, .bytes = bytes, .align = align, .state = LIVE};
+        *record = (struct check_record){.block = block, .plain = plain, .bytes = bytes, .align = align, .state = CHECK_LIVE};
         record->alloc_call = call;
         record->alloc_stack = here;
         table_insert_locked(record);
@@ -375,10 +368,10 @@ static int family(const char *call) {
 }
 
 /* What is wrong with a call for this block. */
-static void judge_locked(const struct check_record *record, const char *call, size_t bytes, size_t align,
+static void judge_locked(struct check_record *record, const char *call, size_t bytes, size_t align,
                          struct fault *fault) {
-    enum kind kind = record_look(record, &fault->offset);
-    if (record->state == FREED)
+    enum kind kind = record->state == CHECK_LIVE ? news_locked(record, &fault->offset) : FINE;
+    if (record->state == CHECK_FREED)
         kind = strcmp(call, "realloc") == 0 || strcmp(call, "malloc_usable_size") == 0 ? USED_FREED : FREED_TWICE;
     else if (kind == FINE && family(call) != family(record->alloc_call))
         kind = FAMILY;
@@ -395,11 +388,11 @@ enum check_result check_look(const void *p, const char *call, size_t bytes, size
     struct fault fault = {0};
     enum check_result result = CHECK_UNKNOWN;
     lock_acquire(&check_lock, LOCK_CHECK);
-    const struct check_record *record = find_locked(p);
+    struct check_record *record = find_locked(p);
     if (record != NULL) {
         judge_locked(record, call, bytes, align, &fault);
         *size = record->bytes;
-        result = record->state == FREED ? CHECK_REFUSED : CHECK_DONE;
+        result = record->state == CHECK_FREED ? CHECK_REFUSED : CHECK_DONE;
     }
     lock_release(&check_lock, LOCK_CHECK);
     if (fault.kind != FINE)
@@ -410,7 +403,7 @@ enum check_result check_look(const void *p, const char *call, size_t bytes, size
 enum check_result check_size(const void *p, const char *call, size_t *size) {
     lock_acquire(&check_lock, LOCK_CHECK);
     const struct check_record *record = find_locked(p);
-    bool live = record != NULL && record->state == LIVE;
+    bool live = record != NULL && record->state == CHECK_LIVE;
     if (live)
         *size = record->bytes;
     lock_release(&check_lock, LOCK_CHECK);
@@ -424,7 +417,7 @@ enum check_result check_leave(void *p, const char *call, void **plain) {
     *plain = NULL;
     lock_acquire(&check_lock, LOCK_CHECK);
     struct check_record *record = find_locked(p);
-    if (record != NULL && record->state == FREED) { /* another thread came first */
+    if (record != NULL && record->state == CHECK_FREED) { /* another thread came first */
         note_locked(&fault, FREED_TWICE, record);
         result = CHECK_REFUSED;
     } else if (record != NULL) {
@@ -460,11 +453,11 @@ bool check_adopt(void *p, size_t bytes, const char *call) {
 struct check_record *check_detach(void *p, void **plain) {
     lock_acquire(&check_lock, LOCK_CHECK);
     struct check_record *record = find_locked(p);
-    if (record != NULL && (record->state != LIVE || record->align != BLOCK_ALIGN))
+    if (record != NULL && record->state != CHECK_LIVE)
         record = NULL;
     if (record != NULL) {
         table_remove_locked(record);
-        record->state = DETACHED;
+        record->state = CHECK_DETACHED;
         *plain = record->plain;
     }
     lock_release(&check_lock, LOCK_CHECK);
@@ -473,7 +466,7 @@ struct check_record *check_detach(void *p, void **plain) {
 
 void *check_attach(struct check_record *record, void *plain, size_t bytes, const char *call) {
     uint32_t here = stacks_capture();
-    char *block = (char *)plain + CANARY;
+    char *block = (char *)plain + record->align;
     lock_acquire(&check_lock, LOCK_CHECK);
     forget_gone_locked(block);
     if (block != record->block || bytes != record->bytes) {
@@ -483,7 +476,7 @@ void *check_attach(struct check_record *record, void *plain, size_t bytes, const
     record->block = block;
     record->plain = plain;
     record->bytes = bytes;
-    record->state = LIVE;
+    record->state = CHECK_LIVE;
     table_insert_locked(record);
     canaries_write(record);
     lock_release(&check_lock, LOCK_CHECK);
@@ -504,7 +497,7 @@ bool check_holds(const void *plain) {
 }
 
 static bool covers(const struct check_record *record, const char *p) {
-    return record->state != UNUSED && record->plain != NULL && p >= record->plain &&
+    return record->state != CHECK_UNUSED && record->plain != NULL && p >= record->plain &&
            p < record->block + record->bytes + (record->bare ? 0 : CANARY);
 }
 
@@ -522,7 +515,7 @@ void check_invalid(const void *p, const char *call) {
 }
 
 /* Goes on behind the last fault: slabs stay where they are, new ones come before the first. */
-static bool next_fault(const struct slab **slab, size_t *index, struct fault *fault) {
+static bool next_fault(struct slab **slab, size_t *index, struct fault *fault) {
     lock_acquire(&check_lock, LOCK_CHECK);
     fault->kind = FINE;
     for (; *slab != NULL && fault->kind == FINE; ++*index) {
@@ -531,8 +524,8 @@ static bool next_fault(const struct slab **slab, size_t *index, struct fault *fa
             *index = SIZE_MAX;
             continue;
         }
-        const struct check_record *record = &(*slab)->records[*index];
-        enum kind kind = record_look(record, &fault->offset);
+        struct check_record *record = &(*slab)->records[*index];
+        enum kind kind = news_locked(record, &fault->offset);
         if (kind != FINE)
             note_locked(fault, kind, record);
     }
@@ -543,7 +536,7 @@ static bool next_fault(const struct slab **slab, size_t *index, struct fault *fa
 void check_all(const char *call) {
     struct fault fault = {0};
     lock_acquire(&check_lock, LOCK_CHECK);
-    const struct slab *slab = slabs;
+    struct slab *slab = slabs;
     lock_release(&check_lock, LOCK_CHECK);
     size_t index = 0;
     while (!reporting && next_fault(&slab, &index, &fault))
@@ -565,10 +558,11 @@ void check_set_handler(void (*function)(enum mcheck_status), bool always) {
 enum check_result check_probe(const void *p, const char *call, enum mcheck_status *status) {
     struct fault fault = {0};
     lock_acquire(&check_lock, LOCK_CHECK);
-    const struct check_record *record = find_locked(p);
+    struct check_record *record = find_locked(p);
     if (record != NULL) {
         enum kind kind = record_look(record, &fault.offset);
-        if (record->state == FREED)
+        record->told |= kind != FINE && handler == NULL;
+        if (record->state == CHECK_FREED)
             kind = kind == FINE ? USED_FREED : WRITTEN_FREED;
         if (kind != FINE)
             note_locked(&fault, kind, record);
@@ -586,7 +580,7 @@ static void walk_quarantine_locked(struct walk *walk) {
     for (; at != NULL && blocks <= QUARANTINE_BLOCKS; older = at, at = at->newer) {
         blocks++;
         bytes += at->plain != NULL ? at->bytes : 0;
-        if (!report_walk(walk, at->state == FREED && at->older == older && find_locked(at->block) == at, "check H3", at))
+        if (!report_walk(walk, at->state == CHECK_FREED && at->older == older && find_locked(at->block) == at, "check H3", at))
             return;
     }
     report_walk(walk, older == newest && blocks == quarantine_blocks && bytes == quarantine_bytes, "check H3", newest);
@@ -598,7 +592,7 @@ void check_walk(struct walk *walk) {
     for (const struct slab *slab = slabs; slab != NULL; slab = slab->next)
         for (size_t i = 0; i < SLAB_RECORDS; i++) {
             const struct check_record *record = &slab->records[i];
-            if (record->state != LIVE && record->state != FREED)
+            if (record->state != CHECK_LIVE && record->state != CHECK_FREED)
                 continue;
             found++;
             report_walk(walk, find_locked(record->block) == record, "check H1", record);

@@ -36,6 +36,21 @@ size_t check_room(size_t bytes, size_t align);
  * the record is refused. */
 void *check_enter(void *plain, size_t bytes, size_t align, const char *call);
 
+enum check_state { CHECK_UNUSED, CHECK_LIVE, CHECK_FREED, CHECK_DETACHED };
+
+struct check_record {
+    struct check_record *next;          /* of the same bucket; of the unused */
+    struct check_record *newer, *older; /* FREED: the quarantine */
+    char *block, *plain;                /* plain is NULL once the memory is gone */
+    size_t bytes;
+    const char *alloc_call, *free_call;
+    uint32_t alloc_stack, free_stack;   /* stacks.h */
+    size_t align;
+    uint8_t state, pattern;
+    bool bare; /* has no canaries: was no checked block before it was freed */
+    bool told; /* that its memory is damaged: said once, where it is said and not told to a function */
+};
+
 enum check_result {
     CHECK_DONE,
     CHECK_UNKNOWN, /* no block that the checks know, nothing said or done */
@@ -59,9 +74,8 @@ bool check_adopt(void *p, size_t bytes, const char *call);
  * at. NULL if nothing is left to do. The caller frees it. */
 void *check_overdue(bool all);
 
-/* Takes a live block of alignment BLOCK_ALIGN out while its plain block is resized, and back in. Returns NULL if it
- * cannot be resized so. */
-struct check_record;
+/* Takes a live block out while its plain block is resized, which must leave it aligned, and back in. Detaching returns
+ * NULL if it is not live; attaching cannot fail. */
 struct check_record *check_detach(void *p, void **plain);
 void *check_attach(struct check_record *record, void *plain, size_t bytes, const char *call);
 

@@ -94,12 +94,21 @@ static void *resize_checked(void *p, size_t old, size_t bytes, const char *call)
     if (old < RESIZE_MIN || bytes < RESIZE_MIN || room == SIZE_MAX)
         return NULL;
     check_look(p, call, UNSIZED, 0, &size);
-    void *plain;
+    void *plain, *moved = NULL;
     struct check_record *record = check_detach(p, &plain);
     if (record == NULL)
         return NULL;
-    void *moved = front_raw_resize(plain, room);
-    return moved ? check_attach(record, moved, bytes, call) : (check_attach(record, plain, old, call), NULL);
+    if (record->align == BLOCK_ALIGN)
+        moved = front_raw_resize(plain, room);
+    p = check_attach(record, moved ? moved : plain, moved ? bytes : old, call);
+    return moved ? p : NULL;
+}
+
+/* Where it is, for want of memory elsewhere: shrinking does not fail. */
+static void *shrink_checked(void *p, size_t bytes, bool known, const char *call) {
+    void *plain;
+    struct check_record *record = known ? check_detach(p, &plain) : NULL;
+    return record != NULL ? check_attach(record, plain, bytes, call) : p;
 }
 
 /* A fault is reported as such; false if there is no block to resize. *known tells if the checks know it. */
@@ -126,6 +135,7 @@ static void *move_checked(void *p, size_t old, size_t bytes, const char *call) {
 }
 
 static void *realloc_checked(void *p, size_t bytes, const char *call) {
+    int saved = errno;
     size_t old;
     bool known;
     if (!size_checked(p, call, &old, &known))
@@ -136,6 +146,10 @@ static void *realloc_checked(void *p, size_t bytes, const char *call) {
         perturb_alloc((char *)resized + old, bytes - old);
     if (resized == NULL)
         resized = move_checked(p, old, bytes, call);
+    if (resized == NULL && bytes <= old) {
+        resized = shrink_checked(p, bytes, known, call);
+        errno = saved;
+    }
     note_resized(&was, p, old, resized, bytes);
     return resized;
 }

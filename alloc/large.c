@@ -70,7 +70,6 @@ static bool reserve_locked(void) {
         return false;
     table = fresh;
     table_size = size;
-    large_totals.table = align_up(size * sizeof *fresh, OS_PAGE);
     large_totals.count = large_totals.bytes = 0;
     for (size_t i = 0; i < old_size; i++)
         if (old[i].bytes != 0)
@@ -136,7 +135,7 @@ void *large_alloc(size_t bytes, size_t align) {
         return NULL;
     }
     if (!enter(addr, bytes)) {
-        budget_unmap(addr, bytes);
+        budget_give_back(addr, bytes);
         return NULL;
     }
     region_prepare(addr, bytes);
@@ -159,7 +158,7 @@ bool large_free(void *p) {
         tunables.mmap_threshold = min_size(2 * bytes, LARGE_DYNAMIC_MAX + OS_PAGE);
         tunables.trim_threshold = 2 * bytes;
     }
-    budget_unmap(p, bytes);
+    budget_give_back(p, bytes);
     return true;
 }
 

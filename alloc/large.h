@@ -21,7 +21,6 @@
 struct large_totals {
     size_t count, bytes; /* now */
     size_t count_peak, bytes_peak;
-    size_t table;        /* bytes of the table */
 };
 extern HIDDEN struct large_totals large_totals;
 

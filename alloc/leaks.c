@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "backtrace.h"
+#include "budget.h"
 #include "lock.h"
 #include "os.h"
 #include "reach.h"
@@ -70,7 +71,7 @@ static bool reserve_locked(void) {
     if (count * 2 < table_size)
         return true;
     size_t old_size = table_size, size = old_size ? old_size * 2 : TABLE_MIN;
-    struct leaks_record *old = table, *fresh = os_map(table_bytes(size));
+    struct leaks_record *old = table, *fresh = budget_map(table_bytes(size));
     if (fresh == NULL)
         return false;
     table = fresh;
@@ -80,7 +81,7 @@ static bool reserve_locked(void) {
         if (old[i].block != 0)
             insert_locked(&old[i]);
     if (old != NULL)
-        os_unmap(old, table_bytes(old_size));
+        budget_unmap(old, table_bytes(old_size));
     return true;
 }
 
@@ -196,7 +197,7 @@ static struct reach_block *copy_records(size_t *size, size_t *room) {
     *size = 0;
     lock_acquire(&leaks_lock, LOCK_LEAKS);
     *room = align_up(count * sizeof *blocks, OS_PAGE);
-    blocks = count > 0 ? os_map(*room) : NULL;
+    blocks = count > 0 ? budget_map(*room) : NULL;
     for (size_t i = 0; blocks != NULL && i < table_size; i++)
         if (table[i].block != 0)
             blocks[(*size)++] = (struct reach_block){.start = table[i].block, .bytes = table[i].bytes, .blocks = 1,
@@ -280,7 +281,7 @@ NOINLINE void leaks_report(void) {
     if (blocks != NULL) {
         bool judged = judge(blocks, size, room, stack);
         print_groups(blocks, sum_up(blocks, size), judged);
-        os_unmap(blocks, room);
+        budget_unmap(blocks, room);
     } else if (empty) {
         print_groups(NULL, 0, true);
     } else {

@@ -13,10 +13,10 @@
 #include "report.h"
 
 enum lock_rank {
-    LOCK_START,
     LOCK_WATCH,
     LOCK_CHECK,
     LOCK_CACHES,
+    LOCK_PLACES,
     LOCK_CLASS,
     LOCK_SPANS,
     LOCK_LARGE,

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "budget.h"
 #include "cache.h"
 #include "large.h"
 #include "os.h"
@@ -268,7 +269,7 @@ static void begin(struct scan *scan) {
 bool reach_mark(struct reach_block *blocks, size_t count, const struct reach_range *own, size_t own_count,
                 const void *stack) {
     size_t room = align_up(sizeof(struct scan), OS_PAGE);
-    struct scan *scan = count < NONE ? os_map(room) : NULL;
+    struct scan *scan = count < NONE ? budget_map(room) : NULL;
     if (scan == NULL)
         return false;
     scan->blocks = blocks;
@@ -283,6 +284,6 @@ bool reach_mark(struct reach_block *blocks, size_t count, const struct reach_ran
         sort_out_lost(scan);
     if (scan->pagemap >= 0)
         os_close(scan->pagemap);
-    os_unmap(scan, room);
+    budget_unmap(scan, room);
     return done;
 }

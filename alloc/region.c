@@ -22,7 +22,7 @@
 #define META_CHUNK (64 * KIB)
 #define COMMIT_UNITS ((size_t)4096) /* span structures become writable for so many units at a time (64 MiB of heap) */
 
-struct region regions[REGIONS_MAX];
+struct region regions[REGIONS_MAX] BIG_TABLE;
 _Atomic unsigned region_count;
 
 /* At the start of each piece of own data. */
@@ -33,7 +33,6 @@ struct chunk {
 
 static struct {
     char *at, *end;
-    size_t taken;
     _Atomic(struct chunk *) chunks;
 } meta;
 static struct lock meta_lock;
@@ -65,7 +64,7 @@ static void count_heap(size_t more) {
 }
 
 void region_count_bytes(struct region_totals *totals) {
-    *totals = (struct region_totals){heap_bytes, heap_peak, meta.taken};
+    *totals = (struct region_totals){heap_bytes, heap_peak, 0};
     for (unsigned i = 0; i < region_count; i++)
         totals->own += own_bytes(&regions[i], regions[i].charged) + regions[i].lost;
 }
@@ -80,7 +79,6 @@ static void *meta_cut_locked(size_t bytes) {
         meta.chunks = fresh;
         meta.at = (char *)(fresh + 1);
         meta.end = (char *)fresh + size;
-        meta.taken += size;
     }
     char *at = meta.at;
     meta.at += bytes;
@@ -285,12 +283,12 @@ struct region *region_add(size_t units) {
         return NULL;
     struct region *arena = &regions[count];
     if (!set_up(arena, base, bytes >> UNIT_SHIFT)) {
-        budget_unmap((void *)base, bytes);
+        budget_give_back((void *)base, bytes);
         return NULL;
     }
     if (!charge_own(arena, arena->max_units) || !cover(arena, arena->max_units)) {
         os_unmap(arena->dirty, dirty_bytes(arena->max_units) + align_up(arena->max_units * SPAN_BYTES, OS_PAGE));
-        budget_unmap((void *)base, bytes);
+        budget_give_back((void *)base, bytes);
         budget_refund(own_bytes(arena, arena->charged));
         *arena = (struct region){0};
         return NULL;

@@ -628,7 +628,7 @@ void span_walk(struct walk *walk) {
     report_walk(walk, found.small == span_totals.small && found.large == span_totals.large, "span S1", &span_totals);
     report_walk(walk, found.free == span_totals.free && found.free_count == span_totals.free_count, "span S3",
                 &span_totals);
-    report_walk(walk, unitmap_find((const void *)~(uintptr_t)(BLOCK_ALIGN - 1)) == 0, "unitmap U2", &unitmap);
+    report_walk(walk, (unitmap.limit == 0 || unitmap.table != NULL) && unitmap.limit <= (size_t)1 << (ADDRESS_BITS - UNIT_SHIFT), "unitmap U2", &unitmap);
     lock_release(&span_lock, LOCK_SPANS);
 }
 

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "budget.h"
 #include "lock.h"
 #include "os.h"
 
@@ -53,7 +54,7 @@ static bool set_up_locked(void) {
         space = os_reserve(bytes /= 4);
     if (space == NULL)
         return false;
-    void *heads = os_map(BUCKETS * sizeof *buckets);
+    void *heads = budget_map(BUCKETS * sizeof *buckets);
     if (heads == NULL) {
         os_unmap(space, bytes);
         return false;
@@ -70,7 +71,7 @@ static bool reserve_locked(size_t more) {
     if (end > room)
         return false;
     if (end > committed) {
-        if (!os_commit((char *)words + committed, COMMIT_STEP))
+        if (!budget_commit((char *)words + committed, COMMIT_STEP))
             return false;
         committed += COMMIT_STEP;
     }

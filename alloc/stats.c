@@ -47,7 +47,7 @@ static void add_heap(struct stats *stats) {
     stats->free_dirty = spans.free_dirty << UNIT_SHIFT;
     stats->large = spans.large << UNIT_SHIFT;
     stats->large_count = spans.large_count;
-    stats->metadata = regions_hold.own;
+    stats->metadata = regions_hold.own + budget_own();
 }
 
 void stats_read(struct stats *stats) {
@@ -61,7 +61,6 @@ void stats_read(struct stats *stats) {
     stats->mapped_count = mapped.count;
     stats->mapped_peak = mapped.bytes_peak;
     stats->mapped_count_peak = mapped.count_peak;
-    stats->metadata += mapped.table;
     stats->live += stats->large + stats->mapped;
     stats->live_blocks += stats->large_count + stats->mapped_count;
     stats->parked = stats->cached - stats->listed;

@@ -6,7 +6,8 @@
  * N1 live + cached + free + metadata = taken, whenever no thread is inside the allocator. `taken` is the sum that
  *    budget.h keeps, the four others are counted from the structures, so the identity is a check of both.
  * N2 live and live_blocks are what the program would find by adding up malloc_usable_size of its blocks, and their
- *    number; blocks that libc allocated for itself are among them.
+ *    number; blocks that libc allocated for itself are among them. Under `check` what surrounds blocks is live too, and
+ *    so are freed blocks that are kept for a while.
  *
  * While other threads run, their lists are read as they stand: numbers are then approximate, but never negative, and the
  * parts of one class always add up.
@@ -29,7 +30,7 @@ struct stats {
     size_t cached, cached_blocks; /* listed + parked: free blocks on threads' lists and parked between threads */
     size_t listed, parked;
     size_t free;         /* home + free_spans + tails + unused */
-    size_t metadata;     /* memory for the allocator's own data (region.h), and the table of mappings */
+    size_t metadata;     /* the allocator's own data: what regions need (region.h), and budget_own (budget.h) */
     size_t home, home_blocks; /* free, or never cut, blocks in spans of small blocks */
     size_t free_spans, free_span_count; /* whole free spans */
     size_t free_dirty;   /* of these, what the OS has not got back */

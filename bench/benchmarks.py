@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What bench/run measures: loads written for the purpose, and real programs on inputs made here."""
 import dataclasses
+import fnmatch
 import os
 import shutil
 import subprocess
+import sys
+
+
+EXPECTED = "expected-"  # files with what programs must write, for bench/checked.c
 
 
 @dataclasses.dataclass
@@ -12,6 +17,12 @@ class Benchmark:
     about: str
     command: list
     environment: dict = dataclasses.field(default_factory=dict)
+    group: str = ""       # "one thread", "many threads", "C++" or "programs"
+    threads: int = 1
+    counts: bool = False  # also run once under the debug build, for locks and atomic operations
+    steady: bool = False  # runs for a fixed time, in which memory must stay flat
+    tree: bool = False    # what counts is the memory of all its processes together
+    slow: bool = False    # left out by --quick
 
 
 SQL = """
@@ -32,27 +43,32 @@ rows = sorted(json.loads(json.dumps(rows)), key=lambda row: row["c"][0])
 lists = {}
 for i in range(400000):
     lists.setdefault(str(i % 5000), []).append(i)
+print(sum(i * row["a"] for i, row in enumerate(rows)), sum(i * len(text) for i, text in enumerate(map(str, lists.values()))))
 """
 PERL = r"""
 my %h; srand(1);
 for my $i (1 .. 400000) { my $k = "k" . int(rand(50000)); $h{$k} .= " $i"; $h{$k} = substr($h{$k}, 0, 50) if length $h{$k} > 100 }
 my $s = join(",", map { split / /, $h{$_} } sort keys %h);
+print length($s), " ", unpack("%32C*", $s), "\n";
 """
 LUA = """
 local t = {}
 for i = 1, 1500000 do local k = i * 7919 % 20011; t[k] = (t[k] and #t[k] < 200 and t[k] or "") .. i end
+local length, last = 0, 0
+for k = 0, 20010 do length = length + #t[k]; last = last + tonumber(t[k]:sub(-5)) end
+print(length, last)
 """
 GIT = """
 export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@example.org GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@example.org
 export GIT_CONFIG_GLOBAL=/dev/null
 git init -q -b main repo && cd repo
-for i in $(seq 1 60); do seq $i $((i * 150)) > f$((i % 7)); git add -A; git commit -q -m "change $i"; done
+for i in $(seq 1 60); do seq $i $((i * 800)) > f$((i % 7)); git add -A; git commit -q -m "change $i"; done
 """
 
 
 def c_source():
     lines = ["int printf(const char *, ...);"]
-    for i in range(700):
+    for i in range(100):
         lines.append(f"struct s{i} {{ int a, b; const char *c; struct s{i} *n; }};\n"
                      f"int f{i}(struct s{i} *p, int x) {{ int r = 0; for (int i = 0; i < x; i++) {{ switch ((p->a * {i} + i) % 7) "
                      f"{{ case 0: r += p->b; break; case 1: r ^= x * {i}; break; case 2: r -= p->c[i]; break; case 3: r *= 3; "
@@ -64,33 +80,82 @@ CXX = """
 #include <algorithm>
 #include <iostream>
 #include <map>
-#include <regex>
 #include <string>
 #include <variant>
 #include <vector>
 int main() {
     std::map<std::string, std::vector<std::variant<int, std::string>>> m;
     for (int i = 0; i < 1000; i++) m[std::to_string(i % 50)].push_back(std::string(i % 90, 'x'));
-    std::cout << m.size() << std::regex_match("abc123", std::regex("([a-z]+)([0-9]+)")) << "\\n";
+    std::cout << m.size() << "\\n";
 }
 """
 
 
-def make_inputs(work):
+NODE = """
+const zlib = require("zlib");
+const rows = [];
+for (let i = 0; i < 30000; i++) rows.push({ a: i * 7919 % 1009, b: "x".repeat(i % 50), c: [i, i + 1, i + 2] });
+let text = Buffer.from(JSON.stringify(JSON.parse(JSON.stringify(rows))));
+const names = new Map();
+for (let i = 0; i < 200000; i++) { const k = "k" + i % 20000; names.set(k, (names.get(k) || 0) + i); }
+let sum = 0;
+for (let i = 0; i < 20; i++) { text = zlib.inflateSync(zlib.deflateSync(text, { level: 1 })); sum += text[i * 1000]; }
+const pieces = [];
+for (let i = 0; i < 20000; i++) { pieces.push(Buffer.alloc(100 + i * 7919 % 9000, i % 256)); if (i % 2) pieces[i * 7919 % i] = null; }
+for (const piece of pieces) if (piece) sum += piece[piece.length - 1];
+console.log(sum, names.size, text.length);
+"""
+
+
+def z3_source():
+    """Queens on a board, which has solutions, and pigeons in too few holes, which have none."""
+    queens, pigeons, lines = 14, 9, []
+    lines += [f"(declare-const q{i} Int)\n(assert (and (<= 0 q{i}) (< q{i} {queens})))" for i in range(queens)]
+    lines += [f"(assert (and (distinct q{i} q{k}) (distinct (- q{i} q{k}) {k - i}) (distinct (- q{k} q{i}) {k - i})))"
+              for i in range(queens) for k in range(i + 1, queens)]
+    lines += ["(check-sat)", "(reset)"]
+    lines += [f"(declare-const p{i}_{h} Bool)" for i in range(pigeons) for h in range(pigeons - 1)]
+    lines += ["(assert (or " + " ".join(f"p{i}_{h}" for h in range(pigeons - 1)) + "))" for i in range(pigeons)]
+    lines += [f"(assert (not (and p{i}_{h} p{k}_{h})))"
+              for h in range(pigeons - 1) for i in range(pigeons) for k in range(i + 1, pigeons)]
+    return "\n".join([*lines, "(check-sat)"]) + "\n"
+
+
+def make_inputs(work, chosen):
+    """The inputs of the benchmarks `chosen`, in the folder `work`, and what they must write, from a run without preload."""
+    programs_chosen = [benchmark for benchmark in chosen if benchmark.command[1:] and benchmark.command[1].startswith(EXPECTED)]
+    if programs_chosen:
+        write_inputs(work)
+    if shutil.which("git") and any(benchmark.name == "git-log" for benchmark in chosen):
+        subprocess.run(["bash", "-c", GIT], cwd=work, check=True)
+    for benchmark in programs_chosen:
+        make_expected(benchmark, work)
+
+
+def write_inputs(work):
     (work / "q.sql").write_text(SQL)
     (work / "job.py").write_text(PYTHON)
     (work / "job.pl").write_text(PERL)
     (work / "job.lua").write_text(LUA)
+    (work / "job.js").write_text(NODE)
+    (work / "job.smt2").write_text(z3_source())
     (work / "big.c").write_text(c_source())
     (work / "templates.cc").write_text(CXX)
     (work / "lines").write_text("".join(f"{i * 7919 % 1000003} line {i}\n" for i in range(400000)))
     (work / "rows.json").write_text("[" + ",".join(f'{{"a":{i * 7919 % 1009},"b":"{"x" * (i % 50)}"}}' for i in range(120000)) + "]")
-    (work / "many.sh").write_text("i=0; while [ $i -lt 600 ]; do /bin/true; i=$((i+1)); done\n")
+    (work / "many.sh").write_text("i=0; while [ $i -lt 600 ]; do /bin/true; i=$((i+1)); done; echo $i\n")
     (work / "page.ps").write_text("%!PS\n" + "".join(
         f"{i % 500 + 20} {i * 7 % 700 + 20} moveto 100 {i % 400} rlineto {i % 5} setlinewidth stroke /Times-Roman findfont "
-        f"{i % 20 + 5} scalefont setfont 50 {i * 2 % 700} moveto (text {i}) show\n" for i in range(6000)) + "showpage\n")
-    if shutil.which("git"):
-        subprocess.run(["bash", "-c", GIT], cwd=work, check=True)
+        f"{i % 20 + 5} scalefont setfont 50 {i * 2 % 700} moveto (text {i}) show\n" for i in range(15000)) + "showpage\n")
+
+
+def make_expected(benchmark, work):
+    checked, *rest = benchmark.command
+    env = dict(os.environ, **benchmark.environment)
+    env.pop("LD_PRELOAD", None)
+    done = subprocess.run([checked, "--make", *rest], cwd=work, env=env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    if done.returncode != 0:
+        sys.exit(f"bench: {benchmark.name} fails without any preload: {done.stderr.decode(errors='replace').strip()}")
 
 
 def ask_gcc(question):
@@ -102,47 +167,111 @@ def compiler(name):
     path = ask_gcc(f"-print-prog-name={name}")
     if not os.path.isabs(path):
         return None
-    return [path, "-quiet", "-D_GNU_SOURCE", "-imultiarch", ask_gcc("-print-multiarch"), "-O1", "-o", "/dev/null"]
+    return [path, "-quiet", "-D_GNU_SOURCE", "-imultiarch", ask_gcc("-print-multiarch"), "-O1", "-o", "-"]
 
 
 def loads(folder):
-    def load(name, about, program, *arguments):
-        return Benchmark(name, about, [str(folder / program), *arguments])
-    return [
-        load("random-sizes", "one thread replaces random blocks", "random_sizes"),
-        load("trees", "binary trees built and dropped", "trees"),
-        load("million-16", "a million blocks of 16 bytes, walked", "million"),
-        load("fragments", "sizes that change from round to round", "fragments"),
-        load("buffers", "buffers of 5 to 25 MiB", "buffers"),
-        load("growing", "blocks that grow by realloc", "growing"),
-        load("containers", "C++ containers", "containers"),
-        load("server-2", "server load, 2 threads that end", "server", "2", "200"),
-        load("server-8", "server load, 8 threads that end", "server", "8", "50"),
-        load("server-64", "server load, 64 threads that end", "server", "64", "6"),
-        load("pipeline", "producer and consumer", "pipeline"),
-    ]
+    group = None
 
+    def load(name, about, program, *arguments, threads=1, **fields):
+        return Benchmark(name, about, [str(folder / program), *map(str, arguments)], group=group, threads=threads, **fields)
 
-def programs():
+    group = "one thread"
     found = [
-        Benchmark("python", "JSON, lists, sorting; all through malloc", ["/usr/bin/python3", "job.py"], {"PYTHONMALLOC": "malloc"}),
-        Benchmark("python-own", "the same with Python's own small-object allocator", ["/usr/bin/python3", "job.py"]),
-        Benchmark("perl", "hashes and strings", ["perl", "job.pl"]),
-        Benchmark("lua", "tables and strings", ["lua5.4", "job.lua"]),
-        Benchmark("sqlite", "a table of 200,000 rows in memory", ["sqlite3", ":memory:", ".read q.sql"]),
-        Benchmark("git-log", "git log -p over 60 changes", ["git", "--no-pager", "-C", "repo", "log", "-p"]),
-        Benchmark("sort", "400,000 lines", ["sort", "--parallel=1", "lines", "-o", "/dev/null"]),
-        Benchmark("jq", "120,000 records", ["jq", "group_by(.a) | map(length)", "rows.json"]),
-        Benchmark("ghostscript", "a page of text and lines", ["gs", "-q", "-dNOPAUSE", "-dBATCH", "-sDEVICE=ppmraw", "-r72", "-sOutputFile=/dev/null", "page.ps"]),
-        Benchmark("true-600", "600 short processes", ["sh", "many.sh"]),
+        load("pareto", "random replacement, sizes by a Pareto law", "pareto"),
+        load("lifo", "batches freed last first, as a stack", "lifetimes"),
+        load("fifo", "batches freed first first, as a queue", "lifetimes", "--fifo", 1),
+        load("trees", "binary trees built and dropped", "trees"),
+        load("strings", "strings copied, cut and joined", "strings"),
+        load("growing", "blocks that grow by realloc", "growing"),
+        load("buffers", "buffers of 5 to 25 MiB", "buffers"),
+        load("buffers-zeroed", "buffers of 5 to 25 MiB from calloc", "buffers", "--zeroed", 1),
+        load("shuffled", "400,000 small blocks freed in random order", "shuffled"),
+        load("fragments", "sizes that change from round to round", "fragments"),
+        load("zeroed", "calloc of small and medium blocks", "zeroed"),
+        load("aligned", "aligned blocks of all entry points", "aligned"),
+        load("locality", "a million small blocks, walked, replaced, walked", "locality"),
     ]
-    for name, about, compile_it, source in (("gcc", "700 functions", "cc1", "big.c"),
+    group = "many threads"
+    for threads, generations, replacements in ((2, 50, 100000), (8, 12, 100000), (64, 3, 20000)):
+        found.append(load(f"larson-{threads}", f"server load, {threads} threads that end and leave their blocks", "larson",
+                          "--threads", threads, "--generations", generations, "--replacements", replacements,
+                          threads=threads, counts=threads == 2))
+    found += [
+        load("pipeline", "one thread allocates, another frees", "pipeline", threads=2, counts=True),
+        load("pipeline-steady", "the same for a minute", "pipeline", "--seconds", 60, threads=2, steady=True, slow=True),
+        load("ring", "four threads, each frees what the one before allocated", "ring", threads=4, counts=True),
+        load("survivors", "threads come and end, some of their blocks survive", "survivors", threads=8),
+        load("scratch", "passive false sharing: neighbours given to 8 threads", "scratch", threads=8, counts=True),
+        load("scratch-warm", "the same, of threads that have allocated before", "scratch", "--warm", 1, threads=8, counts=True),
+        load("thrash", "active false sharing: 8 threads allocate by turns", "thrash", threads=8, counts=True),
+    ]
+    for threads in (1, 2, 4, 8, 64, 1000):
+        found.append(load(f"mixed-{threads}", f"mixed sizes, {threads} thread{'s' * (threads > 1)}, the same work in all",
+                          "mixed", "--threads", threads, threads=threads, counts=True))
+    found.append(load("forks", "a process with a heap forks 30 times", "forks", threads=2, tree=True))
+    group = "C++"
+    return found + [
+        load("containers", "containers with sized delete", "containers"),
+        load("exceptions", "nested exceptions with texts", "exceptions"),
+        load("maps", "strings in maps that come and go", "maps"),
+    ]
+
+
+def programs(folder):
+    def program(name, about, *command, **environment):
+        return Benchmark(name, about, [str(folder / "checked"), EXPECTED + name, *command], environment, group="programs")
+
+    found = [
+        program("python", "JSON, lists, sorting; all through malloc", "/usr/bin/python3", "job.py", PYTHONMALLOC="malloc"),
+        program("python-own", "the same with Python's own small-object allocator", "/usr/bin/python3", "job.py"),
+        program("perl", "hashes and strings", "perl", "job.pl"),
+        program("lua", "tables and strings", "lua5.4", "job.lua"),
+        program("node", "JSON, buffers, zlib", "node", "job.js"),
+        program("sqlite", "a table of 200,000 rows in memory", "sqlite3", ":memory:", ".read q.sql"),
+        program("git-log", "git log -p over 60 changes", "git", "--no-pager", "-C", "repo", "log", "-p"),
+        program("sort", "400,000 lines", "sort", "--parallel=1", "lines"),
+        program("jq", "120,000 records", "jq", "group_by(.a) | map(length)", "rows.json"),
+        program("xz", "a text of 4 MB compressed", "xz", "-2", "-T1", "-c", "rows.json"),
+        program("ghostscript", "a page of text and lines", "gs", "-q", "-dNOPAUSE", "-dBATCH", "-sDEVICE=ppmraw", "-r72",
+                "-sOutputFile=-", "page.ps"),
+        program("z3", "queens on a board, pigeons in holes", "z3", "job.smt2"),
+        program("true-600", "600 short processes", "sh", "many.sh"),
+    ]
+    for name, about, compile_it, source in (("gcc", "100 functions", "cc1", "big.c"),
                                             ("g++", "templates of the standard library", "cc1plus", "templates.cc")):
         command = compiler(compile_it) if shutil.which("gcc") else None
         if command:
-            found.append(Benchmark(name, about, [*command, source]))
-    return [benchmark for benchmark in found if shutil.which(benchmark.command[0])]
+            found.append(program(name, about, *command, source))
+    found = [benchmark for benchmark in found if shutil.which(benchmark.command[2])]
+    if shutil.which("redis-server") and shutil.which("redis-benchmark"):
+        found.append(Benchmark("redis", "redis-server: strings, hashes, sorted sets, a list", [str(folder / "redis"), "40000"],
+                               group="programs"))
+    return found
 
 
-def all_of(folder):
-    return loads(folder) + programs()
+def choose(folder, patterns):
+    """The benchmarks whose names match one of the patterns, which commas separate; loads are programs in `folder`. Those
+    that run for a minute take part only if a pattern other than * names them."""
+    wanted = patterns.split(",")
+    return [benchmark for benchmark in loads(folder) + programs(folder)
+            if any(fnmatch.fnmatch(benchmark.name, pattern) and not (benchmark.steady and pattern == "*") for pattern in wanted)]
+
+
+def compile_command(source, compilers=("gcc", "g++")):
+    """How to compile a load or helper. The compiler must not see through malloc and free."""
+    flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-pthread",
+             *(f"-fno-builtin-{name}" for name in ("malloc", "calloc", "realloc", "free", "aligned_alloc", "strdup", "strndup"))]
+    if source.suffix == ".cc":
+        return [compilers[1], "-std=c++17", "-fsized-deallocation", *flags]
+    return [compilers[0], "-std=gnu11", "-D_GNU_SOURCE", *flags, *(["-static"] if source.parent.name != "loads" else [])]
+
+
+def build_loads(sources, folder, compilers=("gcc", "g++")):
+    """Compiles all loads of the folder `sources`, and the helpers beside it, into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    header = (sources / "load.h").stat().st_mtime
+    for source in [*sorted(sources.glob("*.c*")), sources.parent / "checked.c", sources.parent / "redis.c"]:
+        program = folder / source.stem
+        if not program.exists() or program.stat().st_mtime < max(source.stat().st_mtime, header):
+            subprocess.run([*compile_command(source, compilers), "-o", program, source], check=True)

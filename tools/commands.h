@@ -13,7 +13,7 @@ struct command {
     int (*run)(int argc, char **argv);
 };
 
-extern const struct command command_help, command_options, command_run, command_version;
+extern const struct command command_compare, command_help, command_options, command_run, command_version;
 
 extern const struct command *const commands[]; /* ends with NULL */
 

@@ -10,7 +10,7 @@ static void print_overview(void)
 {
     puts("usage: myalloc COMMAND [ARGUMENTS]\n");
     for (size_t i = 0; commands[i]; i++)
-        printf("  %-9s %-28s %s\n", commands[i]->name, commands[i]->arguments, commands[i]->summary);
+        printf("  %-9s %-33s %s\n", commands[i]->name, commands[i]->arguments, commands[i]->summary);
     puts("\n'myalloc help COMMAND' says more about one of them.");
 }
 

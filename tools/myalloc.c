@@ -8,7 +8,8 @@
 #include "commands.h"
 #include "message.h"
 
-const struct command *const commands[] = {&command_run, &command_options, &command_help, &command_version, NULL};
+const struct command *const commands[] = {&command_run,  &command_compare, &command_options,
+                                          &command_help, &command_version, NULL};
 
 const struct command *command_find(const char *name)
 {

@@ -4,6 +4,7 @@
 
 #include "central.h"
 #include "freelist.h"
+#include "span.h"
 #include "tap.h"
 
 enum { THREADS = 4, ROUNDS = 20000, CLASSES = 5, HELD_BYTES = 4 << 20 };
@@ -20,6 +21,7 @@ static void *trade(void *data) {
             broken++;
             continue;
         }
+        class = span_find(chain)->class; /* a single block may be one of a larger class */
         for (struct block *block = chain; block != NULL; block = block->next)
             block->count = (uintptr_t)data;
         for (struct block *block = chain; block != NULL; block = block->next)

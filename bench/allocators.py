@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""The allocators that are compared: what is installed, and what the user names."""
+import dataclasses
+import os
+import pathlib
+import platform
+import shutil
+import subprocess
+
+SYSTEM = pathlib.Path("/usr/lib") / f"{platform.machine()}-linux-gnu"
+PEERS = {
+    "jemalloc": ("libjemalloc.so.2", "libjemalloc2"),
+    "mimalloc": ("libmimalloc.so.2.0", "libmimalloc2.0"),
+    "tcmalloc": ("libtcmalloc_minimal.so.4", "libtcmalloc-minimal4"),
+    "tbbmalloc": ("libtbbmalloc_proxy.so.2", "libtbbmalloc2"),
+}
+COPY = "copy"  # an equal of one of the others: what differs between the two is noise
+
+
+@dataclasses.dataclass
+class Allocator:
+    name: str
+    library: str | None  # None: the system's own
+    version: str = ""
+
+
+class Wrong(ValueError):
+    """What is wrong with a list of allocators, in one line."""
+
+
+def package_version(package):
+    if not shutil.which("dpkg-query"):
+        return ""
+    done = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True, check=False)
+    return done.stdout if done.returncode == 0 else ""
+
+
+def own_library(build):
+    """What `myalloc compare` found, else the one built here."""
+    return pathlib.Path(os.environ.get("MYALLOC_LIBRARY") or build / "libmyalloc.so")
+
+
+def installed(build, version):
+    """Name -> Allocator, of all that are there."""
+    found = {"glibc": Allocator("glibc", None, platform.libc_ver()[1])}
+    if own_library(build).exists():
+        found["myalloc"] = Allocator("myalloc", str(own_library(build)), version)
+    for name, (file, package) in PEERS.items():
+        if (SYSTEM / file).exists():
+            found[name] = Allocator(name, str(SYSTEM / file), package_version(package))
+    return found
+
+
+def named(item, found):
+    """The allocator that one item of --alloc stands for."""
+    name, is_path, path = item.partition("=")
+    if is_path:
+        if not name or name in ("best", COPY) or not name.replace("-", "_").isidentifier():
+            raise Wrong(f"--alloc {item}: '{name}' cannot be its name; letters, digits, - and _, not best or {COPY}")
+        if not pathlib.Path(path).is_file():
+            raise Wrong(f"--alloc {item}: there is no file {path}")
+        return Allocator(name, str(pathlib.Path(path).resolve()))
+    if name in found:
+        return found[name]
+    if name in PEERS:
+        raise Wrong(f"--alloc {item}: {name} is not installed; `make bench-deps`, or: apt-get install {PEERS[name][1]}")
+    if name == "myalloc":
+        raise Wrong("--alloc myalloc: libmyalloc.so is not built; `make`, or name it in MYALLOC_LIBRARY")
+    raise Wrong(f"--alloc {item}: not one of {', '.join(['glibc', 'myalloc', *PEERS])}, nor NAME=/path/to/library.so")
+
+
+def with_copy(chosen, work):
+    """A copy of myalloc if that takes part, of the system's malloc otherwise, second in the list."""
+    if "myalloc" in chosen:
+        copy = work / "libmyalloc-copy.so"
+        shutil.copyfile(chosen["myalloc"].library, copy)
+        pair = {COPY: Allocator(COPY, str(copy), "of myalloc")}
+    elif "glibc" in chosen:
+        pair = {COPY: Allocator(COPY, None, "of glibc")}
+    else:
+        return chosen
+    after = "myalloc" if "myalloc" in chosen else "glibc"
+    found = {}
+    for name, allocator in chosen.items():
+        found[name] = allocator
+        if name == after:
+            found.update(pair)
+    return found
+
+
+def choose(wanted, build, work, version=""):
+    """The allocators of a list like `glibc,myalloc,other=/path/lib.so`; all that are installed if it is empty. glibc and
+    the copy always take part: all else is measured by them."""
+    found = installed(build, version)
+    items = [item for item in wanted if item not in (COPY, "")]
+    chosen = {a.name: a for a in (named(item, found) for item in items)} if items else found
+    chosen = with_copy({"glibc": found["glibc"], **chosen}, work)
+    for allocator in chosen.values():
+        if allocator.library and set(allocator.library) & set(" :"):
+            raise Wrong(f"'{allocator.library}': LD_PRELOAD cannot hold a path with a space or a colon; use a link to it")
+    return chosen
+
+
+def missing():
+    """Names and packages of the known ones that are not installed."""
+    return {name: package for name, (file, package) in PEERS.items() if not (SYSTEM / file).exists()}

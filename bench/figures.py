@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: MIT
+"""From samples to figures: medians of per-round ratios with bootstrap intervals, the noise floor, geometric means.
+
+All ratios are of runs of the same round, so that what the machine did in that minute falls out. Intervals are 95 %,
+percentile bootstrap over rounds (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13).
+
+`result` is one benchmark of the document (document.py), `results` all of them by name."""
+import functools
+
+import numpy
+
+METRICS = ("time", "cpu", "peak", "average", "faults")
+PAIR = ("myalloc", "copy")  # the second is a copy of the first: what differs between them is noise
+FLOOR_LEAST = 0.01          # no smaller difference is called one, however narrow the intervals
+RESAMPLES = 2000
+SEED = 12345
+
+
+def amount(result, sample, metric):
+    """The metric of one run. Where a load runs for a fixed time, time and CPU time are those of one operation."""
+    rate = sample["figures"].get("rate", (0,))[0]
+    if metric == "time":
+        return 1 / rate if rate else sample["elapsed"]
+    if metric == "cpu":
+        used = sample["user"] + sample["system"]
+        return used / (rate * sample["elapsed"]) if rate else used
+    if metric == "peak":
+        return sample["tree" if result.get("tree") else "peak"]
+    return sample["average" if metric == "average" else "minor"]
+
+
+def has_rate(result):
+    return any("rate" in sample.get("figures", {}) for found in result["rounds"] for sample in found["samples"].values())
+
+
+def values(result, name, metric):
+    """One value a round; None if any of the allocator's runs failed."""
+    samples = [found["samples"].get(name, {"status": "not run"}) for found in result["rounds"]]
+    if not samples or any(sample["status"] for sample in samples):
+        return None
+    return numpy.array([max(amount(result, sample, metric), 1e-12) for sample in samples])
+
+
+def failure(result, name):
+    """What went wrong first, and how often; "" if nothing did."""
+    said = [found["samples"][name]["status"] for found in result["rounds"] if name in found["samples"]]
+    bad = [status for status in said if status]
+    return f"{bad[0]} ({len(bad)} of {len(said)} runs)" if bad else ""
+
+
+@functools.lru_cache(maxsize=None)
+def picks(count, stream=0):
+    """Which rounds each resample takes."""
+    return numpy.random.default_rng([SEED, stream]).integers(0, count, (RESAMPLES, count))
+
+
+def ends(medians):
+    low, high = numpy.percentile(medians, [2.5, 97.5])
+    return float(low), float(high)
+
+
+@functools.lru_cache(maxsize=None)
+def interval_of(ratios):
+    ratios = numpy.array(ratios)
+    return (float(numpy.median(ratios)), *ends(numpy.median(ratios[picks(len(ratios))], axis=1)))
+
+
+def interval(ratios):
+    """Median and the ends of its interval."""
+    return interval_of(tuple(map(float, ratios)))
+
+
+def ratio(result, name, base, metric):
+    """Interval of name / base; None if either failed."""
+    above, below = values(result, name, metric), values(result, base, metric)
+    return None if above is None or below is None else interval(above / below)
+
+
+def names_of(results):
+    return list(dict.fromkeys(name for result in results.values() for name in result["rounds"][0]["samples"]))
+
+
+def peers(result):
+    """All but ours; all if there are no others."""
+    names = list(result["rounds"][0]["samples"])
+    return [name for name in names if name not in PAIR] or names
+
+
+def best_peer(result, metric):
+    """The allocator with the smallest median, ours left out if there is any other; None if all failed."""
+    medians = {name: float(numpy.median(found)) for name in peers(result)
+               if (found := values(result, name, metric)) is not None}
+    return min(medians, key=medians.get) if medians else None
+
+
+def to_best(result, name, metric):
+    best = best_peer(result, metric)
+    return ratio(result, name, best, metric) if best else None
+
+
+def pair_of(names):
+    """The two columns that are equal: myalloc and its copy, else the system's malloc run twice."""
+    base = PAIR[0] if PAIR[0] in names else "glibc"
+    return (base, PAIR[1]) if PAIR[1] in names and base in names else None
+
+
+def own_noise(result, metric):
+    """How far from 1 the equal pair came out, interval included; None without figures of it."""
+    pair = pair_of(result["rounds"][0]["samples"])
+    found = ratio(result, pair[1], pair[0], metric) if pair else None
+    return max(abs(end - 1) for end in found) if found else None
+
+
+def set_noise(results):
+    """Gives each result its `noise`, the difference below which nothing is called one: its own pair's, the median of all
+    pairs' (one pair may agree by luck), FLOOR_LEAST, whichever is the largest."""
+    for metric in METRICS:
+        own = {key: own_noise(result, metric) for key, result in results.items()}
+        known = [noise for noise in own.values() if noise is not None]
+        usual = float(numpy.median(known)) if known else 0.0
+        for key, result in results.items():
+            result.setdefault("noise", {})[metric] = max(own[key] or 0.0, usual, FLOOR_LEAST)
+
+
+def beyond(found, floor):
+    """-1 or 1 if the ratio's whole interval lies below or above 1 and beyond the noise; else 0."""
+    if found is None or found[1] <= 1 + floor and found[2] >= 1 - floor:
+        return 0
+    return 1 if found[1] > 1 + floor else -1
+
+
+def differs(result, found, metric):
+    return beyond(found, result["noise"][metric])
+
+
+def widest(rounds):
+    """Half the width of the widest interval of time, of each allocator against the first that never failed."""
+    result = {"rounds": rounds}
+    names = [name for name in rounds[0]["samples"] if values(result, name, "time") is not None]
+    found = [ratio(result, name, names[0], "time") for name in names[1:]]
+    return max(((high - low) / 2 / middle for middle, low, high in found), default=0.0)
+
+
+def log_medians(ratios, stream):
+    """Logarithm of the median of each resample, and of the ratios themselves at the end."""
+    logs = numpy.log(ratios)
+    return numpy.append(numpy.median(logs[picks(len(logs), stream)], axis=1), numpy.median(logs))
+
+
+def mean_of(logs):
+    means = numpy.exp(numpy.mean(logs, axis=0))
+    return (float(means[-1]), *ends(means[:-1]), len(logs))
+
+
+def geometric(results, name, base, metric):
+    """Geometric mean over the benchmarks of name / base (base: a name or "best"), its interval, and how many benchmarks
+    it is of; None if of none. Resamples the rounds of each benchmark."""
+    logs = []
+    for stream, result in enumerate(results.values(), 1):
+        against = best_peer(result, metric) if base == "best" else base
+        above, below = values(result, name, metric), against and values(result, against, metric)
+        if above is not None and below is not None:
+            logs.append(log_medians(above / below, stream))
+    return mean_of(logs) if logs else None
+
+
+def change_medians(pair, name, metric, stream):
+    """Logarithms of the resampled medians of after / before, each relative to glibc in its own rounds if that ran."""
+    found = []
+    for i, result in enumerate(pair):
+        mine, base = values(result, name, metric), values(result, "glibc", metric) if name != "glibc" else None
+        if mine is None:
+            return None
+        found.append(log_medians(mine / base if base is not None else mine, 2 * stream + i))
+    return found[1] - found[0]
+
+
+def change(before, after, name, metric):
+    """Interval of after / before of two documents' results of one benchmark; None if either failed."""
+    logs = change_medians((before, after), name, metric, 1)
+    return mean_of([logs])[:3] if logs is not None else None
+
+
+def change_mean(before, after, name, metric):
+    """The same as geometric mean over the benchmarks that both have, with their number."""
+    logs = [change_medians((before[key], after[key]), name, metric, stream)
+            for stream, key in enumerate(before.keys() & after.keys(), 1)]
+    logs = [row for row in logs if row is not None]
+    return mean_of(logs) if logs else None

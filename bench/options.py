@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""The command line of bench/run and of `myalloc compare`."""
+import argparse
+import math
+import os
+import pathlib
+import sys
+
+import conditions
+
+DESCRIPTION = """Compares preloadable allocators on many programs, or on your own: time, memory, page faults, with intervals.
+
+  bench/run --quick                                  what fits into three minutes
+  bench/run --only 'trees,server-*' --alloc glibc,myalloc,other=/path/to/lib.so
+  bench/run --runs 10 -- PROGRAM ARGUMENTS           your own program, with a recommendation; `myalloc compare` is the same
+  bench/run --compare before.json after.json"""
+STATUS = """Exit status: 0; 1 if a run failed or a --fail-if condition holds; 2 if the command line is wrong."""
+MINUTES, MINUTES_QUICK, MINUTES_OWN = 28.0, 2.5, 5.0
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        """One line."""
+        print(f"{self.prog}: {message}", file=sys.stderr)
+        sys.exit(2)
+
+
+def positive(text):
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is not above 0")
+    return number
+
+
+def rounds(text):
+    number = int(text)
+    if not 2 <= number <= 1000:
+        raise argparse.ArgumentTypeError(f"'{text}' is not between 2 and 1000")
+    return number
+
+
+def exit_status(text):
+    number = int(text)
+    if not 0 <= number <= 255:
+        raise argparse.ArgumentTypeError(f"'{text}' is not between 0 and 255")
+    return number
+
+
+def condition(text):
+    try:
+        return conditions.parse_condition(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def new_parser():
+    parser = Parser(prog=os.environ.get("MYALLOC_BENCH_NAME", "bench/run"), description=DESCRIPTION, epilog=STATUS,
+                    formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
+                    usage="%(prog)s [OPTIONS] [-- PROGRAM ARGUMENTS]")
+    add = parser.add_argument
+    add("--list", action="store_true", help="name the benchmarks")
+    add("--only", default="*", metavar="PATTERNS", help="patterns of benchmarks, separated by commas")
+    add("--alloc", default="", metavar="NAMES", help="allocators, separated by commas; NAME=/path/lib.so adds one")
+    add("--rounds", "--runs", type=rounds, default=5, help="at least so many (5); more until intervals are narrow")
+    add("--minutes", type=positive, help=f"what all may take ({MINUTES:g}; --quick {MINUTES_QUICK:g}, own program "
+        f"{MINUTES_OWN:g}): more rounds are made only while time is left")
+    add("--limit", type=positive, default=120.0, metavar="SECONDS", help="after which one run counts as hung (120)")
+    add("--quick", action="store_true", help="two rounds without warm-up, of the benchmarks that fit; says which do not")
+    add("--seed", type=int, default=1, help="of the order of runs (1)")
+    add("--json", type=pathlib.Path, metavar="FILE", help="write every sample to this file")
+    add("--html", type=pathlib.Path, metavar="FILE", help="write the report with plots to this file")
+    add("--fail-if", action="append", default=[], type=condition, metavar="CONDITION",
+        help="such as 'myalloc.time > 1.05*best' or 'myalloc.peak[trees] > 1.1*glibc'; may come several times")
+    add("--compare", nargs=2, type=pathlib.Path, metavar=("BEFORE", "AFTER"),
+        help="what changed between two files of --json")
+    add("--all", action="store_true", help="with --compare: all allocators in full, not only myalloc")
+    add("--render", type=pathlib.Path, metavar="FILE", help="report again from a file of --json (with --html, --fail-if)")
+    add("--stdin", type=pathlib.Path, metavar="FILE", help="own program: its standard input (/dev/null)")
+    add("--allow-exit", action="append", type=exit_status, default=[], metavar="N",
+        help="own program: this exit status is no failure; may come several times")
+    return parser
+
+
+def parse(arguments):
+    """(parser, options); options.program is what follows `--`."""
+    program = []
+    if "--" in arguments:
+        at = arguments.index("--")
+        arguments, program = arguments[:at], arguments[at + 1:]
+        if not program:
+            new_parser().error("a program must follow --")
+    parser = new_parser()
+    options = parser.parse_args(arguments)
+    options.program = program
+    check(parser, options)
+    return parser, options
+
+
+def check(parser, options):
+    if not options.program and (options.stdin or options.allow_exit):
+        parser.error("--stdin and --allow-exit are for your own program, after --")
+    if options.program and (options.list or options.compare or options.render or options.quick or options.only != "*"):
+        parser.error("--list, --only, --quick, --compare and --render do not go with a program after --")
+    if options.stdin and not options.stdin.is_file():
+        parser.error(f"--stdin {options.stdin}: no such file")
+    for path in (options.json, options.html):
+        if path and not path.parent.is_dir():
+            parser.error(f"{path}: there is no folder {path.parent}")
+    if options.minutes is None:
+        options.minutes = MINUTES_OWN if options.program else MINUTES_QUICK if options.quick else MINUTES
+    options.allowed = tuple(options.allow_exit) or (0,)

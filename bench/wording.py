@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""What the tables of the terminal and those of the page have in common: titles, units, what is chosen to be shown."""
+import numpy
+
+import figures
+from figures import PAIR
+
+TITLES = {"time": "Time", "cpu": "CPU time", "peak": "Peak memory", "average": "Average memory over time",
+          "faults": "Page faults (minor)"}
+STEADY_TITLE = "Loads whose memory should stay: average of the first half of the run in MiB, times what the second took of it"
+TABLES = ("time", "peak", "average", "faults")
+TOLERATED = {"time": 1.10, "peak": 1.15, "average": 1.15}  # more than so many times the best is a miss
+
+
+def amount_text(value, metric, rate=False):
+    """A median with its unit: KiB for memory, seconds for times."""
+    if metric in ("peak", "average"):
+        return f"{value / 1024:.1f} MiB"
+    if metric == "faults":
+        return f"{value / 1000:.1f} k" if value >= 1000 else f"{value:.0f}"
+    for unit, factor in (("s", 1), ("ms", 1e3), ("µs", 1e6), ("ns", 1e9)):
+        if value * factor >= 1 or unit == "ns":
+            return f"{value * factor:.3g} {unit}" + ("/op" if rate else "")
+
+
+def best_text(result, metric):
+    best = figures.best_peer(result, metric)
+    if not best:
+        return "all failed"
+    median = numpy.median(figures.values(result, best, metric))
+    return amount_text(median, metric, figures.has_rate(result) and metric in ("time", "cpu"))
+
+
+def groups_of(results):
+    """Group -> its results, in the order of the benchmarks."""
+    groups = {}
+    for key, result in results.items():
+        groups.setdefault(result.get("group", "programs"), {})[key] = result
+    return groups
+
+
+def misses(results, name=PAIR[0]):
+    """(benchmark, metric, interval of the ratio to the best, best) of all that is beyond what is tolerated."""
+    found = []
+    for key, result in results.items():
+        for metric, most in TOLERATED.items():
+            ratio = figures.to_best(result, name, metric)
+            if ratio and ratio[0] > most:
+                found.append((key, metric, ratio, figures.best_peer(result, metric)))
+    return found
+
+
+def said_figures(result):
+    """What the load printed beyond its rate: name -> (unit, allocator -> median)."""
+    found = {}
+    for name in result["rounds"][0]["samples"]:
+        for sample in (entry["samples"][name] for entry in result["rounds"]):
+            for figure, (value, unit) in sample.get("figures", {}).items():
+                if figure != "rate":
+                    found.setdefault(figure, (unit, {}))[1].setdefault(name, []).append(value)
+    return {figure: (unit, {name: float(numpy.median(all_)) for name, all_ in by.items()})
+            for figure, (unit, by) in found.items()}
+
+
+def steadiness(result, name):
+    """Average memory of the first half of the run in MiB, and that of the second over it, medians of the rounds; "-" if
+    the runs were too short or failed."""
+    halves = [sample["halves"] for found in result["rounds"] if (sample := found["samples"][name]).get("halves")]
+    if not halves:
+        return "-"
+    return f"{numpy.median([first for first, _ in halves]) / 1024:.1f} x {numpy.median([b / a for a, b in halves]):.3f}"
+
+
+def counter_rows(results):
+    """(benchmark, {counter: per 1000 operations} or what went wrong)."""
+    return [(key, result["counts"]) for key, result in results.items() if "counts" in result]
+
+
+def noise_text(results):
+    noises = [noise for result in results.values() if (noise := figures.own_noise(result, "time")) is not None]
+    if not noises:
+        return "No pair of equal libraries took part: differences below 1 % are taken for noise."
+    return (f"Noise of time (two columns of equal libraries): median {numpy.median(noises):.1%}, worst {max(noises):.1%} of "
+            "a benchmark. A difference within it is marked = and means nothing; memory has its own noise.")

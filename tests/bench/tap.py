@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""TAP for the tests of the harness, and where its parts are."""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+BENCH = HERE.parent.parent / "bench"
+BUILD = pathlib.Path(os.environ.get("MYALLOC_BUILD", HERE.parent.parent / "build"))
+DUMMIES = BUILD / "tests" / "bench"
+sys.path.insert(0, str(BENCH))
+sys.dont_write_bytecode = True
+results = []
+
+
+def ok(passed, name, more=""):
+    results.append(bool(passed))
+    print(f"{'ok' if passed else 'not ok'} {len(results)} - {name}")
+    if not passed and more != "":
+        print("\n".join(f"# {line}" for line in str(more).splitlines()[-40:]))
+    return bool(passed)
+
+
+def near(found, wanted, share, name):
+    """Within `share` of what is wanted."""
+    return ok(found is not None and abs(found - wanted) <= share * abs(wanted), f"{name}: {found:.4g}, {wanted:.4g} wanted")
+
+
+def between(low, found, high, name):
+    return ok(low <= found <= high, f"{name}: {found:.4g} lies between {low:g} and {high:g}")
+
+
+def done():
+    print(f"1..{len(results)}")
+    sys.exit(not all(results))
+
+
+def dummy(name):
+    return f"{name}={DUMMIES}/{name}.so"
+
+
+def call(*command, limit=60, **extra):
+    """Exit status, stdout and stderr."""
+    done_ = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=limit, check=False,
+                           stdin=subprocess.DEVNULL, env=dict(os.environ, **extra))
+    return done_.returncode, done_.stdout, done_.stderr
+
+
+class Run:
+    """One run of bench/run on a program: its status, texts, document and page."""
+
+    def __init__(self, allocators, *program, options=()):
+        with tempfile.TemporaryDirectory() as folder:
+            files = pathlib.Path(folder)
+            self.status, self.text, self.errors = call(
+                BENCH / "run", "--alloc", ",".join(["glibc",
+                                                    *allocators]), "--minutes", "0.01", "--json", files / "j", "--html",
+                files / "h", *options, "--", *program)
+            self.document = json.loads((files / "j").read_text()) if (files / "j").exists() else None
+            self.page = (files / "h").read_text() if (files / "h").exists() else ""
+
+    def result(self):
+        return next(iter(self.document["benchmarks"].values()))

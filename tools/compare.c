@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/* `myalloc compare [OPTIONS] -- PROGRAM [ARGUMENTS]`: hands over to the harness in bench/, after the checks that
+   `myalloc run` makes as well: that the program is there, and that preloading can work in it. */
+#include <errno.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "library.h"
+#include "message.h"
+#include "program.h"
+
+#define HARNESS "bench/run"
+
+/* The harness belongs to this command: in the build tree or in the installation that it is part of. */
+static bool find_harness(char path[PATH_MAX])
+{
+    static const char *const places[] = {"%s/../" HARNESS, "%s/../share/myalloc/" HARNESS};
+    char own[PATH_MAX], candidate[2 * PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
+    const char *folder, *named = getenv("MYALLOC_BENCH");
+
+    if (named && *named)
+        return realpath(named, path) != NULL;
+    if (length < 0)
+        return false;
+    own[length] = '\0';
+    folder = dirname(own);
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        snprintf(candidate, sizeof candidate, i ? places[1] : places[0], folder);
+        if (realpath(candidate, path))
+            return true;
+    }
+    return false;
+}
+
+/* Where PROGRAM is among the arguments: behind the first `--`; 0 if it is missing. */
+static int program_at(int argc, char **argv)
+{
+    for (int i = 1; i < argc - 1; i++) {
+        if (!strcmp(argv[i], "--"))
+            return i + 1;
+    }
+    return 0;
+}
+
+static bool wants_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+            return true;
+    }
+    return false;
+}
+
+static int check_program(const char *name)
+{
+    struct library library;
+    char path[PATH_MAX];
+    int status = library_find(&library);
+
+    if (!status)
+        status = program_find(name, path);
+    if (!status)
+        status = program_check(name, path, &library.elf);
+    if (!status && (setenv("MYALLOC_LIBRARY", library.path, 1) || setenv("MYALLOC_BENCH_NAME", "myalloc compare", 1)))
+        status = fail(STATUS_CANNOT_PRELOAD, "cannot set the environment: %s", strerror(errno));
+    return status;
+}
+
+static int run(int argc, char **argv)
+{
+    char harness[PATH_MAX];
+    int at = program_at(argc, argv), status;
+
+    if (wants_help(argc, argv)) {
+        command_print_help(&command_compare);
+        return EXIT_SUCCESS;
+    }
+    if (!at)
+        return fail(STATUS_USAGE, "compare needs '--' and the program to start; see 'myalloc help compare'");
+    if (!find_harness(harness))
+        return fail(STATUS_CANNOT_PRELOAD, "cannot find " HARNESS " in .. or ../share/myalloc from this command; set "
+                                           "MYALLOC_BENCH to its path");
+    status = check_program(argv[at]);
+    if (status)
+        return status;
+    argv[0] = harness;
+    execv(harness, argv);
+    return fail(STATUS_CANNOT_PRELOAD, "%s: %s; it needs /usr/bin/python3", harness, strerror(errno));
+}
+
+const struct command command_compare = {
+    .name = "compare",
+    .arguments = "[OPTIONS] -- PROGRAM [ARGUMENTS]",
+    .summary = "Run a program under every allocator installed, and recommend one",
+    .details = "The program runs many times with each allocator, in turn and in random order: glibc's, libmyalloc.so, a\n"
+               "copy of it (what differs between these two is noise), and jemalloc, mimalloc, tcmalloc and tbbmalloc where\n"
+               "Debian's packages of them are installed. Time, memory and page faults are printed with 95 % intervals.\n"
+               "\n"
+               "  --runs N          at least so many rounds (5); more until the intervals are narrow\n"
+               "  --minutes N       what all may take (5); the rounds of --runs are made in any case\n"
+               "  --alloc NAMES     the allocators, separated by commas; NAME=/path/lib.so adds one\n"
+               "  --stdin FILE      the program's standard input (/dev/null)\n"
+               "  --allow-exit N    this exit status is no failure; may come several times, then say 0 as well\n"
+               "  --limit SECONDS   after which a run counts as hung (120)\n"
+               "  --json FILE       every sample\n"
+               "  --html FILE       a report with plots\n"
+               "  --fail-if COND    such as 'myalloc.time > 1.05*glibc': then the exit status is 1\n"
+               "  --seed N          of the order of runs\n"
+               "\n"
+               "What the program writes to its standard output is not kept; if a run fails, the last line that it wrote to\n"
+               "its standard error is shown. It must be able to run many times in the same folder.\n"
+               "\n"
+               "The exit status is 0, or\n"
+               "  1    a run failed under some allocator, or a condition of --fail-if holds\n"
+               "  2    the command line is wrong\n"
+               "  125  preloading cannot work (the message says why)\n"
+               "  126  the program was found but cannot be executed\n"
+               "  127  the program was not found\n",
+    .run = run,
+};
