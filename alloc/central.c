@@ -77,10 +77,8 @@ static struct class *get_class(unsigned index) {
 
 /* ---- slots ------------------------------------------------------------------------------------------------------- */
 
-static bool slot_put(struct class *class, void *chain, size_t count) {
-    size_t share = class->span_count * class_units(class->index) * UNIT / PARKED_PART;
-    size_t usable = min_size(share, PARKED_BYTES) / (class_bytes(class->index) * count);
-    ((struct block *)chain)->count = count;
+/* Into one of the first `usable` slots. The chain has its length in it. */
+static bool slot_put_among(struct class *class, void *chain, size_t usable) {
     for (size_t i = 0; i < usable && i < SLOTS; i++) {
         void *empty = NULL;
         if (atomic_load_explicit(&class->slots[i], memory_order_relaxed) != NULL)
@@ -91,6 +89,13 @@ static bool slot_put(struct class *class, void *chain, size_t count) {
             return true;
     }
     return false;
+}
+
+static bool slot_put(struct class *class, void *chain, size_t count) {
+    size_t share = class->span_count * class_units(class->index) * UNIT / PARKED_PART;
+    size_t usable = min_size(share, PARKED_BYTES) / (class_bytes(class->index) * count);
+    ((struct block *)chain)->count = count;
+    return slot_put_among(class, chain, usable);
 }
 
 static void *slot_take(struct class *class, size_t *count) {
@@ -410,7 +415,7 @@ void central_count(unsigned index, struct central_totals *totals) {
     for (size_t i = 0; i < SLOTS; i++) { /* taken and put back: another's chain must not be looked into */
         struct block *chain = atomic_exchange_explicit(&class->slots[i], NULL, memory_order_acquire);
         size_t count = chain ? chain->count : 0;
-        if (chain != NULL && slot_put(class, chain, count))
+        if (chain != NULL && slot_put_among(class, chain, SLOTS))
             totals->parked += count;
         else
             chain_home_locked(class, chain, &empty);
@@ -487,7 +492,7 @@ static void walk_slots(struct walk *walk, struct class *class) {
         if (chain == NULL)
             continue;
         walk_parked(walk, class->index, chain);
-        if (!slot_put(class, chain, chain->count))
+        if (!slot_put_among(class, chain, SLOTS))
             chain_home_locked(class, chain, &empty);
     }
     release_all(empty);

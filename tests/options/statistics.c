@@ -291,9 +291,9 @@ static void trim(void) {
     static void *blocks[COUNT];
     for (int i = 0; i < COUNT; i++)
         memset(blocks[i] = malloc(200), 1, 200);
+    size_t full = tap_resident();
     for (int i = 0; i < COUNT; i++)
         free(blocks[i]);
-    size_t full = tap_resident();
     int first = malloc_trim(20 * MIB), second = malloc_trim(20 * MIB);
     json_read();
     size_t kept = json_number("top");
