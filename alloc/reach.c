@@ -11,7 +11,7 @@
 #include "region.h"
 
 #define PIECE (64 * KIB)       /* read at a time */
-#define PIECE_PAGES (PIECE / OS_PAGE)
+#define WINDOW (2 * MIB)       /* whose page entries are read at a time */
 #define LINE_MOST 512          /* of /proc/self/maps; a longer path is cut */
 #define NONE UINT32_MAX
 /* Bits of /proc/self/pagemap (proc(5)). */
@@ -37,7 +37,7 @@ struct scan {
     int pagemap;
     bool private;      /* the mapping being looked at */
     bool works;        /* at least one piece could be read */
-    uint64_t piece[PIECE / sizeof(uint64_t)], pages[PIECE_PAGES + 1];
+    uint64_t piece[PIECE / sizeof(uint64_t)], pages[WINDOW / OS_PAGE + 1];
 };
 
 /* ---- marking ----------------------------------------------------------------------------------------------------- */
@@ -113,7 +113,7 @@ static bool is_written(const struct scan *scan, size_t page) {
     return (entry & PAGE_HELD) != 0 && !(scan->private && (entry & PAGE_FILE) != 0);
 }
 
-/* The pages from `from` to `to`, at most PIECE. */
+/* The pages from `from` to `to`, at most WINDOW. */
 static void scan_pages(struct scan *scan, uintptr_t from, uintptr_t to, bool roots) {
     uintptr_t first = align_down(from, OS_PAGE);
     size_t count = (align_up(to, OS_PAGE) - first) / OS_PAGE, wanted = count * sizeof *scan->pages;
@@ -136,7 +136,7 @@ static void scan_range(struct scan *scan, uintptr_t from, uintptr_t to, bool roo
     from = align_up(from, sizeof(uint64_t));
     to = align_down(to, sizeof(uint64_t));
     while (from < to) {
-        uintptr_t end = min_size(align_down(from, OS_PAGE) + PIECE, to);
+        uintptr_t end = min_size(align_down(from, OS_PAGE) + WINDOW, to);
         scan_pages(scan, from, end, roots);
         from = end;
     }
@@ -198,8 +198,9 @@ static void scan_mapping(struct scan *scan, const char *line) {
     bool device = path != NULL && starts_with(path, "/dev/") && !starts_with(path, "/dev/zero") &&
                   !starts_with(path, "/dev/shm/");
     scan->private = rights[3] == 'p';
-    /* Read-only pages may have been written before they became so: the loader does that (RELRO). */
-    bool may_hold = starts_with(rights, "rw") || (starts_with(rights, "r--p") && scan->pagemap >= 0);
+    /* Read-only pages of a module may have been written before they became so: the loader does that (RELRO). */
+    bool sealed = starts_with(rights, "r--p") && path != NULL && *path == '/' && scan->pagemap >= 0;
+    bool may_hold = starts_with(rights, "rw") || sealed;
     if (!may_hold || device)
         return;
     if (path == NULL)

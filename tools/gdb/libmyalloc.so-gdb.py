@@ -213,7 +213,10 @@ class Caches:
 
 def parked(heap, index):
     """Chains between threads: where, head, length."""
-    central = static("central.c", "classes")[index]
+    place = number(static("central.c", "place_of")[index])
+    if place == 0:  # never used
+        return
+    central = static("central.c", "classes")[place - 1]
     for slot in range(central["slots"].type.strip_typedefs().range()[1] + 1):
         head = number(central["slots"][slot])
         if head:
@@ -283,7 +286,7 @@ def leak_record(address):
 def check_record(address):
     """The checks' record of the block, live or in quarantine, that the address lies in."""
     slab = static("check.c", "slabs")
-    live = number(gdb.parse_and_eval("'alloc/check.c'::LIVE")) if slab else 0
+    live = number(gdb.parse_and_eval("'alloc/check.c'::CHECK_LIVE")) if slab else 0
     while slab:
         records = slab["records"]
         entry = Record(records.type.target(), ("block", "plain", "bytes", "alloc_stack", "free_stack", "state"))
