@@ -22,6 +22,7 @@
 #define BUDGET_MIN (16 * KIB)
 #define BUDGET_MAX (4 * MIB)
 #define BUDGET_SPARE 32 /* a spare chain is at most this part of it */
+#define SPARES_ALL (64 * KIB) /* or of this, shared out among the threads */
 #define SPARE_BYTES_MAX (16 * KIB)
 
 /* A fork copies this memory between any two instructions. A chain may be missing from the copy, but must not be in it
@@ -32,7 +33,6 @@ THREAD_LOCAL struct cache cache_self;
 
 static struct lock caches_lock;
 static struct cache *caches;
-static _Atomic size_t cache_count;
 static _Atomic bool lists_off;
 static void (*opened_hook)(void);
 
@@ -67,7 +67,7 @@ static void open_cache(struct cache *cache) {
     if (caches != NULL)
         caches->prev = cache;
     caches = cache;
-    cache_count++;
+    central_threads++;
     cache->listed = true;
     lock_release(&caches_lock, LOCK_CACHES);
     cache->open = true;
@@ -136,7 +136,12 @@ static void *adopt_chain(struct bin *bin, size_t goal, struct block *chain, size
  * among the threads. */
 static size_t budget(void) {
     size_t small = span_totals.small << UNIT_SHIFT;
-    return min_size(max_size(small / BUDGET_PART / max_size(cache_count, 1), BUDGET_MIN), BUDGET_MAX);
+    return min_size(max_size(small / BUDGET_PART / max_size(central_threads, 1), BUDGET_MIN), BUDGET_MAX);
+}
+
+/* Bytes of a spare chain: more where few threads can have one. */
+static size_t spare_most(void) {
+    return min_size(max_size(budget() / BUDGET_SPARE, SPARES_ALL / central_threads), SPARE_BYTES_MAX);
 }
 
 static void give_spare(struct cache *cache, unsigned class) {
@@ -198,14 +203,37 @@ void *cache_refill_slow(unsigned class) {
     return adopt_chain(bin, cache->goal[class], chain, count);
 }
 
-/* Empties the list, `block` first, and returns it as a chain. */
+/* Empties the list, whose count is raised for `block` already, and returns it as a chain. `block` stays as the only one:
+ * it is the first to be used again, and freed again it is found at the head. */
 static struct block *take_full(struct bin *bin, struct block *block, size_t goal) {
-    block->next = bin->head;
-    block->count = length(bin);
-    bin->head = NULL;
-    set_limit(bin, goal, 0);
+    struct block *full = bin->head;
+    full->count = length(bin) - 1;
+    block->next = NULL;
+    bin->head = block;
+    set_limit(bin, goal, 1);
     ORDERED();
-    return block;
+    return full;
+}
+
+/* Sends the list and `block` home. */
+static void go_home(struct cache *cache, struct bin *bin, struct block *block, unsigned class) {
+    block->next = bin->head;
+    bin->head = NULL;
+    set_limit(bin, cache->goal[class], 0);
+    cache->gone = block;
+    ORDERED();
+    central_give_home(class, block);
+}
+
+/* The list is empty and its limit one block, which it may have unless there are too many threads for that. */
+static void keep_single(struct cache *cache, struct bin *bin, struct block *block, unsigned class) {
+    if (class_bytes(class) <= spare_most()) {
+        freelist_push(&bin->head, block);
+        return;
+    }
+    set_limit(bin, cache->goal[class], 0);
+    block->next = NULL;
+    central_give(class, block, 1);
 }
 
 void cache_overflow_slow(void *block, unsigned class) {
@@ -222,20 +250,24 @@ void cache_overflow_slow(void *block, unsigned class) {
         cache_bound_overflow_slow(cache, block, class);
         return;
     }
-    if (bin->count < 0) { /* opened just now */
-        freelist_push(&bin->head, block);
-        bin->count++;
+    if (bin->count >= 0 && cache->heat[class] < HOT && class_bytes(class) > COLD_MIN) {
+        cache->heat[class]++;
+        go_home(cache, bin, block, class);
         return;
     }
-    if (cache->heat[class] < HOT && class_bytes(class) > COLD_MIN) {
-        cache->heat[class]++;
-        central_give_home(class, take_full(bin, block, cache->goal[class]));
+    if (bin->count < 0) { /* opened just now */
+        bin->count++;
+        freelist_push(&bin->head, block);
+        return;
+    }
+    if (bin->head == NULL) { /* its limit is one block */
+        keep_single(cache, bin, block, class);
         return;
     }
     if (cache->spare[class] != NULL || cache->goal[class] < 2)
         earn(cache, class); /* may take the spare */
     struct block *old = cache->spare[class], *full = take_full(bin, block, cache->goal[class]);
-    if (class_bytes(class) * full->count <= min_size(budget() / BUDGET_SPARE, SPARE_BYTES_MAX)) {
+    if (class_bytes(class) * full->count <= spare_most()) {
         cache->spare[class] = full;
         cache->spare_length[class] = (uint16_t)full->count;
         full = old;
@@ -275,7 +307,7 @@ void cache_close(void) {
     *(cache->prev ? &cache->prev->next : &caches) = cache->next;
     if (cache->next != NULL)
         cache->next->prev = cache->prev;
-    cache_count--;
+    central_threads--;
     lock_release(&caches_lock, LOCK_CACHES);
     cache->open = false;
     clear_limits(cache);
@@ -315,7 +347,7 @@ void cache_fork_reset(void) {
         }
     }
     caches = cache_self.open ? &cache_self : NULL;
-    cache_count = cache_self.open;
+    central_threads = cache_self.open;
     cache_self.next = cache_self.prev = NULL;
     lock_fork_reset(&caches_lock);
 }

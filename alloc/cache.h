@@ -34,6 +34,7 @@ struct cache {
     uint8_t heat[CLASS_COUNT];   /* how often a list was full, up to HOT */
     size_t earned;               /* bytes by which the goals are above their start */
     unsigned victim;             /* class that last gave up its goal for another's */
+    void *gone;                  /* the last block that went home because its class was cold: to tell a double free */
     uint16_t spare_length[CLASS_COUNT]; /* for statistics, which may not look into another thread's chain */
     struct cache *next, *prev; /* all threads' caches */
     bool open, listed;

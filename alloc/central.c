@@ -13,6 +13,7 @@
 #define PARKED_BYTES (32 * KIB) /* about what a class may park, at least one chain */
 
 #define PARKED_PART 16
+#define PARKED_LEAST (8 * KIB)
 #define BORROW_WASTE 2048 /* bytes that a class may lose by borrowing before it gets a span of its own */
 
 /* What does not fit the slots of a class with much memory: looking for the homes of blocks means walking over them, so
@@ -36,6 +37,7 @@ struct class {
     _Atomic(void *) slots[SLOTS];
     struct lock lock;
     uint16_t index;        /* the class's number */
+    uint32_t size, reciprocal;
     _Atomic uint16_t borrowed; /* bytes wasted so far on blocks of larger classes */
     struct span *spans;    /* with blocks to give, the most recently full first */
     struct orphan *orphans;
@@ -48,6 +50,7 @@ static struct class classes[CLASS_COUNT - 1] BIG_TABLE;
 static _Atomic uint8_t place_of[CLASS_COUNT]; /* position in classes plus one; 0: not used yet */
 static _Atomic unsigned class_count;
 static struct lock places_lock; /* for first uses; fork holds it, so that no class appears meanwhile */
+_Atomic size_t central_threads;
 static struct pile piles[PILES] BIG_TABLE;
 static _Atomic size_t piles_used;
 
@@ -63,6 +66,8 @@ static COLD struct class *first_use(unsigned index) {
     if (class == NULL) {
         class = &classes[class_count];
         class->index = (uint16_t)index;
+        class->size = (uint32_t)class_bytes(index);
+        class->reciprocal = class_reciprocal(index);
         class_count++;
         atomic_store_explicit(&place_of[index], (uint8_t)class_count, memory_order_release);
     }
@@ -80,8 +85,10 @@ static struct class *get_class(unsigned index) {
 /* Into one of the first `usable` slots. The chain has its length in it. */
 static bool slot_put_among(struct class *class, void *chain, size_t usable) {
     for (size_t i = 0; i < usable && i < SLOTS; i++) {
-        void *empty = NULL;
-        if (atomic_load_explicit(&class->slots[i], memory_order_relaxed) != NULL)
+        void *empty = NULL, *parked = atomic_load_explicit(&class->slots[i], memory_order_relaxed);
+        if (UNLIKELY(parked == chain))
+            report_misuse("free", chain, DOUBLE_FREE);
+        if (parked != NULL)
             continue;
         COUNT(COUNT_RMWS);
         if (atomic_compare_exchange_strong_explicit(&class->slots[i], &empty, chain, memory_order_release,
@@ -93,7 +100,8 @@ static bool slot_put_among(struct class *class, void *chain, size_t usable) {
 
 static bool slot_put(struct class *class, void *chain, size_t count) {
     size_t share = class->span_count * class_units(class->index) * UNIT / PARKED_PART;
-    size_t usable = min_size(share, PARKED_BYTES) / (class_bytes(class->index) * count);
+    size_t least = central_threads > 1 ? PARKED_LEAST : 0;
+    size_t usable = min_size(max_size(share, least), PARKED_BYTES) / (class->size * count);
     ((struct block *)chain)->count = count;
     return slot_put_among(class, chain, usable);
 }
@@ -130,11 +138,25 @@ static void list_remove(struct class *class, struct span *span) {
     span->listed = false;
 }
 
-/* Takes all blocks that are at home: to find a place to cut would mean walking over blocks that are in no CPU cache. */
-static void *pick(struct span *span, size_t *count) {
-    void *chain = span->free;
-    span->free = NULL;
-    *count = (size_t)(span->carved - span->live);
+/* Takes up to `most` of the blocks that are at home, the lowest first and linked in this order: however randomly a
+ * program freed, it walks memory forwards when it allocates again. */
+static void *take_home(struct span *span, size_t size, size_t most, size_t *count) {
+    uint64_t *home = span_home(span);
+    char *start = span_address(span);
+    struct block *chain = NULL, **end = &chain;
+    size_t n = 0;
+    for (size_t word = 0; n < most && word * 64 < span->carved; word++) {
+        uint64_t left = home[word];
+        for (; left != 0 && n < most; left &= left - 1, n++) {
+            size_t at = word * 64 + (size_t)__builtin_ctzll(left);
+            struct block *block = (struct block *)(void *)(start + at * size);
+            *end = block;
+            end = &block->next;
+        }
+        home[word] = left;
+    }
+    *end = NULL;
+    *count = n;
     return chain;
 }
 
@@ -161,41 +183,27 @@ static bool add_span_locked(struct class *class) {
 /* The class has a span with blocks to give. */
 static void *spans_take_locked(struct class *class, size_t most, size_t *count) {
     struct span *span = class->spans;
-    void *chain = span->free != NULL ? pick(span, count) : carve(span, class_bytes(class->index), most, count);
+    void *chain = span->live < span->carved ? take_home(span, class->size, most, count)
+                                            : carve(span, class->size, most, count);
     span->live = (uint16_t)(span->live + *count);
-    if (span->free == NULL && span->carved == span->capacity)
+    if (span->live == span->capacity)
         list_remove(class, span);
     return chain;
 }
 
 /* ---- borrowing --------------------------------------------------------------------------------------------------- */
 
-/* One block out of a span of the class, which has one. */
-static void *single_locked(struct class *class) {
-    struct span *span = class->spans;
-    struct block *block = span->free;
-    size_t count = 1;
-    if (block == NULL)
-        return spans_take_locked(class, 1, &count);
-    span->free = block->next;
-    span->live++;
-    if (span->free == NULL && span->carved == span->capacity)
-        list_remove(class, span);
-    block->next = NULL;
-    return block;
-}
-
 /* A class's first blocks come out of larger classes' spans, where pages are already in use: a program that needs a few
  * blocks of each of many sizes would otherwise touch a page for every size. NULL if no class up to twice the size has
  * one. Blocks of a class are aligned to the largest power of two in its size, and so must these be. Called without the lock of the class that wants it. */
 static void *borrow(struct class *wants) {
-    size_t size = class_bytes(wants->index), align = size & -size;
+    size_t size = wants->size, align = size & -size, count;
     for (unsigned index = wants->index + 1u; index < CLASS_COUNT && class_bytes(index) <= 2 * size; index++) {
         struct class *class = find_class(index);
         if (class == NULL || class_bytes(index) % align != 0)
             continue;
         lock_acquire(&class->lock, LOCK_CLASS);
-        void *block = class->spans != NULL ? single_locked(class) : NULL;
+        void *block = class->spans != NULL ? spans_take_locked(class, 1, &count) : NULL;
         lock_release(&class->lock, LOCK_CLASS);
         if (block != NULL) {
             atomic_fetch_add_explicit(&wants->borrowed, (uint16_t)(class_bytes(index) - size), memory_order_relaxed);
@@ -205,11 +213,11 @@ static void *borrow(struct class *wants) {
     return NULL;
 }
 
-/* The chain holds a block twice: what the span handed out is less than what comes home. The lock is left first, because
- * the program may have a handler for SIGABRT that allocates. */
-static _Noreturn COLD void returned_twice_locked(struct class *class, const struct block *block) {
+/* What comes home is there already, or is no block. The lock is left first, because the program may have a handler for
+ * SIGABRT that allocates. */
+static _Noreturn COLD void wrong_home_locked(struct class *class, const struct block *block, bool twice) {
     lock_release(&class->lock, LOCK_CLASS);
-    report_misuse("free", block, DOUBLE_FREE);
+    report_misuse("free", block, twice ? DOUBLE_FREE : INVALID_POINTER);
 }
 
 /* Sends the first blocks of the chain home, as many as lie in one unit: blocks freed one after another often lie close
@@ -217,16 +225,23 @@ static _Noreturn COLD void returned_twice_locked(struct class *class, const stru
  * lock. */
 static struct block *run_home_locked(struct class *class, struct block *first, struct span **empty) {
     struct span *span = span_find(first);
-    struct block *last = first, *next;
-    size_t count = 1;
+    struct block *block = first;
+    size_t count = 0;
     ASSERT(span != NULL && span->state == SPAN_SMALL);
-    for (; (next = last->next) != NULL && ((uintptr_t)next ^ (uintptr_t)first) < UNIT; last = next)
-        if (UNLIKELY(++count > span->live)) /* also ends the walk of a chain that has become a circle */
-            break;
-    if (UNLIKELY(count > span->live))
-        returned_twice_locked(class, first);
-    last->next = span->free;
-    span->free = first;
+    uint64_t *home = span_home(span);
+    uintptr_t start = (uintptr_t)span_address(span);
+    uint32_t size = class->size, reciprocal = class->reciprocal, carved = span->carved;
+    do {
+        size_t offset = (uintptr_t)block - start, at = class_position(offset, reciprocal);
+        uint64_t *word = &home[at / 64], bit = (uint64_t)1 << at % 64;
+        if (UNLIKELY(at * size != offset || at >= carved))
+            wrong_home_locked(class, block, false);
+        if (UNLIKELY((*word & bit) != 0)) /* also ends the walk of a chain that has become a circle */
+            wrong_home_locked(class, block, true);
+        *word |= bit;
+        count++;
+        block = block->next;
+    } while (block != NULL && ((uintptr_t)block ^ (uintptr_t)first) < UNIT);
     span->live = (uint16_t)(span->live - count);
     if (!span->listed)
         list_insert(class, span);
@@ -236,7 +251,7 @@ static struct block *run_home_locked(struct class *class, struct block *first, s
         span->next = *empty;
         *empty = span;
     }
-    return next;
+    return block;
 }
 
 static void chain_home_locked(struct class *class, struct block *chain, struct span **empty) {
@@ -344,10 +359,11 @@ void *central_take(unsigned index, size_t most, size_t *count) {
 void *central_take_single(unsigned index) {
     struct class *class = get_class(index);
     struct span *empty = NULL;
+    size_t count;
     lock_acquire(&class->lock, LOCK_CLASS);
     for (void *orphan; (orphan = orphan_take_locked(class)) != NULL;)
         chain_home_locked(class, orphan, &empty);
-    void *block = class->spans != NULL || add_span_locked(class) ? single_locked(class) : NULL;
+    void *block = class->spans != NULL || add_span_locked(class) ? spans_take_locked(class, 1, &count) : NULL;
     lock_release(&class->lock, LOCK_CLASS);
     release_all(empty);
     span_look();
@@ -451,21 +467,27 @@ void central_fork_reset(void) {
 
 /* ---- invariants -------------------------------------------------------------------------------------------------- */
 
-#define CHAIN_MOST ((size_t)UINT16_MAX + 1) /* more than a span has blocks */
-
 struct class_walk {
     struct walk *walk;
     size_t spans[CLASS_COUNT], listed[CLASS_COUNT];
 };
 
-static void walk_span(const struct span *span, void *data) {
+static size_t home_length(struct span *span) {
+    const uint64_t *home = span_home(span);
+    size_t length = 0;
+    for (size_t word = 0; word * 64 < span->capacity; word++)
+        length += (size_t)__builtin_popcountll(home[word]);
+    return length;
+}
+
+static void walk_span(struct span *span, void *data) {
     struct class_walk *found = data;
     bool gives = span->live < span->carved || span->carved < span->capacity;
     bool leaves = span->live == 0 && !span->listed; /* on its way to span_release */
     bool counted = span->live <= span->carved && span->carved <= span->capacity;
     report_walk(found->walk, leaves || span->listed == gives, "central C2", span);
     report_walk(found->walk,
-                counted && span_chain_length(span->free, span->class, CHAIN_MOST) == (size_t)(span->carved - span->live),
+                counted && home_length(span) == (size_t)(span->carved - span->live),
                 "central C3", span);
     found->spans[span->class] += !leaves;
     found->listed[span->class] += span->listed;

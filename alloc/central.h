@@ -22,6 +22,9 @@
 #include "base.h"
 #include "sizeclass.h"
 
+/* How many threads keep lists. Where there is but one, nothing is parked that its own class's memory does not warrant. */
+extern HIDDEN _Atomic size_t central_threads;
+
 /* Takes a chain of blocks: at most `most` new ones, or as many as were parked together or lie in one span, at most a
  * span's. A chain of one may be a block of a larger class, lent for a start. NULL if memory is refused. */
 void *central_take(unsigned class, size_t most, size_t *count);

@@ -131,7 +131,7 @@ static struct span *large_span_at(const void *p) {
 
 static void free_small_slow(void *p, unsigned class, const char *call, bool counted) {
     struct bin *bin = &cache_self.bins[class];
-    if (bin->head == p) {
+    if (bin->head == p || cache_self.spare[class] == p) {
         if (counted)
             bin->count--;
         report_bad_call(call, p, DOUBLE_FREE);
@@ -152,7 +152,7 @@ void front_raw_free(void *p, const char *call) {
     else if ((class = class_outside_window(p)) != 0)
         free_small_slow(p, class, call, false);
     else if (!large_free(p))
-        report_bad_call(call, p, INVALID_POINTER);
+        report_bad_call(call, p, p == cache_self.gone ? DOUBLE_FREE : INVALID_POINTER);
 }
 
 NOINLINE void front_free_slow(void *p, const char *call, size_t bytes, size_t align) {

@@ -18,6 +18,7 @@
 #define ARENA_MIN (4 * MIB)        /* the first arena; each is twice the last */
 #define ARENA_MAX (1 * GIB)
 #define SPAN_BYTES sizeof(struct span)
+#define HOME_BYTES (HOME_WORDS * sizeof(uint64_t))
 #define WALK_UNITS 1024 /* of the untouched ones that a walk looks at: looking makes page tables */
 #define META_CHUNK (64 * KIB)
 #define COMMIT_UNITS ((size_t)4096) /* span structures become writable for so many units at a time (64 MiB of heap) */
@@ -40,11 +41,23 @@ static _Atomic size_t heap_bytes, heap_peak;
 
 /* ---- own data ---------------------------------------------------------------------------------------------------- */
 
+static size_t unit_pages(size_t units, size_t bytes_each) {
+    return align_up(units * bytes_each, OS_PAGE);
+}
+
+static size_t dirty_bytes(size_t units) {
+    return align_up(units / 8 + 8, OS_PAGE);
+}
+
+static size_t reserved_bytes(size_t units) {
+    return dirty_bytes(units) + unit_pages(units, SPAN_BYTES) + unit_pages(units, HOME_BYTES);
+}
+
 /* OS pages of the own data for the first `units` of a region. */
 static size_t own_bytes(const struct region *region, size_t units) {
     uintptr_t first = (region->base - unitmap.base) >> UNIT_SHIFT;
     size_t entries = align_up((first + units) * sizeof(uint16_t), OS_PAGE) - align_down(first * sizeof(uint16_t), OS_PAGE);
-    return units == 0 ? 0 : align_up(units * SPAN_BYTES, OS_PAGE) + align_up(units / 8 + 8, OS_PAGE) + entries;
+    return units == 0 ? 0 : unit_pages(units, SPAN_BYTES) + unit_pages(units, HOME_BYTES) + dirty_bytes(units) + entries;
 }
 
 /* Charges the own data for units up to `end`. */
@@ -100,37 +113,39 @@ void *region_meta(size_t bytes) {
 }
 
 
-static size_t dirty_bytes(size_t units) {
-    return align_up(units / 8 + 8, OS_PAGE);
-}
-
-/* Reserves span structures and dirty bits for `units`; the dirty bits lie first and are writable at once. */
+/* Reserves dirty bits, span structures and home bits for `units`; the dirty bits are writable at once. */
 static bool set_up(struct region *region, uintptr_t base, size_t units) {
     size_t dirty = dirty_bytes(units);
-    char *reserved = os_reserve(dirty + align_up(units * SPAN_BYTES, OS_PAGE));
+    char *reserved = os_reserve(reserved_bytes(units));
     if (reserved == NULL)
         return false;
     if (!os_commit(reserved, dirty)) {
-        os_unmap(reserved, dirty + align_up(units * SPAN_BYTES, OS_PAGE));
+        os_unmap(reserved, reserved_bytes(units));
         return false;
     }
     region->max_units = units;
     region->dirty = (uint64_t *)(void *)reserved;
     region->spans = (struct span *)(void *)(reserved + dirty);
+    region->home = (uint64_t *)(void *)((char *)region->spans + unit_pages(units, SPAN_BYTES));
     region->warm = base;
     region->base = base;
     return true;
 }
 
-/* Makes span structures and unit map entries writable up to unit `end`. */
+/* Makes what an array has for units [first, end) writable. */
+static bool commit_units(void *array, size_t bytes_each, size_t first, size_t end) {
+    char *from = (char *)array + align_down(first * bytes_each, OS_PAGE);
+    return os_commit(from, (size_t)((char *)array + unit_pages(end, bytes_each) - from));
+}
+
+/* Makes span structures, home bits and unit map entries writable up to unit `end`. */
 static bool cover(struct region *region, size_t end) {
     if (end <= region->covered)
         return true;
     size_t first = region->covered;
     size_t target = min_size(align_up(end, COMMIT_UNITS), region->max_units);
-    char *from = (char *)region->spans + align_down(first * SPAN_BYTES, OS_PAGE);
-    char *to = (char *)region->spans + align_up(target * SPAN_BYTES, OS_PAGE);
-    if (!os_commit(from, (size_t)(to - from)) ||
+    if (!commit_units(region->spans, SPAN_BYTES, first, target) ||
+        !commit_units(region->home, HOME_BYTES, first, target) ||
         !unitmap_cover(region->base + (first << UNIT_SHIFT), (target - first) << UNIT_SHIFT))
         return false;
     region->covered = target;
@@ -287,7 +302,7 @@ struct region *region_add(size_t units) {
         return NULL;
     }
     if (!charge_own(arena, arena->max_units) || !cover(arena, arena->max_units)) {
-        os_unmap(arena->dirty, dirty_bytes(arena->max_units) + align_up(arena->max_units * SPAN_BYTES, OS_PAGE));
+        os_unmap(arena->dirty, reserved_bytes(arena->max_units));
         budget_give_back((void *)base, bytes);
         budget_refund(own_bytes(arena, arena->charged));
         *arena = (struct region){0};
@@ -320,6 +335,12 @@ size_t region_shrink(struct region *region, size_t first, size_t pad) {
     return bytes;
 }
 
+/* Unmaps what an array has for units [first, end). */
+static void unmap_units(void *array, size_t bytes_each, size_t first, size_t end) {
+    size_t from = unit_pages(first, bytes_each), to = unit_pages(end, bytes_each);
+    os_unmap((char *)array + from, to - from);
+}
+
 bool region_relieve(void) {
     size_t limit = os_address_limit();
     struct region *heap = &regions[0];
@@ -328,8 +349,8 @@ bool region_relieve(void) {
     bool relieved = unitmap_shrink(heap->base, limit);
     size_t units = align_up(max_size(limit >> UNIT_SHIFT, heap->covered), COMMIT_UNITS);
     if (units < heap->max_units) {
-        char *end = (char *)heap->spans + align_up(heap->max_units * SPAN_BYTES, OS_PAGE);
-        os_unmap(heap->spans + units, (size_t)(end - (char *)(heap->spans + units)));
+        unmap_units(heap->spans, SPAN_BYTES, units, heap->max_units);
+        unmap_units(heap->home, HOME_BYTES, units, heap->max_units);
         heap->max_units = units;
         relieved = true;
     }

@@ -4,7 +4,7 @@
  * the allocator's own data. A region is a contiguous range of units with one `struct span` (span.h) and one dirty bit
  * for each, kept apart from it so that a program's overflow cannot reach them.
  *
- * R1 regions are only ever added; base, spans and dirty never change, so region_find needs no lock.
+ * R1 regions are only ever added; base, spans, dirty and home never change, so region_find needs no lock.
  * R2 units [0, frontier) are spans; [frontier, mapped) are ours, never handed out and zero.
  * R3 the brk region never shrinks past memory that another caller of sbrk obtained.
  *
@@ -18,14 +18,16 @@
 /* One for each unit. Who may touch which field is said in span.h and central.h; regions only keep room for them. */
 struct span {
     union {
-        void *free;             /* SMALL: blocks that came home */
-        uint64_t freed_at;      /* FREE: when, in ms */
-    };
-    union {
         struct { struct span *next, *prev; };       /* SMALL: other spans of the class with blocks to give */
         struct { struct span *newer, *older; };     /* FREE and dirty: by the time of the free */
     };
-    struct span *left, *right;  /* FREE: the tree by size and address */
+    union {
+        struct {
+            struct span *left, *right;  /* FREE: the tree by size and address */
+            uint64_t freed_at;          /* FREE: when, in ms */
+        };
+        uint64_t few_bits[3];           /* SMALL: blocks at home, if these are bits enough (span_home) */
+    };
     uint32_t units;             /* head: length */
     uint32_t head;              /* PART, TAIL: unit index of the head */
     uint32_t dirty;             /* FREE: how many of the units are dirty */
@@ -39,12 +41,15 @@ struct span {
 };
 _Static_assert(sizeof(struct span) == CACHE_LINE, "span structures do not share cache lines");
 
+#define HOME_WORDS (UNIT / BLOCK_ALIGN / 64)
+
 struct region {
     uintptr_t base;
     size_t max_units; /* what spans and dirty have room for */
     _Atomic size_t frontier, mapped; /* units */
     struct span *spans;
     uint64_t *dirty;       /* a bit a unit: set if it may hold anything but zeros */
+    uint64_t *home;        /* HOME_WORDS a unit: bits for spans of so many blocks that the span has no room (span_home) */
     uintptr_t warm;        /* pages up to here were made present ahead of use */
     size_t covered;        /* units for which span structures and unit map entries are writable */
     size_t charged;        /* units for which own data is charged: the most that were ever mapped */

@@ -38,6 +38,17 @@ unsigned class_batch(unsigned class);
 /* Units of a span of the class. */
 unsigned class_units(unsigned class);
 
+/* For class_position. */
+static inline uint32_t class_reciprocal(unsigned class) {
+    return (uint32_t)((((uint64_t)1 << 32) + class_bytes(class) - 1) / class_bytes(class));
+}
+
+/* Which block of a span begins at `offset`, without dividing; exact for all blocks of a span, and some other number or
+ * that of the block before where no block begins. */
+static inline size_t class_position(size_t offset, uint32_t reciprocal) {
+    return (size_t)((uint64_t)offset * reciprocal >> 32);
+}
+
 /* The smallest class whose blocks hold `bytes` and are aligned to `align` (a power of two up to UNIT), or 0. */
 unsigned class_of_aligned(size_t bytes, size_t align);
 

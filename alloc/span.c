@@ -2,6 +2,7 @@
 #include "span.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 #include "freelist.h"
 #include "lock.h"
@@ -268,11 +269,11 @@ struct span *span_acquire_small(unsigned class) {
             span[i].state = SPAN_PART;
             span[i].head = (uint32_t)first;
         }
-        span->free = NULL;
         span->next = span->prev = NULL;
         span->live = span->carved = 0;
         span->capacity = (uint16_t)(units * UNIT / class_bytes(class));
         span->class = (uint8_t)class;
+        memset(span_home(span), 0, (span->capacity + 63u) / 64 * sizeof(uint64_t));
         span->listed = false;
         span->state = SPAN_SMALL;
         span_totals.small += units;
@@ -632,7 +633,7 @@ void span_walk(struct walk *walk) {
     lock_release(&span_lock, LOCK_SPANS);
 }
 
-void span_each_small(void (*see)(const struct span *span, void *data), void *data) {
+void span_each_small(void (*see)(struct span *span, void *data), void *data) {
     lock_acquire(&span_lock, LOCK_SPANS);
     for (unsigned i = 0; i < region_count; i++)
         for (size_t at = 0; at < regions[i].frontier; at++)

@@ -51,6 +51,14 @@ static inline char *span_address(const struct span *span) {
     return (char *)region->base + ((size_t)(span - region->spans) << UNIT_SHIFT);
 }
 
+/* A SMALL span's blocks that are at home, a bit each by their order in memory; as many words as the capacity needs.
+ * Guarded by the lock of the class. */
+#define SPAN_FEW (sizeof(((struct span *)0)->few_bits) * CHAR_BIT)
+static inline uint64_t *span_home(struct span *span) {
+    struct region *region = &regions[span->region];
+    return span->capacity <= SPAN_FEW ? span->few_bits : region->home + (size_t)(span - region->spans) * HOME_WORDS;
+}
+
 /* The head of the SMALL or LARGE span that `p` lies in; NULL if there is none, or if `p` lies in a LARGE span but not
  * in its first unit. */
 struct span *span_find(const void *p);
@@ -79,7 +87,7 @@ size_t span_chain_length(const void *chain, unsigned class, size_t most);
 void span_walk(struct walk *walk);
 
 /* Calls `see` with each SMALL span, under the lock. */
-void span_each_small(void (*see)(const struct span *span, void *data), void *data);
+void span_each_small(void (*see)(struct span *span, void *data), void *data);
 
 /* Asserts that span_walk finds nothing. Caller holds no lock. */
 void span_check(void);
