@@ -20,7 +20,8 @@
 #include "watch.h"
 
 EXPORT int mallopt(int parameter, int value) {
-    environment_read();
+    if (watch_has(WATCH_START)) /* before anything is set by hand */
+        watch_start();
     if (!tunables_mallopt(parameter, value))
         return 0;
     if (parameter == M_CHECK_ACTION)
