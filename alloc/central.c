@@ -229,15 +229,16 @@ static struct block *run_home_locked(struct class *class, struct block *first, s
     size_t count = 0;
     ASSERT(span != NULL && span->state == SPAN_SMALL);
     uint64_t *home = span_home(span);
-    char *start = span_address(span);
+    uintptr_t start = (uintptr_t)span_address(span);
+    uint32_t size = class->size, reciprocal = class->reciprocal, carved = span->carved;
     do {
-        size_t offset = (size_t)((char *)block - start), at = class_position(offset, class->reciprocal);
-        if (UNLIKELY(at * class->size != offset || at >= span->carved))
+        size_t offset = (uintptr_t)block - start, at = class_position(offset, reciprocal);
+        uint64_t *word = &home[at / 64], bit = (uint64_t)1 << at % 64;
+        if (UNLIKELY(at * size != offset || at >= carved))
             wrong_home_locked(class, block, false);
-        uint64_t bit = (uint64_t)1 << at % 64;
-        if (UNLIKELY((home[at / 64] & bit) != 0)) /* also ends the walk of a chain that has become a circle */
+        if (UNLIKELY((*word & bit) != 0)) /* also ends the walk of a chain that has become a circle */
             wrong_home_locked(class, block, true);
-        home[at / 64] |= bit;
+        *word |= bit;
         count++;
         block = block->next;
     } while (block != NULL && ((uintptr_t)block ^ (uintptr_t)first) < UNIT);

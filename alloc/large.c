@@ -79,6 +79,13 @@ static bool reserve_locked(void) {
     return true;
 }
 
+bool large_is_table(const void *p) {
+    lock_acquire(&large_lock, LOCK_LARGE);
+    bool is = (uintptr_t)p - (uintptr_t)table < align_up(table_size * sizeof *table, OS_PAGE);
+    lock_release(&large_lock, LOCK_LARGE);
+    return is;
+}
+
 /* Enters a mapping; false if there are too many or no memory for the entry. */
 static bool enter(void *addr, size_t bytes) {
     lock_acquire(&large_lock, LOCK_LARGE);

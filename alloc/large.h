@@ -42,6 +42,9 @@ void *large_resize(void *p, size_t bytes);
  * then. */
 void *large_steal(void *p, size_t bytes, size_t new_bytes);
 
+/* True if `p` lies in the table. */
+bool large_is_table(const void *p);
+
 /* Looks whether L1 holds. Takes the lock. */
 struct walk;
 void large_walk(struct walk *walk);

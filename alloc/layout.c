@@ -6,6 +6,6 @@
 #include "span.h"
 
 static const struct layout {
-    unsigned unit_shift, class_step, exact_classes, class_count;
+    unsigned unit_shift, class_step, exact_classes, class_count, home_words;
     enum span_state state;
-} layout __attribute__((used)) = {UNIT_SHIFT, CLASS_STEP, EXACT_CLASSES, CLASS_COUNT, SPAN_NONE};
+} layout __attribute__((used)) = {UNIT_SHIFT, CLASS_STEP, EXACT_CLASSES, CLASS_COUNT, HOME_WORDS, SPAN_NONE};

@@ -7,8 +7,10 @@
 #include "budget.h"
 #include "lock.h"
 #include "os.h"
+#include "reach.h"
 #include "report.h"
 #include "stacks.h"
+#include "tunables.h"
 #include "watch.h"
 
 #define TABLE_MIN 1024   /* records */
@@ -97,12 +99,12 @@ void leaks_put_back(const struct leaks_record *record) {
 void leaks_allocated(const void *p, size_t bytes) {
     if (p == NULL)
         return;
-    struct leaks_record record = {(uintptr_t)p, bytes, stacks_capture()};
+    struct leaks_record record = {(uintptr_t)p, bytes, stacks_capture(), backtrace_inside()};
     leaks_put_back(&record);
 }
 
 struct leaks_record leaks_freeing(const void *p) {
-    struct leaks_record record = {0, 0, 0};
+    struct leaks_record record = {0};
     lock_acquire(&leaks_lock, LOCK_LEAKS);
     struct leaks_record *found = find_locked((uintptr_t)p);
     if (found != NULL) {
@@ -116,7 +118,7 @@ struct leaks_record leaks_freeing(const void *p) {
 struct leaks_record leaks_find(const void *p) {
     lock_acquire(&leaks_lock, LOCK_LEAKS);
     const struct leaks_record *found = find_locked((uintptr_t)p);
-    struct leaks_record record = found ? *found : (struct leaks_record){0, 0, 0};
+    struct leaks_record record = found ? *found : (struct leaks_record){0};
     lock_release(&leaks_lock, LOCK_LEAKS);
     return record;
 }
@@ -127,116 +129,161 @@ size_t leaks_meta_bytes(void) {
 
 /* ---- the report -------------------------------------------------------------------------------------------------- */
 
-/* Blocks of one stack. Before they are summed up, a group is one block. */
-struct group {
-    size_t bytes, blocks;
-    uint32_t stack;
-};
+/* While it is made, `table` entries are copied to an array; blocks of the same fate and stack become one group in place. */
+typedef bool before(const struct reach_block *a, const struct reach_block *b);
 
-typedef bool before(const struct group *a, const struct group *b);
-
-static bool by_stack(const struct group *a, const struct group *b) {
-    return a->stack < b->stack;
+static bool by_address(const struct reach_block *a, const struct reach_block *b) {
+    return a->start < b->start;
 }
 
-static bool by_bytes(const struct group *a, const struct group *b) {
+static bool by_place(const struct reach_block *a, const struct reach_block *b) {
+    return a->kind != b->kind ? a->kind < b->kind : a->stack < b->stack;
+}
+
+static bool by_bytes(const struct reach_block *a, const struct reach_block *b) {
+    if (a->kind != b->kind)
+        return a->kind < b->kind;
     if (a->bytes != b->bytes)
         return a->bytes > b->bytes;
     return a->blocks != b->blocks ? a->blocks > b->blocks : a->stack < b->stack;
 }
 
-static void sift(struct group *groups, size_t at, size_t size, before *order) {
-    struct group moved = groups[at];
+static void sift(struct reach_block *blocks, size_t at, size_t size, before *order) {
+    struct reach_block moved = blocks[at];
     for (size_t child; (child = at * 2 + 1) < size; at = child) {
-        if (child + 1 < size && order(&groups[child], &groups[child + 1]))
+        if (child + 1 < size && order(&blocks[child], &blocks[child + 1]))
             child++;
-        if (!order(&moved, &groups[child]))
+        if (!order(&moved, &blocks[child]))
             break;
-        groups[at] = groups[child];
+        blocks[at] = blocks[child];
     }
-    groups[at] = moved;
+    blocks[at] = moved;
 }
 
 /* Heap sort: libc's qsort may allocate. */
-static void sort(struct group *groups, size_t size, before *order) {
+static void sort(struct reach_block *blocks, size_t size, before *order) {
     for (size_t i = size / 2; i-- > 0;)
-        sift(groups, i, size, order);
+        sift(blocks, i, size, order);
     for (size_t last = size; last-- > 1;) {
-        struct group largest = groups[0];
-        groups[0] = groups[last];
-        groups[last] = largest;
-        sift(groups, 0, last, order);
+        struct reach_block largest = blocks[0];
+        blocks[0] = blocks[last];
+        blocks[last] = largest;
+        sift(blocks, 0, last, order);
     }
 }
 
-/* One group for each stack; returns their number. */
-static size_t sum_up(struct group *groups, size_t size) {
+/* One group for each fate and stack, without the unwinder's blocks; returns their number. */
+static size_t sum_up(struct reach_block *blocks, size_t size) {
     size_t out = 0;
-    sort(groups, size, by_stack);
+    sort(blocks, size, by_place);
     for (size_t i = 0; i < size; i++) {
-        if (out > 0 && groups[out - 1].stack == groups[i].stack) {
-            groups[out - 1].bytes += groups[i].bytes;
-            groups[out - 1].blocks++;
+        struct reach_block *last = out > 0 ? &blocks[out - 1] : NULL;
+        if (blocks[i].root)
+            continue;
+        if (last != NULL && last->kind == blocks[i].kind && last->stack == blocks[i].stack) {
+            last->bytes += blocks[i].bytes;
+            last->blocks++;
         } else {
-            groups[out++] = groups[i];
+            blocks[out++] = blocks[i];
         }
     }
-    sort(groups, out, by_bytes);
+    sort(blocks, out, by_bytes);
     return out;
 }
 
 /* A copy of the records, of *size entries, in *room bytes of memory; NULL if there are none or memory is refused. */
-static struct group *copy_records(size_t *size, size_t *room) {
-    struct group *groups = NULL;
+static struct reach_block *copy_records(size_t *size, size_t *room) {
+    struct reach_block *blocks = NULL;
     *size = 0;
     lock_acquire(&leaks_lock, LOCK_LEAKS);
-    *room = align_up(count * sizeof *groups, OS_PAGE);
-    groups = count > 0 ? budget_map(*room) : NULL;
-    for (size_t i = 0; groups != NULL && i < table_size; i++)
+    *room = align_up(count * sizeof *blocks, OS_PAGE);
+    blocks = count > 0 ? budget_map(*room) : NULL;
+    for (size_t i = 0; blocks != NULL && i < table_size; i++)
         if (table[i].block != 0)
-            groups[(*size)++] = (struct group){table[i].bytes, 1, table[i].stack};
+            blocks[(*size)++] = (struct reach_block){.start = table[i].block, .bytes = table[i].bytes, .blocks = 1,
+                                                     .stack = table[i].stack, .root = table[i].own};
     lock_release(&leaks_lock, LOCK_LEAKS);
-    return groups;
+    return blocks;
+}
+
+/* Sorts out what is lost. Where that cannot be known, all is listed as if it were held. */
+static bool judge(struct reach_block *blocks, size_t size, size_t room, const void *stack) {
+    struct reach_range own[] = {{(uintptr_t)blocks, (uintptr_t)blocks + room},
+                                {(uintptr_t)table, (uintptr_t)table + table_bytes(table_size)}};
+    sort(blocks, size, by_address);
+    if (reach_mark(blocks, size, own, sizeof own / sizeof *own, stack))
+        return true;
+    for (size_t i = 0; i < size; i++)
+        blocks[i].kind = REACH_HELD;
+    return false;
 }
 
 static const char *plural(size_t n) {
     return n == 1 ? "" : "s";
 }
 
-static void print_group(const struct group *group) {
+static void print_group(const struct reach_block *group) {
+    static const char *const fates[] = {
+        [REACH_LOST] = "lost",
+        [REACH_LOST_WITH] = "lost with blocks that point there",
+        [REACH_HELD] = "still held",
+    };
     unsigned frames;
     void *const *stack = stacks_frames(group->stack, &frames);
-    report_line("leaks: %z byte%s in %z block%s, %s", group->bytes, plural(group->bytes), group->blocks,
-                plural(group->blocks), frames > 0 ? "allocated at:" : "allocated before call stacks could be recorded");
+    report_line("leaks: %z byte%s in %z block%s %s, %s", group->bytes, plural(group->bytes), group->blocks,
+                plural(group->blocks), fates[group->kind],
+                frames > 0 ? "allocated at:" : "allocated before call stacks could be recorded");
     backtrace_print(STDERR_FILENO, stack, frames);
 }
 
-static void print_groups(const struct group *groups, size_t size) {
-    size_t bytes = 0, blocks = 0;
+struct sum {
+    size_t bytes, blocks, places;
+};
+
+static struct sum add_up(const struct reach_block *groups, size_t size) {
+    struct sum sum = {0, 0, size};
     for (size_t i = 0; i < size; i++) {
-        bytes += groups[i].bytes;
-        blocks += groups[i].blocks;
+        sum.bytes += groups[i].bytes;
+        sum.blocks += groups[i].blocks;
     }
-    report_line("leaks: process %d: %z byte%s in %z block%s still allocated at exit, from %z place%s", (int)getpid(), bytes,
-                plural(bytes), blocks, plural(blocks), size, plural(size));
-    for (size_t i = 0; i < size && i < GROUPS_SHOWN; i++) {
-        print_group(&groups[i]);
-        bytes -= groups[i].bytes;
-        blocks -= groups[i].blocks;
-    }
-    if (size > GROUPS_SHOWN)
-        report_line("leaks: %z more places: %z bytes in %z blocks", size - GROUPS_SHOWN, bytes, blocks);
+    return sum;
 }
 
-void leaks_report(void) {
+static void print_sum(const char *start, const struct sum *sum, const char *end) {
+    report_line("leaks: %s%z byte%s in %z block%s from %z place%s%s", start, sum->bytes, plural(sum->bytes), sum->blocks,
+                plural(sum->blocks), sum->places, plural(sum->places), end);
+}
+
+/* The groups are sorted: the lost ones come first. */
+static void print_groups(const struct reach_block *groups, size_t size, bool judged) {
+    size_t lost = 0, shown = 0;
+    while (lost < size && groups[lost].kind != REACH_HELD)
+        lost++;
+    struct sum gone = add_up(groups, lost), held = add_up(groups + lost, size - lost);
+    char process[48];
+    report_format(process, sizeof process, "process %d: ", (int)getpid());
+    if (judged)
+        print_sum(process, &gone, " lost at exit: nothing points to them");
+    print_sum(process, &held, judged ? " still held at exit" : " still allocated at exit; what is lost cannot be told here");
+    size_t listed = judged && tunables.leaks == 1 ? lost : size;
+    for (; shown < listed && shown < GROUPS_SHOWN; shown++)
+        print_group(&groups[shown]);
+    struct sum more = add_up(groups + shown, listed - shown);
+    if (more.places > 0)
+        print_sum("and ", &more, ", not listed");
+}
+
+NOINLINE void leaks_report(void) {
+    const void *stack = __builtin_frame_address(0); /* above it lie the caller's frame and registers, below it ours */
     size_t size, room;
     bool empty = count == 0;
-    struct group *groups = copy_records(&size, &room);
-    if (groups != NULL) {
-        print_groups(groups, sum_up(groups, size));
-        budget_unmap(groups, room);
+    struct reach_block *blocks = copy_records(&size, &room);
+    if (blocks != NULL) {
+        bool judged = judge(blocks, size, room, stack);
+        print_groups(blocks, sum_up(blocks, size), judged);
+        budget_unmap(blocks, room);
     } else if (empty) {
-        report_line("leaks: process %d: nothing is allocated at exit", (int)getpid());
+        print_groups(NULL, 0, true);
     } else {
         report_line("leaks: process %d: %z blocks still allocated at exit, but no memory to list them", (int)getpid(),
                     count);
@@ -251,7 +298,9 @@ static void at_exit(void *unused) {
     (void)unused;
     /* Many programs close it as the last thing they do, to see whether all was written. */
     os_file_put_back(&standard_error, STDERR_FILENO);
+    __builtin_unwind_init(); /* puts the registers that hold others' variables into this frame */
     leaks_report();
+    __asm__ volatile(""); /* ... which must not make way for the call */
 }
 
 void leaks_arrange(void) {

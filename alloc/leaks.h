@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is still allocated when the program ends, and who allocated it (rank 15). While WATCH_LEAKS is on, each block has
- * a record of its size and its call stack, in a hash table apart from the blocks; at exit the records are grouped by
- * stack and printed, the largest sum first.
+ * What is still allocated when the program ends, and who allocated it (rank 16). While WATCH_LEAKS is on, each block has
+ * a record of its size and its call stack, in a hash table apart from the blocks. At exit, reach.h tells what nothing
+ * points to any more; that is printed, grouped by call stack, the largest sum first, and the rest counted. With leaks:2
+ * the rest is listed as well.
  *
- * The report counts blocks, it does not judge them: a block that a global variable still points to is listed like one
- * that nobody can reach. To tell them apart would need a scan of all threads' registers and stacks while they stand still.
- *
- * L1 a record is taken away before its block is free and entered after the block is handed out, so an address has at
+ * G1 a record is taken away before its block is free and entered after the block is handed out, so an address has at
  *    most one, whatever threads do.
- * L2 a block without a record (from before the mode was on, or because memory for records was refused) is never reported;
+ * G2 a block without a record (from before the mode was on, or because memory for records was refused) is never reported;
  *    refusals are counted and told.
  *
  * Lock: LOCK_LEAKS, held for table work alone, but for the table's growth.
@@ -23,6 +21,7 @@ struct leaks_record {
     uintptr_t block; /* 0: no record */
     size_t bytes;    /* as the program asked */
     uint32_t stack;  /* stacks.h; 0: unknown */
+    bool own;        /* the unwinder's, not the program's: may hold other blocks, but is not reported */
 };
 
 /* Arranges the report at exit, if the mode is on; from a constructor. */
@@ -37,7 +36,7 @@ void leaks_put_back(const struct leaks_record *record);
 /* The record of a block; one with block 0 if it has none. */
 struct leaks_record leaks_find(const void *p);
 
-/* Writes the report to standard error. */
+/* Writes the report to standard error. What the caller keeps in registers must be in its frame. */
 void leaks_report(void);
 
 /* Address space of the table, in bytes. */

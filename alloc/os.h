@@ -99,6 +99,9 @@ void os_file_put_back(const struct os_file *kept, int fd);
 int os_open_read(const char *path);
 size_t os_read_at(int fd, void *out, size_t bytes, uint64_t offset);
 
+/* Copies memory of this process; false if some of it is not there. */
+bool os_read_memory(const void *from, void *out, size_t bytes);
+
 /* An error number in words, in English; constant text. */
 const char *os_error_text(int error);
 

@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -292,6 +293,14 @@ size_t os_read_at(int fd, void *out, size_t bytes, uint64_t offset) {
     }
     errno = saved;
     return got;
+}
+
+bool os_read_memory(const void *from, void *out, size_t bytes) {
+    int saved = errno;
+    struct iovec source = {(void *)(uintptr_t)from, bytes}, target = {out, bytes};
+    ssize_t got = process_vm_readv(getpid(), &target, 1, &source, 1, 0);
+    errno = saved;
+    return got >= 0 && (size_t)got == bytes;
 }
 
 const char *os_error_text(int error) {

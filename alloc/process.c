@@ -15,6 +15,7 @@
 #include "environment.h"
 #include "leaks.h"
 #include "os.h"
+#include "reach.h"
 #include "report.h"
 #include "stats.h"
 #include "trace.h"
@@ -35,6 +36,8 @@ static bool exit_key_made, threaded, streams_locked; /* the last two: when fork 
 
 static void thread_ends(void *unused) {
     (void)unused;
+    if (watch_has(WATCH_LEAKS))
+        reach_thread_ended(&cache_self);
     cache_close();
 }
 

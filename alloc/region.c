@@ -26,8 +26,15 @@
 struct region regions[REGIONS_MAX] BIG_TABLE;
 _Atomic unsigned region_count;
 
+/* At the start of each piece of own data. */
+struct chunk {
+    struct chunk *next;
+    size_t bytes;
+};
+
 static struct {
     char *at, *end;
+    _Atomic(struct chunk *) chunks;
 } meta;
 static struct lock meta_lock;
 static _Atomic size_t heap_bytes, heap_peak;
@@ -77,16 +84,25 @@ void region_count_bytes(struct region_totals *totals) {
 
 static void *meta_cut_locked(size_t bytes) {
     if ((size_t)(meta.end - meta.at) < bytes) {
-        size_t chunk = max_size(META_CHUNK, align_up(bytes, OS_PAGE));
-        char *fresh = budget_map(chunk);
+        size_t size = max_size(META_CHUNK, align_up(bytes + sizeof(struct chunk), OS_PAGE));
+        struct chunk *fresh = budget_map(size);
         if (fresh == NULL)
             return NULL;
-        meta.at = fresh;
-        meta.end = fresh + chunk;
+        *fresh = (struct chunk){meta.chunks, size};
+        meta.chunks = fresh;
+        meta.at = (char *)(fresh + 1);
+        meta.end = (char *)fresh + size;
     }
     char *at = meta.at;
     meta.at += bytes;
     return at;
+}
+
+bool region_is_meta(const void *p) {
+    for (const struct chunk *chunk = meta.chunks; chunk != NULL; chunk = chunk->next)
+        if ((uintptr_t)p - (uintptr_t)chunk < chunk->bytes)
+            return true;
+    return false;
 }
 
 void *region_meta(size_t bytes) {

@@ -96,6 +96,9 @@ bool region_relieve(void);
 /* Zeroed memory for the allocator's own data, never given back. NULL if refused. Any thread; takes LOCK_META. */
 void *region_meta(size_t bytes);
 
+/* True if `p` lies in memory of region_meta. */
+bool region_is_meta(const void *p);
+
 /* What regions have taken from the OS, all of it charged (budget.h). `own` is the OS pages of span
  * structures, dirty bits and unit map entries for all units that were ever mapped, and what was lost to alignment. */
 struct region_totals {

@@ -133,7 +133,7 @@ void trace_resized(const void *old, size_t old_usable, const void *p, size_t byt
 
 /* ---- start and end ----------------------------------------------------------------------------------------------- */
 
-/* The program may have set the variable after it started. */
+/* The program may have set the variable after it started, so the environment is read here, not with the knobs. */
 static const char *file_name(void) {
     const char *name = secure_getenv("MALLOC_TRACE");
     return name != NULL ? name : tunables.trace;
@@ -155,7 +155,7 @@ void trace_start(void) {
     bool started = open;
     lock_release(&trace_lock, LOCK_TRACE);
     if (error != 0)
-        report_line("mtrace: cannot write '%s', which MALLOC_TRACE names: %s; nothing is traced", name,
+        report_line("mtrace: cannot write the log '%s' (see MALLOC_TRACE): %s; nothing is traced", name,
                     os_error_text(error));
     if (!fresh || !started)
         return;

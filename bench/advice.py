@@ -119,7 +119,7 @@ def advice(result, allowed=(0,)):
         return [f"No recommendation: the program fails with the system's malloc already: {why}.{hint}"]
     lines, signs = compared(result)
     if not signs:
-        return ["Against the system's malloc:", *lines, "No recommendation: there is no other allocator that works."]
+        return ["Against the system's malloc:", *lines, "No recommendation: no other allocator took part and works."]
     lines = ["Against the system's malloc (glibc):", *lines]
     floor = "below {:.1%} in time, {:.1%} in peak memory nothing is called a difference (noise).".format(
         *(result["noise"][m] for m in DECISIVE))

@@ -2,7 +2,8 @@
 """From samples to figures: medians of per-round ratios with bootstrap intervals, the noise floor, geometric means.
 
 All ratios are of runs of the same round, so that what the machine did in that minute falls out. Intervals are 95 %,
-percentile bootstrap over rounds (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13).
+percentile bootstrap over rounds (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13). With fewer than
+five rounds even the smallest and the largest do not hold the median that often: then they are Student's, of the logarithms.
 
 `result` is one benchmark of the document (document.py), `results` all of them by name."""
 import functools
@@ -13,6 +14,9 @@ METRICS = ("time", "cpu", "peak", "average", "faults")
 PAIR = ("myalloc", "copy")  # the second is a copy of the first: what differs between them is noise
 FLOOR_LEAST = 0.01          # no smaller difference is called one, however narrow the intervals
 RESAMPLES = 2000
+STUDENT = {2: 12.706, 3: 4.303, 4: 3.182}  # quantile 0.975 of Student's distribution for so many rounds
+WIDEST = 1000.0      # times or parts; no interval is shown wider
+LOOKS_LEAST = 8      # with fewer an average over time means nothing
 SEED = 12345
 
 
@@ -26,7 +30,9 @@ def amount(result, sample, metric):
         return used / (rate * sample["elapsed"]) if rate else used
     if metric == "peak":
         return sample["tree" if result.get("tree") else "peak"]
-    return sample["average" if metric == "average" else "minor"]
+    if metric == "average":
+        return sample["peak" if result.get("short") else "average"]
+    return sample["minor"]
 
 
 def has_rate(result):
@@ -65,9 +71,20 @@ def interval_of(ratios):
     return (float(numpy.median(ratios)), *ends(numpy.median(ratios[picks(len(ratios))], axis=1)))
 
 
+def student(ratios):
+    """Ends of Student's interval of a few ratios, on the scale of logarithms."""
+    logs = numpy.log(ratios)
+    half = min(STUDENT[len(logs)] * logs.std(ddof=1) / len(logs) ** 0.5, numpy.log(WIDEST))
+    return float(numpy.exp(logs.mean() - half)), float(numpy.exp(logs.mean() + half))
+
+
 def interval(ratios):
     """Median and the ends of its interval."""
-    return interval_of(tuple(map(float, ratios)))
+    middle, low, high = interval_of(tuple(map(float, ratios)))
+    if len(ratios) in STUDENT:
+        ends_ = student(ratios)
+        low, high = min(low, ends_[0]), max(high, ends_[1])
+    return middle, low, high
 
 
 def ratio(result, name, base, metric):
@@ -107,13 +124,27 @@ def pair_of(names):
 def own_noise(result, metric):
     """How far from 1 the equal pair came out, interval included; None without figures of it."""
     pair = pair_of(result["rounds"][0]["samples"])
-    found = ratio(result, pair[1], pair[0], metric) if pair else None
-    return max(abs(end - 1) for end in found) if found else None
+    above, below = (values(result, name, metric) for name in reversed(pair)) if pair else (None, None)
+    if above is None or below is None:
+        return None
+    return max(abs(end - 1) for end in interval_of(tuple(map(float, above / below))))
+
+
+def is_short(result):
+    """Whether the runs of some allocator are too short for an average of memory over time: the peak stands for it then."""
+    looks = {}
+    for found in result["rounds"]:
+        for name, sample in found["samples"].items():
+            if not sample["status"]:
+                looks.setdefault(name, []).append(sample.get("looks", LOOKS_LEAST))
+    return any(numpy.median(counts) < LOOKS_LEAST for counts in looks.values())
 
 
 def set_noise(results):
-    """Gives each result its `noise`, the difference below which nothing is called one: its own pair's, the median of all
-    pairs' (one pair may agree by luck), FLOOR_LEAST, whichever is the largest."""
+    """Gives each result `short`, and its `noise`, the difference below which nothing is called one: its own pair's, the
+    median of all pairs' (one pair may agree by luck), FLOOR_LEAST, whichever is the largest."""
+    for result in results.values():
+        result["short"] = is_short(result)
     for metric in METRICS:
         own = {key: own_noise(result, metric) for key, result in results.items()}
         known = [noise for noise in own.values() if noise is not None]
@@ -164,26 +195,28 @@ def geometric(results, name, base, metric):
     return mean_of(logs) if logs else None
 
 
-def change_medians(pair, name, metric, stream):
-    """Logarithms of the resampled medians of after / before, each relative to glibc in its own rounds if that ran."""
-    found = []
-    for i, result in enumerate(pair):
-        mine, base = values(result, name, metric), values(result, "glibc", metric) if name != "glibc" else None
-        if mine is None:
-            return None
-        found.append(log_medians(mine / base if base is not None else mine, 2 * stream + i))
-    return found[1] - found[0]
+def relative(result, name, metric):
+    """Values of one allocator, relative to glibc in its own rounds if that ran, as ratios; None if it failed."""
+    mine, base = values(result, name, metric), values(result, "glibc", metric) if name != "glibc" else None
+    return mine if mine is None or base is None else mine / base
 
 
 def change(before, after, name, metric):
     """Interval of after / before of two documents' results of one benchmark; None if either failed."""
-    logs = change_medians((before, after), name, metric, 1)
-    return mean_of([logs])[:3] if logs is not None else None
+    rows = [relative(result, name, metric) for result in (before, after)]
+    if any(row is None for row in rows):
+        return None
+    if any(len(row) in STUDENT for row in rows):
+        old, new = map(interval, rows)
+        return new[0] / old[0], new[1] / old[2], new[2] / old[1]
+    return mean_of([log_medians(rows[1], 2) - log_medians(rows[0], 1)])[:3]
 
 
 def change_mean(before, after, name, metric):
     """The same as geometric mean over the benchmarks that both have, with their number."""
-    logs = [change_medians((before[key], after[key]), name, metric, stream)
-            for stream, key in enumerate(before.keys() & after.keys(), 1)]
-    logs = [row for row in logs if row is not None]
+    logs = []
+    for stream, key in enumerate(sorted(before.keys() & after.keys()), 1):
+        rows = [relative(result[key], name, metric) for result in (before, after)]
+        if all(row is not None for row in rows):
+            logs.append(log_medians(rows[1], 2 * stream + 1) - log_medians(rows[0], 2 * stream))
     return mean_of(logs) if logs else None

@@ -91,11 +91,12 @@ def count_all(libraries, source, program):
     if not shutil.which("valgrind"):
         return None
     build(source, program)
-    counts, empty = {}, count(program, None, ["empty"])
+    counts, empty = {}, None
     for name, allocator in libraries.items():
         if name == "copy":
             continue
         try:
+            empty = empty or count(program, None, ["empty"])
             counts[name] = pairs(count(program, allocator.library), empty)
         except NoFigure as reason:
             counts[name] = str(reason)

@@ -11,7 +11,7 @@ import conditions
 DESCRIPTION = """Compares preloadable allocators on many programs, or on your own: time, memory, page faults, with intervals.
 
   bench/run --quick                                  what fits into three minutes
-  bench/run --only 'trees,server-*' --alloc glibc,myalloc,other=/path/to/lib.so
+  bench/run --only 'trees,larson-*' --alloc glibc,myalloc,other=/path/to/lib.so
   bench/run --runs 10 -- PROGRAM ARGUMENTS           your own program, with a recommendation; `myalloc compare` is the same
   bench/run --compare before.json after.json"""
 STATUS = """Exit status: 0; 1 if a run failed or a --fail-if condition holds; 2 if the command line is wrong."""

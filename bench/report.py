@@ -139,6 +139,9 @@ def print_notes(document):
     if len(results) > 1:
         print("1.02= 0.48: ratio to the best of the others on that benchmark (`=`: cannot be told from it), ratio to glibc.")
     print(noise_text(results))
+    short = [key for key, result in results.items() if result.get("short")]
+    if short:
+        print(f"Too short for an average of memory over time, so the peak stands for it: {', '.join(short)}.")
     trees = [key for key, result in results.items() if result.get("tree")]
     if trees:
         print(f"Peak memory of {', '.join(trees)}: the largest sum of proportional set sizes of all its processes that was "

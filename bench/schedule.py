@@ -65,6 +65,7 @@ class Schedule:
         self.libraries, self.place, self.plan, self.progress = libraries, place, plan, progress
         self.widest, self.run_once, self.steal = widest, run_once, steal
         self.courses = [Course(benchmark, libraries) for benchmark in chosen]
+        self.interrupted = False
         self.left_out, self.started = {}, time.monotonic() if started is None else started
 
     def left(self):
@@ -79,7 +80,8 @@ class Schedule:
             if name in course.hung:
                 found[name] = {"status": course.hung[name]}
                 continue
-            self.progress.show(f"{course.benchmark.name} with {name}", self.expected())
+            self.progress.show(f"{self.courses.index(course) + 1}/{len(self.courses)} {course.benchmark.name} with {name}",
+                               self.expected())
             found[name] = self.run_once(course.benchmark, self.libraries[name].library, self.place, series)
             if found[name]["status"].startswith("hung"):
                 course.hung[name] = found[name]["status"]
@@ -115,12 +117,12 @@ class Schedule:
                 if course.width > NARROW and len(course.rounds) < self.plan.rounds_most]
 
     def run_full(self):
-        for i, course in enumerate(self.courses, 1):
-            self.progress.note(f"warm-up {i}/{len(self.courses)} {course.benchmark.name}")
+        self.progress.note("warm-up")
+        for course in self.courses:
             self.one_round(course, False)
         need = sum(course.cost for course in self.courses) * self.plan.rounds
         if need > self.left():
-            self.progress.say(f"{self.plan.rounds} rounds will take about {need / 60:.1f} minutes, {self.left() / 60:.1f} "
+            self.progress.say(f"{self.plan.rounds} rounds will take about {need / 60:.1f} minutes, {max(self.left(), 0) / 60:.1f} "
                               "are left: this run will be late. --only picks benchmarks, --rounds and --quick do less")
         for number in range(1, self.plan.rounds + 1):
             self.progress.note(f"round {number} of at least {self.plan.rounds}", always=True)
@@ -151,7 +153,7 @@ class Schedule:
             elif self.left() < self.needed(ordered):
                 self.left_out[course.benchmark.name] = LEFT_OUT_TIME
             else:
-                self.progress.note(course.benchmark.name)
+                self.progress.note("quick")
                 while len(course.rounds) < self.plan.rounds:
                     self.counted_round(course)
 
@@ -165,6 +167,7 @@ class Schedule:
         try:
             self.run_quick() if self.plan.quick else self.run_full()
         except KeyboardInterrupt:
+            self.interrupted = True
             self.progress.say("interrupted: the report is of the rounds made so far")
         done = [course for course in self.courses if len(course.rounds) >= 2]
         for course in self.courses:

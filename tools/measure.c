@@ -98,15 +98,16 @@ static long own_kib(pid_t pid) {
     return sscanf(text, "%*d %ld", &pages) == 1 ? pages * (sysconf(_SC_PAGESIZE) / 1024) : 0;
 }
 
-/* Calls `visit` for each child; the sum of what it returns. Children of the first thread only: what other threads start
- * is rare, and each thread is one more file to read. */
+/* Calls `visit` for each child; the sum of what it returns. A list that is longer than the room is cut: its last number
+ * may be another process's, and is told by the space that is missing behind it. Children of the first thread only: what
+ * other threads start is rare, and each thread is one more file to read. */
 static long for_children(pid_t pid, int depth, long (*visit)(pid_t child, int depth)) {
     char path[64], text[4096], *at = text, *end;
     long sum = 0;
     snprintf(path, sizeof path, "/proc/%d/task/%d/children", pid, pid);
     if (depth == DEPTH_MAX || read_file(path, text, sizeof text) == 0)
         return 0;
-    for (long child; (child = strtol(at, &end, 10)) > 0 && end != at; at = end)
+    for (long child; (child = strtol(at, &end, 10)) > 0 && *end == ' '; at = end)
         sum += visit((pid_t)child, depth);
     return sum;
 }

@@ -7,9 +7,10 @@
 #include "tap.h"
 
 #define COUNT 200
+#define TINY 4000 /* more than a span structure has bits for */
 
-char *live_small, *freed_small, *live_large, *freed_large, *mapped, *home, *other_list;
-char *blocks[COUNT];
+char *live_small, *freed_small, *live_large, *freed_large, *mapped, *home, *tiny_home, *tiny_live, *other_list;
+char *blocks[COUNT], *tiny[TINY];
 static pthread_barrier_t begun, filled, done;
 
 __attribute__((noinline)) void ready(void) {
@@ -36,7 +37,14 @@ static void allocate_and_trim(void) {
     for (int i = 0; i < COUNT; i++)
         if (i % 5 != 0)
             free(blocks[i]);
+    for (int i = 0; i < TINY; i++)
+        tiny[i] = malloc(16);
+    for (int i = 0; i < TINY; i++)
+        if (i % 100 != 50)
+            free(tiny[i]);
     malloc_trim(0);
+    tiny_home = tiny[3900];
+    tiny_live = tiny[3950];
     home = blocks[1];
 }
 

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Programs for leaks.test: `leaky CASE`. */
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stddef.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include "tap.h"
 
@@ -126,11 +131,101 @@ static void at_exit(void) {
     kept = malloc(80000);
 }
 
+/* ---- what is reachable ------------------------------------------------------------------------------------------- */
+
+struct node {
+    struct node *next;
+    char more[120];
+};
+
+static struct node *NOINLINE make_list(int length) {
+    struct node *list = NULL;
+    for (int i = 0; i < length; i++) {
+        struct node *node = malloc(sizeof *node);
+        node->next = list;
+        list = node;
+    }
+    return list;
+}
+
+static struct node *global_list;
+static char *inner;
+static __thread void *local;
+static void **mapped;
+static pthread_barrier_t begun, never;
+
+/* Holds a block in its frame while the program ends. */
+static void *stay(void *data) {
+    void *volatile here = malloc(611);
+    pthread_barrier_wait(&begun);
+    pthread_barrier_wait(&never);
+    free(here);
+    return data;
+}
+
+static void held(void) {
+    pthread_t id;
+    global_list = make_list(100);
+    inner = (char *)malloc(601) + 300;
+    local = malloc(602);
+    mapped = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    mapped[1000] = malloc(603);
+    mapped[100000] = calloc(1, 300000); /* large, and leads on */
+    *(void **)((char *)mapped[100000] + 200000) = malloc(604);
+    pthread_barrier_init(&begun, NULL, 2);
+    pthread_barrier_init(&never, NULL, 2);
+    pthread_create(&id, NULL, stay, NULL);
+    pthread_barrier_wait(&begun);
+}
+
+static void NOINLINE drop_lists(void) {
+    struct node *list = make_list(10), *ring = make_list(20), *end = ring;
+    while (end->next != NULL)
+        end = end->next;
+    end->next = ring;
+    memset(list->more, 0, sizeof list->more);
+}
+
+/* Where the frames of the functions above lay. */
+static void NOINLINE clear_stack(void) {
+    volatile char nothing[4096];
+    for (size_t i = 0; i < sizeof nothing; i++)
+        nothing[i] = 0;
+}
+
+/* Deeper than clear_stack's own few words that are not cleared. */
+static void NOINLINE drop_deeper(void) {
+    volatile char room[256];
+    room[0] = 0;
+    drop_lists();
+    room[255] = room[0];
+}
+
+static void lists(void) {
+    drop_deeper();
+    clear_stack();
+}
+
+/* A program whose own rules forbid it to read memory through the kernel. */
+static void refused(void) {
+    struct sock_filter rules[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_vm_readv, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof rules / sizeof *rules, rules};
+    leak_small(100);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        abort();
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
 } cases[] = {
     {"groups", groups}, {"clean", clean}, {"places", places}, {"threads", threads}, {"fork", forking}, {"exit", at_exit},
+    {"held", held},     {"lists", lists}, {"refused", refused},
 };
 
 int main(int count, char **arguments) {

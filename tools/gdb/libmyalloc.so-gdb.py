@@ -87,7 +87,7 @@ class Heap:
         layout = static("layout.c", "layout")
         self.shift = number(layout["unit_shift"])
         self.step, self.exact = number(layout["class_step"]), number(layout["exact_classes"])
-        self.class_count = number(layout["class_count"])
+        self.class_count, self.home_words = number(layout["class_count"]), number(layout["home_words"])
         self.states = {field.name: field.enumval for field in layout["state"].type.strip_typedefs().fields()}
         regions = static("region.c", "regions")
         self.regions = []
@@ -95,8 +95,11 @@ class Heap:
             region = regions[index]
             spans = region["spans"]
             self.regions.append({"base": number(region["base"]), "frontier": number(region["frontier"]),
-                                 "mapped": number(region["mapped"]), "spans": number(spans)})
-            self.span = Record(target_of(spans), ("free", "units", "head", "live", "carved", "capacity", "class", "state"))
+                                 "mapped": number(region["mapped"]), "spans": number(spans),
+                                 "home": number(region["home"])})
+            kind = target_of(spans)
+            self.span = Record(kind, ("few_bits", "units", "head", "live", "carved", "capacity", "class", "state"))
+            self.few = self.span.fields["few_bits"][1] * 8
         for region in self.regions:
             region["data"] = read(region["spans"], region["frontier"] * self.span.size) if region["frontier"] else b""
 
@@ -123,7 +126,15 @@ class Heap:
             if span["size"] == 0 or span["capacity"] != span["bytes"] // span["size"]:
                 raise Unknown(f"myalloc: the span at {span['address']:#x} is damaged, or this script is of another version "
                               f"than the library: class {span['class']}, {span['units']} units, {span['capacity']} blocks")
+            span["home"] = self.home_bits(region, unit, span)
         return span
+
+    def home_bits(self, region, unit, span):
+        """Bit k says that block k is at home: in the span itself, if that has room for so many."""
+        if span["capacity"] <= self.few:
+            return span["few_bits"]
+        length = (span["capacity"] + 63) // 64 * 8
+        return int.from_bytes(read(region["home"] + unit * self.home_words * 8, length), "little")
 
     def spans(self, region):
         unit = 0
@@ -213,7 +224,10 @@ class Caches:
 
 def parked(heap, index):
     """Chains between threads: where, head, length."""
-    central = static("central.c", "classes")[index]
+    place = number(static("central.c", "place_of")[index])
+    if place == 0:  # never used
+        return
+    central = static("central.c", "classes")[place - 1]
     for slot in range(central["slots"].type.strip_typedefs().range()[1] + 1):
         head = number(central["slots"][slot])
         if head:
@@ -397,7 +411,9 @@ Who allocated it is known in a program that runs with MYALLOC_OPTIONS=leaks:1 or
         """Where a free block is kept; None if it is live."""
         if index >= span["carved"]:
             return "free: never handed out"
-        lists = [("at home in its span", span["free"], 0), *Caches(heap).lists(span["class"]), *parked(heap, span["class"])]
+        if span["home"] >> index & 1:
+            return "free, at home in its span"
+        lists = [*Caches(heap).lists(span["class"]), *parked(heap, span["class"])]
         for where, head, _ in lists:
             try:
                 if start in chain(head):
@@ -492,16 +508,22 @@ Usage: myalloc check"""
         for index in range(1, heap.class_count):
             for where, head, length in [*caches.lists(index), *parked(heap, index)]:
                 self.follow(heap, index, where, head, length)
-        print(f"{self.lists} lists with {len(self.seen)} free blocks followed, {self.faults} faults found.")
+        print(f"{self.lists} lists and spans with {len(self.seen)} free blocks followed, {self.faults} faults found.")
 
     def fault(self, text):
         self.faults += 1
         print(text)
 
     def home(self, heap, span):
-        if span["free"] or span["carved"] != span["live"]:
-            self.follow(heap, span["class"], f"at home in the span at {span['address']:#x}", span["free"],
-                        span["carved"] - span["live"])
+        bits, carved = span["home"], span["carved"]
+        where = f"at home in the span at {span['address']:#x}"
+        self.lists += bits != 0
+        for index in range(bits.bit_length()):
+            if bits >> index & 1:
+                self.seen[span["address"] + index * span["size"]] = where
+        if bits >> carved or bin(bits).count("1") != carved - span["live"]:
+            self.fault(f"{where}, {span['size']} bytes: {bin(bits).count('1')} blocks, the last number {bits.bit_length() - 1}, "
+                       f"but {carved - span['live']} of {carved} are on the books.")
 
     def follow(self, heap, index, where, head, length):
         self.lists += 1
