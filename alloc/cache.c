@@ -20,10 +20,13 @@
 /* Lists above their start, of all threads together: this part of the memory in small blocks. */
 #define BUDGET_PART 8
 #define BUDGET_MIN (16 * KIB)
+#define BUDGET_FEW (512 * KIB) /* or this, shared out among several: few threads pass blocks in long chains */
 #define BUDGET_MAX (4 * MIB)
 #define BUDGET_SPARE 32 /* a spare chain is at most this part of it */
 #define SPARES_ALL (64 * KIB) /* or of this, shared out among the threads */
 #define SPARE_BYTES_MAX (16 * KIB)
+#define FOREIGN 16 /* blocks that a thread may free before it counts as one that frees what others allocate */
+#define TRIES 8 /* classes looked at for one that gives up what it has earned */
 
 /* A fork copies this memory between any two instructions. A chain may be missing from the copy, but must not be in it
  * twice: it leaves one place before it enters the next, and the compiler must not change that. */
@@ -47,9 +50,9 @@ static size_t first_goal(unsigned class) {
 static void set_limits(struct cache *cache) {
     for (unsigned c = 1; c < CLASS_COUNT; c++) {
         struct bin *bin = &cache->bins[c];
-        cache->goal[c] = bin->limit = (uint16_t)first_goal(c);
+        cache->goal[c] = (uint16_t)first_goal(c);
         bin->want = (uint16_t)max_size(WANT_BYTES_START / class_bytes(c), 1);
-        bin->count = -(int32_t)bin->limit;
+        bin->count = bin->limit = 0; /* until the class is used */
     }
     cache->earned = 0;
 }
@@ -135,8 +138,9 @@ static void *adopt_chain(struct bin *bin, size_t goal, struct block *chain, size
 /* Bytes that a thread's goals may be above their start: a part of what the small blocks of the process take, shared out
  * among the threads. */
 static size_t budget(void) {
-    size_t small = span_totals.small << UNIT_SHIFT;
-    return min_size(max_size(small / BUDGET_PART / max_size(central_threads, 1), BUDGET_MIN), BUDGET_MAX);
+    size_t threads = max_size(central_threads, 1), share = (span_totals.small << UNIT_SHIFT) / BUDGET_PART / threads;
+    size_t least = threads > 1 ? max_size(BUDGET_FEW / threads, BUDGET_MIN) : BUDGET_MIN;
+    return min_size(max_size(share, least), BUDGET_MAX);
 }
 
 /* Bytes of a spare chain: more where few threads can have one. */
@@ -155,7 +159,7 @@ static void give_spare(struct cache *cache, unsigned class) {
 /* The next class that has earned something loses it, so that lists which are no longer used do not hold on to what
  * others need. Its list goes when it is next full. */
 static void take_from_another(struct cache *cache) {
-    for (unsigned tries = 0; tries < CLASS_COUNT; tries++) {
+    for (int tries = 0; tries < TRIES; tries++) {
         unsigned class = cache->victim = cache->victim % (CLASS_COUNT - 1) + 1;
         size_t first = first_goal(class);
         if (cache->goal[class] <= first)
@@ -181,6 +185,34 @@ static void earn(struct cache *cache, unsigned class) {
     cache->goal[class] = (uint16_t)goal;
 }
 
+/* The thread frees blocks of a class of which it never had any: they are others'. They wait as a spare chain, so that
+ * they do not serve this thread's first allocations: those would lie in cache lines between other threads' blocks. A
+ * thread that goes on like this gets a list all the same. */
+static void free_foreign(struct cache *cache, struct bin *bin, struct block *block, unsigned class) {
+    struct block *chain = cache->spare[class];
+    block->next = chain;
+    block->count = chain != NULL ? chain->count + 1 : 1;
+    cache->spare_length[class] = (uint16_t)block->count;
+    ORDERED();
+    cache->spare[class] = block;
+    if (block->count == FOREIGN) {
+        cache->spare[class] = NULL;
+        set_limit(bin, cache->goal[class], 0);
+        ORDERED();
+        central_give(class, block, FOREIGN);
+    }
+}
+
+/* The thread's first allocation of the class. */
+static void open_bin(struct cache *cache, struct bin *bin, unsigned class) {
+    struct block *foreign = cache->spare[class];
+    cache->spare[class] = NULL;
+    set_limit(bin, cache->goal[class], 0);
+    ORDERED();
+    if (foreign != NULL)
+        central_give_home(class, foreign);
+}
+
 void *cache_refill_slow(unsigned class) {
     struct cache *cache = &cache_self;
     if (!ensure_open(cache))
@@ -188,6 +220,8 @@ void *cache_refill_slow(unsigned class) {
     if (UNLIKELY(is_bounded(cache)))
         return cache_bound_refill_slow(cache, class);
     struct bin *bin = &cache->bins[class];
+    if (bin->limit == 0)
+        open_bin(cache, bin, class);
     struct block *chain = cache->spare[class];
     if (chain != NULL) {
         cache->spare[class] = NULL;
@@ -227,8 +261,13 @@ static void go_home(struct cache *cache, struct bin *bin, struct block *block, u
 
 /* The list is empty and its limit one block, which it may have unless there are too many threads for that. */
 static void keep_single(struct cache *cache, struct bin *bin, struct block *block, unsigned class) {
+    if (cache->heat[class] < HOT)
+        cache->heat[class]++;
+    else
+        earn(cache, class); /* or every free would come this way */
     if (class_bytes(class) <= spare_most()) {
         freelist_push(&bin->head, block);
+        set_limit(bin, cache->goal[class], 1);
         return;
     }
     set_limit(bin, cache->goal[class], 0);
@@ -250,14 +289,14 @@ void cache_overflow_slow(void *block, unsigned class) {
         cache_bound_overflow_slow(cache, block, class);
         return;
     }
-    if (bin->count >= 0 && cache->heat[class] < HOT && class_bytes(class) > COLD_MIN) {
+    if (cache->heat[class] < HOT && class_bytes(class) > COLD_MIN) {
         cache->heat[class]++;
         go_home(cache, bin, block, class);
         return;
     }
-    if (bin->count < 0) { /* opened just now */
-        bin->count++;
-        freelist_push(&bin->head, block);
+    if (bin->limit == 0) {
+        bin->count = 0;
+        free_foreign(cache, bin, block, class);
         return;
     }
     if (bin->head == NULL) { /* its limit is one block */
@@ -290,7 +329,7 @@ void cache_flush(void) {
         void *list = bin->head;
         size_t held = length(bin);
         bin->head = NULL;
-        set_limit(bin, cache->goal[c], 0);
+        set_limit(bin, bin->limit > 0 ? cache->goal[c] : 0, 0);
         ORDERED();
         if (list != NULL)
             central_give(c, list, held);

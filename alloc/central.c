@@ -10,10 +10,10 @@
 #include "span.h"
 
 #define SLOTS (CACHE_LINE / sizeof(void *))
-#define PARKED_BYTES (32 * KIB) /* about what a class may park, at least one chain */
+#define PARKED_BYTES (64 * KIB) /* about what a class may park, at least one chain */
 
 #define PARKED_PART 16
-#define PARKED_LEAST (8 * KIB)
+#define PARKED_LEAST (64 * KIB)
 #define BORROW_WASTE 2048 /* bytes that a class may lose by borrowing before it gets a span of its own */
 
 /* What does not fit the slots of a class with much memory: looking for the homes of blocks means walking over them, so
@@ -138,22 +138,33 @@ static void list_remove(struct class *class, struct span *span) {
     span->listed = false;
 }
 
-/* Takes up to `most` of the blocks that are at home, the lowest first and linked in this order: however randomly a
- * program freed, it walks memory forwards when it allocates again. */
-static void *take_home(struct span *span, size_t size, size_t most, size_t *count) {
+/* Of the bits of a word those whose whole group is set: blocks that share no cache line with one that is in use. */
+static uint64_t whole_groups(uint64_t bits, unsigned group) {
+    if (group == 1)
+        return bits;
+    uint64_t firsts = bits & bits >> 1; /* the first of each group, if all are set */
+    if (group == 4)
+        firsts &= firsts >> 2;
+    firsts &= group == 4 ? UINT64_C(0x1111111111111111) : UINT64_C(0x5555555555555555);
+    return firsts * (((uint64_t)1 << group) - 1);
+}
+
+/* Takes up to `most` of the blocks that are at home in whole groups of `group`, the lowest first and linked in this
+ * order: however randomly a program freed, it walks memory forwards when it allocates again. */
+static void *take_home(struct span *span, size_t size, size_t most, unsigned group, size_t *count) {
     uint64_t *home = span_home(span);
     char *start = span_address(span);
     struct block *chain = NULL, **end = &chain;
     size_t n = 0;
     for (size_t word = 0; n < most && word * 64 < span->carved; word++) {
-        uint64_t left = home[word];
+        uint64_t left = whole_groups(home[word], group);
         for (; left != 0 && n < most; left &= left - 1, n++) {
             size_t at = word * 64 + (size_t)__builtin_ctzll(left);
             struct block *block = (struct block *)(void *)(start + at * size);
+            home[word] &= ~(left & -left);
             *end = block;
             end = &block->next;
         }
-        home[word] = left;
     }
     *end = NULL;
     *count = n;
@@ -180,11 +191,21 @@ static bool add_span_locked(struct class *class) {
     return true;
 }
 
+/* What a span has to give. More is taken of what is at home than is cut, because those pages are in use anyway. Where
+ * there are several threads, blocks of less than a cache line are given in whole lines as far as that goes. */
+static void *span_take(const struct class *class, struct span *span, size_t most, size_t *count) {
+    unsigned group = most > 1 && central_threads > 1 ? class_line_group(class->index) : 1;
+    size_t home_most = most > 1 ? max_size(most, class_batch(class->index)) : 1;
+    void *chain = span->live < span->carved ? take_home(span, class->size, home_most, group, count) : NULL;
+    if (chain == NULL && span->carved < span->capacity)
+        chain = carve(span, class->size, align_up(most, group), count);
+    return chain != NULL ? chain : take_home(span, class->size, home_most, 1, count);
+}
+
 /* The class has a span with blocks to give. */
 static void *spans_take_locked(struct class *class, size_t most, size_t *count) {
     struct span *span = class->spans;
-    void *chain = span->live < span->carved ? take_home(span, class->size, most, count)
-                                            : carve(span, class->size, most, count);
+    void *chain = span_take(class, span, most, count);
     span->live = (uint16_t)(span->live + *count);
     if (span->live == span->capacity)
         list_remove(class, span);

@@ -38,6 +38,11 @@ unsigned class_batch(unsigned class);
 /* Units of a span of the class. */
 unsigned class_units(unsigned class);
 
+/* So many blocks of the class, from the start of a span on, fill whole cache lines; 1 for blocks of a line and more. */
+static inline unsigned class_line_group(unsigned class) {
+    return class_bytes(class) >= CACHE_LINE ? 1 : class % 4 == 0 ? 1 : class % 2 == 0 ? 2 : 4;
+}
+
 /* For class_position. */
 static inline uint32_t class_reciprocal(unsigned class) {
     return (uint32_t)((((uint64_t)1 << 32) + class_bytes(class) - 1) / class_bytes(class));

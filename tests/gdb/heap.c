@@ -9,7 +9,7 @@
 #define COUNT 200
 #define TINY 4000 /* more than a span structure has bits for */
 
-char *live_small, *freed_small, *live_large, *freed_large, *mapped, *home, *tiny_home, *tiny_live, *other_list;
+char *live_small, *freed_small, *live_large, *freed_large, *mapped, *home, *tiny_home, *tiny_live, *other_list, *own;
 char *blocks[COUNT], *tiny[TINY];
 static pthread_barrier_t begun, filled, done;
 
@@ -21,9 +21,10 @@ __attribute__((noinline)) char *allocate_here(size_t bytes) {
     return malloc(bytes);
 }
 
-/* Frees a block on its own list, and stays alive. */
+/* Frees a block on its own list, which a thread has once it allocates of the class, and stays alive. */
 static void *hold(void *data) {
     pthread_barrier_wait(&begun);
+    own = malloc(malloc_usable_size(data));
     free(data);
     pthread_barrier_wait(&filled);
     pthread_barrier_wait(&done);
