@@ -18,7 +18,7 @@
 #define COLD_MIN 1024
 #define HOT 8
 /* Lists above their start, of all threads together: this part of the memory in small blocks. */
-#define BUDGET_PART 8
+#define BUDGET_PART 16
 #define BUDGET_MIN (16 * KIB)
 #define BUDGET_FEW (512 * KIB) /* or this, shared out among several: few threads pass blocks in long chains */
 #define BUDGET_MAX (4 * MIB)

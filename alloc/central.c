@@ -14,7 +14,9 @@
 
 #define PARKED_PART 16
 #define PARKED_LEAST (64 * KIB)
-#define BORROW_WASTE 2048 /* bytes that a class may lose by borrowing before it gets a span of its own */
+#define BORROW_WASTE 2048 /* bytes that a class may lose by borrowing blocks of up to twice its size */
+#define BORROW_FROM EXACT_MAX /* classes above borrow ever after, */
+#define BORROW_PART 4 /* what is larger by up to this part */
 
 /* What does not fit the slots of a class with much memory: looking for the homes of blocks means walking over them, so
  * whole chains are kept for the next taker, up to a small part of what the class has. */
@@ -38,7 +40,7 @@ struct class {
     struct lock lock;
     uint16_t index;        /* the class's number */
     uint32_t size, reciprocal;
-    _Atomic uint16_t borrowed; /* bytes wasted so far on blocks of larger classes */
+    _Atomic uint32_t borrowed; /* bytes wasted so far on blocks of larger classes */
     struct span *spans;    /* with blocks to give, the most recently full first */
     struct orphan *orphans;
     struct pile *pile;     /* NULL until the class has enough memory for one */
@@ -214,12 +216,19 @@ static void *spans_take_locked(struct class *class, size_t most, size_t *count) 
 
 /* ---- borrowing --------------------------------------------------------------------------------------------------- */
 
+static bool may_borrow(const struct class *class) {
+    return class->borrowed < BORROW_WASTE || class->size > BORROW_FROM;
+}
+
 /* A class's first blocks come out of larger classes' spans, where pages are already in use: a program that needs a few
- * blocks of each of many sizes would otherwise touch a page for every size. NULL if no class up to twice the size has
- * one. Blocks of a class are aligned to the largest power of two in its size, and so must these be. Called without the lock of the class that wants it. */
+ * blocks of each of many sizes would otherwise touch a page for every size. Of large classes most programs never have
+ * more than a few, so these always look for a block that is a little larger before they take a span. NULL if there is
+ * none. Blocks of a class are aligned to the largest power of two in its size, and so must these be. Called without the
+ * lock of the class that wants it. */
 static void *borrow(struct class *wants) {
     size_t size = wants->size, align = size & -size, count;
-    for (unsigned index = wants->index + 1u; index < CLASS_COUNT && class_bytes(index) <= 2 * size; index++) {
+    size_t most = wants->borrowed < BORROW_WASTE ? 2 * size : size + size / BORROW_PART;
+    for (unsigned index = wants->index + 1u; index < CLASS_COUNT && class_bytes(index) <= most; index++) {
         struct class *class = find_class(index);
         if (class == NULL || class_bytes(index) % align != 0)
             continue;
@@ -227,7 +236,8 @@ static void *borrow(struct class *wants) {
         void *block = class->spans != NULL ? spans_take_locked(class, 1, &count) : NULL;
         lock_release(&class->lock, LOCK_CLASS);
         if (block != NULL) {
-            atomic_fetch_add_explicit(&wants->borrowed, (uint16_t)(class_bytes(index) - size), memory_order_relaxed);
+            if (wants->borrowed < BORROW_WASTE)
+                atomic_fetch_add_explicit(&wants->borrowed, (uint32_t)(class_bytes(index) - size), memory_order_relaxed);
             return block;
         }
     }
@@ -361,7 +371,7 @@ void *central_take(unsigned index, size_t most, size_t *count) {
     struct span *empty = NULL;
     lock_acquire(&class->lock, LOCK_CLASS);
     chain = take_locked(class, most, count, &empty);
-    if (chain == NULL && class->borrowed < BORROW_WASTE) {
+    if (chain == NULL && may_borrow(class)) {
         lock_release(&class->lock, LOCK_CLASS);
         *count = 1;
         if ((chain = borrow(class)) != NULL)

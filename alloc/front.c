@@ -108,10 +108,18 @@ void *front_zalloc(size_t count, size_t bytes) {
     return p;
 }
 
+/* Blocks of a size that is a multiple of the alignment are aligned to it (class_of_aligned), and so is all that lies on
+ * their list. */
 void *front_aligned(size_t align, size_t bytes, const char *call) {
     bool zeroed;
     if (align <= BLOCK_ALIGN)
         return front_alloc(bytes, call);
+    if (align <= EXACT_MAX && bytes <= EXACT_MAX) {
+        size_t rounded = align_up(bytes, align);
+        void *block = rounded <= EXACT_MAX ? front_pop(cache_bin(rounded)) : NULL;
+        if (LIKELY(block != NULL))
+            return block;
+    }
     return alloc_any(bytes, align, &zeroed, call);
 }
 
