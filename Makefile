@@ -122,7 +122,7 @@ $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)): bu
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $< build/libmyalloc.a -lcriterion
 $(patsubst tests/unit/%.cc,build/tests/unit/%,$(wildcard tests/unit/api_*.cc)): build/tests/%: tests/%.cc build/libmyalloc.a
 	@mkdir -p $(@D)
-	$(Q)echo '  CXX $@' && $(CXX) -std=c++17 -g -O1 -Wall -Wextra -fno-builtin -Itests -o $@ $< build/libmyalloc.a -lcriterion
+	$(Q)echo '  CXX $@' && $(CXX) -std=c++17 -g -O1 -Wall -Wextra -fno-builtin -fsized-deallocation -Itests -o $@ $< build/libmyalloc.a -lcriterion
 # Tests of inner layers run on the system malloc, with an OS layer that the test directs.
 $(INTERNAL_TESTS): build/tests/%: tests/%.c tests/unit/os_fake.c tests/unit/os_fake.h $(INTERNAL_OBJECTS)
 	@mkdir -p $(@D)

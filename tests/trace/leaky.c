@@ -12,7 +12,11 @@
 
 #include "tap.h"
 
+#ifdef __clang__ /* does not clone, and does not know the word */
+#define NOINLINE __attribute__((noinline))
+#else
 #define NOINLINE __attribute__((noinline, noclone))
+#endif
 
 static void *volatile kept;
 static volatile size_t too_much = (size_t)PTRDIFF_MAX / 2;
