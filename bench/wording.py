@@ -23,6 +23,16 @@ def amount_text(value, metric, rate=False):
             return f"{value * factor:.3g} {unit}" + ("/op" if rate else "")
 
 
+def interval_text(found):
+    return f"{found[1]:.2f} to {found[2]:.2f}" if figures.has_ends(found) else "no interval: too few rounds"
+
+
+def once_text(results):
+    """Which benchmarks have one round, and what that means; ""."""
+    once = [key for key in results if key not in figures.averaged(results)]
+    return f"One round, which tells no difference and takes no part in means: {', '.join(once)}." if once else ""
+
+
 def best_text(result, metric):
     best = figures.best_peer(result, metric)
     if not best:
