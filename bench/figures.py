@@ -15,6 +15,7 @@ import numpy
 METRICS = ("time", "cpu", "peak", "average", "faults")
 PAIR = ("myalloc", "copy")  # the second is a copy of the first: what differs between them is noise
 FLOOR_LEAST = 0.01          # no smaller difference is called one, however narrow the intervals
+PEAK_GRAIN = 128            # KiB: each CPU keeps back up to 32 pages from the kernel's count of a process
 RESAMPLES = 2000
 STUDENT = {1: math.inf, 2: 12.706, 3: 4.303, 4: 3.182}  # quantile 0.975 of Student's distribution for so many rounds
 WIDEST = 1000.0      # times or parts; no interval is shown wider
@@ -153,9 +154,18 @@ def is_short(result):
     return any(numpy.median(counts) < LOOKS_LEAST for counts in looks.values())
 
 
+def grain(result, metric):
+    """What the kernel's counting may make of equal peaks, as part of the smallest."""
+    if metric not in ("peak", "average") or result.get("tree") or metric == "average" and not result["short"]:
+        return 0.0
+    known = [found for name in names_of({0: result}) if (found := values(result, name, metric)) is not None]
+    return PEAK_GRAIN / min(float(numpy.median(found)) for found in known) if known else 0.0
+
+
 def set_noise(results):
     """Gives each result `short`, and its `noise`, the difference below which nothing is called one: its own pair's, the
-    median of all pairs' (one pair may agree by luck), FLOOR_LEAST, whichever is the largest."""
+    median of all pairs' (one pair may agree by luck), the grain of what is measured, FLOOR_LEAST, whichever is the
+    largest."""
     for result in results.values():
         result["short"] = is_short(result)
     for metric in METRICS:
@@ -163,7 +173,7 @@ def set_noise(results):
         known = [noise for noise in own.values() if noise is not None]
         usual = float(numpy.median(known)) if known else 0.0
         for key, result in results.items():
-            result.setdefault("noise", {})[metric] = max(own[key] or 0.0, usual, FLOOR_LEAST)
+            result.setdefault("noise", {})[metric] = max(own[key] or 0.0, usual, grain(result, metric), FLOOR_LEAST)
 
 
 def beyond(found, floor):

@@ -103,7 +103,8 @@ def failures(results, names):
 def misses(results, names):
     if figures.PAIR[0] not in names:
         return []
-    rows = [line([key, TITLES[metric], f"{found[0]:.2f}", wording.interval_text(found), best])
+    rows = [line([key, TITLES[metric], f"{found[0]:.2f}",
+                  wording.interval_text(found) + wording.doubt(results[key], found, metric), best])
             for key, metric, found, best in wording.misses(results)]
     tolerated = ", ".join(f"{most:.2f} ({TITLES[metric].lower()})" for metric, most in wording.TOLERATED.items())
     return ["<h2>Misses</h2>", f"<p>Where myalloc is worse than the best by more than {text(tolerated)}.</p>",

@@ -3,8 +3,8 @@
 import figures
 import single
 from figures import PAIR, differs, names_of
-from wording import (STEADY_TITLE, TABLES, TITLES, TOLERATED, best_text, counter_rows, groups_of, interval_text, misses,
-                     noise_text, once_text, said_figures, steadiness)
+from wording import (STEADY_TITLE, TABLES, TITLES, TOLERATED, best_text, counter_rows, doubt, groups_of, interval_text,
+                     misses, noise_text, once_text, said_figures, steadiness)
 
 WIDTH = 14
 
@@ -62,8 +62,7 @@ def print_misses(results):
           + ", ".join(f"{most:.2f} ({metric})" for metric, most in TOLERATED.items()))
     found = misses(results)
     for key, metric, ratio, best in found:
-        sure = "" if ratio[1] > TOLERATED[metric] or not figures.has_ends(ratio) else "; its interval reaches below"
-        print(f"  {key:20} {metric:8}{ratio[0]:6.2f} of {best} ({interval_text(ratio)}{sure})")
+        print(f"  {key:20} {metric:8}{ratio[0]:6.2f} of {best} ({interval_text(ratio)}{doubt(results[key], ratio, metric)})")
     if not found:
         print("  none")
 

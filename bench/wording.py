@@ -27,6 +27,15 @@ def interval_text(found):
     return f"{found[1]:.2f} to {found[2]:.2f}" if figures.has_ends(found) else "no interval: too few rounds"
 
 
+def doubt(result, found, metric):
+    """What speaks against a miss; "" if nothing does."""
+    if not figures.has_ends(found):
+        return ""
+    if not figures.differs(result, found, metric):
+        return f"; within the noise of {result['noise'][metric]:.0%}" if found[1] > 1 else "; cannot be told from it"
+    return "" if found[1] > TOLERATED[metric] else "; its interval reaches below"
+
+
 def once_text(results):
     """Which benchmarks have one round, and what that means; ""."""
     once = [key for key in results if key not in figures.averaged(results)]
