@@ -25,6 +25,7 @@ class Benchmark:
     seconds: int = 0      # that it runs for, whatever the allocator
     steady: bool = False  # its memory must stay flat: one long run of each allocator tells
     tree: bool = False    # what counts is the memory of all its processes together
+    alone: bool = False   # orphans of the program are not part of it
     slow: bool = False    # left out by --quick
 
 
@@ -250,7 +251,7 @@ def programs(folder):
     found = [benchmark for benchmark in found if shutil.which(benchmark.command[2])]
     if shutil.which("redis-server") and shutil.which("redis-benchmark"):
         found.append(Benchmark("redis", "redis-server: strings, hashes, sorted sets, a list", [str(folder / "redis"), "40000"],
-                               group="programs"))
+                               group="programs", alone=True))
     return found
 
 

@@ -47,6 +47,8 @@ def start(benchmark, library, place, extra=()):
     options = ["-s", place.work / "looks", "-t", str(place.limit)]
     if getattr(benchmark, "tree", False):
         options.append("-p")
+    if getattr(benchmark, "alone", False):
+        options.append("-a")
     out = place.work / "stdout" if says_figures(benchmark) else pathlib.Path(os.devnull)
     with open(place.stdin or os.devnull, "rb") as stdin, open(out, "wb") as stdout, \
             open(place.work / "stderr", "wb") as stderr:
