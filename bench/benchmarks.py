@@ -9,6 +9,8 @@ import sys
 
 
 EXPECTED = "expected-"  # files with what programs must write, for bench/checked.c
+STEADY_SECONDS = 60     # of a steady load that is named
+STEADY_SECONDS_ALL = 20 # of one that runs among all others
 
 
 @dataclasses.dataclass
@@ -20,8 +22,10 @@ class Benchmark:
     group: str = ""       # "one thread", "many threads", "C++" or "programs"
     threads: int = 1
     counts: bool = False  # also run once under the debug build, for locks and atomic operations
-    steady: bool = False  # runs for a fixed time, in which memory must stay flat
+    seconds: int = 0      # that it runs for, whatever the allocator
+    steady: bool = False  # its memory must stay flat: one long run of each allocator tells
     tree: bool = False    # what counts is the memory of all its processes together
+    alone: bool = False   # orphans of the program are not part of it
     slow: bool = False    # left out by --quick
 
 
@@ -170,7 +174,7 @@ def compiler(name):
     return [path, "-quiet", "-D_GNU_SOURCE", "-imultiarch", ask_gcc("-print-multiarch"), "-O1", "-o", "-"]
 
 
-def loads(folder):
+def loads(folder, steady_seconds=STEADY_SECONDS):
     group = None
 
     def load(name, about, program, *arguments, threads=1, **fields):
@@ -199,7 +203,8 @@ def loads(folder):
                           threads=threads, counts=threads == 2))
     found += [
         load("pipeline", "one thread allocates, another frees", "pipeline", threads=2, counts=True),
-        load("pipeline-steady", "the same for a minute", "pipeline", "--seconds", 60, threads=2, steady=True, slow=True),
+        load("pipeline-steady", f"the same for {steady_seconds} s, once: does memory stay flat?", "pipeline", "--seconds",
+             steady_seconds, threads=2, seconds=steady_seconds, steady=True, slow=True),
         load("ring", "four threads, each frees what the one before allocated", "ring", threads=4, counts=True),
         load("survivors", "threads come and end, some of their blocks survive", "survivors", threads=8),
         load("scratch", "passive false sharing: neighbours given to 8 threads", "scratch", threads=8, counts=True),
@@ -246,16 +251,20 @@ def programs(folder):
     found = [benchmark for benchmark in found if shutil.which(benchmark.command[2])]
     if shutil.which("redis-server") and shutil.which("redis-benchmark"):
         found.append(Benchmark("redis", "redis-server: strings, hashes, sorted sets, a list", [str(folder / "redis"), "40000"],
-                               group="programs"))
+                               group="programs", alone=True))
     return found
 
 
 def choose(folder, patterns):
-    """The benchmarks whose names match one of the patterns, which commas separate; loads are programs in `folder`. Those
-    that run for a minute take part only if a pattern other than * names them."""
+    """The benchmarks whose names match one of the patterns, which commas separate; loads are programs in `folder`. Steady
+    ones run their full time only if a pattern other than * names them."""
+    def matching(benchmark, among):
+        return any(fnmatch.fnmatch(benchmark.name, pattern) for pattern in among)
+
     wanted = patterns.split(",")
-    return [benchmark for benchmark in loads(folder) + programs(folder)
-            if any(fnmatch.fnmatch(benchmark.name, pattern) and not (benchmark.steady and pattern == "*") for pattern in wanted)]
+    named = [pattern for pattern in wanted if pattern != "*"]
+    pairs = zip(loads(folder) + programs(folder), loads(folder, STEADY_SECONDS_ALL) + programs(folder))
+    return [full if matching(full, named) else short for full, short in pairs if matching(full, wanted)]
 
 
 def compile_command(source, compilers=("gcc", "g++")):

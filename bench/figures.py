@@ -4,17 +4,20 @@
 All ratios are of runs of the same round, so that what the machine did in that minute falls out. Intervals are 95 %,
 percentile bootstrap over rounds (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13). With fewer than
 five rounds even the smallest and the largest do not hold the median that often: then they are Student's, of the logarithms.
+One round has a figure, but an interval without ends: it tells no difference and takes no part in means.
 
 `result` is one benchmark of the document (document.py), `results` all of them by name."""
 import functools
+import math
 
 import numpy
 
 METRICS = ("time", "cpu", "peak", "average", "faults")
 PAIR = ("myalloc", "copy")  # the second is a copy of the first: what differs between them is noise
 FLOOR_LEAST = 0.01          # no smaller difference is called one, however narrow the intervals
+PEAK_GRAIN = 128            # KiB: each CPU keeps back up to 32 pages from the kernel's count of a process
 RESAMPLES = 2000
-STUDENT = {2: 12.706, 3: 4.303, 4: 3.182}  # quantile 0.975 of Student's distribution for so many rounds
+STUDENT = {1: math.inf, 2: 12.706, 3: 4.303, 4: 3.182}  # quantile 0.975 of Student's distribution for so many rounds
 WIDEST = 1000.0      # times or parts; no interval is shown wider
 LOOKS_LEAST = 8      # with fewer an average over time means nothing
 SEED = 12345
@@ -74,7 +77,8 @@ def interval_of(ratios):
 def student(ratios):
     """Ends of Student's interval of a few ratios, on the scale of logarithms."""
     logs = numpy.log(ratios)
-    half = min(STUDENT[len(logs)] * logs.std(ddof=1) / len(logs) ** 0.5, numpy.log(WIDEST))
+    deviation = logs.std(ddof=1) if len(logs) > 1 else 1.0  # unknown
+    half = min(STUDENT[len(logs)] * deviation / len(logs) ** 0.5, numpy.log(WIDEST))
     return float(numpy.exp(logs.mean() - half)), float(numpy.exp(logs.mean() + half))
 
 
@@ -91,6 +95,16 @@ def ratio(result, name, base, metric):
     """Interval of name / base; None if either failed."""
     above, below = values(result, name, metric), values(result, base, metric)
     return None if above is None or below is None else interval(above / below)
+
+
+def has_ends(found):
+    """Whether the interval says anything."""
+    return found[2] / found[1] < WIDEST
+
+
+def averaged(results):
+    """The benchmarks that means are of: those of more than one round."""
+    return {key: result for key, result in results.items() if len(result["rounds"]) > 1}
 
 
 def names_of(results):
@@ -140,9 +154,18 @@ def is_short(result):
     return any(numpy.median(counts) < LOOKS_LEAST for counts in looks.values())
 
 
+def grain(result, metric):
+    """What the kernel's counting may make of equal peaks, as part of the smallest."""
+    if metric not in ("peak", "average") or result.get("tree") or metric == "average" and not result["short"]:
+        return 0.0
+    known = [found for name in names_of({0: result}) if (found := values(result, name, metric)) is not None]
+    return PEAK_GRAIN / min(float(numpy.median(found)) for found in known) if known else 0.0
+
+
 def set_noise(results):
     """Gives each result `short`, and its `noise`, the difference below which nothing is called one: its own pair's, the
-    median of all pairs' (one pair may agree by luck), FLOOR_LEAST, whichever is the largest."""
+    median of all pairs' (one pair may agree by luck), the grain of what is measured, FLOOR_LEAST, whichever is the
+    largest."""
     for result in results.values():
         result["short"] = is_short(result)
     for metric in METRICS:
@@ -150,7 +173,7 @@ def set_noise(results):
         known = [noise for noise in own.values() if noise is not None]
         usual = float(numpy.median(known)) if known else 0.0
         for key, result in results.items():
-            result.setdefault("noise", {})[metric] = max(own[key] or 0.0, usual, FLOOR_LEAST)
+            result.setdefault("noise", {})[metric] = max(own[key] or 0.0, usual, grain(result, metric), FLOOR_LEAST)
 
 
 def beyond(found, floor):
@@ -187,7 +210,7 @@ def geometric(results, name, base, metric):
     """Geometric mean over the benchmarks of name / base (base: a name or "best"), its interval, and how many benchmarks
     it is of; None if of none. Resamples the rounds of each benchmark."""
     logs = []
-    for stream, result in enumerate(results.values(), 1):
+    for stream, result in enumerate(averaged(results).values(), 1):
         against = best_peer(result, metric) if base == "best" else base
         above, below = values(result, name, metric), against and values(result, against, metric)
         if above is not None and below is not None:
@@ -215,7 +238,7 @@ def change(before, after, name, metric):
 def change_mean(before, after, name, metric):
     """The same as geometric mean over the benchmarks that both have, with their number."""
     logs = []
-    for stream, key in enumerate(sorted(before.keys() & after.keys()), 1):
+    for stream, key in enumerate(sorted(averaged(before).keys() & averaged(after).keys()), 1):
         rows = [relative(result[key], name, metric) for result in (before, after)]
         if all(row is not None for row in rows):
             logs.append(log_medians(rows[1], 2 * stream + 1) - log_medians(rows[0], 2 * stream))

@@ -47,6 +47,8 @@ def start(benchmark, library, place, extra=()):
     options = ["-s", place.work / "looks", "-t", str(place.limit)]
     if getattr(benchmark, "tree", False):
         options.append("-p")
+    if getattr(benchmark, "alone", False):
+        options.append("-a")
     out = place.work / "stdout" if says_figures(benchmark) else pathlib.Path(os.devnull)
     with open(place.stdin or os.devnull, "rb") as stdin, open(out, "wb") as stdout, \
             open(place.work / "stderr", "wb") as stderr:
@@ -112,9 +114,12 @@ def thin(looks):
 
 
 def halves(looks, elapsed):
-    """Average KiB in the first and in the second half of the run; None if one has no look."""
-    sums = [[kib for at, kib in looks if (at >= elapsed / 2) == second] for second in (False, True)]
-    return [sum(half) / len(half) for half in sums] if all(sums) else None
+    """Average KiB over the time of the first and of the second half of the run; None if one has no look."""
+    ends = [at for at, _ in looks[1:]] + [max(elapsed, looks[-1][0])] if looks else []
+    parts = [[(end - at, kib) for (at, kib), end in zip(looks, ends) if (at >= elapsed / 2) == second]
+             for second in (False, True)]
+    times = [sum(time for time, _ in part) for part in parts]
+    return [sum(time * kib for time, kib in part) / whole for part, whole in zip(parts, times)] if all(times) else None
 
 
 def run_once(benchmark, library, place, series=False, extra=()):

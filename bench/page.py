@@ -52,7 +52,8 @@ def cell(result, name, metric):
     kind = "same" if same else "best" if found[0] <= 1.0 else "far" if found[0] > wording.TOLERATED.get(metric,
                                                                                                         1.15) else ""
     other = f"; of glibc: {to_glibc[0]:.3f} ({to_glibc[1]:.3f} to {to_glibc[2]:.3f})" if to_glibc else ""
-    return (f'<td class="{kind}" title="of {text(best)}, 95 %: {found[1]:.3f} to {found[2]:.3f}{other}">{found[0]:.2f}'
+    ends = f"{found[1]:.3f} to {found[2]:.3f}" if figures.has_ends(found) else "unknown"
+    return (f'<td class="{kind}" title="of {text(best)}, 95 %: {ends}{other}">{found[0]:.2f}'
             f'{"=" if same else ""}</td>')
 
 
@@ -102,7 +103,8 @@ def failures(results, names):
 def misses(results, names):
     if figures.PAIR[0] not in names:
         return []
-    rows = [line([key, TITLES[metric], f"{found[0]:.2f}", f"{found[1]:.2f} to {found[2]:.2f}", best])
+    rows = [line([key, TITLES[metric], f"{found[0]:.2f}",
+                  wording.interval_text(found) + wording.doubt(results[key], found, metric), best])
             for key, metric, found, best in wording.misses(results)]
     tolerated = ", ".join(f"{most:.2f} ({TITLES[metric].lower()})" for metric, most in wording.TOLERATED.items())
     return ["<h2>Misses</h2>", f"<p>Where myalloc is worse than the best by more than {text(tolerated)}.</p>",
@@ -161,7 +163,8 @@ def introduction(document):
              "<p>Ratios to the best of the other allocators <em>on each benchmark</em>: 1.00 is the best there is. They are medians "
              "of ratios within rounds; point at a figure for its 95 % interval and its ratio to glibc. Green: at least as "
              "good as the best; red: far from it; grey with =: cannot be told from it. <code>copy</code> equals the "
-             f"allocator before it: what differs between the two is noise.</p><p>{text(wording.noise_text(results))}</p>"]
+             f"allocator before it: what differs between the two is noise.</p><p>{text(wording.noise_text(results))} "
+             f"{text(wording.once_text(results))}</p>"]
     if advice := document.get("advice"):
         parts.append("<h2>For this program</h2><p>" + "<br/>".join(map(text, advice)) + "</p>")
     return parts

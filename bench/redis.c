@@ -2,8 +2,8 @@
 /* redis REQUESTS: redis-server on a socket in the current folder, under the preload, and redis-benchmark against it,
  * without.
  *
- * This process becomes the server, so that what is measured is the server alone; the client is nobody's child and asks
- * the server to end when all is done. What the server keeps is verified before; a client that finds something wrong, or
+ * This process becomes the server; the client is nobody's child, so that `measure -a` measures the server alone, and
+ * asks the server to end when all is done. What the server keeps is verified before; a client that finds something wrong, or
  * that the server does not answer, says so on stderr and kills the server, so that the run counts as failed. Debian's
  * redis-server is linked with jemalloc; without a preload it is given libc's malloc. */
 #include <errno.h>

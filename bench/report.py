@@ -3,8 +3,8 @@
 import figures
 import single
 from figures import PAIR, differs, names_of
-from wording import (STEADY_TITLE, TABLES, TITLES, TOLERATED, best_text, counter_rows, groups_of, misses, noise_text,
-                     said_figures, steadiness)
+from wording import (STEADY_TITLE, TABLES, TITLES, TOLERATED, best_text, counter_rows, doubt, groups_of, interval_text,
+                     misses, noise_text, once_text, said_figures, steadiness)
 
 WIDTH = 14
 
@@ -50,8 +50,9 @@ def print_table(results, metric):
         for base in ("best", "glibc"):
             row("ALL, geometric mean", f"to {base}", (interval_cell(results, name, base, metric) for name in names))
         counts = [figures.geometric(results, name, "best", metric) for name in names]
-        if any(not found or found[3] != len(results) for found in counts):
-            row("  of how many", f"of {len(results)}", (str(found[3]) if found else "0" for found in counts))
+        all_ = len(figures.averaged(results))
+        if any(not found or found[3] != all_ for found in counts):
+            row("  of how many", f"of {all_}", (str(found[3]) if found else "0" for found in counts))
 
 
 def print_misses(results):
@@ -61,8 +62,7 @@ def print_misses(results):
           + ", ".join(f"{most:.2f} ({metric})" for metric, most in TOLERATED.items()))
     found = misses(results)
     for key, metric, ratio, best in found:
-        sure = "" if ratio[1] > TOLERATED[metric] else "; its interval reaches below"
-        print(f"  {key:20} {metric:8}{ratio[0]:6.2f} of {best} ({ratio[1]:.2f} to {ratio[2]:.2f}{sure})")
+        print(f"  {key:20} {metric:8}{ratio[0]:6.2f} of {best} ({interval_text(ratio)}{doubt(results[key], ratio, metric)})")
     if not found:
         print("  none")
 
@@ -139,6 +139,8 @@ def print_notes(document):
     if len(results) > 1:
         print("1.02= 0.48: ratio to the best of the others on that benchmark (`=`: cannot be told from it), ratio to glibc.")
     print(noise_text(results))
+    if once := once_text(results):
+        print(once)
     short = [key for key, result in results.items() if result.get("short")]
     if short:
         print(f"Too short for an average of memory over time, so the peak stands for it: {', '.join(short)}.")

@@ -2,7 +2,7 @@
 """Which runs are made, and in which order, so that what the machine does meanwhile hits all allocators alike.
 
 A warm-up round of every benchmark, which is not counted but tells how long each takes; then round after round over all
-benchmarks. Within a round the allocators come in random order, in the next one in the reverse of it (ABBA). While time is
+benchmarks; steady loads, whose runs are long, get one round and no warm-up. Within a round the allocators come in random order, in the next one in the reverse of it (ABBA). While time is
 left, more rounds go to the benchmark whose interval is the widest."""
 import dataclasses
 import pathlib
@@ -33,6 +33,9 @@ class Course:
         self.benchmark, self.order = benchmark, list(names)
         self.rounds, self.dropped, self.cost, self.tries = [], [], 0.0, 0
         self.hung, self.width = {}, float("inf")
+        self.once = getattr(benchmark, "steady", False)  # one round without warm-up: each run is long
+        if self.once:
+            self.cost = benchmark.seconds * len(self.order)
 
     def next_order(self):
         if self.tries % 2 == 0:
@@ -68,6 +71,10 @@ class Schedule:
         self.interrupted = False
         self.left_out, self.started = {}, time.monotonic() if started is None else started
 
+    def wanted(self, course):
+        """Rounds that must be made."""
+        return 1 if course.once else self.plan.rounds
+
     def left(self):
         """Seconds."""
         return self.started + self.plan.seconds - time.monotonic()
@@ -92,10 +99,11 @@ class Schedule:
                 "samples": {name: found[name] for name in self.libraries}}
 
     def counted_round(self, course):
-        """One round, made again if it was spoiled; no more than `rounds` times for a benchmark."""
+        """One round, made again if it was spoiled; no more than `rounds` times for a benchmark, never a steady one: what
+        that is about is memory."""
         while True:
             found = self.one_round(course, series=not course.rounds)
-            if not spoiled(found) or len(course.dropped) >= self.plan.rounds:
+            if course.once or not spoiled(found) or len(course.dropped) >= self.plan.rounds:
                 course.rounds.append(found)
                 course.width = self.widest(course.rounds) if len(course.rounds) >= 2 else float("inf")
                 return
@@ -107,27 +115,29 @@ class Schedule:
         if not known:
             return None
         typical = sum(known) / len(known)
-        need = sum((course.cost or typical) * (max(self.plan.rounds - len(course.rounds), 0) + (course.cost == 0))
+        need = sum((course.cost or typical) * (max(self.wanted(course) - len(course.rounds), 0) + (course.cost == 0))
                    for course in self.courses)
         return self.left() if self.plan.quick else max(need, self.left() if self.wide() else 0)
 
     def wide(self):
         """The courses for which more rounds would teach something, the widest first."""
         return [course for course in sorted(self.courses, key=lambda course: -course.width)
-                if course.width > NARROW and len(course.rounds) < self.plan.rounds_most]
+                if not course.once and course.width > NARROW and len(course.rounds) < self.plan.rounds_most]
 
     def run_full(self):
         self.progress.note("warm-up")
         for course in self.courses:
-            self.one_round(course, False)
-        need = sum(course.cost for course in self.courses) * self.plan.rounds
+            if not course.once:
+                self.one_round(course, False)
+        need = sum(course.cost * self.wanted(course) for course in self.courses)
         if need > self.left():
             self.progress.say(f"{self.plan.rounds} rounds will take about {need / 60:.1f} minutes, {max(self.left(), 0) / 60:.1f} "
                               "are left: this run will be late. --only picks benchmarks, --rounds and --quick do less")
         for number in range(1, self.plan.rounds + 1):
             self.progress.note(f"round {number} of at least {self.plan.rounds}", always=True)
             for course in self.courses:
-                self.counted_round(course)
+                if number <= self.wanted(course):
+                    self.counted_round(course)
         self.run_extra()
 
     def run_extra(self):
@@ -154,7 +164,7 @@ class Schedule:
                 self.left_out[course.benchmark.name] = LEFT_OUT_TIME
             else:
                 self.progress.note("quick")
-                while len(course.rounds) < self.plan.rounds:
+                while len(course.rounds) < self.wanted(course):
                     self.counted_round(course)
 
     def needed(self, courses):
@@ -163,13 +173,13 @@ class Schedule:
         return sum(known) / len(known) * self.plan.rounds if known else 0
 
     def run(self):
-        """Name -> result of the benchmarks with at least two rounds. An interrupt ends the measuring, not the report."""
+        """Name -> result of the benchmarks with at least two rounds, or all of theirs. An interrupt ends the measuring, not the report."""
         try:
             self.run_quick() if self.plan.quick else self.run_full()
         except KeyboardInterrupt:
             self.interrupted = True
             self.progress.say("interrupted: the report is of the rounds made so far")
-        done = [course for course in self.courses if len(course.rounds) >= 2]
+        done = [course for course in self.courses if len(course.rounds) >= min(2, self.wanted(course))]
         for course in self.courses:
             if course not in done:
                 self.left_out.setdefault(course.benchmark.name, "interrupted")

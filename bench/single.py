@@ -20,7 +20,7 @@ def cell(result, name, metric):
     if name == "glibc" or not ratio:
         return text
     sign = {-1: "-", 0: "=", 1: "+"}[figures.differs(result, ratio, metric)]
-    return f"{text}  {ratio[0]:.2f}{sign} ({ratio[1]:.2f} {ratio[2]:.2f})"
+    return f"{text}  {ratio[0]:.2f}{sign}" + (f" ({ratio[1]:.2f} {ratio[2]:.2f})" if figures.has_ends(ratio) else " (? ?)")
 
 
 def rows(result, metrics=figures.METRICS):

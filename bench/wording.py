@@ -23,6 +23,25 @@ def amount_text(value, metric, rate=False):
             return f"{value * factor:.3g} {unit}" + ("/op" if rate else "")
 
 
+def interval_text(found):
+    return f"{found[1]:.2f} to {found[2]:.2f}" if figures.has_ends(found) else "no interval: too few rounds"
+
+
+def doubt(result, found, metric):
+    """What speaks against a miss; "" if nothing does."""
+    if not figures.has_ends(found):
+        return ""
+    if not figures.differs(result, found, metric):
+        return f"; within the noise of {result['noise'][metric]:.0%}" if found[1] > 1 else "; cannot be told from it"
+    return "" if found[1] > TOLERATED[metric] else "; its interval reaches below"
+
+
+def once_text(results):
+    """Which benchmarks have one round, and what that means; ""."""
+    once = [key for key in results if key not in figures.averaged(results)]
+    return f"One round, which tells no difference and takes no part in means: {', '.join(once)}." if once else ""
+
+
 def best_text(result, metric):
     best = figures.best_peer(result, metric)
     if not best:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* measure [-i MILLISECONDS] [-p] [-s SAMPLES] [-t SECONDS] OUTPUT PROGRAM [ARGUMENTS]: runs a program and writes one
+/* measure [-a] [-i MILLISECONDS] [-p] [-s SAMPLES] [-t SECONDS] OUTPUT PROGRAM [ARGUMENTS]: runs a program and writes one
  * line of JSON to the file OUTPUT, with times in seconds and memory in KiB:
  *
  *     {"elapsed", "user", "system", "peak", "tree", "average", "looks", "minor", "major", "voluntary", "involuntary",
@@ -13,6 +13,9 @@
  *
  * Faults, times and switches (`minor`, `major`, `user`, `system`, `voluntary`, `involuntary`) are of all processes. What
  * the program leaves running when it ends is killed, as is everything after SECONDS (`hung`) or on SIGTERM and SIGINT.
+ *
+ * With -a all figures are of the program alone, with the children it waits for: orphans, such as the client of a server
+ * that is the program, are left out of all sums.
  *
  * The exit status is the program's, 128 plus the signal that ended it, 124 when the time was up, or 125 when measuring
  * failed.
@@ -43,12 +46,13 @@ extern char **environ;
 static struct {
     long interval_ms;
     double limit;
-    bool proportional;
+    bool proportional, alone;
     const char *samples, *output;
     char **command;
 } options = {.interval_ms = 10};
 
 struct looks {
+    pid_t pid;
     double start, last, cost, area; /* area: KiB times seconds */
     long count, last_kib, most_kib;
     FILE *file;
@@ -119,7 +123,7 @@ static long tree_kib(pid_t pid, int depth) {
 /* As orphans come to this process, all descendants are below it. */
 static void look(struct looks *looks) {
     double at = now(), used = read_clock(CLOCK_PROCESS_CPUTIME_ID);
-    long kib = for_children(getpid(), 0, tree_kib);
+    long kib = options.alone ? tree_kib(looks->pid, 0) : for_children(getpid(), 0, tree_kib);
     looks->cost = read_clock(CLOCK_PROCESS_CPUTIME_ID) - used; /* elapsed time would be long on a busy machine */
     if (kib == 0) /* the program has just ended */
         return;
@@ -211,9 +215,9 @@ static int spawn(pid_t *pid) {
     return error;
 }
 
-static int write_line(double elapsed, const struct looks *looks, int status, bool hung) {
-    struct rusage usage;
-    getrusage(RUSAGE_CHILDREN, &usage);
+static int write_line(double elapsed, const struct looks *looks, struct rusage usage, int status, bool hung) {
+    if (!options.alone)
+        getrusage(RUSAGE_CHILDREN, &usage);
     FILE *file = fopen(options.output, "we");
     if (!file)
         return give_up(options.output, errno);
@@ -231,6 +235,7 @@ static int write_line(double elapsed, const struct looks *looks, int status, boo
 
 static int run(void) {
     struct looks looks = {.file = options.samples ? fopen(options.samples, "we") : NULL};
+    struct rusage usage;
     int status = 0;
     pid_t pid;
     if (options.samples && !looks.file)
@@ -240,19 +245,20 @@ static int run(void) {
     int error = spawn(&pid);
     if (error)
         return give_up(options.command[0], error);
+    looks.pid = pid;
     bool hung = !watch(pid, &looks);
     if (hung)
         kill_tree(pid, 0);
-    while (waitpid(pid, &status, 0) < 0)
+    while (wait4(pid, &status, 0, &usage) < 0)
         if (errno != EINTR)
-            return give_up("waitpid", errno);
+            return give_up("wait4", errno);
     double end = now();
     looks.area += (double)looks.last_kib * (end - looks.last); /* from the last look to the end */
     looks.last = end;
     end_descendants();
     if (looks.file && fclose(looks.file))
         return give_up(options.samples, errno);
-    if (write_line(end - looks.start, &looks, status, hung))
+    if (write_line(end - looks.start, &looks, usage, status, hung))
         return STATUS_FAILED;
     if (hung)
         return STATUS_HUNG;
@@ -260,7 +266,7 @@ static int run(void) {
 }
 
 static int usage_error(void) {
-    fputs("usage: measure [-i MILLISECONDS] [-p] [-s SAMPLES] [-t SECONDS] OUTPUT PROGRAM [ARGUMENTS]\n", stderr);
+    fputs("usage: measure [-a] [-i MILLISECONDS] [-p] [-s SAMPLES] [-t SECONDS] OUTPUT PROGRAM [ARGUMENTS]\n", stderr);
     return STATUS_FAILED;
 }
 
@@ -272,17 +278,19 @@ static bool take_option(int option) {
         options.limit = strtod(optarg, &end);
     else if (option == 'p')
         options.proportional = true;
+    else if (option == 'a')
+        options.alone = true;
     else if (option == 's')
         options.samples = optarg;
     else
         return false;
-    return !*end && (option == 'p' || *optarg) && options.interval_ms >= 0 && options.interval_ms <= 60000 &&
+    return !*end && (option == 'p' || option == 'a' || *optarg) && options.interval_ms >= 0 && options.interval_ms <= 60000 &&
            options.limit >= 0 && options.limit < 1e9;
 }
 
 int main(int argc, char **argv) {
     int option;
-    while ((option = getopt(argc, argv, "+i:ps:t:")) != -1)
+    while ((option = getopt(argc, argv, "+ai:ps:t:")) != -1)
         if (!take_option(option))
             return usage_error();
     if (argc - optind < 2)
