@@ -22,7 +22,10 @@ TEST_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O1 -Wall -Wextra -Werror -Wno-deprecat
 INTERNAL = $(filter-out %/libc.c %/new.c %/process.c %/introspect.c %/mcheck.c %/os_linux.c %/os_fault.c,$(wildcard alloc/*.c))
 INTERNAL_OBJECTS = $(patsubst alloc/%.c,build/debug/%.o,$(INTERNAL))
 
-SOURCES = $(wildcard alloc/*.c)
+# What every program runs comes first in the library, the diagnostics behind it, so that they take no memory until used.
+DIAGNOSTICS = $(wildcard $(patsubst %,alloc/%.c,backtrace check front_watched introspect layout leaks mcheck reach stacks stats \
+                  stats_text symtab trace verify watch world))
+SOURCES = $(filter-out $(DIAGNOSTICS),$(wildcard alloc/*.c)) $(DIAGNOSTICS)
 TOOLS = $(filter-out tools/measure.c,$(wildcard tools/*.c))
 
 all: build/libmyalloc.so build/libmyalloc.a build/myalloc build/libmyalloc.so-gdb.py manual build/measure

@@ -21,7 +21,7 @@
 #define ENDED_MOST 1024
 
 /* Thread-local data of threads that ended; a new thread may have it now. */
-static _Atomic uintptr_t ended[ENDED_MOST];
+static _Atomic uintptr_t ended[ENDED_MOST] BIG_TABLE;
 static _Atomic size_t ended_count;
 
 struct scan {

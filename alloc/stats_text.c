@@ -74,7 +74,7 @@ size_t stats_json(char *out, size_t room) {
 /* ---- at exit ----------------------------------------------------------------------------------------------------- */
 
 static void write_to(int fd) {
-    static char text[ENOUGH]; /* only at exit, by one thread */
+    static char text[ENOUGH] BIG_TABLE; /* only at exit, by one thread */
     size_t length = stats_json(text, sizeof text);
     os_write(fd, text, min_size(length, sizeof text - 1));
 }

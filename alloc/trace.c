@@ -19,7 +19,7 @@ extern int __cxa_atexit(void (*function)(void *), void *argument, void *dso);
 static struct lock trace_lock;
 static struct os_file file;
 static bool open, unbuffered, exit_arranged;
-static char buffer[8 * KIB];
+static char buffer[8 * KIB] BIG_TABLE;
 static size_t filled;
 
 /* ---- the buffer and the file ------------------------------------------------------------------------------------- */
