@@ -6,8 +6,9 @@
  * K1 bins[c].count is the length of bins[c].head minus bins[c].limit: it reaches 0 when the list is full. In a cache not
  *    yet set up, or closed because its thread is ending, or idle because lists are off, it is 0 and every operation is
  *    slow.
- * K2 spare[c] is NULL or a full chain (length in its second word) between the list and the centre: a thread that frees
- *    and allocates around a limit moves one pointer and no block.
+ * K2 spare[c] is NULL or a chain (length in its second word) between the list and the centre. Of a class with a list it is a
+ *    list that was full: a thread that frees and allocates around a limit moves one pointer and no block. Of a class that
+ *    the thread has not allocated yet (limit 0) it is what the thread freed of others' blocks.
  * K3 bins[0] is always empty; what the unit map does not know is counted there and comes to the slow branch.
  *
  * Blocks go to the list of the thread that frees. No lock, no atomic: a cache is its thread's own, but for fork, where
@@ -23,14 +24,14 @@
 struct bin {
     void *head;
     int32_t count;
-    uint16_t limit; /* blocks the list may hold; grows with traffic up to class_batch, or to what it was given at once */
+    uint16_t limit; /* blocks the list may hold: its goal, or what it was given at once; 0 until the class is used */
     uint16_t want;  /* blocks to ask the spans for when the list runs dry; grows likewise */
 };
 
 struct cache {
     struct bin bins[CLASS_COUNT]; /* first: cache_bin counts on it */
     void *spare[CLASS_COUNT];
-    uint16_t goal[CLASS_COUNT];  /* what limit traffic has earned; limit itself may be higher for one filling of the list */
+    uint16_t goal[CLASS_COUNT];  /* the limit that traffic has earned, up to class_batch, out of a budget of all classes */
     uint8_t heat[CLASS_COUNT];   /* how often a list was full, up to HOT */
     size_t earned;               /* bytes by which the goals are above their start */
     unsigned victim;             /* class that last gave up its goal for another's */
