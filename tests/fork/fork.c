@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so,debug timeout=150 */
+/* run: libs=so,debug timeout=300 */
 /* fork() from a program whose other threads allocate all the time: the child must be able to allocate, and free what the
  * parent had, at once. Every child has a watchdog: a hang is a failure, not a wait. */
 #include <malloc.h>
@@ -255,7 +255,7 @@ static void large_heap(void) {
 }
 
 int main(void) {
-    tap_watchdog(140);
+    tap_watchdog(280);
     make_blocks();
     tap(forks(200, child_work) == 200, "200 forks of a program with one thread");
     while_threads_allocate();
