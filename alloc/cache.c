@@ -37,11 +37,6 @@ THREAD_LOCAL struct cache cache_self;
 static struct lock caches_lock;
 static struct cache *caches;
 static _Atomic bool lists_off;
-static void (*opened_hook)(void);
-
-void cache_set_opened(void (*opened)(void)) {
-    opened_hook = opened;
-}
 
 static size_t first_goal(unsigned class) {
     return min_size(max_size(LIMIT_BYTES_START / class_bytes(class), 1), class_batch(class));
@@ -74,8 +69,8 @@ static void open_cache(struct cache *cache) {
     cache->listed = true;
     lock_release(&caches_lock, LOCK_CACHES);
     cache->open = true;
-    if (opened_hook != NULL)
-        opened_hook();
+    if (&cache_opened != NULL)
+        cache_opened();
 }
 
 static bool is_bounded(const struct cache *cache) {
