@@ -133,7 +133,8 @@ static void *adopt_chain(struct bin *bin, size_t goal, struct block *chain, size
 /* Bytes that a thread's goals may be above their start: a part of what the small blocks of the process take, shared out
  * among the threads. */
 static size_t budget(void) {
-    size_t threads = max_size(central_threads, 1), share = (span_totals.small << UNIT_SHIFT) / BUDGET_PART / threads;
+    size_t threads = max_size(central_threads, 1), small = span_totals.small;
+    size_t share = (small << UNIT_SHIFT) / BUDGET_PART / threads;
     size_t least = threads > 1 ? max_size(BUDGET_FEW / threads, BUDGET_MIN) : BUDGET_MIN;
     return min_size(max_size(share, least), BUDGET_MAX);
 }

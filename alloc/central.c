@@ -38,7 +38,7 @@ struct class {
     struct lock lock;
     uint16_t index;        /* the class's number */
     uint32_t size, reciprocal;
-    _Atomic uint16_t borrowed; /* bytes wasted so far on blocks of larger classes */
+    _Atomic uint32_t borrowed; /* bytes wasted so far on blocks of larger classes */
     struct span *spans;    /* with blocks to give, the most recently full first */
     struct orphan *orphans;
     struct pile *pile;     /* NULL until the class has enough memory for one */
@@ -216,7 +216,8 @@ static void *spans_take_locked(struct class *class, size_t most, size_t *count) 
 
 /* A class's first blocks come out of larger classes' spans, where pages are already in use: a program that needs a few
  * blocks of each of many sizes would otherwise touch a page for every size. NULL if no class up to twice the size has
- * one. Blocks of a class are aligned to the largest power of two in its size, and so must these be. Called without the lock of the class that wants it. */
+ * one. Blocks of a class are aligned to the largest power of two in its size, and so must these be. Called without the
+ * lock of the class that wants it. */
 static void *borrow(struct class *wants) {
     size_t size = wants->size, align = size & -size, count;
     for (unsigned index = wants->index + 1u; index < CLASS_COUNT && class_bytes(index) <= 2 * size; index++) {
@@ -227,7 +228,7 @@ static void *borrow(struct class *wants) {
         void *block = class->spans != NULL ? spans_take_locked(class, 1, &count) : NULL;
         lock_release(&class->lock, LOCK_CLASS);
         if (block != NULL) {
-            atomic_fetch_add_explicit(&wants->borrowed, (uint16_t)(class_bytes(index) - size), memory_order_relaxed);
+            atomic_fetch_add_explicit(&wants->borrowed, (uint32_t)(class_bytes(index) - size), memory_order_relaxed);
             return block;
         }
     }
@@ -248,7 +249,8 @@ static struct block *run_home_locked(struct class *class, struct block *first, s
     struct span *span = span_find(first);
     struct block *block = first;
     size_t count = 0;
-    ASSERT(span != NULL && span->state == SPAN_SMALL);
+    if (UNLIKELY(span == NULL || span->state != SPAN_SMALL || span->class != class->index)) /* a link overwritten */
+        wrong_home_locked(class, block, false);
     uint64_t *home = span_home(span);
     uintptr_t start = (uintptr_t)span_address(span);
     uint32_t size = class->size, reciprocal = class->reciprocal, carved = span->carved;
@@ -418,10 +420,12 @@ void central_give_home(unsigned index, void *chain) {
 static void *any_parked(struct class *class) {
     size_t count;
     void *chain = slot_take(class, &count);
-    if (chain != NULL || class->pile == NULL)
+    if (chain != NULL)
         return chain;
     lock_acquire(&class->lock, LOCK_CLASS);
     chain = pile_take_locked(class);
+    if (chain == NULL)
+        chain = orphan_take_locked(class);
     lock_release(&class->lock, LOCK_CLASS);
     return chain;
 }

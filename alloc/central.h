@@ -12,7 +12,7 @@
  *
  * C1 a parked chain has its length in its first block's second word.
  * C2 a span is on its class's list exactly if it is SMALL and has blocks at home or uncarved.
- * C3 span->live counts the blocks that are not at home: carved minus the length of span->free.
+ * C3 span->live counts the blocks that are not at home: carved minus the home bits that are set (span_home).
  *
  * Lock: LOCK_CLASS, one a class; the span lock is taken under it.
  */
@@ -25,8 +25,8 @@
 /* How many threads keep lists. Where there is but one, nothing is parked that its own class's memory does not warrant. */
 extern HIDDEN _Atomic size_t central_threads;
 
-/* Takes a chain of blocks: at most `most` new ones, or as many as were parked together or lie in one span, at most a
- * span's. A chain of one may be a block of a larger class, lent for a start. NULL if memory is refused. */
+/* Takes a chain of blocks: at most `most` new ones, rounded up to whole cache lines, or as many as were parked together
+ * or lie in one span, at most a span's. A chain of one may be a block of a larger class, lent for a start. NULL if memory is refused. */
 void *central_take(unsigned class, size_t most, size_t *count);
 
 /* Takes one block from a span, for a thread that keeps no lists. NULL if memory is refused. */
@@ -38,7 +38,7 @@ void central_give(unsigned class, void *chain, size_t count);
 /* Gives a chain of any length straight to the spans. */
 void central_give_home(unsigned class, void *chain);
 
-/* Sends all parked chains home. */
+/* Sends all parked and adopted chains home. */
 void central_flush(void);
 
 /* After fork, in the child: a list that belonged to a thread which is gone. Its length is found by walking it, later. */
