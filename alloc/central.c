@@ -68,6 +68,8 @@ static COLD struct class *first_use(unsigned index) {
         class->index = (uint16_t)index;
         class->size = (uint32_t)class_bytes(index);
         class->reciprocal = class_reciprocal(index);
+        if (lock_is_forking()) /* a handler of the program, between ours: the fork holds this lock too, as all others */
+            lock_fork_acquire(&class->lock);
         class_count++;
         atomic_store_explicit(&place_of[index], (uint8_t)class_count, memory_order_release);
     }
