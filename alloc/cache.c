@@ -37,11 +37,6 @@ THREAD_LOCAL struct cache cache_self;
 static struct lock caches_lock;
 static struct cache *caches;
 static _Atomic bool lists_off;
-static void (*opened_hook)(void);
-
-void cache_set_opened(void (*opened)(void)) {
-    opened_hook = opened;
-}
 
 static size_t first_goal(unsigned class) {
     return min_size(max_size(LIMIT_BYTES_START / class_bytes(class), 1), class_batch(class));
@@ -74,8 +69,8 @@ static void open_cache(struct cache *cache) {
     cache->listed = true;
     lock_release(&caches_lock, LOCK_CACHES);
     cache->open = true;
-    if (opened_hook != NULL)
-        opened_hook();
+    if (&cache_opened != NULL)
+        cache_opened();
 }
 
 static bool is_bounded(const struct cache *cache) {
@@ -138,7 +133,8 @@ static void *adopt_chain(struct bin *bin, size_t goal, struct block *chain, size
 /* Bytes that a thread's goals may be above their start: a part of what the small blocks of the process take, shared out
  * among the threads. */
 static size_t budget(void) {
-    size_t threads = max_size(central_threads, 1), share = (span_totals.small << UNIT_SHIFT) / BUDGET_PART / threads;
+    size_t threads = max_size(central_threads, 1), small = span_totals.small;
+    size_t share = (small << UNIT_SHIFT) / BUDGET_PART / threads;
     size_t least = threads > 1 ? max_size(BUDGET_FEW / threads, BUDGET_MIN) : BUDGET_MIN;
     return min_size(max_size(share, least), BUDGET_MAX);
 }
@@ -158,11 +154,11 @@ static void give_spare(struct cache *cache, unsigned class) {
 
 /* The next class that has earned something loses it, so that lists which are no longer used do not hold on to what
  * others need. Its list goes when it is next full. */
-static void take_from_another(struct cache *cache) {
+static void take_from_another(struct cache *cache, unsigned wants) {
     for (int tries = 0; tries < TRIES; tries++) {
         unsigned class = cache->victim = cache->victim % (CLASS_COUNT - 1) + 1;
         size_t first = first_goal(class);
-        if (cache->goal[class] <= first)
+        if (class == wants || cache->goal[class] <= first)
             continue;
         cache->earned -= (cache->goal[class] - first) * class_bytes(class);
         cache->goal[class] = (uint16_t)first;
@@ -178,7 +174,7 @@ static void earn(struct cache *cache, unsigned class) {
     if (more == 0)
         return;
     if (cache->earned + more > most)
-        take_from_another(cache);
+        take_from_another(cache, class);
     if (cache->earned + more > most)
         return;
     cache->earned += more;
@@ -243,6 +239,7 @@ static struct block *take_full(struct bin *bin, struct block *block, size_t goal
     struct block *full = bin->head;
     full->count = length(bin) - 1;
     block->next = NULL;
+    ORDERED();
     bin->head = block;
     set_limit(bin, goal, 1);
     ORDERED();
@@ -278,9 +275,12 @@ static void keep_single(struct cache *cache, struct bin *bin, struct block *bloc
 void cache_overflow_slow(void *block, unsigned class) {
     struct cache *cache = &cache_self;
     struct bin *bin = &cache->bins[class];
-    if (!keeps(cache))
+    bool kept = keeps(cache); /* asked once: lists may be switched off meanwhile */
+    if (!kept) {
         bin->count--; /* K1: nothing was put on the list */
-    if (!ensure_open(cache)) {
+        kept = settle_slow(cache);
+    }
+    if (!kept) {
         ((struct block *)block)->next = NULL;
         central_give_home(class, block);
         return;
@@ -304,7 +304,7 @@ void cache_overflow_slow(void *block, unsigned class) {
         return;
     }
     if (cache->spare[class] != NULL || cache->goal[class] < 2)
-        earn(cache, class); /* may take the spare */
+        earn(cache, class);
     struct block *old = cache->spare[class], *full = take_full(bin, block, cache->goal[class]);
     if (class_bytes(class) * full->count <= spare_most()) {
         cache->spare[class] = full;
@@ -391,6 +391,13 @@ void cache_fork_reset(void) {
     lock_fork_reset(&caches_lock);
 }
 
+static size_t earned_by_goals(const struct cache *cache) {
+    size_t bytes = 0;
+    for (unsigned c = 1; c < CLASS_COUNT; c++)
+        bytes += (cache->goal[c] - first_goal(c)) * class_bytes(c);
+    return bytes;
+}
+
 /* Other threads' lists change at any time. */
 static void walk_own(struct walk *walk, const struct cache *cache) {
     for (unsigned c = 1; c < CLASS_COUNT; c++) {
@@ -404,6 +411,7 @@ static void walk_own(struct walk *walk, const struct cache *cache) {
                     "cache K2", &cache->spare[c]);
         report_walk(walk, !cache->idle || (bin->head == NULL && bin->limit == 0 && spare == NULL), "watch W1", bin);
     }
+    report_walk(walk, !cache->open || cache->earned == earned_by_goals(cache), "cache K4", &cache->earned);
 }
 
 void cache_walk(struct walk *walk) {

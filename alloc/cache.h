@@ -3,13 +3,14 @@
  * A thread's free lists (rank 12), in static TLS, all zero at the start so that "not set up", "list empty" and "list
  * full" meet in one slow branch.
  *
- * K1 bins[c].count is the length of bins[c].head minus bins[c].limit: it reaches 0 when the list is full. In a cache not
- *    yet set up, or closed because its thread is ending, or idle because lists are off, it is 0 and every operation is
- *    slow.
- * K2 spare[c] is NULL or a chain (length in its second word) between the list and the centre. Of a class with a list it is a
- *    list that was full: a thread that frees and allocates around a limit moves one pointer and no block. Of a class that
- *    the thread has not allocated yet (limit 0) it is what the thread freed of others' blocks.
+ * K1 bins[c].count is the length of bins[c].head minus bins[c].limit: it reaches 0 when the list is full. For a class
+ *    that the thread has not used yet, and in a cache not yet set up, or closed because its thread is ending, or idle
+ *    because lists are off, both are 0 and every operation is slow.
+ * K2 spare[c] is NULL or a chain (length in its second word) between the list and the centre. With a limit it was a full
+ *    list: a thread that frees and allocates around the limit moves one pointer and no block. Without one it is what the
+ *    thread freed of a class that it never allocated.
  * K3 bins[0] is always empty; what the unit map does not know is counted there and comes to the slow branch.
+ * K4 `earned` is the bytes by which the goals are above their start.
  *
  * Blocks go to the list of the thread that frees. No lock, no atomic: a cache is its thread's own, but for fork, where
  * the child reads the lists of threads that are gone; so lists change in an order that is valid at every instruction.
@@ -33,7 +34,7 @@ struct cache {
     void *spare[CLASS_COUNT];
     uint16_t goal[CLASS_COUNT];  /* the limit that traffic has earned, up to class_batch, out of a budget of all classes */
     uint8_t heat[CLASS_COUNT];   /* how often a list was full, up to HOT */
-    size_t earned;               /* bytes by which the goals are above their start */
+    size_t earned;               /* bytes by which the goals are above their start (K4) */
     unsigned victim;             /* class that last gave up its goal for another's */
     void *gone;                  /* the last block that went home because its class was cold: to tell a double free */
     uint16_t spare_length[CLASS_COUNT]; /* for statistics, which may not look into another thread's chain */
@@ -79,8 +80,10 @@ void cache_settle(void);
 /* The thread is ending: flush, and keep nothing from now on. */
 void cache_close(void);
 
-/* Sets a function to be called when a thread's cache is opened (to arrange for cache_close at its end). */
-void cache_set_opened(void (*opened)(void));
+/* What is called when a thread's cache is opened, to arrange for cache_close at its end. Defined above (process.c), and
+ * not set by it at the start: the constructors of other libraries may run threads before. Absent where inner layers are
+ * tested alone. */
+HIDDEN void cache_opened(void) __attribute__((weak));
 
 /* Calls `see` with each live cache, under the lock on the list of caches. */
 void cache_each(void (*see)(const struct cache *cache, void *data), void *data);
@@ -88,7 +91,7 @@ void cache_each(void (*see)(const struct cache *cache, void *data), void *data);
 /* Blocks on a list; of another thread's, a moment's value. */
 size_t cache_length(const struct cache *cache, unsigned class);
 
-/* Looks whether K1-K3 hold for this thread's lists, K3 for all. While nobody else is in the allocator (world.h). */
+/* Looks whether K1-K4 hold for this thread's lists, K3 for all. While nobody else is in the allocator (world.h). */
 struct walk;
 void cache_walk(struct walk *walk);
 

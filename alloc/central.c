@@ -70,6 +70,8 @@ static COLD struct class *first_use(unsigned index) {
         class->index = (uint16_t)index;
         class->size = (uint32_t)class_bytes(index);
         class->reciprocal = class_reciprocal(index);
+        if (lock_is_forking()) /* a handler of the program, between ours: the fork holds this lock too, as all others */
+            lock_fork_acquire(&class->lock);
         class_count++;
         atomic_store_explicit(&place_of[index], (uint8_t)class_count, memory_order_release);
     }
@@ -258,7 +260,8 @@ static struct block *run_home_locked(struct class *class, struct block *first, s
     struct span *span = span_find(first);
     struct block *block = first;
     size_t count = 0;
-    ASSERT(span != NULL && span->state == SPAN_SMALL);
+    if (UNLIKELY(span == NULL || span->state != SPAN_SMALL || span->class != class->index)) /* a link overwritten */
+        wrong_home_locked(class, block, false);
     uint64_t *home = span_home(span);
     uintptr_t start = (uintptr_t)span_address(span);
     uint32_t size = class->size, reciprocal = class->reciprocal, carved = span->carved;
@@ -428,10 +431,12 @@ void central_give_home(unsigned index, void *chain) {
 static void *any_parked(struct class *class) {
     size_t count;
     void *chain = slot_take(class, &count);
-    if (chain != NULL || class->pile == NULL)
+    if (chain != NULL)
         return chain;
     lock_acquire(&class->lock, LOCK_CLASS);
     chain = pile_take_locked(class);
+    if (chain == NULL)
+        chain = orphan_take_locked(class);
     lock_release(&class->lock, LOCK_CLASS);
     return chain;
 }

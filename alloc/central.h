@@ -29,7 +29,7 @@
 /* How many threads keep lists. Where there is but one, nothing is parked that its own class's memory does not warrant. */
 extern HIDDEN _Atomic size_t central_threads;
 
-/* Takes a chain of blocks: at most `most` new ones, or as many as were parked together, or at most a batch of what is at
+/* Takes a chain of blocks: at most `most` new ones, rounded up to whole cache lines, or as many as were parked together, or at most a batch of what is at
  * home in one span. A chain of one may be a block of a larger class, lent for a start. NULL if memory is refused. */
 void *central_take(unsigned class, size_t most, size_t *count);
 
@@ -42,7 +42,7 @@ void central_give(unsigned class, void *chain, size_t count);
 /* Gives a chain of any length straight to the spans. */
 void central_give_home(unsigned class, void *chain);
 
-/* Sends all parked chains home. */
+/* Sends all parked and adopted chains home. */
 void central_flush(void);
 
 /* After fork, in the child: a list that belonged to a thread which is gone. Its length is found by walking it, later. */

@@ -6,6 +6,8 @@
 #ifndef MYALLOC_FREELIST_H
 #define MYALLOC_FREELIST_H
 
+#include <stdatomic.h>
+
 #include "base.h"
 
 struct block {
@@ -15,6 +17,7 @@ struct block {
 
 static inline void freelist_push(void **head, void *block) {
     ((struct block *)block)->next = *head;
+    atomic_signal_fence(memory_order_release); /* a fork may copy the list at any instruction (cache.h) */
     *head = block;
 }
 

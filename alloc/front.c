@@ -163,13 +163,14 @@ void front_raw_free(void *p, const char *call) {
         report_bad_call(call, p, p == cache_self.gone ? DOUBLE_FREE : INVALID_POINTER);
 }
 
-NOINLINE void front_free_slow(void *p, const char *call, size_t bytes, size_t align) {
+NOINLINE void front_free_slow(void *p, const char *call, size_t bytes, size_t align,
+                              struct bin THREAD_SEGMENT *counted) {
     cache_self.bins[0].count = 0; /* K3: where every free of something else than a small block is counted */
     if (p == NULL)
         return;
-    unsigned entry = unitmap_find(p);
-    if (entry != 0)
-        free_small_slow(p, entry / CLASS_STEP, call, true);
+    size_t offset = (uintptr_t)counted - (uintptr_t)cache_bin(0);
+    if (offset != 0)
+        free_small_slow(p, (unsigned)(offset / CLASS_STEP), call, true);
     else if (watch_any())
         free_watched_slow(p, call, bytes, align, __builtin_return_address(0));
     else

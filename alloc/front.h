@@ -22,7 +22,8 @@
 
 /* Sets errno to ENOMEM on failure. */
 void *front_alloc_slow(size_t bytes, const char *call);
-void front_free_slow(void *p, const char *call, size_t bytes, size_t align);
+/* `counted` is the bin that the free has raised; the unit map may have changed since, so it is not asked again. */
+void front_free_slow(void *p, const char *call, size_t bytes, size_t align, struct bin THREAD_SEGMENT *counted);
 
 /* Takes the first block of a bin; NULL if it is empty. */
 static ALWAYS_INLINE void *front_pop(struct bin THREAD_SEGMENT *bin) {
@@ -51,12 +52,12 @@ static ALWAYS_INLINE void front_free_sized(void *p, const char *call, size_t byt
     COUNT(COUNT_OPS);
     size_t index = unitmap_index(p);
     if (UNLIKELY(index >= unitmap.limit)) {
-        front_free_slow(p, call, bytes, align);
+        front_free_slow(p, call, bytes, align, cache_bin(0));
         return;
     }
     struct bin THREAD_SEGMENT *bin = cache_bin(unitmap.table[index]);
     if (UNLIKELY(++bin->count >= 0 || bin->head == p)) {
-        front_free_slow(p, call, bytes, align);
+        front_free_slow(p, call, bytes, align, bin);
         return;
     }
     ((struct block *)p)->next = bin->head;

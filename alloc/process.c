@@ -32,6 +32,7 @@ extern void _IO_list_unlock(void) __attribute__((weak));
 extern void _IO_list_resetlock(void) __attribute__((weak));
 
 static pthread_key_t exit_key;
+static pthread_once_t exit_key_once = PTHREAD_ONCE_INIT;
 static bool exit_key_made, threaded, streams_locked; /* the last two: when fork began */
 
 static void thread_ends(void *unused) {
@@ -41,7 +42,12 @@ static void thread_ends(void *unused) {
     cache_close();
 }
 
-static void thread_opened(void) {
+static void make_exit_key(void) {
+    exit_key_made = pthread_key_create(&exit_key, thread_ends) == 0;
+}
+
+void cache_opened(void) {
+    pthread_once(&exit_key_once, make_exit_key);
     if (exit_key_made)
         pthread_setspecific(exit_key, &exit_key);
 }
@@ -105,10 +111,6 @@ __attribute__((constructor(101))) static void start(void) {
         atexit(at_exit);
     /* Handlers registered first run last before a fork and first after it: other libraries' may then allocate. */
     pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
-    exit_key_made = pthread_key_create(&exit_key, thread_ends) == 0;
-    cache_set_opened(thread_opened);
-    if (cache_self.open)
-        thread_opened();
     if (MYALLOC_DEBUG)
         atexit(verify_at_exit);
     start_watching();

@@ -100,7 +100,8 @@ void *region_meta(size_t bytes);
 bool region_is_meta(const void *p);
 
 /* What regions have taken from the OS, all of it charged (budget.h). `own` is the OS pages of span
- * structures, dirty bits and unit map entries for all units that were ever mapped, and what was lost to alignment. */
+ * structures, dirty bits, home bits and unit map entries for all units that were ever mapped, and what was lost to
+ * alignment. */
 struct region_totals {
     size_t heap, heap_peak; /* bytes of units mapped now, and the most there were */
     size_t own;

@@ -220,6 +220,19 @@ static void memory_is_not_lost(void) {
     tap(passed, "a child's heap does not grow for want of the other threads' lists (%zu bytes live before)", before);
 }
 
+static void trim_all_work(void) {
+    tap_watchdog(20);
+    malloc_trim(0);
+    _exit(mallinfo2().fsmblks == 0 ? 0 : 1);
+}
+
+static void lists_go_home(void) {
+    start_workers(churn);
+    usleep(10000);
+    tap(forks(20, trim_all_work) == 20, "malloc_trim in a child empties the other threads' lists");
+    stop_workers();
+}
+
 static void other_ways(void) {
     start_workers(churn);
     int passed = 0;
@@ -263,6 +276,7 @@ int main(void) {
     while_threads_end();
     while_memory_goes_back();
     memory_is_not_lost();
+    lists_go_home();
     other_ways();
     large_heap();
     with_handlers();

@@ -114,6 +114,27 @@ static void twice_with_others_between(void) {
     malloc_trim(0);
 }
 
+/* A block written to after its free, where the allocator keeps its link. Found when the list goes home. */
+static void written_after_free(void *link) {
+    void **p = malloc(64), *others[20];
+    for (int i = 0; i < 20; i++)
+        others[i] = malloc(64);
+    free(p);
+    *p = say(link);
+    for (int i = 0; i < 20; i++)
+        free(others[i]);
+    malloc_trim(0);
+}
+
+static void link_to_foreign_memory(void) {
+    static char foreign[64] __attribute__((aligned(64)));
+    written_after_free(foreign);
+}
+
+static void link_to_another_size(void) {
+    written_after_free(malloc(1000));
+}
+
 static void twice_large(void) {
     twice(100000);
 }
@@ -173,6 +194,8 @@ static const struct {
     CASE(twice_1000, "free", "double free"),
     CASE(twice_30000, "free", "double free"),
     CASE(twice_with_others_between, "free", "double free (found late)"),
+    CASE(link_to_foreign_memory, "free", "invalid pointer"),
+    CASE(link_to_another_size, "free", "invalid pointer"),
     CASE(twice_large, "free", "invalid pointer"),
     CASE(twice_mapping, "free", "invalid pointer"),
     CASE(realloc_invalid, "realloc", "invalid pointer"),

@@ -250,6 +250,11 @@ Test(verify, cache_k3) {
     names("cache K3");
 }
 
+Test(verify, cache_k4) {
+    cache_self.earned++;
+    names("cache K4");
+}
+
 Test(verify, large_l1) {
     large_totals.count++;
     names("large L1");

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* run: libs=so,debug,ubsan timeout=120 */
+/* A mode goes on and off all the time while threads free: every free must be counted where it was put, whichever way it
+ * was going when the switch was thrown. */
+#include <malloc.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "tap.h"
+
+int myalloc_check_heap(void);
+#pragma weak myalloc_check_heap
+
+enum { THREADS = 3, BLOCKS = 24, SWITCHES = 1500000, LOOK_EVERY = 64 };
+
+static _Atomic bool stop;
+static _Atomic unsigned broken;
+
+static void *trade(void *data) {
+    uint64_t random = (uintptr_t)data * 7919 + 3;
+    unsigned char *blocks[BLOCKS];
+    for (unsigned round = 0; !stop; round++) {
+        size_t count = tap_random(&random) % BLOCKS, bytes = (tap_random(&random) % 8 + 1) * 512;
+        for (size_t i = 0; i < count; i++)
+            memset(blocks[i] = malloc(bytes), (int)i + 1, bytes);
+        for (size_t i = 0; i < count; i++) {
+            broken += blocks[i][0] != i + 1 || blocks[i][bytes - 1] != i + 1;
+            free(blocks[i]);
+        }
+        if (round % LOOK_EVERY == 0 && myalloc_check_heap() != 0)
+            broken++;
+        stop = stop || broken > 0;
+    }
+    return NULL;
+}
+
+static void wait_a_little(uint64_t *random) {
+    for (volatile unsigned left = tap_random(random) % 300; left > 0; left--)
+        continue;
+}
+
+int main(void) {
+    tap_watchdog(110);
+    pthread_t ids[THREADS];
+    uint64_t random = 42;
+    int switches = 0;
+    for (size_t i = 0; i < THREADS; i++)
+        pthread_create(&ids[i], NULL, trade, (void *)(i + 1));
+    for (; switches < SWITCHES && !stop; switches++) {
+        mallopt(M_PERTURB, 0x5a);
+        wait_a_little(&random);
+        mallopt(M_PERTURB, 0);
+        wait_a_little(&random);
+    }
+    stop = true;
+    for (size_t i = 0; i < THREADS; i++)
+        pthread_join(ids[i], NULL);
+    tap(switches > 0 && broken == 0, "a mode goes on and off %d times while %d threads free", switches, THREADS);
+    tap(myalloc_check_heap() == 0, "all invariants hold afterwards");
+    return tap_done();
+}
