@@ -81,9 +81,12 @@ debug: build/libmyalloc-debug.so
 fault: build/libmyalloc-fault.so
 ubsan: build/libmyalloc-ubsan.so
 
-# The command reads options by the library's own table and parser.
+# The command reads options by the library's own table and parser. It knows where the library is installed: there is one for
+# each such place, because LIBDIR may be named only when `make` has been run.
+INSTALLED = build/installed$(LIBDIR)/myalloc
 TOOL_SHARES = $(addprefix alloc/,tunables.c environment.c report.c os_linux.c)
-build/myalloc: $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*.h alloc/*.def) build/flags
+build/myalloc $(INSTALLED): $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*.h alloc/*.def) build/flags
+	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -Ialloc -DMYALLOC_VERSION='"$(VERSION)"' -DMYALLOC_LIBDIR='"$(LIBDIR)"' -o $@ \
 	    $(TOOLS) $(TOOL_SHARES)
 # Beside the library, where gdb looks for it.
@@ -196,12 +199,12 @@ MANDIR = $(PREFIX)/share/man
 GDBDIR = $(LIBDIR)
 COMPLETIONDIR = $(PREFIX)/share/bash-completion/completions
 
-install: all
+install: all $(INSTALLED)
 	install -d $(addprefix $(DESTDIR),$(LIBDIR)/pkgconfig $(BINDIR) $(INCLUDEDIR) $(MANDIR)/man1 $(MANDIR)/man3 \
 	    $(MANDIR)/man7 $(COMPLETIONDIR) $(GDBDIR))
 	install -m 755 build/libmyalloc.so $(DESTDIR)$(LIBDIR)/libmyalloc.so
 	install -m 644 build/libmyalloc.a $(DESTDIR)$(LIBDIR)/libmyalloc.a
-	install -m 755 build/myalloc $(DESTDIR)$(BINDIR)/myalloc
+	install -m 755 $(INSTALLED) $(DESTDIR)$(BINDIR)/myalloc
 	install -m 644 alloc/myalloc.h $(DESTDIR)$(INCLUDEDIR)/myalloc.h
 	install -m 644 build/man/myalloc.1 $(DESTDIR)$(MANDIR)/man1/myalloc.1
 	install -m 644 build/man/myalloc.3 $(DESTDIR)$(MANDIR)/man3/myalloc.3

@@ -65,6 +65,12 @@ static char *group_of(char *lines, const char *controller) {
     return NULL;
 }
 
+/* A group's limit counts all that its processes hold, code, stacks and mappings of the program's own, too: a heap that took
+ * all of it would never be told so, because the kernel ends the program first. */
+static size_t heap_share(size_t limit) {
+    return limit == SIZE_MAX ? limit : limit - min_size(max_size(limit / 8, 16 * MIB), limit / 2);
+}
+
 static size_t look_up(void) {
     char lines[2 * PATH_ROOM], *group;
     size_t limit, length = os_read_file("/proc/self/cgroup", lines, sizeof lines - 1);
@@ -72,11 +78,11 @@ static size_t look_up(void) {
     group = group_of(lines, "memory");
     if (group != NULL && strlen(group) < PATH_ROOM &&
         least_limit(CGROUP_ROOT "/memory", group, "memory.limit_in_bytes", &limit))
-        return limit;
+        return heap_share(limit);
     lines[os_read_file("/proc/self/cgroup", lines, sizeof lines - 1)] = '\0';
     group = group_of(lines, "");
     if (group != NULL && strlen(group) < PATH_ROOM && least_limit(CGROUP_ROOT, group, "memory.max", &limit))
-        return limit;
+        return heap_share(limit);
     report_line("limit:cgroup: no memory.max or memory.limit_in_bytes can be read under " CGROUP_ROOT
                 "; there is no limit");
     return SIZE_MAX;

@@ -6,8 +6,9 @@
  *
  * B1 budget_taken() is the sum of what regions and large mappings say they hold, when no thread is inside the allocator.
  *
- * limit:cgroup is the least memory.max of the process's control group and those above it (version 2), or the
- * memory.limit_in_bytes of its group (version 1), read once. No lock: one atomic sum.
+ * limit:cgroup is the heap's share of the least memory.max of the process's control group and those above it (version 2),
+ * or of memory.limit_in_bytes (version 1), read once: all but an eighth, but at least 16 MiB and at most half are left
+ * for the rest of the program. No lock: one atomic sum.
  */
 #ifndef MYALLOC_BUDGET_H
 #define MYALLOC_BUDGET_H

@@ -29,8 +29,9 @@
 /* How many threads keep lists. Where there is but one, nothing is parked that its own class's memory does not warrant. */
 extern HIDDEN _Atomic size_t central_threads;
 
-/* Takes a chain of blocks: at most `most` new ones, rounded up to whole cache lines, or as many as were parked together, or at most a batch of what is at
- * home in one span. A chain of one may be a block of a larger class, lent for a start. NULL if memory is refused. */
+/* Takes a chain of blocks: at most `most` new ones, rounded up to whole cache lines, or as many as were parked together, or
+ * at most a batch of what is at home in one span. A chain of one may be a block of a larger class, lent. NULL if memory is
+ * refused. */
 void *central_take(unsigned class, size_t most, size_t *count);
 
 /* Takes one block from a span, for a thread that keeps no lists. NULL if memory is refused. */

@@ -370,7 +370,7 @@ static int family(const char *call) {
     return call[strlen(call) - 1] == ']' ? 2 : 1;
 }
 
-/* What is wrong with a call for this block. */
+/* What is wrong with a call for this block. An operator delete that is given no alignment is not for over-aligned ones. */
 static void judge_locked(struct check_record *record, const char *call, size_t bytes, size_t align,
                          struct fault *fault) {
     enum kind kind = record->state == CHECK_LIVE ? news_locked(record, &fault->offset) : FINE;
@@ -380,11 +380,11 @@ static void judge_locked(struct check_record *record, const char *call, size_t b
         kind = FAMILY;
     else if (kind == FINE && bytes != SIZE_MAX && bytes != record->bytes)
         kind = SIZE;
-    else if (kind == FINE && align != 0 && max_size(align, CANARY) != record->align)
+    else if (kind == FINE && (align != 0 || family(call) != 0) && max_size(align, CANARY) != record->align)
         kind = ALIGNMENT;
     if (kind != FINE)
         note_locked(fault, kind, record);
-    fault->told = kind == SIZE ? bytes : align;
+    fault->told = kind == SIZE ? bytes : max_size(align, CANARY);
 }
 
 enum check_result check_look(const void *p, const char *call, size_t bytes, size_t align, size_t *size) {

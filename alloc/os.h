@@ -71,8 +71,8 @@ void os_close(int fd);
 
 int os_process_id(void);
 
-/* Writes all of it to a file descriptor, as far as that goes. `bytes` is any number. */
-void os_write(int fd, const char *text, size_t bytes);
+/* Writes all of it to a file descriptor, as far as that goes. `bytes` is any number. Returns 0, or the error's number. */
+int os_write(int fd, const char *text, size_t bytes);
 
 /* A file of ours for writing. The program may close its descriptor behind our back and open something else that gets the
  * same number: what it was when we opened it is remembered and looked at before each write. */

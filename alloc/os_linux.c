@@ -235,10 +235,10 @@ static int write_all(int fd, const char *text, size_t bytes) {
     return 0;
 }
 
-void os_write(int fd, const char *text, size_t bytes) {
-    int saved = errno;
-    write_all(fd, text, bytes);
+int os_write(int fd, const char *text, size_t bytes) {
+    int saved = errno, error = write_all(fd, text, bytes);
     errno = saved;
+    return error;
 }
 
 int os_file_write(const struct os_file *file, const char *text, size_t bytes) {

@@ -73,10 +73,10 @@ size_t stats_json(char *out, size_t room) {
 
 /* ---- at exit ----------------------------------------------------------------------------------------------------- */
 
-static void write_to(int fd) {
+static int write_to(int fd) {
     static char text[ENOUGH] BIG_TABLE; /* only at exit, by one thread */
     size_t length = stats_json(text, sizeof text);
-    os_write(fd, text, min_size(length, sizeof text - 1));
+    return os_write(fd, text, min_size(length, sizeof text - 1));
 }
 
 /* The path with %p as the process id and %% as a percent sign. */
@@ -108,7 +108,9 @@ void stats_write(const char *where) {
         return;
     int fd = descriptor(where);
     if (fd >= 0) {
-        write_to(fd == 1 ? STDERR_FILENO : fd);
+        int error = write_to(fd == 1 ? STDERR_FILENO : fd);
+        if (error != 0)
+            report_line("stats: file descriptor %s cannot be written: %s", where, os_error_text(error));
         return;
     }
     expand(where, path, sizeof path);
@@ -117,6 +119,8 @@ void stats_write(const char *where) {
         report_line("stats: the file %s cannot be written", path);
         return;
     }
-    write_to(fd);
+    int error = write_to(fd);
+    if (error != 0)
+        report_line("stats: the file %s cannot be written: %s", path, os_error_text(error));
     os_close(fd);
 }

@@ -51,8 +51,8 @@ int tunables_mallopt(int parameter, int value) {
         return 0;
     if (parameter == M_PERTURB)
         number &= 0xff;
-    if (parameter == M_CHECK_ACTION && number <= 7)
-        number &= 3; /* the third bit asked for a shorter message */
+    if (parameter == M_CHECK_ACTION)
+        number &= 3; /* the third bit asks for a shorter message; mallopt(3): the others are ignored */
     if (parameter == M_MYALLOC_LIMIT_MIB)
         number = value == 0 ? SIZE_MAX : value < 0 ? 0 : number * MIB;
     for (size_t i = 0; i < KNOBS; i++)

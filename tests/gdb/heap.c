@@ -7,10 +7,11 @@
 #include "tap.h"
 
 #define COUNT 200
+#define HOLES 40
 #define TINY 4000 /* more than a span structure has bits for */
 
 char *live_small, *freed_small, *live_large, *freed_large, *mapped, *home, *tiny_home, *tiny_live, *other_list, *own;
-char *blocks[COUNT], *tiny[TINY];
+char *blocks[COUNT], *tiny[TINY], *large[HOLES], *reused[HOLES];
 static pthread_barrier_t begun, filled, done;
 
 __attribute__((noinline)) void ready(void) {
@@ -31,8 +32,19 @@ static void *hold(void *data) {
     return NULL;
 }
 
+/* Spans of small blocks where free spans were before: their structures keep a part of what those held. */
+static void reuse_spans(void) {
+    for (int i = 0; i < HOLES; i++)
+        large[i] = malloc(40000);
+    for (int i = 0; i < HOLES; i += 2)
+        free(large[i]);
+    for (int i = 0; i < HOLES; i++)
+        reused[i] = malloc(3000);
+}
+
 /* A span holds several: one stays, its neighbours go home. */
 static void allocate_and_trim(void) {
+    reuse_spans();
     for (int i = 0; i < COUNT; i++)
         blocks[i] = malloc(4000);
     for (int i = 0; i < COUNT; i++)

@@ -14,6 +14,7 @@
 void free_sized(void *, size_t) __attribute__((weak));
 void free_aligned_sized(void *, size_t, size_t) __attribute__((weak));
 void *_Znwm(size_t) __attribute__((weak));
+void *_ZnwmSt11align_val_t(size_t, size_t) __attribute__((weak));
 void *_Znam(size_t) __attribute__((weak));
 void _ZdlPv(void *) __attribute__((weak));
 void _ZdlPvm(void *, size_t) __attribute__((weak));
@@ -306,6 +307,13 @@ static void alignment(void) {
     free_aligned_sized(p, 128, 128);
 }
 
+static void deleted_plainly(void) {
+    char *p = sink = _ZnwmSt11align_val_t(128, 64);
+    fault("operator delete", p, "alignment 16 for a block aligned to 64");
+    about(128, p, "", "operator new", NULL);
+    _ZdlPvm(p, 128);
+}
+
 static void deleted_malloc(void) {
     char *p = take(24);
     fault("operator delete", p, "block allocated by malloc");
@@ -447,6 +455,7 @@ static const struct {
     CASE(sized_delete, MCHECK_HEAD, 0),
     CASE(aligned_size, MCHECK_HEAD, 0),
     CASE(alignment, MCHECK_HEAD, 0),
+    CASE(deleted_plainly, MCHECK_HEAD, 0),
     CASE(deleted_malloc, MCHECK_HEAD, FRAME_TAKE),
     CASE(freed_new, MCHECK_HEAD, 0),
     CASE(deleted_array, MCHECK_HEAD, 0),

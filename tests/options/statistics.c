@@ -284,6 +284,9 @@ static void glibc_structures(void) {
     old = mallinfo();
     tap(huge == NULL || old.hblkhd == INT32_MAX, "what does not fit an int is the largest int");
     free(huge), free(small), free(mapped), free(large);
+    json_read();
+    tap(json_number("peak") >= json_number("taken") + 64 * MIB && json_in("mapped", "peak") >= 64 * MIB,
+        "the most that was taken is known when it has been given back");
 }
 
 static void trim(void) {

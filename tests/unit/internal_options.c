@@ -82,7 +82,7 @@ Test(options, values) {
         {"perturb", "256", 0, "is too large"},
         {"check", "3", 3, NULL},
         {"check", "4", 0, "is too large"},
-        {"arena_max", "0", 0, "is too small"},
+        {"arena_max", "0", 0, NULL},
         {"arena_max", "1", 1, NULL},
         {"mxfast", "160", 160, NULL},
         {"mxfast", "161", 0, "is too large"},
@@ -355,12 +355,12 @@ Test(cgroup, least_of_the_groups_above) {
                                                 {ROOT "/a/b/memory.max", "300000000\n"},
                                                 {ROOT "/a/memory.max", "400000000\n"},
                                                 {0}};
-    cr_expect_eq(limit_with(files), 300000000);
+    cr_expect_eq(limit_with(files), 300000000 - 300000000 / 8);
 }
 
 Test(cgroup, the_root_of_a_namespace) {
     static const struct os_fake_file files[] = {{SELF, "0::/\n"}, {ROOT "/memory.max", "268435456\n"}, {0}};
-    cr_expect_eq(limit_with(files), 268435456);
+    cr_expect_eq(limit_with(files), 224 * MIB);
 }
 
 Test(cgroup, no_limit) {
@@ -373,7 +373,12 @@ Test(cgroup, version_1) {
                                                 {ROOT "/memory/d/e/memory.limit_in_bytes", "9223372036854771712\n"},
                                                 {ROOT "/memory/d/memory.limit_in_bytes", "104857600\n"},
                                                 {0}};
-    cr_expect_eq(limit_with(files), 104857600);
+    cr_expect_eq(limit_with(files), 84 * MIB);
+}
+
+Test(cgroup, a_small_one) {
+    static const struct os_fake_file files[] = {{SELF, "0::/\n"}, {ROOT "/memory.max", "20971520\n"}, {0}};
+    cr_expect_eq(limit_with(files), 10 * MIB);
 }
 
 Test(cgroup, nothing_to_read) {

@@ -169,9 +169,10 @@ int os_process_id(void) {
     return (int)getpid();
 }
 
-void os_write(int fd, const char *text, size_t bytes) {
+int os_write(int fd, const char *text, size_t bytes) {
     if (write(fd, text, bytes) < 0)
         abort();
+    return 0;
 }
 
 _Noreturn void os_abort(void) {

@@ -130,10 +130,11 @@ class Heap:
         return span
 
     def home_bits(self, region, unit, span):
-        """Bit k says that block k is at home: in the span itself, if that has room for so many."""
-        if span["capacity"] <= self.few:
-            return span["few_bits"]
+        """Bit k says that block k is at home: in the span itself, if that has room for so many. Words beyond those that the
+        capacity needs are left from a free span's links."""
         length = (span["capacity"] + 63) // 64 * 8
+        if span["capacity"] <= self.few:
+            return span["few_bits"] & ((1 << length * 8) - 1)
         return int.from_bytes(read(region["home"] + unit * self.home_words * 8, length), "little")
 
     def spans(self, region):
