@@ -57,6 +57,8 @@ def named(item, found):
     if is_path:
         if not name or name in ("best", COPY) or not name.replace("-", "_").isidentifier():
             raise Wrong(f"--alloc {item}: '{name}' cannot be its name; letters, digits, - and _, not best or {COPY}")
+        if name == "glibc":
+            raise Wrong(f"--alloc {item}: glibc is the system's own, which all are compared with; choose another name")
         if not pathlib.Path(path).is_file():
             raise Wrong(f"--alloc {item}: there is no file {path}")
         return Allocator(name, str(pathlib.Path(path).resolve()))
@@ -93,7 +95,11 @@ def choose(wanted, build, work, version=""):
     the copy always take part: all else is measured by them."""
     found = installed(build, version)
     items = [item for item in wanted if item not in (COPY, "")]
-    chosen = {a.name: a for a in (named(item, found) for item in items)} if items else found
+    chosen = {} if items else found
+    for item in items:
+        allocator = named(item, found)
+        if chosen.setdefault(allocator.name, allocator) != allocator:
+            raise Wrong(f"--alloc {item}: '{allocator.name}' is already {chosen[allocator.name].library}")
     chosen = with_copy({"glibc": found["glibc"], **chosen}, work)
     for allocator in chosen.values():
         if allocator.library and set(allocator.library) & set(" :"):
