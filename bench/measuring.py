@@ -49,6 +49,8 @@ def start(benchmark, library, place, extra=()):
         options.append("-p")
     if getattr(benchmark, "alone", False):
         options.append("-a")
+    elif getattr(benchmark, "checked", False):
+        options.append("-c")
     out = place.work / "stdout" if says_figures(benchmark) else pathlib.Path(os.devnull)
     with open(place.stdin or os.devnull, "rb") as stdin, open(out, "wb") as stdout, \
             open(place.work / "stderr", "wb") as stderr:
