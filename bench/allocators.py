@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 import platform
+import re
 import shutil
 import subprocess
 
@@ -14,6 +15,8 @@ PEERS = {
     "tcmalloc": ("libtcmalloc_minimal.so.4", "libtcmalloc-minimal4"),
     "tbbmalloc": ("libtbbmalloc_proxy.so.2", "libtbbmalloc2"),
 }
+BINDING = re.compile(r"binding file .* to (.*) \[\d+\]: normal symbol `malloc'")
+PROBE = "/bin/true"  # any program that is linked with libc
 COPY = "copy"  # an equal of one of the others: what differs between the two is noise
 
 
@@ -71,6 +74,15 @@ def named(item, found):
     raise Wrong(f"--alloc {item}: not one of {', '.join(['glibc', 'myalloc', *PEERS])}, nor NAME=/path/to/library.so")
 
 
+def serves_malloc(library):
+    """Whether malloc is the library's where it is preloaded, by what the loader says without running anything. One that
+    the loader refuses counts as such: the runs will say why."""
+    env = {"LD_PRELOAD": library, "LD_TRACE_LOADED_OBJECTS": "1", "LD_WARN": "1", "LD_BIND_NOW": "1", "LD_DEBUG": "bindings"}
+    done = subprocess.run([PROBE], env=env, capture_output=True, text=True, errors="replace", check=False)
+    sources = BINDING.findall(done.stderr)
+    return not sources or library in sources or "cannot be preloaded" in done.stderr
+
+
 def with_copy(chosen, work):
     """A copy of myalloc if that takes part, of the system's malloc otherwise, second in the list."""
     if "myalloc" in chosen:
@@ -104,6 +116,8 @@ def choose(wanted, build, work, version=""):
     for allocator in chosen.values():
         if allocator.library and set(allocator.library) & set(" :"):
             raise Wrong(f"'{allocator.library}': LD_PRELOAD cannot hold a path with a space or a colon; use a link to it")
+        if allocator.library and not serves_malloc(allocator.library):
+            raise Wrong(f"--alloc {allocator.name}: {allocator.library} has no malloc, so the system's would be measured")
     return chosen
 
 
