@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* measure [-a | -c] [-i MILLISECONDS] [-p] [-s SAMPLES] [-t SECONDS] OUTPUT PROGRAM [ARGUMENTS]: runs a program and writes one
- * line of JSON to the file OUTPUT, with times in seconds and memory in KiB:
+/* measure [-a | -c] [-i MILLISECONDS] [-p] [-s SAMPLES] [-t SECONDS] OUTPUT PROGRAM [ARGUMENTS]: runs a program and
+ * writes one line of JSON to the file OUTPUT, with times in seconds and memory in KiB:
  *
  *     {"elapsed", "user", "system", "peak", "tree", "average", "looks", "minor", "major", "voluntary", "involuntary",
  *      "exit", "signal", "hung"}
