@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 import platform
+import re
 import shutil
 import subprocess
 
@@ -14,6 +15,8 @@ PEERS = {
     "tcmalloc": ("libtcmalloc_minimal.so.4", "libtcmalloc-minimal4"),
     "tbbmalloc": ("libtbbmalloc_proxy.so.2", "libtbbmalloc2"),
 }
+BINDING = re.compile(r"binding file .* to (.*) \[\d+\]: normal symbol `malloc'")
+PROBE = "/bin/true"  # any program that is linked with libc
 COPY = "copy"  # an equal of one of the others: what differs between the two is noise
 
 
@@ -57,6 +60,8 @@ def named(item, found):
     if is_path:
         if not name or name in ("best", COPY) or not name.replace("-", "_").isidentifier():
             raise Wrong(f"--alloc {item}: '{name}' cannot be its name; letters, digits, - and _, not best or {COPY}")
+        if name == "glibc":
+            raise Wrong(f"--alloc {item}: glibc is the system's own, which all are compared with; choose another name")
         if not pathlib.Path(path).is_file():
             raise Wrong(f"--alloc {item}: there is no file {path}")
         return Allocator(name, str(pathlib.Path(path).resolve()))
@@ -67,6 +72,15 @@ def named(item, found):
     if name == "myalloc":
         raise Wrong("--alloc myalloc: libmyalloc.so is not built; `make`, or name it in MYALLOC_LIBRARY")
     raise Wrong(f"--alloc {item}: not one of {', '.join(['glibc', 'myalloc', *PEERS])}, nor NAME=/path/to/library.so")
+
+
+def serves_malloc(library):
+    """Whether malloc is the library's where it is preloaded, by what the loader says without running anything. One that
+    the loader refuses counts as such: the runs will say why."""
+    env = {"LD_PRELOAD": library, "LD_TRACE_LOADED_OBJECTS": "1", "LD_WARN": "1", "LD_BIND_NOW": "1", "LD_DEBUG": "bindings"}
+    done = subprocess.run([PROBE], env=env, capture_output=True, text=True, errors="replace", check=False)
+    sources = BINDING.findall(done.stderr)
+    return not sources or library in sources or "cannot be preloaded" in done.stderr
 
 
 def with_copy(chosen, work):
@@ -93,11 +107,17 @@ def choose(wanted, build, work, version=""):
     the copy always take part: all else is measured by them."""
     found = installed(build, version)
     items = [item for item in wanted if item not in (COPY, "")]
-    chosen = {a.name: a for a in (named(item, found) for item in items)} if items else found
+    chosen = {} if items else found
+    for item in items:
+        allocator = named(item, found)
+        if chosen.setdefault(allocator.name, allocator) != allocator:
+            raise Wrong(f"--alloc {item}: '{allocator.name}' is already {chosen[allocator.name].library}")
     chosen = with_copy({"glibc": found["glibc"], **chosen}, work)
     for allocator in chosen.values():
         if allocator.library and set(allocator.library) & set(" :"):
             raise Wrong(f"'{allocator.library}': LD_PRELOAD cannot hold a path with a space or a colon; use a link to it")
+        if allocator.library and not serves_malloc(allocator.library):
+            raise Wrong(f"--alloc {allocator.name}: {allocator.library} has no malloc, so the system's would be measured")
     return chosen
 
 

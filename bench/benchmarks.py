@@ -25,6 +25,7 @@ class Benchmark:
     seconds: int = 0      # that it runs for, whatever the allocator
     steady: bool = False  # its memory must stay flat: one long run of each allocator tells
     tree: bool = False    # what counts is the memory of all its processes together
+    checked: bool = False # started by bench/checked.c, whose memory is not its own
     alone: bool = False   # orphans of the program are not part of it
     slow: bool = False    # left out by --quick
 
@@ -127,7 +128,7 @@ def z3_source():
 
 def make_inputs(work, chosen):
     """The inputs of the benchmarks `chosen`, in the folder `work`, and what they must write, from a run without preload."""
-    programs_chosen = [benchmark for benchmark in chosen if benchmark.command[1:] and benchmark.command[1].startswith(EXPECTED)]
+    programs_chosen = [benchmark for benchmark in chosen if benchmark.checked]
     if programs_chosen:
         write_inputs(work)
     if shutil.which("git") and any(benchmark.name == "git-log" for benchmark in chosen):
@@ -225,7 +226,8 @@ def loads(folder, steady_seconds=STEADY_SECONDS):
 
 def programs(folder):
     def program(name, about, *command, **environment):
-        return Benchmark(name, about, [str(folder / "checked"), EXPECTED + name, *command], environment, group="programs")
+        return Benchmark(name, about, [str(folder / "checked"), EXPECTED + name, *command], environment, group="programs",
+                         checked=True)
 
     found = [
         program("python", "JSON, lists, sorting; all through malloc", "/usr/bin/python3", "job.py", PYTHONMALLOC="malloc"),

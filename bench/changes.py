@@ -16,6 +16,10 @@ def floor_of(pair, metric):
     return max(result["noise"][metric] for result in pair)
 
 
+def mean_floor(before, after, metric):
+    return max(figures.mean_noise(results, metric) for results in (before, after))
+
+
 def print_row(title, cells):
     print(f"{title:24.24}" + "".join(f"{text:>23}" for text in cells))
 
@@ -30,7 +34,7 @@ def print_allocator(before, after, name, keys):
     means = {metric: figures.change_mean({key: before[key] for key in keys}, {key: after[key] for key in keys}, name, metric)
              for metric in METRICS}
     if len(keys) > 1:
-        print_row("geometric mean", (cell(means[metric], figures.FLOOR_LEAST) for metric in METRICS))
+        print_row("geometric mean", (cell(means[metric], mean_floor(before, after, metric)) for metric in METRICS))
 
 
 def rows(names, everything):
@@ -44,7 +48,7 @@ def print_others(before, after, names, keys):
     for name in names:
         found = [figures.change_mean({key: before[key] for key in keys}, {key: after[key] for key in keys}, name, metric)
                  for metric in METRICS]
-        print_row(name, (cell(one, figures.FLOOR_LEAST) for one in found))
+        print_row(name, (cell(one, mean_floor(before, after, metric)) for one, metric in zip(found, METRICS)))
 
 
 def print_change(first, second, everything=False):

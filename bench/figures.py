@@ -18,6 +18,7 @@ FLOOR_LEAST = 0.01          # no smaller difference is called one, however narro
 PEAK_GRAIN = 128            # KiB: each CPU keeps back up to 32 pages from the kernel's count of a process
 RESAMPLES = 2000
 STUDENT = {1: math.inf, 2: 12.706, 3: 4.303, 4: 3.182}  # quantile 0.975 of Student's distribution for so many rounds
+FEW = 5              # rounds; below, Student's
 WIDEST = 1000.0      # times or parts; no interval is shown wider
 LOOKS_LEAST = 8      # with fewer an average over time means nothing
 SEED = 12345
@@ -201,21 +202,43 @@ def log_medians(ratios, stream):
     return numpy.append(numpy.median(logs[picks(len(logs), stream)], axis=1), numpy.median(logs))
 
 
-def mean_of(logs):
-    means = numpy.exp(numpy.mean(logs, axis=0))
-    return (float(means[-1]), *ends(means[:-1]), len(logs))
+def student_quantile(freedom):
+    """Quantile 0.975 of Student's distribution (Abramowitz and Stegun, 26.7.5; the first two are too far off there)."""
+    if freedom <= 2:
+        return STUDENT[freedom + 1]
+    z = 1.959964
+    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+
+
+def mean_of(logs, rounds):
+    """Geometric mean of log_medians of so many rounds each, its interval, and how many they are. Resamples of few rounds
+    vary too little: the spread of those of n is larger by n/(n-1) in truth, and known as badly as Student's says."""
+    few = [count for count in rounds if count < FEW]
+    factor = student_quantile(sum(count - 1 for count in few)) / student_quantile(10**6) if few else 1
+    spread = [(row - row[-1]) * (factor * (count / (count - 1)) ** 0.5 if count < FEW else 1) for row, count in zip(logs, rounds)]
+    middle = numpy.mean([row[-1] for row in logs])
+    means = numpy.exp(middle + numpy.mean(spread, axis=0))
+    return (float(numpy.exp(middle)), *ends(means[:-1]), len(logs))
 
 
 def geometric(results, name, base, metric):
     """Geometric mean over the benchmarks of name / base (base: a name or "best"), its interval, and how many benchmarks
     it is of; None if of none. Resamples the rounds of each benchmark."""
-    logs = []
+    logs, rounds = [], []
     for stream, result in enumerate(averaged(results).values(), 1):
         against = best_peer(result, metric) if base == "best" else base
         above, below = values(result, name, metric), against and values(result, against, metric)
         if above is not None and below is not None:
             logs.append(log_medians(above / below, stream))
-    return mean_of(logs) if logs else None
+            rounds.append(len(above))
+    return mean_of(logs, rounds) if logs else None
+
+
+def mean_noise(results, metric):
+    """How far from 1 the equal pair's geometric mean came out, interval included: no smaller difference of means is one."""
+    pair = pair_of(names_of(results))
+    found = geometric(results, *reversed(pair), metric) if pair else None
+    return max([FLOOR_LEAST] + [abs(end - 1) for end in found[:3]]) if found else FLOOR_LEAST
 
 
 def relative(result, name, metric):
@@ -232,14 +255,15 @@ def change(before, after, name, metric):
     if any(len(row) in STUDENT for row in rows):
         old, new = map(interval, rows)
         return new[0] / old[0], new[1] / old[2], new[2] / old[1]
-    return mean_of([log_medians(rows[1], 2) - log_medians(rows[0], 1)])[:3]
+    return mean_of([log_medians(rows[1], 2) - log_medians(rows[0], 1)], [FEW])[:3]
 
 
 def change_mean(before, after, name, metric):
     """The same as geometric mean over the benchmarks that both have, with their number."""
-    logs = []
+    logs, rounds = [], []
     for stream, key in enumerate(sorted(averaged(before).keys() & averaged(after).keys()), 1):
         rows = [relative(result[key], name, metric) for result in (before, after)]
         if all(row is not None for row in rows):
             logs.append(log_medians(rows[1], 2 * stream + 1) - log_medians(rows[0], 2 * stream))
-    return mean_of(logs) if logs else None
+            rounds.append(min(map(len, rows)))
+    return mean_of(logs, rounds) if logs else None

@@ -49,6 +49,8 @@ def start(benchmark, library, place, extra=()):
         options.append("-p")
     if getattr(benchmark, "alone", False):
         options.append("-a")
+    elif getattr(benchmark, "checked", False):
+        options.append("-c")
     out = place.work / "stdout" if says_figures(benchmark) else pathlib.Path(os.devnull)
     with open(place.stdin or os.devnull, "rb") as stdin, open(out, "wb") as stdout, \
             open(place.work / "stderr", "wb") as stderr:
@@ -75,15 +77,23 @@ def said(place):
         return head.decode(errors="replace"), file.read().decode(errors="replace")
 
 
+def signal_name(number):
+    """Real-time signals have no names."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 def wrong(sample, head, tail, place):
     """What went wrong with a run, in one line; "" if nothing did."""
     lines = tail.strip().splitlines()
-    last = f": {lines[-1][:200]}" if lines else ""
+    last = "".join(c if c.isprintable() else "?" for c in f": {lines[-1][:200]}") if lines else ""
     unloaded = NOT_PRELOADED.search(head)
     if sample["hung"]:
         return f"hung: ended after {place.limit:g} s"
     if sample["signal"]:
-        return signal.Signals(sample["signal"]).name + last
+        return signal_name(sample["signal"]) + last
     if sample["exit"] not in place.allowed:
         return f"exit status {sample['exit']}{last}"
     if unloaded:

@@ -16,6 +16,7 @@ DESCRIPTION = """Compares preloadable allocators on many programs, or on your ow
   bench/run --compare before.json after.json"""
 STATUS = """Exit status: 0; 1 if a run failed or a --fail-if condition holds; 2 if the command line is wrong."""
 MINUTES, MINUTES_QUICK, MINUTES_OWN = 28.0, 2.5, 5.0
+ROUNDS, ROUNDS_QUICK = 5, 2
 
 
 class Parser(argparse.ArgumentParser):
@@ -61,7 +62,7 @@ def new_parser():
     add("--list", action="store_true", help="name the benchmarks")
     add("--only", default="*", metavar="PATTERNS", help="patterns of benchmarks, separated by commas")
     add("--alloc", default="", metavar="NAMES", help="allocators, separated by commas; NAME=/path/lib.so adds one")
-    add("--rounds", "--runs", type=rounds, default=5, help="at least so many (5); more until intervals are narrow")
+    add("--rounds", "--runs", type=rounds, help=f"at least so many ({ROUNDS}; --quick {ROUNDS_QUICK}); more until intervals are narrow")
     add("--minutes", type=positive, help=f"what all may take ({MINUTES:g}; --quick {MINUTES_QUICK:g}, own program "
         f"{MINUTES_OWN:g}): more rounds are made only while time is left")
     add("--limit", type=positive, default=120.0, metavar="SECONDS", help="after which one run counts as hung (120)")
@@ -96,16 +97,53 @@ def parse(arguments):
     return parser, options
 
 
+def unwritable(path):
+    """Why no file can be written there, "" if it can: half an hour of samples must not be lost at its end."""
+    new = not path.exists()
+    if not new and not path.is_file() and not path.is_dir():  # opening a pipe would wait for its reader
+        return ""
+    try:
+        with open(path, "ab"):
+            pass
+        if new:
+            path.unlink()
+        return ""
+    except OSError as error:
+        return error.strerror
+
+
+def check_modes(parser, options):
+    """No option is given for nothing."""
+    modes = {"--list": options.list, "--compare": options.compare, "--render": options.render, "-- PROGRAM": options.program}
+    given = [name for name, value in modes.items() if value]
+    if len(given) > 1:
+        parser.error(f"{given[0]} does not go with {given[1]}")
+    files = {"--json": options.json, "--html": options.html, "--fail-if": options.fail_if}
+    runs = {"--alloc": options.alloc, "--rounds": options.rounds, "--minutes": options.minutes, "--quick": options.quick}
+    refused = {"--list": {**runs, **files}, "--compare": {**runs, **files, "--only": options.only != "*"},
+               "--render": {**runs, "--only": options.only != "*"},
+               "-- PROGRAM": {"--only": options.only != "*", "--quick": options.quick}}
+    for name in given:
+        for other, value in refused[name].items():
+            if value:
+                parser.error(f"{other} does not go with {name}")
+    if options.all and not options.compare:
+        parser.error("--all is for --compare")
+
+
 def check(parser, options):
+    check_modes(parser, options)
     if not options.program and (options.stdin or options.allow_exit):
         parser.error("--stdin and --allow-exit are for your own program, after --")
-    if options.program and (options.list or options.compare or options.render or options.quick or options.only != "*"):
-        parser.error("--list, --only, --quick, --compare and --render do not go with a program after --")
     if options.stdin and not options.stdin.is_file():
-        parser.error(f"--stdin {options.stdin}: no such file")
+        parser.error(f"--stdin {options.stdin}: no such regular file")
     for path in (options.json, options.html):
         if path and not path.parent.is_dir():
             parser.error(f"{path}: there is no folder {path.parent}")
+        if wrong := path and unwritable(path):
+            parser.error(f"{path}: {wrong}")
+    if options.rounds is None:
+        options.rounds = ROUNDS_QUICK if options.quick else ROUNDS
     if options.minutes is None:
         options.minutes = MINUTES_OWN if options.program else MINUTES_QUICK if options.quick else MINUTES
     options.allowed = tuple(options.allow_exit) or (0,)

@@ -57,13 +57,18 @@ def cell(result, name, metric):
             f'{"=" if same else ""}</td>')
 
 
-def mean_cell(found):
-    return f'<td title="95 %: {found[1]:.3f} to {found[2]:.3f}, of {found[3]}"><b>{found[0]:.3f}</b></td>' if found else "<td>–</td>"
+def mean_cell(found, floor, itself=False):
+    if not found:
+        return "<td>–</td>"
+    same = not itself and not figures.beyond(found, floor)
+    return (f'<td class="{"same" if same else ""}" title="95 %: {found[1]:.3f} to {found[2]:.3f}, of {found[3]}">'
+            f'<b>{found[0]:.3f}</b>{"=" if same else ""}</td>')
 
 
 def means(results, names, metric, base, title):
-    return line([title, f"to {base}"] + [mean_cell(figures.geometric(results, name, base, metric)) for name in names],
-                "mean")
+    floor = figures.mean_noise(results, metric)
+    return line([title, f"to {base}"] + [mean_cell(figures.geometric(results, name, base, metric), floor, name == base)
+                                         for name in names], "mean")
 
 
 def metric_table(results, names, metric):
@@ -82,7 +87,9 @@ def metric_table(results, names, metric):
 
 
 def summary(results, names):
-    rows = [line([name] + [mean_cell(figures.geometric(results, name, "best", metric)) for metric in figures.METRICS])
+    floors = {metric: figures.mean_noise(results, metric) for metric in figures.METRICS}
+    rows = [line([name] + [mean_cell(figures.geometric(results, name, "best", metric), floors[metric])
+                           for metric in figures.METRICS])
             for name in names]
     return table(["geometric mean, to the best", *(TITLES[metric] for metric in figures.METRICS)], rows)
 

@@ -80,7 +80,7 @@ def draw_bar(axes, at, height, found, colour):
     axes.barh(at, shown, height, color=colour)
     if found[0] > CUT:
         axes.text(CUT + 0.02, at, f"{found[0]:.1f}", va="center", fontsize=7)
-    elif figures.has_ends(found):
+    else:
         axes.errorbar(shown, at, xerr=whiskers((found[0], found[1], min(found[2], CUT))), color=INK, linewidth=0.6,
                       capsize=1)
 

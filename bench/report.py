@@ -21,14 +21,19 @@ def cell(result, name, metric):
     return f"{found[0]:.2f}{mark}" + (f"{to_glibc[0]:5.2f}" if to_glibc else "")
 
 
-def mean_cell(results, name, metric):
+def mean_cell(results, name, metric, floor):
     found = [figures.geometric(results, name, base, metric) for base in ("best", "glibc")]
-    return f"{found[0][0]:.2f} " + (f"{found[1][0]:5.2f}" if found[1] else "") if found[0] else "-"
+    if not found[0]:
+        return "-"
+    return f"{found[0][0]:.2f}{' ' if figures.beyond(found[0], floor) else '='}" + (f"{found[1][0]:5.2f}" if found[1] else "")
 
 
-def interval_cell(results, name, base, metric):
+def interval_cell(results, name, base, metric, floor):
+    """`0.874±0.186=`: a geometric mean, = if it cannot be told from 1."""
     found = figures.geometric(results, name, base, metric)
-    return f"{found[0]:.3f}±{(found[2] - found[1]) / 2:.3f}" if found else "-"
+    if not found:
+        return "-"
+    return f"{found[0]:.3f}±{(found[2] - found[1]) / 2:.3f}{' ' if name == base or figures.beyond(found, floor) else '='}"
 
 
 def row(title, second, cells):
@@ -45,10 +50,12 @@ def print_table(results, metric):
         for key, result in members.items():
             row(key, best_text(result, metric), (cell(result, name, metric) for name in names))
         if len(groups) > 1 and len(members) > 1:
-            row("   geometric mean", "", (mean_cell(members, name, metric) for name in names))
+            floor = figures.mean_noise(members, metric)
+            row("   geometric mean", "", (mean_cell(members, name, metric, floor) for name in names))
     if len(results) > 1:
+        floor = figures.mean_noise(results, metric)
         for base in ("best", "glibc"):
-            row("ALL, geometric mean", f"to {base}", (interval_cell(results, name, base, metric) for name in names))
+            row("ALL, geometric mean", f"to {base}", (interval_cell(results, name, base, metric, floor) for name in names))
         counts = [figures.geometric(results, name, "best", metric) for name in names]
         all_ = len(figures.averaged(results))
         if any(not found or found[3] != all_ for found in counts):
@@ -76,12 +83,8 @@ def print_against(results):
     print("\nmyalloc relative to each other allocator, geometric means over all benchmarks")
     row("", "", others)
     for metric in TABLES:
-        row(TITLES[metric], "", (interval_cell_of(results, other, metric) for other in others))
-
-
-def interval_cell_of(results, other, metric):
-    found = figures.geometric(results, PAIR[0], other, metric)
-    return f"{found[0]:.3f}±{(found[2] - found[1]) / 2:.3f}" if found else "-"
+        floor = figures.mean_noise(results, metric)
+        row(TITLES[metric], "", (interval_cell(results, PAIR[0], other, metric, floor) for other in others))
 
 
 def print_figures(results):

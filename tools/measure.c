@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* measure [-a] [-i MILLISECONDS] [-p] [-s SAMPLES] [-t SECONDS] OUTPUT PROGRAM [ARGUMENTS]: runs a program and writes one
- * line of JSON to the file OUTPUT, with times in seconds and memory in KiB:
+/* measure [-a | -c] [-i MILLISECONDS] [-p] [-s SAMPLES] [-t SECONDS] OUTPUT PROGRAM [ARGUMENTS]: runs a program and
+ * writes one line of JSON to the file OUTPUT, with times in seconds and memory in KiB:
  *
  *     {"elapsed", "user", "system", "peak", "tree", "average", "looks", "minor", "major", "voluntary", "involuntary",
  *      "exit", "signal", "hung"}
@@ -15,7 +15,8 @@
  * the program leaves running when it ends is killed, as is everything after SECONDS (`hung`) or on SIGTERM and SIGINT.
  *
  * With -a all figures are of the program alone, with the children it waits for: orphans, such as the client of a server
- * that is the program, are left out of all sums.
+ * that is the program, are left out of all sums. With -c the program only starts and checks another: its own memory is
+ * left out of `tree` and `average`.
  *
  * The exit status is the program's, 128 plus the signal that ended it, 124 when the time was up, or 125 when measuring
  * failed.
@@ -46,7 +47,7 @@ extern char **environ;
 static struct {
     long interval_ms;
     double limit;
-    bool proportional, alone;
+    bool proportional, alone, children;
     const char *samples, *output;
     char **command;
 } options = {.interval_ms = 10};
@@ -123,7 +124,8 @@ static long tree_kib(pid_t pid, int depth) {
 /* As orphans come to this process, all descendants are below it. */
 static void look(struct looks *looks) {
     double at = now(), used = read_clock(CLOCK_PROCESS_CPUTIME_ID);
-    long kib = options.alone ? tree_kib(looks->pid, 0) : for_children(getpid(), 0, tree_kib);
+    pid_t root = options.children ? looks->pid : getpid();
+    long kib = options.alone ? tree_kib(looks->pid, 0) : for_children(root, 0, tree_kib);
     looks->cost = read_clock(CLOCK_PROCESS_CPUTIME_ID) - used; /* elapsed time would be long on a busy machine */
     if (kib == 0) /* the program has just ended */
         return;
@@ -266,7 +268,7 @@ static int run(void) {
 }
 
 static int usage_error(void) {
-    fputs("usage: measure [-a] [-i MILLISECONDS] [-p] [-s SAMPLES] [-t SECONDS] OUTPUT PROGRAM [ARGUMENTS]\n", stderr);
+    fputs("usage: measure [-a | -c] [-i MILLISECONDS] [-p] [-s SAMPLES] [-t SECONDS] OUTPUT PROGRAM [ARGUMENTS]\n", stderr);
     return STATUS_FAILED;
 }
 
@@ -280,17 +282,19 @@ static bool take_option(int option) {
         options.proportional = true;
     else if (option == 'a')
         options.alone = true;
+    else if (option == 'c')
+        options.children = true;
     else if (option == 's')
         options.samples = optarg;
     else
         return false;
-    return !*end && (option == 'p' || option == 'a' || *optarg) && options.interval_ms >= 0 && options.interval_ms <= 60000 &&
+    return !*end && (strchr("acp", option) || *optarg) && !(options.alone && options.children) && options.interval_ms >= 0 && options.interval_ms <= 60000 &&
            options.limit >= 0 && options.limit < 1e9;
 }
 
 int main(int argc, char **argv) {
     int option;
-    while ((option = getopt(argc, argv, "+ai:ps:t:")) != -1)
+    while ((option = getopt(argc, argv, "+aci:ps:t:")) != -1)
         if (!take_option(option))
             return usage_error();
     if (argc - optind < 2)
