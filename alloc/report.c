@@ -83,6 +83,9 @@ void report_line(const char *format, ...) {
     va_start(arguments, format);
     length += report_vformat(line + length, sizeof line - 1 - length, format, arguments);
     va_end(arguments);
+    for (size_t i = 0; i < length; i++) /* a path from the environment may hold anything; a message is one line */
+        if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+            line[i] = '?';
     line[length++] = '\n';
     os_write(STDERR_FILENO, line, length);
 }
