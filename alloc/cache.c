@@ -91,6 +91,7 @@ static COLD bool settle_slow(struct cache *cache) {
         open_cache(cache);
     if (off && !cache->idle) {
         cache_flush();
+        central_flush(); /* threads without lists would not take what is parked */
         clear_limits(cache);
     } else if (!off && cache->idle) {
         set_limits(cache);

@@ -89,10 +89,8 @@ static struct class *get_class(unsigned index) {
 /* Into one of the first `usable` slots. The chain has its length in it. */
 static bool slot_put_among(struct class *class, void *chain, size_t usable) {
     for (size_t i = 0; i < usable && i < SLOTS; i++) {
-        void *empty = NULL, *parked = atomic_load_explicit(&class->slots[i], memory_order_relaxed);
-        if (UNLIKELY(parked == chain))
-            report_misuse("free", chain, DOUBLE_FREE);
-        if (parked != NULL)
+        void *empty = NULL;
+        if (atomic_load_explicit(&class->slots[i], memory_order_relaxed) != NULL)
             continue;
         COUNT(COUNT_RMWS);
         if (atomic_compare_exchange_strong_explicit(&class->slots[i], &empty, chain, memory_order_release,
@@ -100,6 +98,13 @@ static bool slot_put_among(struct class *class, void *chain, size_t usable) {
             return true;
     }
     return false;
+}
+
+/* A block that is parked alone, freed again, comes here alone again. Not under the lock of the class. */
+static void refuse_parked_twice(struct class *class, const void *chain) {
+    for (size_t i = 0; i < SLOTS; i++)
+        if (UNLIKELY(atomic_load_explicit(&class->slots[i], memory_order_relaxed) == chain))
+            report_misuse("free", chain, DOUBLE_FREE);
 }
 
 static bool slot_put(struct class *class, void *chain, size_t count) {
@@ -407,6 +412,7 @@ void *central_take_single(unsigned index) {
 void central_give(unsigned index, void *chain, size_t count) {
     struct class *class = get_class(index);
     struct span *empty = NULL;
+    refuse_parked_twice(class, chain);
     if (slot_put(class, chain, count))
         return;
     lock_acquire(&class->lock, LOCK_CLASS);

@@ -39,6 +39,37 @@ static void wait_a_little(uint64_t *random) {
         continue;
 }
 
+static pthread_barrier_t barrier;
+
+/* Fills its lists, and comes to know of the switch by a free. */
+static void *hear_late(void *data) {
+    static void *blocks[3000];
+    for (size_t i = 0; i < 3000; i++)
+        blocks[i] = malloc(64 + i % 8 * 16);
+    for (size_t i = 1; i < 3000; i++)
+        free(blocks[i]);
+    pthread_barrier_wait(&barrier);
+    pthread_barrier_wait(&barrier);
+    free(blocks[0]);
+    pthread_barrier_wait(&barrier);
+    return data;
+}
+
+static void lists_are_emptied(void) {
+    pthread_t id;
+    pthread_barrier_init(&barrier, NULL, 2);
+    pthread_create(&id, NULL, hear_late, NULL);
+    pthread_barrier_wait(&barrier);
+    mallopt(M_PERTURB, 0x5a);
+    size_t before = mallinfo2().fsmblks;
+    pthread_barrier_wait(&barrier);
+    pthread_barrier_wait(&barrier);
+    size_t after = mallinfo2().fsmblks;
+    mallopt(M_PERTURB, 0);
+    pthread_join(id, NULL);
+    tap(before > 0 && after == 0, "a thread that hears of it later leaves no list behind (%zu -> %zu bytes)", before, after);
+}
+
 int main(void) {
     tap_watchdog(110);
     pthread_t ids[THREADS];
@@ -57,5 +88,6 @@ int main(void) {
         pthread_join(ids[i], NULL);
     tap(switches > 0 && broken == 0, "a mode goes on and off %d times while %d threads free", switches, THREADS);
     tap(myalloc_check_heap() == 0, "all invariants hold afterwards");
+    lists_are_emptied();
     return tap_done();
 }
