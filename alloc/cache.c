@@ -18,11 +18,11 @@
 #define COLD_MIN 1024
 #define HOT 8
 /* Lists above their start, of all threads together: this part of the memory in small blocks. */
-#define BUDGET_PART 16
-#define BUDGET_MIN (16 * KIB)
-#define BUDGET_FEW (512 * KIB) /* or this, shared out among several: few threads pass blocks in long chains */
-#define BUDGET_MAX (4 * MIB)
-#define BUDGET_SPARE 32 /* a spare chain is at most this part of it */
+#define EARN_PART 16
+#define EARN_MIN (16 * KIB)
+#define EARN_FEW (512 * KIB) /* or this, shared out among several: few threads pass blocks in long chains */
+#define EARN_MAX (4 * MIB)
+#define SPARE_PART 32 /* a spare chain is at most this part of what may be earned */
 #define SPARES_ALL (64 * KIB) /* or of this, shared out among the threads */
 #define SPARE_BYTES_MAX (16 * KIB)
 #define FOREIGN 16 /* blocks that a thread may free before it counts as one that frees what others allocate */
@@ -133,22 +133,27 @@ static void *adopt_chain(struct bin *bin, size_t goal, struct block *chain, size
 
 /* Bytes that a thread's goals may be above their start: a part of what the small blocks of the process take, shared out
  * among the threads. */
-static size_t budget(void) {
+static size_t earn_most(void) {
     size_t threads = max_size(central_threads, 1), small = span_totals.small;
-    size_t share = (small << UNIT_SHIFT) / BUDGET_PART / threads;
-    size_t least = threads > 1 ? max_size(BUDGET_FEW / threads, BUDGET_MIN) : BUDGET_MIN;
-    return min_size(max_size(share, least), BUDGET_MAX);
+    size_t share = (small << UNIT_SHIFT) / EARN_PART / threads;
+    size_t least = threads > 1 ? max_size(EARN_FEW / threads, EARN_MIN) : EARN_MIN;
+    return min_size(max_size(share, least), EARN_MAX);
 }
 
 /* Bytes of a spare chain: more where few threads can have one. */
 static size_t spare_most(void) {
-    return min_size(max_size(budget() / BUDGET_SPARE, SPARES_ALL / central_threads), SPARE_BYTES_MAX);
+    return min_size(max_size(earn_most() / SPARE_PART, SPARES_ALL / central_threads), SPARE_BYTES_MAX);
 }
 
-static void give_spare(struct cache *cache, unsigned class) {
+static struct block *take_spare(struct cache *cache, unsigned class) {
     struct block *spare = cache->spare[class];
     cache->spare[class] = NULL;
     ORDERED();
+    return spare;
+}
+
+static void give_spare(struct cache *cache, unsigned class) {
+    struct block *spare = take_spare(cache, class);
     if (spare != NULL)
         central_give(class, spare, spare->count);
 }
@@ -171,7 +176,7 @@ static void take_from_another(struct cache *cache, unsigned wants) {
 /* The list was full twice over: a longer one is earned, if the thread may have it. */
 static void earn(struct cache *cache, unsigned class) {
     size_t old = cache->goal[class], goal = min_size(old * 2, class_batch(class));
-    size_t more = (goal - old) * class_bytes(class), most = budget();
+    size_t more = (goal - old) * class_bytes(class), most = earn_most();
     if (more == 0)
         return;
     if (cache->earned + more > most)
@@ -202,8 +207,7 @@ static void free_foreign(struct cache *cache, struct bin *bin, struct block *blo
 
 /* The thread's first allocation of the class. */
 static void open_bin(struct cache *cache, struct bin *bin, unsigned class) {
-    struct block *foreign = cache->spare[class];
-    cache->spare[class] = NULL;
+    struct block *foreign = take_spare(cache, class);
     set_limit(bin, cache->goal[class], 0);
     ORDERED();
     if (foreign != NULL)
@@ -219,12 +223,9 @@ void *cache_refill_slow(unsigned class) {
     struct bin *bin = &cache->bins[class];
     if (bin->limit == 0)
         open_bin(cache, bin, class);
-    struct block *chain = cache->spare[class];
-    if (chain != NULL) {
-        cache->spare[class] = NULL;
-        ORDERED();
+    struct block *chain = take_spare(cache, class);
+    if (chain != NULL)
         return adopt_chain(bin, cache->goal[class], chain, chain->count);
-    }
     size_t count;
     chain = central_take(class, bin->want, &count);
     if (chain == NULL)

@@ -32,7 +32,7 @@ struct bin {
 struct cache {
     struct bin bins[CLASS_COUNT]; /* first: cache_bin counts on it */
     void *spare[CLASS_COUNT];
-    uint16_t goal[CLASS_COUNT];  /* the limit that traffic has earned, up to class_batch, out of a budget of all classes */
+    uint16_t goal[CLASS_COUNT];  /* the limit that traffic has earned, up to class_batch; all together are bounded */
     uint8_t heat[CLASS_COUNT];   /* how often a list was full, up to HOT */
     size_t earned;               /* bytes by which the goals are above their start (K4) */
     unsigned victim;             /* class that last gave up its goal for another's */

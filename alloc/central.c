@@ -10,10 +10,8 @@
 #include "span.h"
 
 #define SLOTS (CACHE_LINE / sizeof(void *))
-#define PARKED_BYTES (64 * KIB) /* about what a class may park, at least one chain */
-
-#define PARKED_PART 16
-#define PARKED_LEAST (64 * KIB)
+#define PARKED_BYTES (64 * KIB) /* what a class may park where there are several threads, */
+#define PARKED_PART 16 /* or this part of its memory, if that is less, where there is one */
 #define BORROW_WASTE 2048 /* bytes that a class may lose by borrowing blocks of up to twice its size */
 #define BORROW_FROM EXACT_MAX /* classes above borrow ever after, */
 #define BORROW_PART 4 /* what is larger by up to this part */
@@ -84,6 +82,11 @@ static struct class *get_class(unsigned index) {
     return LIKELY(class != NULL) ? class : first_use(index);
 }
 
+/* Bytes of the class's spans. */
+static size_t class_memory(const struct class *class) {
+    return class->span_count * class_units(class->index) * UNIT;
+}
+
 /* ---- slots ------------------------------------------------------------------------------------------------------- */
 
 /* Into one of the first `usable` slots. The chain has its length in it. */
@@ -108,11 +111,9 @@ static void refuse_parked_twice(struct class *class, const void *chain) {
 }
 
 static bool slot_put(struct class *class, void *chain, size_t count) {
-    size_t share = class->span_count * class_units(class->index) * UNIT / PARKED_PART;
-    size_t least = central_threads > 1 ? PARKED_LEAST : 0;
-    size_t usable = min_size(max_size(share, least), PARKED_BYTES) / (class->size * count);
+    size_t most = central_threads > 1 ? PARKED_BYTES : min_size(class_memory(class) / PARKED_PART, PARKED_BYTES);
     ((struct block *)chain)->count = count;
-    return slot_put_among(class, chain, usable);
+    return slot_put_among(class, chain, most / (class->size * count));
 }
 
 static void *slot_take(struct class *class, size_t *count) {
@@ -302,9 +303,7 @@ static void chain_home_locked(struct class *class, struct block *chain, struct s
 
 /* How many chains the pile may hold. */
 static size_t pile_most(const struct class *class) {
-    size_t spans = class->span_count * class_units(class->index) * UNIT;
-    size_t chain = class_batch(class->index) * class_bytes(class->index);
-    return min_size(spans / PILE_PART / chain, PILE_MAX);
+    return min_size(class_memory(class) / PILE_PART / (class_batch(class->index) * class->size), PILE_MAX);
 }
 
 static bool pile_put_locked(struct class *class, struct block *chain) {

@@ -150,7 +150,8 @@ static void free_coalesce(struct region *region, size_t first, size_t units) {
  * HUGE_SLOW_MAX of those no more are asked for. Returns where the warm memory now ends, or `from`. */
 static uintptr_t warm_huge(uintptr_t from, uintptr_t mapped_end) {
     uintptr_t start = align_up(from, HUGE_PAGE), end = start + HUGE_PAGE;
-    if (tunables.hugepages == CHOICE_OFF || huge_slow >= HUGE_SLOW_MAX || end > mapped_end || !os_hugepage((void *)start, HUGE_PAGE))
+    bool wanted = tunables.hugepages != CHOICE_OFF && huge_slow < HUGE_SLOW_MAX && end <= mapped_end;
+    if (!wanted || !os_hugepage((void *)start, HUGE_PAGE))
         return from;
     uint64_t before = os_clock_us();
     bool present = os_populate((void *)from, end - from);
