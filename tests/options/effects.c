@@ -72,6 +72,19 @@ static int trim(const char *what) {
     return 0;
 }
 
+/* What stays of the top when a free, which asks for nothing, gives it back. */
+static int padding(const char *unused) {
+    (void)unused;
+    char *early = malloc(100000), *between = malloc(100000), *p = malloc(8 * MIB);
+    memset(p, 1, 8 * MIB);
+    free(p);
+    pause_ms(50);
+    free(early);
+    printf("%td\n", (char *)sbrk(0) - p);
+    free(between);
+    return 0;
+}
+
 static int growth(const char *unused) {
     (void)unused;
     free(malloc(100));
@@ -286,6 +299,7 @@ int main(int argc, char **argv) {
         {"mappings", mappings},
         {"again", again},
         {"trim", trim},
+        {"padding", padding},
         {"growth", growth},
         {"decay", decay},
         {"populate", populate},
