@@ -5,8 +5,10 @@ PREFIX = /usr/local
 DESTDIR =
 LIBDIR = $(PREFIX)/lib
 HARNESS_DIR = $(PREFIX)/share/myalloc/bench
-CC = gcc
-CXX = g++
+# CROSS=aarch64-linux-gnu- builds for another machine
+CROSS =
+CC = $(CROSS)gcc
+CXX = $(CROSS)g++
 OPT = -O2
 # make Q= shows whole command lines
 Q = @
@@ -65,7 +67,7 @@ $(eval $(call allocator,ubsan,-O1 -DMYALLOC_DEBUG=1 -fsanitize=undefined -fsanit
 $(eval $(call allocator,tsan,-O1 -DMYALLOC_STATIC=1 -fsanitize=thread))
 
 build/libmyalloc.so: $(call objects,shared) alloc/exports.map
-	$(Q)echo '  CC $@' && $(CC) $(LINK_FLAGS) -o $@ $(call objects,shared)
+	$(Q)echo '  CC $@' && $(CC) $(OPT) $(LINK_FLAGS) -o $@ $(call objects,shared)
 build/libmyalloc-%.so: alloc/exports.map
 	$(Q)echo '  CC $@' && $(CC) $(LINK_FLAGS) -o $@ $(filter %.o,$^)
 build/libmyalloc-debug.so: $(call objects,debug)
@@ -74,8 +76,9 @@ build/libmyalloc-ubsan.so: $(call objects,ubsan)
 # One object, so that the linker takes all of it or nothing, with the inner names hidden from the program's. Its code goes
 # into a section of its own name: backtrace.c tells our frames from the program's by it.
 build/libmyalloc.a: $(call objects,static)
-	$(Q)echo '  AR $@' && rm -f $@ && ld -r -o build/static/myalloc.o $^ && \
-	    objcopy --localize-hidden --rename-section .text=myalloc_text --rename-section .text.unlikely=myalloc_text build/static/myalloc.o && ar rcs $@ build/static/myalloc.o
+	$(Q)echo '  AR $@' && rm -f $@ && $(CROSS)ld -r -o build/static/myalloc.o $^ && \
+	    $(CROSS)objcopy --localize-hidden --rename-section .text=myalloc_text --rename-section .text.unlikely=myalloc_text \
+	    --remove-section '.gnu.lto_*' build/static/myalloc.o && $(CROSS)ar rcs $@ build/static/myalloc.o
 
 debug: build/libmyalloc-debug.so
 fault: build/libmyalloc-fault.so

@@ -31,6 +31,18 @@
 #define MREMAP_DONTUNMAP 4
 #endif
 
+#ifndef __x86_64__
+size_t os_page_bytes(void) {
+    static _Atomic size_t bytes;
+    size_t known = atomic_load_explicit(&bytes, memory_order_relaxed);
+    if (UNLIKELY(known == 0)) {
+        known = getauxval(AT_PAGESZ);
+        atomic_store_explicit(&bytes, known, memory_order_relaxed);
+    }
+    return known;
+}
+#endif
+
 void *os_sbrk(intptr_t delta) {
     if (delta > 0 && os_fault(OS_FAULT_BRK))
         return NULL;

@@ -18,6 +18,12 @@ const struct os_fake_file *os_fake_files;
 
 static char *break_start, *break_now;
 
+#ifndef __x86_64__
+size_t os_page_bytes(void) {
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+#endif
+
 static void start(void) {
     if (break_start == NULL) {
         break_start = mmap(NULL, BREAK_ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
