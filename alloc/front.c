@@ -296,5 +296,6 @@ void *front_raw_start(const void *p) {
 size_t front_trim(size_t pad) {
     cache_flush();
     central_flush();
+    large_trim();
     return span_purge(0, pad);
 }
