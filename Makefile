@@ -64,7 +64,7 @@ objects = $(patsubst alloc/%.c,build/$(1)/%.o,$(SOURCES))
 $(eval $(call allocator,shared,$$(OPT)))
 $(eval $(call allocator,static,$$(OPT) -DMYALLOC_STATIC=1))
 $(eval $(call allocator,debug,-O1 -DMYALLOC_DEBUG=1))
-$(eval $(call allocator,fault,-O1 -DMYALLOC_FAULT=1 -DMYALLOC_DEBUG=1))
+$(eval $(call allocator,fault,-O1 -fno-optimize-sibling-calls -DMYALLOC_FAULT=1 -DMYALLOC_DEBUG=1))
 $(eval $(call allocator,ubsan,-O1 -DMYALLOC_DEBUG=1 -fsanitize=undefined -fsanitize-undefined-trap-on-error))
 $(eval $(call allocator,tsan,-O1 -DMYALLOC_STATIC=1 -fsanitize=thread))
 

@@ -21,7 +21,8 @@ void *os_reserve(size_t bytes);
 /* Makes a part of a reservation writable. */
 bool os_commit(void *addr, size_t bytes);
 
-void os_unmap(void *addr, size_t bytes);
+/* False if refused: a hole in a mapping makes two of one, and their number is limited. */
+bool os_unmap(void *addr, size_t bytes);
 
 /* Resizes a mapping of os_map. Returns its address, which differs from `addr` only if `may_move`; NULL if refused, the
  * mapping then being as it was. */
