@@ -240,6 +240,27 @@ size_t cache_stands_for(size_t bytes, size_t align) {
     return 1 + cache_self.bins[class].limit;
 }
 
+bool cache_set_aside(void) {
+    struct cache *cache = &cache_self;
+    if (!keeps(cache) || is_bounded(cache))
+        return false;
+    for (unsigned tries = 1; tries < CLASS_COUNT; tries++) {
+        unsigned class = cache->aside = cache->aside % (CLASS_COUNT - 1) + 1;
+        struct bin *bin = &cache->bins[class];
+        struct block *list = bin->head;
+        if (list == NULL || cache->spare[class] != NULL)
+            continue;
+        list->count = length(bin);
+        cache->spare_length[class] = (uint16_t)list->count;
+        bin->head = NULL;
+        set_limit(bin, bin->limit, 0);
+        ORDERED();
+        cache->spare[class] = list;
+        return true;
+    }
+    return false;
+}
+
 /* Empties the list, whose count is raised for `block` already, and returns it as a chain. `block` stays as the only one:
  * it is the first to be used again, and freed again it is found at the head. */
 static struct block *take_full(struct bin *bin, struct block *block, size_t goal) {
