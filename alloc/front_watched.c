@@ -255,8 +255,17 @@ static void *realloc_plain(void *p, size_t bytes, const char *call) {
 
 /* ---- interface --------------------------------------------------------------------------------------------------- */
 
+/* Where guarded pages are all there is, what gets none is as if nothing watched. */
+static void *alloc_sampled(size_t bytes, size_t align, bool *zeroed, const char *call) {
+    void *p = alloc_guarded(bytes, align, call);
+    *zeroed = true;
+    return p != NULL ? p : front_raw_alloc(bytes ? bytes : 1, align, zeroed);
+}
+
 /* All of a plain block is filled, so that what a later realloc adds in place is filled too. */
 void *front_watched_alloc(size_t bytes, size_t align, bool *zeroed, const char *call) {
+    if (watch_only(WATCH_GUARD))
+        return alloc_sampled(bytes, align, zeroed, call);
     arrive(call);
     bool exact = true;
     void *p = alloc_apart(bytes, align, call);
