@@ -35,7 +35,8 @@ bool os_protect(void *addr, size_t bytes, bool open);
 bool os_guard(void *addr, size_t bytes);
 bool os_unguard(void *addr, size_t bytes);
 
-void os_unmap(void *addr, size_t bytes);
+/* False if refused: a hole in a mapping makes two of one, and their number is limited. */
+bool os_unmap(void *addr, size_t bytes);
 
 /* Resizes a mapping of os_map. Returns its address, which differs from `addr` only if `may_move`; NULL if refused, the
  * mapping then being as it was. */
