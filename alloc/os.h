@@ -21,7 +21,19 @@ void *os_reserve(size_t bytes);
 /* Makes a part of a reservation writable. */
 bool os_commit(void *addr, size_t bytes);
 
-void os_unmap(void *addr, size_t bytes);
+/* Reserves address space that can be neither read nor written, and costs nothing; os_commit opens parts of it. NULL if
+ * refused. */
+void *os_reserve_shut(size_t bytes);
+
+/* Gives memory back, locked or not, and leaves its place as os_reserve_shut does. False if refused; nothing has changed
+ * then. */
+bool os_shut(void *addr, size_t bytes);
+
+/* Makes memory read-only. False if refused. */
+bool os_seal(void *addr, size_t bytes);
+
+/* False if the kernel refuses, which it may for a part of a mapping. */
+bool os_unmap(void *addr, size_t bytes);
 
 /* Resizes a mapping of os_map. Returns its address, which differs from `addr` only if `may_move`; NULL if refused, the
  * mapping then being as it was. */
@@ -52,6 +64,9 @@ void os_futex_wake(_Atomic uint32_t *word);
 
 /* Milliseconds of a monotonic clock, a tick (1-10 ms) coarse. */
 uint64_t os_clock_ms(void);
+
+/* Bytes that nobody can guess; where the kernel does not give them, bytes that are hard to guess. Any number. */
+void os_random(void *out, size_t bytes);
 
 /* Microseconds of a monotonic clock. */
 uint64_t os_clock_us(void);

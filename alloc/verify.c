@@ -7,6 +7,7 @@
 #include "cache.h"
 #include "central.h"
 #include "check.h"
+#include "harden.h"
 #include "large.h"
 #include "lock.h"
 #include "os.h"
@@ -34,6 +35,7 @@ size_t verify_heap(void) {
         central_walk(&walk);
         cache_walk(&walk);
         large_walk(&walk);
+        harden_walk(&walk);
         check_walk(&walk);
         if (alone)
             walk_sum(&walk);
