@@ -229,8 +229,10 @@ bool cell_open(const struct room *room) {
     cell->state = CELL_OPEN;
     cell->secret = random_long(&state->random);
     cell->free_count = (uint16_t)room->slots;
-    for (uint32_t i = 0; i < room->slots; i++)
+    for (uint32_t i = 0; i < room->slots; i++) {
         cell->free[i / 64] |= UINT64_C(1) << (i % 64);
+        cell->slots[i].told = cell->slots[i].fenced = 0;
+    }
     cell_list(room, number);
     state->empty++;
     return true;

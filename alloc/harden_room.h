@@ -22,7 +22,9 @@ struct slot {
     uint32_t bytes;
     uint8_t alloc_call, free_call; /* fault_call_number */
     uint8_t align_shift;
-    uint8_t state : 7, told : 1; /* told: that its memory is damaged */
+    uint8_t state : 6;
+    uint8_t told : 1;   /* that its memory is damaged */
+    uint8_t fenced : 1; /* its last bytes hold a canary even while it is free */
 };
 _Static_assert(sizeof(struct slot) == 16, "records are small");
 

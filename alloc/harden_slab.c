@@ -7,7 +7,7 @@
 #include "harden_room.h"
 #include "report.h"
 
-#define HEAD_LOOK 64                /* bytes before a block that are looked at when it is freed */
+#define HEAD_LOOK 64 /* bytes before a block that are looked at when it is freed, beside the canary */
 
 bool slab_start(void) {
     return room_start();
@@ -19,11 +19,7 @@ bool slab_owns(const void *p) {
 
 /* The neighbour before, in the same cell; index is not 0. */
 static struct place place_before(const struct place *place) {
-    struct place before = *place;
-    before.index--;
-    before.slot--;
-    before.start -= place->room->slot;
-    return before;
+    return place_at(place->room, place->number, place->index - 1);
 }
 
 /* ---- looking at memory ------------------------------------------------------------------------------------------- */
@@ -47,16 +43,27 @@ static bool can_look(const struct place *place) {
     return place->cell->state == CELL_OPEN && room_has_memory(place->room) && !place->slot->told;
 }
 
+static char *end_of(const struct place *place) {
+    return place->start + place->room->slot;
+}
+
+/* Where the canary of a slot starts. */
+static char *fence_of(const struct place *place) {
+    if (place->slot->state == SLOT_LIVE)
+        return place->start + place->slot->bytes;
+    return end_of(place) - (place->slot->fenced ? SLAB_CANARY : 0);
+}
+
 /* The first byte of a slot that is not what it must be, NULL if all are. */
 static const char *changed(const struct place *place) {
+    const char *fence = fence_of(place), *at = fence;
     if (!can_look(place))
         return NULL;
-    const char *end = place->start + place->room->slot, *at;
-    if (place->slot->state == SLOT_LIVE)
-        at = canary_look(place->cell->secret, place->start + place->slot->bytes, end);
-    else
-        at = place->start + canary_zeros(place->start, place->room->slot);
-    return at < end ? at : NULL;
+    if (place->slot->state != SLOT_LIVE)
+        at = place->start + canary_zeros(place->start, (size_t)(fence - place->start));
+    if (at == fence)
+        at = canary_look(place->cell->secret, fence, end_of(place));
+    return at < end_of(place) ? at : NULL;
 }
 
 static void mark_told(const struct place *place) {
@@ -82,39 +89,39 @@ static const char *gap_changed(const struct place *place) {
     return at;
 }
 
-/* The last changed byte before a block, in what must be zeros or the canary of its neighbour. */
-static const char *before_changed(const struct place *before) {
-    const char *end = before->start + before->room->slot;
-    size_t ends = before->slot->state == SLOT_LIVE ? before->slot->bytes : 0;
-    const char *from = end - min_size(before->room->slot - ends, HEAD_LOOK);
-    if (before->slot->state == SLOT_LIVE)
-        return canary_look_back(before->cell->secret, from, end);
-    while (end-- > from)
-        if (*end != 0)
-            return end;
-    return NULL;
+/* The canary of a slot and, if it is free, a few bytes before that: all of it is looked at when it is used again. */
+static bool is_whole_near(const struct place *place, const char *fence) {
+    if (!can_look(place))
+        return true;
+    size_t zeros = place->slot->state == SLOT_LIVE ? 0 : min_size((size_t)(fence - place->start), HEAD_LOOK);
+    return canary_zeros(fence - zeros, zeros) == zeros &&
+           canary_look(place->cell->secret, fence, end_of(place)) == end_of(place);
 }
 
-/* Looks at what lies before a live block. Where the fault starts tells whose it is: if the first byte behind the neighbour
- * has changed, the neighbour was written beyond its end. */
+/* What lies before a live block is the canary of its neighbour, free or not. If that is whole, or its first byte is among
+ * those that have changed, somebody wrote to the neighbour or beyond its end; else it was this block's program. */
+static bool look_at_neighbour(const struct place *place, struct fault *fault) {
+    struct place before = place_before(place);
+    const char *fence = fence_of(&before);
+    if (is_whole_near(&before, fence))
+        return false;
+    const char *first = changed(&before);
+    bool lives = before.slot->state == SLOT_LIVE;
+    const char *last = canary_look_back(before.cell->secret, fence, end_of(&before));
+    mark_told(&before);
+    if (before.slot->state != SLOT_UNUSED && (last == NULL || first == (lives ? fence : before.start)))
+        note(fault, lives ? FAULT_TAIL : FAULT_WRITTEN_FREED, &before, first);
+    else
+        note(fault, FAULT_HEAD, place, last != NULL ? last : first);
+    return true;
+}
+
 static bool look_before(const struct place *place, struct fault *fault) {
-    const char *at;
     if (!can_look(place))
         return false;
-    if (place->index == 0) {
-        at = gap_changed(place);
-    } else {
-        struct place before = place_before(place);
-        at = can_look(&before) ? before_changed(&before) : NULL;
-        const char *first = at != NULL ? changed(&before) : NULL;
-        bool lives = before.slot->state == SLOT_LIVE;
-        if (at != NULL)
-            mark_told(&before);
-        if (at != NULL && before.slot->state != SLOT_UNUSED && first == before.start + (lives ? before.slot->bytes : 0)) {
-            note(fault, lives ? FAULT_TAIL : FAULT_WRITTEN_FREED, &before, first);
-            return true;
-        }
-    }
+    if (place->index > 0)
+        return look_at_neighbour(place, fault);
+    const char *at = gap_changed(place);
     if (at != NULL)
         note(fault, FAULT_HEAD, place, at);
     return at != NULL;
@@ -132,9 +139,21 @@ static void cell_look(const struct room *room, uint32_t number, struct fault_lis
     }
 }
 
+/* As free slots are. */
 static void wipe(const struct place *place) {
-    if (room_has_memory(place->room))
-        memset(place->start, 0, place->room->slot);
+    if (!room_has_memory(place->room))
+        return;
+    size_t fence = place->room->slot - SLAB_CANARY;
+    memset(place->start, 0, fence);
+    canary_write(place->cell->secret, place->start + fence, end_of(place));
+    place->slot->fenced = 1;
+}
+
+/* So that a write before the next slot's start is seen, whatever it writes. */
+static void fence(const struct place *place) {
+    if (!place->slot->fenced && room_has_memory(place->room) && place->slot->state != SLOT_LIVE)
+        canary_write(place->cell->secret, end_of(place) - SLAB_CANARY, end_of(place));
+    place->slot->fenced = 1;
 }
 
 static void shut(const struct room *room, uint32_t number, struct fault_list *faults) {
@@ -230,8 +249,14 @@ static void slot_enter(const struct place *place, size_t bytes, size_t align, co
     slot->told = 0;
     place->state->live_blocks++;
     place->state->live_bytes += bytes;
-    if (room_has_memory(place->room))
-        canary_write(place->cell->secret, place->start + bytes, place->start + place->room->slot);
+    slot->fenced = 1;
+    if (!room_has_memory(place->room))
+        return;
+    canary_write(place->cell->secret, place->start + bytes, end_of(place));
+    if (place->index > 0) {
+        struct place before = place_before(place);
+        fence(&before);
+    }
 }
 
 /* The class of a request; CLASS_COUNT if it is too large. */

@@ -5,11 +5,12 @@
  * are needed, is opened and holds slots of the class, the cells between stay shut. (Once half of the mappings that a
  * process may have are in use, cells are opened side by side.) A block takes a random free slot:
  *
- *     | gap: canary | slot 0: the program's bytes, exactly what it asked for | canary, SLAB_CANARY bytes at least | slot 1 ...
+ *     | gap: canary | the program's bytes, exactly what it asked for | canary, SLAB_CANARY bytes at least | slot 1 ...
  *
  * What is known of a slot is in a record far away, between shut pages. Where the rooms, the records and the secrets are is
  * read-only after the start. A freed slot is zeroed, waits in its class's quarantine, and is looked at when it leaves it and
- * when it is used again. Class 0 is for blocks of no bytes: its cells are never opened.
+ * when it is used again. Its last bytes keep a canary, so that a write before its neighbour's start is seen. Class 0 is for
+ * blocks of no bytes: its cells are never opened.
  *
  * P1 the free bits of an open cell are the slots that are neither LIVE nor HELD; counts agree with records.
  * P2 a class's list of cells is those that are open and have a free slot; retired cells are shut and have no other.
