@@ -32,7 +32,7 @@ bool os_shut(void *addr, size_t bytes);
 /* Makes memory read-only. False if refused. */
 bool os_seal(void *addr, size_t bytes);
 
-/* False if the kernel refuses, which it may for a part of a mapping. */
+/* False if refused: a hole in a mapping makes two of one, and their number is limited. */
 bool os_unmap(void *addr, size_t bytes);
 
 /* Resizes a mapping of os_map. Returns its address, which differs from `addr` only if `may_move`; NULL if refused, the
