@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <linux/futex.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -111,6 +112,37 @@ bool os_shut(void *addr, size_t bytes) {
 
 bool os_seal(void *addr, size_t bytes) {
     return !os_fault(seal) && protect(addr, bytes, PROT_READ);
+}
+
+bool os_unseal(void *addr, size_t bytes) {
+    return !os_fault(unseal) && protect(addr, bytes, PROT_READ | PROT_WRITE);
+}
+
+struct relro {
+    uintptr_t inside, start, end;
+};
+
+static int look_for_relro(struct dl_phdr_info *module, size_t size, void *data) {
+    struct relro *relro = data;
+    (void)size;
+    for (int i = 0; i < module->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &module->dlpi_phdr[i];
+        uintptr_t start = module->dlpi_addr + header->p_vaddr;
+        if (header->p_type != PT_GNU_RELRO || relro->inside - start >= header->p_memsz)
+            continue;
+        /* As the loader rounds: a page that is shared with other data stays writable. */
+        relro->start = align_down(start, OS_PAGE);
+        relro->end = align_down(start + header->p_memsz, OS_PAGE);
+    }
+    return relro->end != 0;
+}
+
+bool os_find_relro(const void *inside, void **start, size_t *bytes) {
+    struct relro relro = {.inside = (uintptr_t)inside};
+    dl_iterate_phdr(look_for_relro, &relro);
+    *start = (void *)relro.start;
+    *bytes = relro.end - relro.start;
+    return relro.end > relro.inside;
 }
 
 bool os_unmap(void *addr, size_t bytes) {

@@ -17,6 +17,7 @@
 #include "os.h"
 #include "reach.h"
 #include "report.h"
+#include "seal.h"
 #include "stats.h"
 #include "trace.h"
 #include "tunables.h"
@@ -121,6 +122,8 @@ __attribute__((constructor(101))) static void start(void) {
         atexit(verify_at_exit);
     start_watching();
     leaks_arrange();
+    if (tunables.protect == LEVEL_PARANOID)
+        seal_close();
     if (MYALLOC_DEBUG && getenv("MYALLOC_COUNTERS") != NULL)
         atexit(report_counter_line);
 }
