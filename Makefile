@@ -207,6 +207,16 @@ build/fuzz/calls: $(addprefix build/fuzz/tests/,fuzz_calls.o calls.o decode.o sa
 build/tests/fuzz/replay: $(addprefix build/replay/tests/,replay.o calls.o decode.o sandbox.o) $(call objects,replay)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) -pthread -o $@ $^
+# The parser needs no malloc, so the address sanitiser may watch it.
+OPTIONS_SHARES = $(addprefix alloc/,tunables.c environment.c report.c os_linux.c)
+build/fuzz/options: tests/fuzz/options.c $(OPTIONS_SHARES) $(wildcard alloc/*.h alloc/*.def) build/flags
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && clang $(TEST_FLAGS) -fno-omit-frame-pointer -Ialloc -DMYALLOC_DEBUG=1 \
+	    -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^)
+build/tests/fuzz/options: tests/fuzz/options.c tests/fuzz/options_main.c $(OPTIONS_SHARES) $(wildcard alloc/*.h alloc/*.def) build/flags
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_DEBUG=1 -fsanitize=address,undefined -fno-sanitize-recover=all \
+	    -o $@ $(filter %.c,$^)
 # Linked with the library, but run with one of its builds preloaded, whose name is the same.
 build/tests/fuzz/replay_open: build/libmyalloc.so
 build/tests/fuzz/replay_static: build/libmyalloc.a

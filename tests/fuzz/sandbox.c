@@ -110,7 +110,7 @@ static uintptr_t find_gap(size_t bytes) {
 
 void *sandbox_mmap(void *addr, size_t bytes, int protection, int flags, int fd, off_t offset);
 void *sandbox_mmap(void *addr, size_t bytes, int protection, int flags, int fd, off_t offset) {
-    must(addr == NULL && fd == -1 && offset == 0, "an unexpected mmap");
+    must(addr == NULL && fd == -1 && offset == 0 && bytes > 0, "an unexpected mmap");
     if (due())
         return MAP_FAILED;
     if (bytes > WRITABLE_MOST && (flags & MAP_NORESERVE) == 0) {
