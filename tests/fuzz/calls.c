@@ -23,7 +23,7 @@
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
 #define UNIT (16 * KIB)
-#define LIVE_MOST (256 * MIB) /* of all blocks: a larger one is not asked for beyond that */
+#define LIVE_MOST (96 * MIB)  /* of all blocks: a larger one is not asked for beyond that */
 #define CERTAIN (64 * MIB)    /* requests below this succeed, unless the input sees to it that memory is short */
 #define FORKS_MOST 2
 #define ERRNO_BEFORE 4711
@@ -187,7 +187,9 @@ static void enter(unsigned slot, void *p, size_t bytes, size_t align, enum maker
     size_t usable = malloc_usable_size(p);
     REQUIRE(usable >= bytes, "%zu usable bytes of %zu at %p", usable, bytes, p);
     REQUIRE(model.check || usable > 0, "no usable bytes at %p", p);
-    REQUIRE(usable / 2 <= bytes + 2 * UNIT + align, "%zu usable bytes for %zu at %p", usable, bytes, p);
+    REQUIRE(usable / 2 <= bytes + 2 * UNIT + align || model.limited || sandbox_refused() > 0 ||
+                start.address_space != SIZE_MAX, /* then a block may stay where it was longer */
+            "%zu usable bytes for %zu at %p", usable, bytes, p);
     *block = (struct block){p, bytes, usable, align, maker, 0};
     atomic_fetch_add(&model.live, usable);
     if (!model.several)
@@ -198,7 +200,7 @@ static void enter(unsigned slot, void *p, size_t bytes, size_t align, enum maker
 }
 
 static bool too_much(size_t bytes) {
-    return bytes >= MIB && bytes < 1024 * MIB && model.live + bytes > LIVE_MOST;
+    return bytes >= MIB && bytes < 256 * MIB && model.live + bytes > LIVE_MOST;
 }
 
 /* ---- freeing ----------------------------------------------------------------------------------------------------- */

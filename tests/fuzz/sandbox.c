@@ -18,10 +18,10 @@
 #define GIB ((uintptr_t)1 << 30)
 /* Far from where the kernel puts anything by itself. */
 #define BREAK_FIRST ((uintptr_t)1 << 44)
-#define BREAK_LAST (BREAK_FIRST + 4 * GIB)
+#define BREAK_LAST (BREAK_FIRST + GIB / 2)
 #define MAPS_FIRST (BREAK_FIRST + 1024 * GIB)
 #define MAPS_LAST (BREAK_FIRST + 4096 * GIB)
-#define WRITABLE_MOST GIB /* of one mapping: more than this is refused, as the kernel would at some size */
+#define WRITABLE_MOST (GIB / 4) /* of one mapping: more than this is refused, as the kernel would at some size */
 
 const bool sandbox_closed = true;
 
