@@ -63,6 +63,8 @@ $(eval $(call allocator,debug,-O1 -DMYALLOC_DEBUG=1))
 $(eval $(call allocator,fault,-O1 -DMYALLOC_FAULT=1 -DMYALLOC_DEBUG=1))
 $(eval $(call allocator,ubsan,-O1 -DMYALLOC_DEBUG=1 -fsanitize=undefined -fsanitize-undefined-trap-on-error))
 $(eval $(call allocator,tsan,-O1 -DMYALLOC_STATIC=1 -fsanitize=thread))
+# Instrumented, but with callbacks of our own.
+$(eval $(call allocator,schedule,-O1 -fsanitize=thread))
 
 build/libmyalloc.so: $(call objects,shared) alloc/exports.map
 	$(Q)echo '  CC $@' && $(CC) $(LINK_FLAGS) -o $@ $(call objects,shared)
@@ -71,6 +73,10 @@ build/libmyalloc-%.so: alloc/exports.map
 build/libmyalloc-debug.so: $(call objects,debug)
 build/libmyalloc-fault.so: $(call objects,fault)
 build/libmyalloc-ubsan.so: $(call objects,ubsan)
+build/libmyalloc-schedule.so: $(call objects,schedule) build/schedule/perturb.o
+build/schedule/perturb.o: tests/schedule/perturb.c build/flags
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(ALLOC_FLAGS) -O2 -c -o $@ $<
 # One object, so that the linker takes all of it or nothing, with the inner names hidden from the program's. Its code goes
 # into a section of its own name: backtrace.c tells our frames from the program's by it.
 build/libmyalloc.a: $(call objects,static)
@@ -80,6 +86,7 @@ build/libmyalloc.a: $(call objects,static)
 debug: build/libmyalloc-debug.so
 fault: build/libmyalloc-fault.so
 ubsan: build/libmyalloc-ubsan.so
+schedule: build/libmyalloc-schedule.so
 
 # The command reads options by the library's own table and parser. It knows where the library is installed: there is one for
 # each such place, because LIBDIR may be named only when `make` has been run.
@@ -228,6 +235,10 @@ uninstall:
 clean:
 	rm -rf build
 
+# The value of a variable, for tests that compile a changed copy of a source.
+print-%:
+	@echo '$($*)'
+
 FORCE:
-.PHONY: all manual help debug fault ubsan test test-programs soak demo bench bench-deps bench-quick install uninstall clean FORCE
+.PHONY: all manual help debug fault ubsan schedule test test-programs soak demo bench bench-deps bench-quick install uninstall clean FORCE
 .SECONDARY:
