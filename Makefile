@@ -143,7 +143,7 @@ $(INTERNAL_TESTS): build/tests/%: tests/%.c tests/unit/os_fake.c tests/unit/os_f
 	    $(INTERNAL_OBJECTS) -lcriterion
 $(TSAN_TESTS): build/tests/%: tests/%.c $(call objects,tsan)
 	@mkdir -p $(@D)
-	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -fsanitize=thread -o $@ $< $(filter-out %/libc.o %/new.o %/process.o %/introspect.o %/mcheck.o,$(call objects,tsan))
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -fsanitize=thread -o $@ $< $(filter-out %/libc.o %/new.o %/introspect.o %/mcheck.o,$(call objects,tsan))
 $(patsubst tests/static/%.c,build/tests/static/%,$(wildcard tests/static/*.c)): build/tests/%: tests/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -static -o $@ $< build/libmyalloc.a

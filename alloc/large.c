@@ -96,13 +96,22 @@ static bool enter(void *addr, size_t bytes) {
     return done;
 }
 
+static void raise_threshold_locked(size_t bytes) {
+    if (tunables.dynamic_threshold && bytes > tunables.mmap_threshold && bytes <= LARGE_DYNAMIC_MAX) {
+        tunables.mmap_threshold = min_size(2 * bytes, LARGE_DYNAMIC_MAX + OS_PAGE);
+        tunables.trim_threshold = 2 * bytes;
+    }
+}
+
 /* Takes the entry out and returns its length, 0 if there is none. */
-static size_t leave(const void *addr) {
+static size_t leave(const void *addr, bool to_free) {
     lock_acquire(&large_lock, LOCK_LARGE);
     struct mapping *mapping = find_locked((uintptr_t)addr);
     size_t bytes = mapping ? mapping->bytes : 0;
     if (mapping != NULL)
         remove_locked(mapping);
+    if (to_free)
+        raise_threshold_locked(bytes);
     lock_release(&large_lock, LOCK_LARGE);
     return bytes;
 }
@@ -151,13 +160,9 @@ size_t large_bytes(const void *p) {
 }
 
 bool large_free(void *p) {
-    size_t bytes = leave(p);
+    size_t bytes = leave(p, true);
     if (bytes == 0)
         return false;
-    if (tunables.dynamic_threshold && bytes > tunables.mmap_threshold && bytes <= LARGE_DYNAMIC_MAX) {
-        tunables.mmap_threshold = min_size(2 * bytes, LARGE_DYNAMIC_MAX + OS_PAGE);
-        tunables.trim_threshold = 2 * bytes;
-    }
     budget_give_back(p, bytes);
     return true;
 }
@@ -179,7 +184,7 @@ void *large_resize(void *p, size_t bytes) {
     bytes = align_up(bytes, OS_PAGE);
     /* Out of the table while it moves: another thread may be given the old address before we have entered the new. The
      * slot just left makes sure that entering again cannot fail. */
-    size_t old = leave(p);
+    size_t old = leave(p, false);
     void *moved = old == bytes ? p : remap_charged(p, old, bytes);
     lock_acquire(&large_lock, LOCK_LARGE);
     if (!reserve_locked())
@@ -220,6 +225,19 @@ void *large_steal(void *p, size_t bytes, size_t new_bytes) {
     insert_locked((uintptr_t)grown, new_bytes);
     lock_release(&large_lock, LOCK_LARGE);
     return grown;
+}
+
+int large_mallopt(int parameter, int value) {
+    lock_acquire(&large_lock, LOCK_LARGE);
+    int done = tunables_mallopt(parameter, value);
+    lock_release(&large_lock, LOCK_LARGE);
+    return done;
+}
+
+void large_count(struct large_totals *totals) {
+    lock_acquire(&large_lock, LOCK_LARGE);
+    *totals = large_totals;
+    lock_release(&large_lock, LOCK_LARGE);
 }
 
 void large_walk(struct walk *walk) {

@@ -6,7 +6,7 @@
 #include "os.h"
 
 _Atomic uint64_t report_counters[COUNTERS];
-unsigned report_action = REPORT_SAY | REPORT_ABORT;
+_Atomic unsigned report_action = REPORT_SAY | REPORT_ABORT;
 
 struct sink {
     char *at, *end;

@@ -56,7 +56,8 @@ void stats_read(struct stats *stats) {
     for (unsigned c = 1; c < CLASS_COUNT; c++)
         add_class(stats, c);
     add_heap(stats);
-    struct large_totals mapped = large_totals;
+    struct large_totals mapped;
+    large_count(&mapped);
     stats->mapped = mapped.bytes;
     stats->mapped_count = mapped.count;
     stats->mapped_peak = mapped.bytes_peak;
