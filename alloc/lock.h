@@ -21,6 +21,8 @@ enum lock_rank {
     LOCK_CLASS,
     LOCK_SPANS,
     LOCK_LARGE,
+    LOCK_HARDEN,
+    LOCK_GUARD,
     LOCK_META,
     LOCK_STACKS,
     LOCK_LEAKS,

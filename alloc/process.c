@@ -13,10 +13,12 @@
 #include "cache.h"
 #include "check.h"
 #include "environment.h"
+#include "guard_trap.h"
 #include "leaks.h"
 #include "os.h"
 #include "reach.h"
 #include "report.h"
+#include "seal.h"
 #include "stats.h"
 #include "trace.h"
 #include "tunables.h"
@@ -96,9 +98,10 @@ static void start_watching(void) {
         watch_start();
     if (&__malloc_initialize_hook != NULL && __malloc_initialize_hook != NULL)
         __malloc_initialize_hook();
-    if (watch_has(WATCH_CHECK) || watch_has(WATCH_LEAKS))
+    if (watch_has(WATCH_CHECK | WATCH_LEAKS | WATCH_GUARD | WATCH_HARDEN))
         backtrace_prepare();
-    if (watch_has(WATCH_CHECK))
+    guard_trap_start();
+    if (watch_has(WATCH_CHECK | WATCH_HARDEN))
         atexit(check_at_exit);
 }
 
@@ -121,6 +124,8 @@ __attribute__((constructor(101))) static void start(void) {
         atexit(verify_at_exit);
     start_watching();
     leaks_arrange();
+    if (tunables.protect == LEVEL_PARANOID)
+        seal_close();
     if (MYALLOC_DEBUG && getenv("MYALLOC_COUNTERS") != NULL)
         atexit(report_counter_line);
 }
