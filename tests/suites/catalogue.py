@@ -74,14 +74,13 @@ class Suite:
 
 
 class CPython(Suite):
-    """CPython's regression tests: every object through malloc; those about threads and processes as it is used."""
+    """CPython's regression tests: every object through malloc; those about threads also as it is used."""
     name = "cpython"
     objects = ("json dict gc mmap list set bytes unicode re ctypes pickle tracemalloc zlib array deque sort long "
                "lzma weakref descr memoryview tuple struct exceptions generators buffer code float complex heapq itertools "
                "functools collections ordered_dict string copy marshal codecs csv decimal memoryio xml_etree "
                "contextlib coroutines types enum dataclasses typing ast compile syntax grammar bisect").split()
     threads = "threading fork1 thread queue threading_local".split()
-    processes = "subprocess multiprocessing_fork concurrent_futures asyncio faulthandler tracemalloc".split()
     longer = ("io subprocess faulthandler bz2 asyncio concurrent_futures multiprocessing_fork multiprocessing_spawn posix os "
               "signal socket selectors ssl mailbox zipfile tarfile shutil pathlib email hashlib datetime statistics random fractions "
               "tokenize inspect unittest importlib builtin iter slice range property super class call gzip logging "
@@ -89,8 +88,8 @@ class CPython(Suite):
               "sys_settrace embed httplib ftplib http_cookies urllib wsgiref xmlrpc argparse").split()
 
     def units(self, short, work, slot):
-        for prefix, names in (("malloc", self.objects + ([] if short else self.longer)),
-                              ("", self.threads + ([] if short else self.processes))):
+        for prefix, names in (("malloc", self.objects + ([] if short else self.threads) + ([] if short else self.longer)),
+                              ("", self.threads)):
             for name in dict.fromkeys(names):
                 yield Unit(f"test_{name}" + (", PYTHONMALLOC=malloc" if prefix else ""),
                            ["/usr/bin/python3.11", "-m", "test", "-v", f"test_{name}"],
