@@ -2,14 +2,13 @@
 /* glibc's questions and orders to its malloc (rank 17), answered from stats.h: glibc manual, "Statistics for Memory
  * Allocation with malloc" and "Malloc Tunable Parameters". */
 #include <errno.h>
-#include <malloc.h>
-#include <mcheck.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base.h"
 #include "environment.h"
 #include "front.h"
+#include "glibc.h"
 #include "myalloc.h"
 #include "os.h"
 #include "report.h"
