@@ -46,7 +46,7 @@ static int live_as_child(int i) {
     tap_watchdog(20);
     if (myalloc_check_heap() != 0 || !churn((uint64_t)i + 1, 500))
         return 1;
-    if (i % 10 == 0 && (pthread_create(&thread, NULL, once, &thread) != 0 || pthread_join(thread, &done) != 0 || !done))
+    if (i % 10 == 0 && (pthread_create(&thread, NULL, once, &tap_count) != 0 || pthread_join(thread, &done) != 0 || !done))
         return 2;
     pid_t child = i % 10 == 5 ? fork() : -1;
     if (child == 0)
