@@ -10,6 +10,9 @@ CROSS =
 CC = $(CROSS)gcc
 CXX = $(CROSS)g++
 OPT = -O2
+# More flags for the allocator, over those of its kind of build
+MORE =
+EXPORTS = alloc/exports.map
 # make Q= shows whole command lines
 Q = @
 
@@ -17,7 +20,7 @@ WARN = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wundef -Wpointer-arit
 # The compiler must not read malloc into these files: they are malloc.
 NO_BUILTIN = $(addprefix -fno-builtin-,malloc calloc realloc free memalign aligned_alloc posix_memalign)
 ALLOC_FLAGS = -std=gnu11 -D_GNU_SOURCE -g $(WARN) $(NO_BUILTIN) -fvisibility=hidden -fno-plt -fPIC
-LINK_FLAGS = -shared -Wl,-soname,libmyalloc.so -Wl,--version-script=alloc/exports.map -Wl,-z,nodelete -Wl,-z,now \
+LINK_FLAGS = -shared -Wl,-soname,libmyalloc.so -Wl,--version-script=$(EXPORTS) -Wl,-z,nodelete -Wl,-z,now \
              -Wl,-z,relro -Wl,-z,noseparate-code -Wl,--sort-section=name -Wl,--no-undefined -Wl,--hash-style=gnu
 # A stand-in for Criterion (builds for other machines): CRITERION=-Itests/builds/include
 CRITERION = -lcriterion
@@ -49,14 +52,14 @@ help:
 # A change of compiler or flags rebuilds: the stamp's content is the command line.
 build/flags: FORCE
 	@mkdir -p build
-	@echo '$(CC) $(CXX) $(OPT) $(ALLOC_FLAGS) $(TEST_FLAGS)' | cmp -s - $@ || \
-	    echo '$(CC) $(CXX) $(OPT) $(ALLOC_FLAGS) $(TEST_FLAGS)' > $@
+	@echo '$(CC) $(CXX) $(OPT) $(MORE) $(ALLOC_FLAGS) $(TEST_FLAGS)' | cmp -s - $@ || \
+	    echo '$(CC) $(CXX) $(OPT) $(MORE) $(ALLOC_FLAGS) $(TEST_FLAGS)' > $@
 
 # One build of the allocator: $(1) the folder of its objects, $(2) its flags.
 define allocator
 build/$(1)/%.o: alloc/%.c build/flags
 	@mkdir -p $$(@D)
-	$$(Q)echo '  CC $$@' && $$(CC) $$(ALLOC_FLAGS) $(2) -MMD -MP -c -o $$@ $$<
+	$$(Q)echo '  CC $$@' && $$(CC) $$(ALLOC_FLAGS) $(2) $$(MORE) -MMD -MP -c -o $$@ $$<
 -include $$(patsubst alloc/%.c,build/$(1)/%.d,$$(SOURCES))
 endef
 objects = $(patsubst alloc/%.c,build/$(1)/%.o,$(SOURCES))
@@ -68,9 +71,9 @@ $(eval $(call allocator,fault,-O1 -fno-optimize-sibling-calls -DMYALLOC_FAULT=1 
 $(eval $(call allocator,ubsan,-O1 -DMYALLOC_DEBUG=1 -fsanitize=undefined -fsanitize-undefined-trap-on-error))
 $(eval $(call allocator,tsan,-O1 -DMYALLOC_STATIC=1 -fsanitize=thread))
 
-build/libmyalloc.so: $(call objects,shared) alloc/exports.map
-	$(Q)echo '  CC $@' && $(CC) $(OPT) $(LINK_FLAGS) -o $@ $(call objects,shared)
-build/libmyalloc-%.so: alloc/exports.map
+build/libmyalloc.so: $(call objects,shared) $(EXPORTS)
+	$(Q)echo '  CC $@' && $(CC) $(OPT) $(LINK_FLAGS) -o $@ $(call objects,shared) $(MORE_OBJECTS)
+build/libmyalloc-%.so: $(EXPORTS)
 	$(Q)echo '  CC $@' && $(CC) $(LINK_FLAGS) -o $@ $(filter %.o,$^)
 build/libmyalloc-debug.so: $(call objects,debug)
 build/libmyalloc-fault.so: $(call objects,fault)

@@ -154,12 +154,3 @@ EXPORT int malloc_trim(size_t pad) {
     environment_read();
     return front_trim(pad) > 0;
 }
-
-#if MYALLOC_STATIC
-/* libc.a's fork and thread exit refer to these; undefined, they would pull in its malloc.o and clash with ours. What they
- * stand for is done in process.c. */
-void __malloc_fork_lock_parent(void) {}
-void __malloc_fork_unlock_parent(void) {}
-void __malloc_fork_unlock_child(void) {}
-void __malloc_arena_thread_freeres(void) {}
-#endif

@@ -62,7 +62,8 @@ void cache_opened(void) {
 
 /* musl has no such lock to offer. Its fork() calls this in the place that its own malloc would need, behind its lock on the
  * streams: where there are threads, and inside of all handlers. */
-void __malloc_atfork(int when) {
+EXPORT void __malloc_atfork(int when);
+EXPORT void __malloc_atfork(int when) {
     if (when < 0)
         world_stop();
     else if (when == 0)
