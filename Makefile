@@ -12,6 +12,9 @@ CXX = $(CROSS)g++
 OPT = -O2
 # More flags for the allocator, over those of its kind of build
 MORE =
+MORE_OBJECTS =
+MORE_STATIC =
+MORE_INTERNAL =
 EXPORTS = alloc/exports.map
 # make Q= shows whole command lines
 Q = @
@@ -44,6 +47,8 @@ help:
 	@echo 'make install    PREFIX=/usr/local DESTDIR=; make uninstall'
 	@echo 'make debug ubsan fault    builds of the library with checks, for tests'
 	@echo 'make soak       the stress tests for much longer'
+	@echo 'make builds     every compiler, optimisation, C library and machine that it is tested on'
+	@echo 'make coverage   which lines the tests run, at least 95 in a hundred'
 	@echo 'make bench      compares the installed allocators in half an hour; make bench-quick in three minutes'
 	@echo 'make bench-deps installs the allocators and what the comparison needs'
 	@echo 'make clean'
@@ -81,7 +86,7 @@ build/libmyalloc-ubsan.so: $(call objects,ubsan)
 # One object, so that the linker takes all of it or nothing, with the inner names hidden from the program's. Its code goes
 # into a section of its own name: backtrace.c tells our frames from the program's by it.
 build/libmyalloc.a: $(call objects,static)
-	$(Q)echo '  AR $@' && rm -f $@ && $(CROSS)ld -r -o build/static/myalloc.o $^ && \
+	$(Q)echo '  AR $@' && rm -f $@ && $(CROSS)ld -r -o build/static/myalloc.o $^ $(MORE_STATIC) && \
 	    $(CROSS)objcopy --localize-hidden --rename-section .text=myalloc_text --rename-section .text.unlikely=myalloc_text \
 	    --remove-section '.gnu.lto_*' build/static/myalloc.o && $(CROSS)ar rcs $@ build/static/myalloc.o
 
@@ -141,7 +146,7 @@ $(patsubst tests/unit/%.cc,build/tests/unit/%,$(wildcard tests/unit/api_*.cc)): 
 $(INTERNAL_TESTS): build/tests/%: tests/%.c tests/unit/os_fake.c tests/unit/os_fake.h $(INTERNAL_OBJECTS)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_DEBUG=1 -o $@ $< tests/unit/os_fake.c \
-	    $(INTERNAL_OBJECTS) $(CRITERION)
+	    $(INTERNAL_OBJECTS) $(CRITERION) $(MORE_INTERNAL)
 $(TSAN_TESTS): build/tests/%: tests/%.c $(call objects,tsan)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -fsanitize=thread -o $@ $< $(filter-out %/libc.o %/new.o %/process.o %/introspect.o %/mcheck.o,$(call objects,tsan))
@@ -184,6 +189,16 @@ test:
 
 soak: test-programs
 	tests/run --soak
+
+builds: test-programs
+	tests/setup test
+	tests/builds/builds.test --all
+	tests/builds/aarch64.test --all
+	tests/builds/musl.test --all
+
+coverage:
+	tests/setup coverage
+	tests/builds/coverage --html build/coverage.html
 
 demo:
 	tests/setup demo
@@ -237,5 +252,5 @@ clean:
 	rm -rf build
 
 FORCE:
-.PHONY: all manual help debug fault ubsan test test-programs soak demo bench bench-deps bench-quick install uninstall clean FORCE
+.PHONY: all manual help debug fault ubsan test test-programs soak builds coverage demo bench bench-deps bench-quick install uninstall clean FORCE
 .SECONDARY:
