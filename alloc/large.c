@@ -9,6 +9,7 @@
 #include "os.h"
 #include "region.h"
 #include "report.h"
+#include "seal.h"
 #include "tunables.h"
 
 #define TABLE_MIN 256 /* entries: one OS page */
@@ -270,7 +271,8 @@ bool large_free(void *p) {
     size_t bytes = leave(p);
     if (bytes == 0)
         return false;
-    if (tunables.dynamic_threshold && bytes > tunables.mmap_threshold && bytes <= LARGE_DYNAMIC_MAX) {
+    if (tunables.dynamic_threshold && bytes > tunables.mmap_threshold && bytes <= LARGE_DYNAMIC_MAX &&
+        seal_open(&tunables, sizeof tunables)) {
         tunables.mmap_threshold = min_size(2 * bytes, LARGE_DYNAMIC_MAX + OS_PAGE);
         tunables.trim_threshold = 2 * bytes;
     }

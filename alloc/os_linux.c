@@ -8,16 +8,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "glibc.h"
@@ -31,10 +34,14 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
-#define KEPT_FD_LEAST 100
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
+#endif
+#define KEPT_FD_LEAST 100
 
 #ifndef __x86_64__
 size_t os_page_bytes(void) {
@@ -82,15 +89,85 @@ void *os_reserve(size_t bytes) {
     return addr;
 }
 
+void *os_reserve_shut(size_t bytes) {
+    void *addr = os_fault(reserve_shut) ? NULL : map(bytes, PROT_NONE, MAP_NORESERVE);
+    if (addr != NULL)
+        advise(addr, bytes, MADV_DONTDUMP);
+    return addr;
+}
+
+static bool protect(void *addr, size_t bytes, int protection) {
+    int saved = errno;
+    int failed = mprotect(addr, bytes, protection);
+    errno = saved;
+    return failed == 0;
+}
+
 bool os_commit(void *addr, size_t bytes) {
-    if (os_fault(commit))
+    bool done = !os_fault(commit) && protect(addr, bytes, PROT_READ | PROT_WRITE);
+    if (done)
+        advise(addr, bytes, MADV_DODUMP);
+    return done;
+}
+
+/* A new mapping in its place, because mprotect would leave the memory charged where the system does not overcommit. */
+bool os_shut(void *addr, size_t bytes) {
+    if (os_fault(shut))
         return false;
     int saved = errno;
-    int failed = mprotect(addr, bytes, PROT_READ | PROT_WRITE);
+    void *shut = mmap(addr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     errno = saved;
-    if (failed == 0)
-        advise(addr, bytes, MADV_DODUMP);
-    return failed == 0;
+    return shut != MAP_FAILED;
+}
+
+bool os_seal(void *addr, size_t bytes) {
+    return !os_fault(seal) && protect(addr, bytes, PROT_READ);
+}
+
+bool os_unseal(void *addr, size_t bytes) {
+    return !os_fault(unseal) && protect(addr, bytes, PROT_READ | PROT_WRITE);
+}
+
+struct relro {
+    uintptr_t inside, start, end;
+};
+
+static int look_for_relro(struct dl_phdr_info *module, size_t size, void *data) {
+    struct relro *relro = data;
+    (void)size;
+    for (int i = 0; i < module->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &module->dlpi_phdr[i];
+        uintptr_t start = module->dlpi_addr + header->p_vaddr;
+        if (header->p_type != PT_GNU_RELRO || relro->inside - start >= header->p_memsz)
+            continue;
+        /* As the loader rounds: a page that is shared with other data stays writable. */
+        relro->start = align_down(start, OS_PAGE);
+        relro->end = align_down(start + header->p_memsz, OS_PAGE);
+    }
+    return relro->end != 0;
+}
+
+bool os_find_relro(const void *inside, void **start, size_t *bytes) {
+    struct relro relro = {.inside = (uintptr_t)inside};
+    dl_iterate_phdr(look_for_relro, &relro);
+    *start = (void *)relro.start;
+    *bytes = relro.end - relro.start;
+    return relro.end > relro.inside;
+}
+
+bool os_protect(void *addr, size_t bytes, bool open) {
+    if (os_fault(protect) || !protect(addr, bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE))
+        return false;
+    advise(addr, bytes, open ? MADV_DODUMP : MADV_DONTDUMP);
+    return true;
+}
+
+bool os_guard(void *addr, size_t bytes) {
+    return !os_fault(guard) && advise(addr, bytes, MADV_GUARD_INSTALL);
+}
+
+bool os_unguard(void *addr, size_t bytes) {
+    return !os_fault(unguard) && advise(addr, bytes, MADV_GUARD_REMOVE);
 }
 
 bool os_unmap(void *addr, size_t bytes) {
@@ -178,6 +255,43 @@ size_t os_address_limit(void) {
     return failed != 0 || limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)limit.rlim_cur;
 }
 
+/* What the process was given at its start, the time, and where this call stands: hard to guess, and new at each call. */
+static void random_without_kernel(unsigned char *out, size_t bytes) {
+    static _Atomic uint64_t calls;
+    const unsigned char *given = (const unsigned char *)getauxval(AT_RANDOM);
+    uint64_t seed[2] = {0, 0};
+    struct timespec now;
+    if (given != NULL)
+        memcpy(seed, given, sizeof seed);
+    for (size_t i = 0; i < bytes; i++) {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        uint64_t mixed = seed[i % 2] ^ ((uint64_t)now.tv_nsec << 32) ^ (uint64_t)now.tv_sec ^ (uintptr_t)&now ^
+                         ((uint64_t)getpid() << 16) ^ ++calls;
+        mixed = (mixed ^ mixed >> 31) * UINT64_C(0x9e3779b97f4a7c15);
+        mixed = (mixed ^ mixed >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
+        seed[i % 2] += mixed;
+        out[i] ^= (unsigned char)(mixed >> 56);
+    }
+}
+
+/* Early in a system's life the kernel may not be ready; nobody may wait for that in malloc. */
+void os_random(void *out, size_t bytes) {
+    int saved = errno;
+    size_t done = 0;
+    memset(out, 0, bytes);
+    while (done < bytes) {
+        long got = os_fault(random) ? 0 : syscall(SYS_getrandom, (char *)out + done, bytes - done, GRND_NONBLOCK);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        done += (size_t)got;
+    }
+    if (done < bytes)
+        random_without_kernel(out, bytes);
+    errno = saved;
+}
+
 bool os_is_secure(void) {
     return getauxval(AT_SECURE) != 0;
 }
@@ -216,6 +330,51 @@ void os_close(int fd) {
 int os_process_id(void) {
     return (int)getpid();
 }
+
+int os_thread_id(void) {
+    return (int)syscall(SYS_gettid);
+}
+
+void os_signal(int number, const struct sigaction *action, struct sigaction *old) {
+    int saved = errno;
+    sigaction(number, action, old);
+    errno = saved;
+}
+
+void os_raise(int number) {
+    int saved = errno;
+    syscall(SYS_tgkill, getpid(), os_thread_id(), number);
+    errno = saved;
+}
+
+#if defined(__x86_64__)
+/* Bits of a page fault's error code. */
+enum os_access os_access(const void *context) {
+    greg_t error = ((const ucontext_t *)context)->uc_mcontext.gregs[REG_ERR];
+    return error & 16 ? OS_EXECUTE : error & 2 ? OS_WRITE : OS_READ;
+}
+#elif defined(__aarch64__)
+/* The kernel adds a record of the fault: its magic number and size, then the syndrome register. */
+enum os_access os_access(const void *context) {
+    const ucontext_t *user = context;
+    const unsigned char *at = user->uc_mcontext.__reserved, *end = at + sizeof user->uc_mcontext.__reserved;
+    for (uint32_t head[2]; at + 16 <= end; at += head[1]) {
+        uint64_t syndrome;
+        memcpy(head, at, sizeof head);
+        memcpy(&syndrome, at + sizeof head, sizeof syndrome);
+        if (head[0] == 0x45535201) /* classes 0x20 and 0x21 are instruction aborts, bit 6 tells a write */
+            return (syndrome >> 26 & 0x3e) == 0x20 ? OS_EXECUTE : syndrome & 64 ? OS_WRITE : OS_READ;
+        if (head[1] < sizeof head)
+            break;
+    }
+    return OS_ACCESS;
+}
+#else
+enum os_access os_access(const void *context) {
+    (void)context;
+    return OS_ACCESS;
+}
+#endif
 
 static bool describe(int fd, uint64_t *device, uint64_t *inode) {
     struct stat status;

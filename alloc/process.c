@@ -13,10 +13,12 @@
 #include "check.h"
 #include "environment.h"
 #include "glibc.h"
+#include "guard_trap.h"
 #include "leaks.h"
 #include "os.h"
 #include "reach.h"
 #include "report.h"
+#include "seal.h"
 #include "stats.h"
 #include "trace.h"
 #include "tunables.h"
@@ -109,9 +111,10 @@ static void start_watching(void) {
         watch_start();
     if (&__malloc_initialize_hook != NULL && __malloc_initialize_hook != NULL)
         __malloc_initialize_hook();
-    if (watch_has(WATCH_CHECK) || watch_has(WATCH_LEAKS))
+    if (watch_has(WATCH_CHECK | WATCH_LEAKS | WATCH_GUARD | WATCH_HARDEN))
         backtrace_prepare();
-    if (watch_has(WATCH_CHECK))
+    guard_trap_start();
+    if (watch_has(WATCH_CHECK | WATCH_HARDEN))
         atexit(check_at_exit);
 }
 
@@ -136,6 +139,8 @@ __attribute__((constructor(101))) static void start(void) {
         pthread_atfork(NULL, NULL, after_fork_in_child);
     start_watching();
     leaks_arrange();
+    if (tunables.protect == LEVEL_PARANOID)
+        seal_close();
     if (MYALLOC_DEBUG && getenv("MYALLOC_COUNTERS") != NULL)
         atexit(report_counter_line);
 }
