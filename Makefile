@@ -154,6 +154,7 @@ build/tests/mcheck/linked build/tests/mcheck/linked_static: EXTRA = -lmcheck
 build/tests/mcheck/%_static: tests/mcheck/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -static -o $@ $< build/libmyalloc.a $(EXTRA)
+$(filter build/tests/misuse/%,$(plain)): tests/misuse/misuse.h
 $(plain): build/tests/%: tests/%.c tests/tap.h build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $< -ldl $(EXTRA)
