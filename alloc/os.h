@@ -23,6 +23,9 @@ bool os_commit(void *addr, size_t bytes);
 
 void os_unmap(void *addr, size_t bytes);
 
+/* Makes a page untouchable: the highest free one of the 64 below the page of `p`, if there is one. */
+void os_fence_below(const void *p);
+
 /* Resizes a mapping of os_map. Returns its address, which differs from `addr` only if `may_move`; NULL if refused, the
  * mapping then being as it was. */
 void *os_remap(void *addr, size_t old_bytes, size_t new_bytes, bool may_move);
