@@ -235,6 +235,11 @@ void *cache_refill_slow(unsigned class) {
     return adopt_chain(bin, cache->goal[class], chain, count);
 }
 
+size_t cache_stands_for(size_t bytes, size_t align) {
+    unsigned class = align <= BLOCK_ALIGN && bytes <= SMALL_MAX ? class_of(bytes) : class_of_aligned(bytes, align);
+    return 1 + cache_self.bins[class].limit;
+}
+
 /* Empties the list, whose count is raised for `block` already, and returns it as a chain. `block` stays as the only one:
  * it is the first to be used again, and freed again it is found at the head. */
 static struct block *take_full(struct bin *bin, struct block *block, size_t goal) {

@@ -64,6 +64,10 @@ void cache_bound_overflow_slow(struct cache *cache, struct block *block, unsigne
 /* A bound has been set at run time: this thread's lists obey at once, others' at their next slow path. */
 void cache_bound_now(void);
 
+/* How many allocations of this thread a call stands for that found no block on the list of its class: itself and, about,
+ * those that the list has served since it was filled. */
+size_t cache_stands_for(size_t bytes, size_t align);
+
 /* Frees a block of the class when its list is full (its count already raised) or the cache is not set up. */
 void cache_overflow_slow(void *block, unsigned class);
 

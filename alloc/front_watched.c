@@ -46,7 +46,7 @@ static bool lies_apart(const void *p) {
 /* NULL if the block is to come from the allocator itself. */
 static void *alloc_apart(size_t bytes, size_t align, const char *call) {
     int saved = errno;
-    void *p = watch_has(WATCH_GUARD) ? guard_alloc(bytes, align, call) : NULL;
+    void *p = watch_has(WATCH_GUARD) && guard_is_due(cache_stands_for(bytes, align)) ? guard_alloc(bytes, align, call) : NULL;
     if (p == NULL && watch_has(WATCH_HARDEN))
         p = harden_alloc(bytes, align, call);
     errno = saved;

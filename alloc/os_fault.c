@@ -37,7 +37,10 @@ static void read_plan(void) {
         fault.at = fault.at * 10 + (unsigned long)(*text - '0');
     fault.onwards = text != NULL && *text == '+';
     if (kind != NULL && kind[0] != 'a')
-        fault.kind = kind[0] == 'b' ? OS_FAULT_BRK : kind[1] == 'm' ? OS_FAULT_MMAP : OS_FAULT_MREMAP;
+        fault.kind = kind[0] == 'b'   ? OS_FAULT_BRK
+                     : kind[0] == 'g' ? OS_FAULT_GUARD
+                     : kind[1] == 'm' ? OS_FAULT_MMAP
+                                      : OS_FAULT_MREMAP;
 }
 
 bool os_fault_due(enum os_fault_kind kind) {

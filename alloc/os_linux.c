@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "os_fault.h"
@@ -31,6 +32,11 @@
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
+#endif
+#define KEPT_FD_LEAST 100
 
 void *os_sbrk(intptr_t delta) {
     if (delta > 0 && os_fault(OS_FAULT_BRK))
@@ -91,6 +97,33 @@ void os_fence_below(const void *p) {
             munmap(got, OS_PAGE);
     }
     errno = saved;
+}
+
+/* Without memory behind it, it need not be left out of a core file. */
+void *os_map_hidden(size_t bytes) {
+    if (os_fault(OS_FAULT_MMAP))
+        return NULL;
+    int saved = errno;
+    void *addr = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    errno = saved;
+    return addr == MAP_FAILED ? NULL : addr;
+}
+
+bool os_protect(void *addr, size_t bytes, bool open) {
+    if (open && os_fault(OS_FAULT_MMAP))
+        return false;
+    int saved = errno;
+    int failed = mprotect(addr, bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE);
+    errno = saved;
+    return failed == 0;
+}
+
+bool os_guard(void *addr, size_t bytes) {
+    return !os_fault(OS_FAULT_GUARD) && advise(addr, bytes, MADV_GUARD_INSTALL);
+}
+
+bool os_unguard(void *addr, size_t bytes) {
+    return advise(addr, bytes, MADV_GUARD_REMOVE);
 }
 
 void os_unmap(void *addr, size_t bytes) {
@@ -211,6 +244,51 @@ void os_close(int fd) {
 int os_process_id(void) {
     return (int)getpid();
 }
+
+int os_thread_id(void) {
+    return (int)syscall(SYS_gettid);
+}
+
+void os_signal(int number, const struct sigaction *action, struct sigaction *old) {
+    int saved = errno;
+    sigaction(number, action, old);
+    errno = saved;
+}
+
+void os_raise(int number) {
+    int saved = errno;
+    syscall(SYS_tgkill, getpid(), os_thread_id(), number);
+    errno = saved;
+}
+
+#if defined(__x86_64__)
+/* Bits of a page fault's error code. */
+enum os_access os_access(const void *context) {
+    greg_t error = ((const ucontext_t *)context)->uc_mcontext.gregs[REG_ERR];
+    return error & 16 ? OS_EXECUTE : error & 2 ? OS_WRITE : OS_READ;
+}
+#elif defined(__aarch64__)
+/* The kernel adds a record of the fault: its magic number and size, then the syndrome register. */
+enum os_access os_access(const void *context) {
+    const ucontext_t *user = context;
+    const unsigned char *at = user->uc_mcontext.__reserved, *end = at + sizeof user->uc_mcontext.__reserved;
+    for (uint32_t head[2]; at + 16 <= end; at += head[1]) {
+        uint64_t syndrome;
+        memcpy(head, at, sizeof head);
+        memcpy(&syndrome, at + sizeof head, sizeof syndrome);
+        if (head[0] == 0x45535201) /* classes 0x20 and 0x21 are instruction aborts, bit 6 tells a write */
+            return (syndrome >> 26 & 0x3e) == 0x20 ? OS_EXECUTE : syndrome & 64 ? OS_WRITE : OS_READ;
+        if (head[1] < sizeof head)
+            break;
+    }
+    return OS_ACCESS;
+}
+#else
+enum os_access os_access(const void *context) {
+    (void)context;
+    return OS_ACCESS;
+}
+#endif
 
 static bool describe(int fd, uint64_t *device, uint64_t *inode) {
     struct stat status;

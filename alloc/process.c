@@ -13,6 +13,7 @@
 #include "cache.h"
 #include "check.h"
 #include "environment.h"
+#include "guard_trap.h"
 #include "leaks.h"
 #include "os.h"
 #include "reach.h"
@@ -89,8 +90,9 @@ static void start_watching(void) {
         watch_start();
     if (&__malloc_initialize_hook != NULL && __malloc_initialize_hook != NULL)
         __malloc_initialize_hook();
-    if (watch_has(WATCH_CHECK) || watch_has(WATCH_LEAKS))
+    if (watch_has(WATCH_CHECK) || watch_has(WATCH_LEAKS) || watch_has(WATCH_GUARD))
         backtrace_prepare();
+    guard_trap_start();
     if (watch_has(WATCH_CHECK))
         atexit(check_at_exit);
 }

@@ -3,12 +3,12 @@
 /* Reads and writes beyond a block, and of blocks without bytes. */
 #include "misuse.h"
 
-enum { BLOCKS = 64, FILL = 12, FILL_BYTES = 100000, BIG_STEP = 912 };
+enum { BLOCKS = 64, FILL = 12, FILL_BYTES = 100000, AMID = 912, PAGE = 4096 };
 
 static char *blocks[BLOCKS];
 static size_t block_bytes;
 static char *fill[2 * FILL];
-static char source[2 * MB + BIG_STEP]; /* copied from */
+static char source[2 * MB + AMID]; /* copied from */
 
 static char *other_at(const char *p) {
     for (int i = 0; i < BLOCKS; i++)
@@ -17,17 +17,32 @@ static char *other_at(const char *p) {
     return NULL;
 }
 
-/* Of BLOCKS blocks one with neighbours on both sides if there is such; where blocks have none, any does. */
-static char *take_among(size_t bytes) {
+/* A guarded block stands at random at the start of its pages or at their end: misuse of either kind is to be seen. */
+enum side { START, END };
+
+static bool stands_at(enum side side, const char *p, size_t bytes) {
+    return ((uintptr_t)p + (side == END ? (bytes + 15) / 16 * 16 : 0)) % PAGE == 0;
+}
+
+/* Of BLOCKS blocks one with neighbours on both sides if there is such, else one that stands at a side of its page; where
+ * there are neither, any does. */
+static char *take_among_aligned(size_t align, size_t bytes, enum side side) {
     block_bytes = bytes;
     for (int i = 0; i < BLOCKS; i++) {
-        blocks[i] = take(bytes);
+        blocks[i] = sink = align != 0 ? aligned_alloc(align, bytes) : malloc(bytes);
         memset(blocks[i], 'o', bytes);
     }
     for (int i = 0; i < BLOCKS; i++)
         if (other_at(blocks[i] - bytes) != NULL && other_at(blocks[i] + bytes) != NULL)
             return about(blocks[i]);
+    for (int i = 0; i < BLOCKS; i++)
+        if (stands_at(side, blocks[i], bytes))
+            return about(blocks[i]);
     return about(blocks[BLOCKS / 2]);
+}
+
+static char *take_among(size_t bytes, enum side side) {
+    return take_among_aligned(0, bytes, side);
 }
 
 static bool same(const char *p, size_t bytes, char byte) {
@@ -54,36 +69,36 @@ static void store(char *at, size_t n, int step) {
         *byte = 'x';
 }
 
-static void over(size_t bytes, size_t n) {
-    char *p = take_among(bytes);
+static void over(size_t bytes, size_t n, enum side side) {
+    char *p = take_among(bytes, side);
     begin();
     store(p + bytes, n, 1);
     finish_among(p);
 }
 
-static void under(size_t bytes, size_t n) {
-    char *p = take_among(bytes);
+static void under(size_t bytes, size_t n, enum side side) {
+    char *p = take_among(bytes, side);
     begin();
     store(p, n, -1);
     finish_among(p);
 }
 
 static void over_copy(size_t bytes, size_t n) {
-    char *p = take_among(bytes);
+    char *p = take_among(bytes, END);
     begin();
     copy(p, source, bytes + n);
     finish_among(p);
 }
 
 static void under_copy(size_t bytes, size_t n) {
-    char *p = take_among(bytes);
+    char *p = take_among(bytes, START);
     begin();
     copy(p - n, source, bytes + n);
     finish_among(p);
 }
 
 static void over_1(void) {
-    over(SMALL, 1);
+    over(SMALL, 1, END);
 }
 
 static void over_1_copy(void) {
@@ -91,7 +106,7 @@ static void over_1_copy(void) {
 }
 
 static void over_32(void) {
-    over(SMALL, 32);
+    over(SMALL, 32, END);
 }
 
 static void over_32_copy(void) {
@@ -99,7 +114,7 @@ static void over_32_copy(void) {
 }
 
 static void under_1(void) {
-    under(SMALL, 1);
+    under(SMALL, 1, START);
 }
 
 static void under_1_copy(void) {
@@ -107,49 +122,56 @@ static void under_1_copy(void) {
 }
 
 static void under_32(void) {
-    under(SMALL, 32);
+    under(SMALL, 32, START);
 }
 
 static void under_32_copy(void) {
     under_copy(SMALL, 32);
 }
 
+static void over_1_within(void) {
+    over(SMALL, 1, START);
+}
+
+static void under_1_within(void) {
+    under(SMALL, 1, END);
+}
+
+static void over_large_within(void) {
+    over(20000, 1, START);
+}
+
 /* The size is no multiple of 16: there are bytes between the block's end and the next block. */
 static void over_odd(void) {
-    over(20, 1);
+    over(20, 1, END);
 }
 
 static void over_large(void) {
-    over(LARGE, 1);
+    over(LARGE, 1, END);
 }
 
 static void under_large(void) {
-    under(LARGE, 1);
+    under(LARGE, 1, START);
 }
 
 static void over_large_odd(void) {
-    over(LARGE - 100, 1);
+    over(LARGE - 100, 1, END);
 }
 
 static void over_mapping(void) {
-    over(MB / 4, 1);
+    over(MB / 4, 1, END);
 }
 
 static void under_mapping(void) {
-    under(MB / 4, 1);
+    under(MB / 4, 1, START);
 }
 
 static void over_mapping_odd(void) {
-    over(MB / 4 - 100, 1);
+    over(MB / 4 - 100, 1, END);
 }
 
 static void over_aligned(void) {
-    for (int i = 0; i < BLOCKS; i++) {
-        blocks[i] = aligned_alloc(128, 256);
-        memset(blocks[i], 'o', 256);
-    }
-    char *p = about(blocks[BLOCKS / 2]);
-    block_bytes = 256;
+    char *p = take_among_aligned(128, 256, END);
     begin();
     store(p + 256, 1, 1);
     finish_among(p);
@@ -158,15 +180,18 @@ static void over_aligned(void) {
 /* ---- a MiB ------------------------------------------------------------------------------------------------------- */
 
 /* A small block with more than a MiB of the program's own large blocks on either side. Its size is nobody else's. */
-static char *take_amid(void) {
+static char *take_amid(enum side side) {
     char *p = NULL;
     for (int i = 0; i < 2 * FILL; i++) {
-        if (i == FILL)
-            p = about(take(BIG_STEP));
+        for (int k = 0; i == FILL && k < BLOCKS; k++) {
+            char *next = take(AMID);
+            if (p == NULL || (stands_at(side, next, AMID) && !stands_at(side, p, AMID)))
+                p = next;
+        }
         fill[i] = take(FILL_BYTES);
         memset(fill[i], 'o', FILL_BYTES);
     }
-    return p;
+    return about(p);
 }
 
 static void finish_amid(char *p) {
@@ -179,37 +204,37 @@ static void finish_amid(char *p) {
 }
 
 static void over_mb(void) {
-    char *p = take_amid();
+    char *p = take_amid(END);
     begin();
-    store(p + BIG_STEP, MB, 1);
+    store(p + AMID, MB, 1);
     finish_amid(p);
 }
 
 static void over_mb_copy(void) {
-    char *p = take_amid();
+    char *p = take_amid(END);
     begin();
-    copy(p, source, BIG_STEP + MB);
+    copy(p, source, AMID + MB);
     finish_amid(p);
 }
 
 static void under_mb(void) {
-    char *p = take_amid();
+    char *p = take_amid(START);
     begin();
     store(p, MB, -1);
     finish_amid(p);
 }
 
 static void under_mb_copy(void) {
-    char *p = take_amid();
+    char *p = take_amid(START);
     begin();
-    copy(p - MB, source, MB + BIG_STEP);
+    copy(p - MB, source, MB + AMID);
     finish_amid(p);
 }
 
 /* ---- reads ------------------------------------------------------------------------------------------------------- */
 
 static void read_at(ptrdiff_t offset) {
-    char *p = take_among(SMALL);
+    char *p = take_among(SMALL, offset < 0 ? START : END);
     begin();
     unsigned char byte = ((volatile unsigned char *)p)[offset];
     happened();
@@ -227,7 +252,7 @@ static void read_under(void) {
 
 /* A string that lacks its NUL: what strlen() finds depends on what lies behind. */
 static void read_string(void) {
-    char *p = take_among(SMALL);
+    char *p = take_among(SMALL, END);
     for (int i = 0; i < BLOCKS; i++)
         if (blocks[i] != p)
             blocks[i][SMALL - 1] = '\0';
@@ -241,7 +266,7 @@ static void read_string(void) {
 /* ---- no bytes ---------------------------------------------------------------------------------------------------- */
 
 static void zero_write(void) {
-    over(0, 1);
+    over(0, 1, END);
 }
 
 static void zero_write_calloc(void) {
@@ -275,6 +300,9 @@ static const struct misuse cases[] = {
     CASE(under_32_copy, "32 bytes before the start, copied"),
     CASE(under_mb, "1 MiB before the start, stored"),
     CASE(under_mb_copy, "1 MiB before the start, copied"),
+    CASE(over_1_within, "1 byte behind the end, within the page"),
+    CASE(under_1_within, "1 byte before the start, within the page"),
+    CASE(over_large_within, "1 byte behind the end of 20000, within the page"),
     CASE(over_odd, "1 byte behind the end of 20"),
     CASE(over_aligned, "1 byte behind the end, aligned block"),
     CASE(over_large, "1 byte behind the end of 64 KiB"),

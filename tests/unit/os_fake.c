@@ -169,6 +169,44 @@ int os_process_id(void) {
     return (int)getpid();
 }
 
+int os_thread_id(void) {
+    return (int)getpid();
+}
+
+void os_signal(int signal_number, const struct sigaction *action, struct sigaction *old) {
+    sigaction(signal_number, action, old);
+}
+
+void os_raise(int signal_number) {
+    raise(signal_number);
+}
+
+enum os_access os_access(const void *context) {
+    (void)context;
+    return OS_ACCESS;
+}
+
+void *os_map_hidden(size_t bytes) {
+    return os_map(bytes);
+}
+
+bool os_protect(void *addr, size_t bytes, bool open) {
+    if (open && os_fake_refuse_map)
+        return false;
+    return mprotect(addr, bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE) == 0;
+}
+
+/* As a kernel that has no such pages. */
+bool os_guard(void *addr, size_t bytes) {
+    (void)addr, (void)bytes;
+    return false;
+}
+
+bool os_unguard(void *addr, size_t bytes) {
+    (void)addr, (void)bytes;
+    return false;
+}
+
 int os_write(int fd, const char *text, size_t bytes) {
     if (write(fd, text, bytes) < 0)
         abort();
