@@ -3,6 +3,7 @@
 /* What an attacker may count on: code in blocks, and where blocks lie. */
 #include <sys/mman.h>
 #include <sys/personality.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "misuse.h"
@@ -130,11 +131,18 @@ static const struct extent *extent_of(const struct extent *extents, int count, u
     return NULL;
 }
 
+/* Not all that cannot be written is told by /proc/self/maps. */
+static bool can_be_written(char *p) {
+    char byte;
+    struct iovec here = {&byte, 1}, there = {p, 1};
+    return process_vm_readv(getpid(), &here, 1, &there, 1, 0) == 1 && process_vm_writev(getpid(), &here, 1, &there, 1, 0) == 1;
+}
+
 /* What an overflow, or an underflow, runs into next: NULL if that cannot be written. */
 static const struct extent *next_reached(uintptr_t at, bool *ours) {
     const struct extent *map = extent_of(maps, map_count, at), *own = extent_of(kept, kept_count, at);
     *ours = true;
-    if (map == NULL || !map->writable)
+    if (map == NULL || !map->writable || !can_be_written((char *)at))
         return NULL;
     if (map->heap || own == NULL || (map->end - map->start) % ARENA == 0) {
         *ours = map->heap || (map->end - map->start) % ARENA == 0;

@@ -190,8 +190,10 @@ static void read_shrunk_mapping(void) {
 }
 
 static void write_shrunk_small(void) {
-    char *p = take_between(SMALL);
-    p = sink = about(realloc(p, SMALL - 24));
+    char *p = NULL;
+    for (int i = 0; i < 64 && (p == NULL || (uintptr_t)p % 4096 != 0); i++) /* on a guarded page: at its start */
+        p = sink = realloc(take_between(SMALL), SMALL - 24);
+    about(p);
     begin();
     ((volatile char *)p)[SMALL - 16] = 'W';
     happened();
