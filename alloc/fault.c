@@ -13,6 +13,9 @@
 static void (*_Atomic handler)(enum mcheck_status);
 static THREAD_LOCAL bool telling;
 
+#define CALLS_MOST 64
+static _Atomic(const char *) calls[CALLS_MOST]; /* filled from 1 on */
+
 enum mcheck_status fault_status(enum fault_kind kind) {
     switch (kind) {
     case FAULT_NONE:
@@ -103,6 +106,37 @@ void fault_tell(const char *call, const void *p, const struct fault *fault) {
     telling = false;
 }
 
+struct fault *fault_add(struct fault_list *list, const char *call, const void *p) {
+    unsigned at = list->count < FAULTS_MOST ? list->count++ : FAULTS_MOST - 1;
+    list->entries[at].call = call;
+    list->entries[at].p = p;
+    list->entries[at].fault = (struct fault){0};
+    return &list->entries[at].fault;
+}
+
+void fault_tell_all(const struct fault_list *list) {
+    for (unsigned i = 0; i < list->count; i++)
+        fault_tell(list->entries[i].call, list->entries[i].p, &list->entries[i].fault);
+}
+
+uint8_t fault_call_number(const char *call) {
+    for (unsigned i = 1; i < CALLS_MOST; i++) {
+        const char *known = atomic_load_explicit(&calls[i], memory_order_relaxed);
+        if (known == call)
+            return (uint8_t)i;
+        if (known == NULL && atomic_compare_exchange_strong(&calls[i], &known, call))
+            return (uint8_t)i;
+        if (known == call) /* another thread was faster */
+            return (uint8_t)i;
+    }
+    return 0;
+}
+
+const char *fault_call_name(uint8_t number) {
+    const char *call = atomic_load_explicit(&calls[number % CALLS_MOST], memory_order_relaxed);
+    return call != NULL ? call : "a call that is not known";
+}
+
 /* malloc and its kin, new, or new[]. */
 static int family(const char *call) {
     if (strncmp(call, "operator", 8) != 0)
@@ -125,7 +159,7 @@ void fault_judge(struct fault *fault, const struct fault_block *block, const cha
 }
 
 enum fault_kind fault_of_freed(const char *call) {
-    bool resizes = strcmp(call, "realloc") == 0 || strcmp(call, "malloc_usable_size") == 0;
+    bool resizes = strcmp(call, "realloc") == 0 || strcmp(call, FAULT_USE) == 0;
     return resizes ? FAULT_USED_FREED : FAULT_FREED_TWICE;
 }
 

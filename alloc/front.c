@@ -6,6 +6,7 @@
 
 #include "backtrace.h"
 #include "central.h"
+#include "harden.h"
 #include "large.h"
 #include "sizeclass.h"
 #include "span.h"
@@ -296,5 +297,6 @@ void *front_raw_start(const void *p) {
 size_t front_trim(size_t pad) {
     cache_flush();
     central_flush();
-    return span_purge(0, pad);
+    size_t hardened = watch_has(WATCH_HARDEN) ? harden_trim(false) : 0;
+    return hardened + span_purge(0, pad);
 }

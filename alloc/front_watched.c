@@ -38,9 +38,14 @@ static void perturb_free(void *p, size_t bytes) {
 
 /* ---- protected blocks -------------------------------------------------------------------------------------------- */
 
+/* Where all blocks are hardened, what is no block is theirs to report, but for the few from before the start. */
+static bool is_nowhere(const void *p) {
+    return !watch_has(WATCH_CHECK) && front_raw_start(p) != p;
+}
+
 /* Blocks that lie apart from the allocator's own: on guarded pages, or hardened. */
 static bool lies_apart(const void *p) {
-    return (watch_has(WATCH_GUARD) && guard_owns(p)) || (watch_has(WATCH_HARDEN) && harden_owns(p));
+    return (watch_has(WATCH_GUARD) && guard_owns(p)) || (watch_has(WATCH_HARDEN) && (harden_owns(p) || is_nowhere(p)));
 }
 
 /* NULL if the block is to come from the allocator itself. */
@@ -64,6 +69,13 @@ static bool size_apart(const void *p, const char *call, size_t *bytes) {
     return guard_owns(p) ? guard_size(p, call, bytes) : harden_size(p, call, bytes);
 }
 
+/* Where it is, for want of memory elsewhere: shrinking does not fail. */
+static void *shrink_apart(void *p, size_t bytes) {
+    if (!guard_owns(p))
+        harden_shrink(p, bytes);
+    return p;
+}
+
 /* To another block, always: what still points to the old one is found. */
 static void *realloc_apart(void *p, size_t bytes, const char *call) {
     size_t old;
@@ -72,7 +84,7 @@ static void *realloc_apart(void *p, size_t bytes, const char *call) {
         return front_no_memory();
     void *fresh = front_watched_alloc(bytes, BLOCK_ALIGN, &zeroed, call);
     if (fresh == NULL)
-        return NULL;
+        return bytes <= old && watch_has(WATCH_HARDEN) ? shrink_apart(p, bytes) : NULL;
     memcpy(fresh, p, min_size(old, bytes));
     front_watched_free(p, call, UNSIZED, 0);
     return fresh;

@@ -35,7 +35,19 @@ bool os_protect(void *addr, size_t bytes, bool open);
 bool os_guard(void *addr, size_t bytes);
 bool os_unguard(void *addr, size_t bytes);
 
-void os_unmap(void *addr, size_t bytes);
+/* Reserves address space that can be neither read nor written, and costs nothing; os_commit opens parts of it. NULL if
+ * refused. */
+void *os_reserve_shut(size_t bytes);
+
+/* Gives memory back, locked or not, and leaves its place as os_reserve_shut does. False if refused; nothing has changed
+ * then. */
+bool os_shut(void *addr, size_t bytes);
+
+/* Makes memory read-only. False if refused. */
+bool os_seal(void *addr, size_t bytes);
+
+/* False if the kernel refuses, which it may for a part of a mapping. */
+bool os_unmap(void *addr, size_t bytes);
 
 /* Makes a page untouchable: the highest free one of the 64 below the page of `p`, if there is one. */
 void os_fence_below(const void *p);
@@ -69,6 +81,9 @@ void os_futex_wake(_Atomic uint32_t *word);
 
 /* Milliseconds of a monotonic clock, a tick (1-10 ms) coarse. */
 uint64_t os_clock_ms(void);
+
+/* Bytes that nobody can guess; where the kernel does not give them, bytes that are hard to guess. Any number. */
+void os_random(void *out, size_t bytes);
 
 /* Microseconds of a monotonic clock. */
 uint64_t os_clock_us(void);

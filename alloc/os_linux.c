@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -74,14 +75,19 @@ void *os_reserve(size_t bytes) {
     return addr;
 }
 
-bool os_commit(void *addr, size_t bytes) {
+void *os_reserve_shut(size_t bytes) {
+    void *addr = map(bytes, PROT_NONE, MAP_NORESERVE);
+    if (addr != NULL)
+        advise(addr, bytes, MADV_DONTDUMP);
+    return addr;
+}
+
+static bool protect(void *addr, size_t bytes, int protection) {
     if (os_fault(OS_FAULT_MMAP))
         return false;
     int saved = errno;
-    int failed = mprotect(addr, bytes, PROT_READ | PROT_WRITE);
+    int failed = mprotect(addr, bytes, protection);
     errno = saved;
-    if (failed == 0)
-        advise(addr, bytes, MADV_DODUMP);
     return failed == 0;
 }
 
@@ -126,10 +132,32 @@ bool os_unguard(void *addr, size_t bytes) {
     return advise(addr, bytes, MADV_GUARD_REMOVE);
 }
 
-void os_unmap(void *addr, size_t bytes) {
+bool os_commit(void *addr, size_t bytes) {
+    bool done = protect(addr, bytes, PROT_READ | PROT_WRITE);
+    if (done)
+        advise(addr, bytes, MADV_DODUMP);
+    return done;
+}
+
+/* A new mapping in its place, because mprotect would leave the memory charged where the system does not overcommit. */
+bool os_shut(void *addr, size_t bytes) {
+    if (os_fault(OS_FAULT_MMAP))
+        return false;
     int saved = errno;
-    munmap(addr, bytes);
+    void *shut = mmap(addr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     errno = saved;
+    return shut != MAP_FAILED;
+}
+
+bool os_seal(void *addr, size_t bytes) {
+    return protect(addr, bytes, PROT_READ);
+}
+
+bool os_unmap(void *addr, size_t bytes) {
+    int saved = errno;
+    int failed = munmap(addr, bytes);
+    errno = saved;
+    return failed == 0;
 }
 
 void *os_remap(void *addr, size_t old_bytes, size_t new_bytes, bool may_move) {
@@ -206,6 +234,43 @@ size_t os_address_limit(void) {
     int failed = getrlimit(RLIMIT_AS, &limit);
     errno = saved;
     return failed != 0 || limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)limit.rlim_cur;
+}
+
+/* What the process was given at its start, the time, and where this call stands: hard to guess, and new at each call. */
+static void random_without_kernel(unsigned char *out, size_t bytes) {
+    static _Atomic uint64_t calls;
+    const unsigned char *given = (const unsigned char *)getauxval(AT_RANDOM);
+    uint64_t seed[2] = {0, 0};
+    struct timespec now;
+    if (given != NULL)
+        memcpy(seed, given, sizeof seed);
+    for (size_t i = 0; i < bytes; i++) {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        uint64_t mixed = seed[i % 2] ^ ((uint64_t)now.tv_nsec << 32) ^ (uint64_t)now.tv_sec ^ (uintptr_t)&now ^
+                         ((uint64_t)getpid() << 16) ^ ++calls;
+        mixed = (mixed ^ mixed >> 31) * UINT64_C(0x9e3779b97f4a7c15);
+        mixed = (mixed ^ mixed >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
+        seed[i % 2] += mixed;
+        out[i] ^= (unsigned char)(mixed >> 56);
+    }
+}
+
+/* Early in a system's life the kernel may not be ready; nobody may wait for that in malloc. */
+void os_random(void *out, size_t bytes) {
+    int saved = errno;
+    size_t done = 0;
+    memset(out, 0, bytes);
+    while (done < bytes) {
+        long got = syscall(SYS_getrandom, (char *)out + done, bytes - done, GRND_NONBLOCK);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        done += (size_t)got;
+    }
+    if (done < bytes)
+        random_without_kernel(out, bytes);
+    errno = saved;
 }
 
 bool os_is_secure(void) {

@@ -90,10 +90,10 @@ static void start_watching(void) {
         watch_start();
     if (&__malloc_initialize_hook != NULL && __malloc_initialize_hook != NULL)
         __malloc_initialize_hook();
-    if (watch_has(WATCH_CHECK) || watch_has(WATCH_LEAKS) || watch_has(WATCH_GUARD))
+    if (watch_has(WATCH_CHECK | WATCH_LEAKS | WATCH_GUARD | WATCH_HARDEN))
         backtrace_prepare();
     guard_trap_start();
-    if (watch_has(WATCH_CHECK))
+    if (watch_has(WATCH_CHECK | WATCH_HARDEN))
         atexit(check_at_exit);
 }
 

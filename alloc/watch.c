@@ -36,12 +36,11 @@ void watch_start(void) {
     environment_read();
     if (atomic_load_explicit(&environment_state, memory_order_acquire) == 0)
         return;
-    if (tunables.protect == LEVEL_CHECK && tunables.check == 0)
+    bool hardened = tunables.protect == LEVEL_PARANOID && harden_start();
+    if (tunables.protect >= LEVEL_CHECK && !hardened && tunables.check == 0)
         tunables.check = REPORT_SAY | REPORT_ABORT;
-    unsigned modes = (tunables.check != 0 ? WATCH_CHECK : 0) | (tunables.perturb != 0 ? WATCH_PERTURB : 0) |
+    unsigned modes = (hardened ? WATCH_HARDEN : 0) | (tunables.check != 0 ? WATCH_CHECK : 0) | (tunables.perturb != 0 ? WATCH_PERTURB : 0) |
                      (tunables.leaks != 0 ? WATCH_LEAKS : 0);
-    if (tunables.protect == LEVEL_PARANOID && harden_start())
-        modes |= WATCH_HARDEN;
     if ((tunables.protect == LEVEL_SAMPLE || tunables.protect == LEVEL_PARANOID) && guard_start())
         modes |= WATCH_GUARD;
     if (tunables.check != 0)

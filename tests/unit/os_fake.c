@@ -70,9 +70,29 @@ bool os_commit(void *addr, size_t bytes) {
     return !os_fake_refuse_map && mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
 }
 
-void os_unmap(void *addr, size_t bytes) {
-    munmap(addr, bytes);
+void *os_reserve_shut(size_t bytes) {
+    void *p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return os_fake_refuse_map || p == MAP_FAILED ? NULL : p;
+}
+
+bool os_shut(void *addr, size_t bytes) {
+    return !os_fake_refuse_map && mmap(addr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+                                       -1, 0) != MAP_FAILED;
+}
+
+bool os_seal(void *addr, size_t bytes) {
+    return !os_fake_refuse_map && mprotect(addr, bytes, PROT_READ) == 0;
+}
+
+bool os_unmap(void *addr, size_t bytes) {
     os_fake_mapped -= bytes;
+    return munmap(addr, bytes) == 0;
+}
+
+/* Bytes that a test can count on: 0, 1, 2, ... */
+void os_random(void *out, size_t bytes) {
+    for (size_t i = 0; i < bytes; i++)
+        ((unsigned char *)out)[i] = (unsigned char)i;
 }
 
 void *os_remap(void *addr, size_t old_bytes, size_t new_bytes, bool may_move) {
