@@ -3,18 +3,22 @@
 /* Reads and writes beyond a block, and of blocks without bytes. */
 #include "misuse.h"
 
-enum { BLOCKS = 64, FILL = 12, FILL_BYTES = 100000, AMID = 912, PAGE = 4096 };
+enum { BLOCKS = 256, FEW = 64, FEW_FROM = 1024, FILL = 12, FILL_BYTES = 100000, AMID = 912, PAGE = 4096 };
 
 static char *blocks[BLOCKS];
 static size_t block_bytes;
+static int block_count; /* FEW of large ones */
 static char *fill[2 * FILL];
 static char source[2 * MB + AMID]; /* copied from */
 
-static char *other_at(const char *p) {
-    for (int i = 0; i < BLOCKS; i++)
-        if (blocks[i] != NULL && blocks[i] == p)
-            return blocks[i];
-    return NULL;
+/* A block that lies so near that there is room for nothing else between. */
+static bool has_neighbour(const char *p, bool behind) {
+    for (int i = 0; i < block_count; i++) {
+        size_t distance = (size_t)(behind ? blocks[i] - p : p - blocks[i]);
+        if (distance >= block_bytes && distance <= block_bytes + 64 && distance > 0)
+            return true;
+    }
+    return false;
 }
 
 /* A guarded block stands at random at the start of its pages or at their end: misuse of either kind is to be seen. */
@@ -24,21 +28,22 @@ static bool stands_at(enum side side, const char *p, size_t bytes) {
     return ((uintptr_t)p + (side == END ? (bytes + 15) / 16 * 16 : 0)) % PAGE == 0;
 }
 
-/* Of BLOCKS blocks one with neighbours on both sides if there is such, else one that stands at a side of its page; where
+/* Of many blocks one with neighbours on both sides if there is such, else one that stands at a side of its page; where
  * there are neither, any does. */
 static char *take_among_aligned(size_t align, size_t bytes, enum side side) {
     block_bytes = bytes;
-    for (int i = 0; i < BLOCKS; i++) {
+    block_count = bytes < FEW_FROM ? BLOCKS : FEW;
+    for (int i = 0; i < block_count; i++) {
         blocks[i] = sink = align != 0 ? aligned_alloc(align, bytes) : malloc(bytes);
         memset(blocks[i], 'o', bytes);
     }
-    for (int i = 0; i < BLOCKS; i++)
-        if (other_at(blocks[i] - bytes) != NULL && other_at(blocks[i] + bytes) != NULL)
+    for (int i = 0; i < block_count; i++)
+        if (has_neighbour(blocks[i], false) && has_neighbour(blocks[i], true))
             return about(blocks[i]);
-    for (int i = 0; i < BLOCKS; i++)
+    for (int i = 0; i < block_count; i++)
         if (stands_at(side, blocks[i], bytes))
             return about(blocks[i]);
-    return about(blocks[BLOCKS / 2]);
+    return about(blocks[block_count / 2]);
 }
 
 static char *take_among(size_t bytes, enum side side) {
@@ -56,7 +61,7 @@ static bool same(const char *p, size_t bytes, char byte) {
 static void finish_among(char *p) {
     bool hit = false;
     happened();
-    for (int i = 0; i < BLOCKS; i++)
+    for (int i = 0; i < block_count; i++)
         hit |= blocks[i] != p && !same(blocks[i], block_bytes, 'o');
     give(p);
     say(hit ? "not caught: another block is changed" : "harmless: within what the block takes up");
@@ -183,7 +188,7 @@ static void over_aligned(void) {
 static char *take_amid(enum side side) {
     char *p = NULL;
     for (int i = 0; i < 2 * FILL; i++) {
-        for (int k = 0; i == FILL && k < BLOCKS; k++) {
+        for (int k = 0; i == FILL && k < FEW; k++) {
             char *next = take(AMID);
             if (p == NULL || (stands_at(side, next, AMID) && !stands_at(side, p, AMID)))
                 p = next;
@@ -253,14 +258,14 @@ static void read_under(void) {
 /* A string that lacks its NUL: what strlen() finds depends on what lies behind. */
 static void read_string(void) {
     char *p = take_among(SMALL, END);
-    for (int i = 0; i < BLOCKS; i++)
+    for (int i = 0; i < block_count; i++)
         if (blocks[i] != p)
             blocks[i][SMALL - 1] = '\0';
     begin();
     size_t length = strlen(p);
     happened();
     give(p);
-    say(length >= 2 * SMALL - 1 ? "not caught: shows another block's content" : "harmless: ends where the block ends");
+    say(length >= 2 * SMALL - 1 ? "not caught: shows another block's content" : "harmless: ends before another block");
 }
 
 /* ---- no bytes ---------------------------------------------------------------------------------------------------- */

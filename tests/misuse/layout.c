@@ -77,9 +77,9 @@ static void relative_order(void) {
 
 /* Runs itself again without randomised mappings. */
 static void absolute_order(void) {
+    char *again[] = {"layout", "absolute_order", guarded[0] != NULL ? "full" : NULL, NULL};
     int now = personality(0xffffffff);
     if (now != -1 && (now & ADDR_NO_RANDOMIZE) == 0) {
-        char *again[] = {"layout", "absolute_order", NULL};
         if (personality((unsigned long)now | ADDR_NO_RANDOMIZE) == -1 || execv("/proc/self/exe", again) != 0)
             say("cannot: the kernel refuses ADDR_NO_RANDOMIZE");
         return;

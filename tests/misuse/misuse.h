@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Misuses, one a run: PROGRAM CASE. What a run says on standard output is its own account, which misuse.test reads:
+/* Misuses, one a run: PROGRAM CASE [full]. What a run says on standard output is its own account, which misuse.test reads:
  *
  *     pointer 0xADDRESS      the block, or what passes for one, that messages must name
  *     link 0xADDRESS         what is written into a freed block
@@ -92,9 +92,15 @@ static __attribute__((unused)) void shown(unsigned char byte, unsigned char secr
         say("harmless: shows %s", byte == 0 ? "zeros" : "a fill pattern");
 }
 
+/* With a second argument: so many blocks first, which keep as many guarded pages as sample_memory:64k allows. */
+enum { GUARDED_MOST = 64 };
+static void *guarded[GUARDED_MOST];
+
 static inline int misuse_main(const struct misuse *cases, size_t count, int argc, char **argv) {
     static char buffer[4096]; /* stdio must not allocate */
     setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
+    for (int i = 0; argc > 2 && i < GUARDED_MOST; i++)
+        guarded[i] = malloc(1);
     for (size_t i = 0; i < count; i++) {
         if (argc < 2)
             say("%s|%s", cases[i].name, cases[i].title);

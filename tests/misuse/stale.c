@@ -173,9 +173,9 @@ static void write_zero_realloc(void) {
 /* What a block no longer has. */
 static void read_shrunk(size_t bytes) {
     char *p = take_between(bytes);
-    p = sink = about(realloc(p, bytes * 5 / 8));
+    p = sink = about(realloc(p, bytes * 3 / 4));
     begin();
-    unsigned char byte = ((volatile unsigned char *)p)[bytes - bytes / 8];
+    unsigned char byte = ((volatile unsigned char *)p)[bytes * 3 / 4];
     happened();
     shown(byte, 'S', "the old content");
     give(p);
@@ -195,7 +195,7 @@ static void write_shrunk_small(void) {
         p = sink = realloc(take_between(SMALL), SMALL - 24);
     about(p);
     begin();
-    ((volatile char *)p)[SMALL - 16] = 'W';
+    ((volatile char *)p)[SMALL - 24] = 'W';
     happened();
     give(p);
     say("harmless: within what the block takes up");
