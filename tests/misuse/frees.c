@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* run: helper */
 /* Frees, and other calls, of what is no live block. */
+#include <pthread.h>
 #include <sys/mman.h>
 
 #include "misuse.h"
@@ -145,6 +146,31 @@ static void reused_large(void) {
 
 static void reused_mapping(void) {
     reused(MAPPING);
+}
+
+static void *free_in_thread(void *p) {
+    give(p);
+    return NULL;
+}
+
+static void by_thread(void *p) {
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, free_in_thread, p) != 0 || pthread_join(thread, NULL) != 0)
+        abort();
+}
+
+/* The first free is another thread's, which has ended. */
+static void threads_small(void) {
+    char *p = take(SMALL);
+    by_thread(p);
+    free_it(p);
+    look_for_twins(SMALL);
+}
+
+static void threads_large(void) {
+    char *p = take(LARGE);
+    by_thread(p);
+    free_it(p);
 }
 
 static void zero_realloc_twice(void) {
@@ -352,6 +378,11 @@ static void usable_static(void) {
     usable(static_bytes);
 }
 
+/* Where no block was ever. */
+static void usable_never(void) {
+    usable(take(SMALL) + MB);
+}
+
 static void usable_freed(void) {
     char *p = take(SMALL);
     give(p);
@@ -416,6 +447,8 @@ static const struct misuse cases[] = {
     CASE(reused_small, "double free, block handed out anew"),
     CASE(reused_large, "double free, 64 KiB, handed out anew"),
     CASE(reused_mapping, "double free, 1 MiB, handed out anew"),
+    CASE(threads_small, "double free, the first by another thread"),
+    CASE(threads_large, "double free, the first by another thread, 64 KiB"),
     CASE(zero_realloc_twice, "realloc(p, 0) twice"),
     CASE(zero_realloc_freed, "free after realloc(p, 0)"),
     CASE(stack, "free of the stack"),
@@ -452,6 +485,7 @@ static const struct misuse cases[] = {
     CASE(realloc_interior_odd, "realloc 4 bytes into a block"),
     CASE(realloc_interior_large, "realloc 4 KiB into 64 KiB"),
     CASE(usable_static, "malloc_usable_size of static memory"),
+    CASE(usable_never, "malloc_usable_size of a place that no block ever had"),
     CASE(usable_freed, "malloc_usable_size of a freed block"),
     CASE(usable_freed_large, "malloc_usable_size of a freed block of 64 KiB"),
     CASE(usable_freed_mapping, "malloc_usable_size of a freed block of 1 MiB"),
