@@ -8,9 +8,12 @@
 #include "backtrace.h"
 #include "os.h"
 #include "report.h"
+#include "seal.h"
 #include "stacks.h"
 
-static void (*_Atomic handler)(enum mcheck_status);
+/* Not as it is, so that who can write here cannot choose where the program goes: changed by what nobody knows. */
+static _Atomic uintptr_t handler;
+static uintptr_t handler_mask SEALED = 0; /* under protect:paranoid */
 static THREAD_LOCAL bool telling;
 
 #define CALLS_MOST 64
@@ -90,12 +93,12 @@ static void say(const char *call, const void *p, const struct fault *fault, uint
 }
 
 void fault_tell(const char *call, const void *p, const struct fault *fault) {
-    void (*function)(enum mcheck_status) = atomic_load_explicit(&handler, memory_order_acquire);
+    uintptr_t masked = atomic_load_explicit(&handler, memory_order_acquire);
     if (telling)
         return;
     telling = true;
-    if (function != NULL) {
-        function(fault_status(fault->kind));
+    if (masked != 0) {
+        ((void (*)(enum mcheck_status))(masked ^ handler_mask))(fault_status(fault->kind));
     } else {
         uint32_t here = stacks_capture();
         if (report_action & REPORT_SAY)
@@ -164,11 +167,17 @@ enum fault_kind fault_of_freed(const char *call) {
 }
 
 void fault_set_handler(void (*function)(enum mcheck_status)) {
-    atomic_store_explicit(&handler, function, memory_order_release);
+    uintptr_t masked = function != NULL ? (uintptr_t)function ^ handler_mask : 0;
+    atomic_store_explicit(&handler, masked, memory_order_release);
+}
+
+void fault_mask_handler(void) {
+    if (handler == 0 && seal_open(&handler_mask, sizeof handler_mask))
+        os_random(&handler_mask, sizeof handler_mask);
 }
 
 bool fault_has_handler(void) {
-    return atomic_load_explicit(&handler, memory_order_relaxed) != NULL;
+    return atomic_load_explicit(&handler, memory_order_relaxed) != 0;
 }
 
 bool fault_is_telling(void) {

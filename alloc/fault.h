@@ -85,6 +85,9 @@ enum fault_kind fault_of_freed(const char *call);
 void fault_set_handler(void (*handler)(enum mcheck_status));
 bool fault_has_handler(void);
 
+/* From now on the function's address is kept in a form that cannot be forged. Before any other thread runs. */
+void fault_mask_handler(void);
+
 /* True in a report of this thread: the program's function is at it, and may allocate. */
 bool fault_is_telling(void);
 

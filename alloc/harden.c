@@ -16,9 +16,11 @@ bool harden_start(void) {
     static _Atomic bool begun;
     if (atomic_exchange(&begun, true))
         return room_plan != NULL;
+    fault_mask_handler();
     bool done = apart_start() && slab_start();
     if (!done)
-        report_line("protect:paranoid: address space for hardened blocks is refused; blocks are checked instead, as by check:3");
+        report_line("protect:paranoid: address space for hardened blocks is refused; blocks are checked instead, as by "
+                    "check:3");
     return done;
 }
 

@@ -5,6 +5,7 @@
 
 #include "budget.h"
 #include "os.h"
+#include "seal.h"
 
 #define ROOM_MOST (16 * GIB) /* of address space a class, half of it for the random base */
 #define ROOM_LEAST (512 * KIB)
@@ -19,7 +20,7 @@
 #define COMMIT_STEP (16 * KIB)
 #define MAPPINGS_DEFAULT 65530      /* vm.max_map_count of most systems */
 
-const struct room_plan *room_plan;
+const struct room_plan *room_plan SEALED = NULL;
 static _Atomic size_t mappings; /* that open cells need */
 
 /* ---- start ------------------------------------------------------------------------------------------------------- */
@@ -112,7 +113,7 @@ bool room_start(void) {
         room /= 2;
     while (room > ROOM_LEAST && !reserve(fresh, room))
         room /= 2;
-    if (fresh->start == NULL || !os_seal(fresh, bytes)) {
+    if (fresh->start == NULL || !os_seal(fresh, bytes) || !seal_open(&room_plan, sizeof room_plan)) {
         budget_unmap_apart(fresh, bytes);
         return false;
     }

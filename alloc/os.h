@@ -43,10 +43,14 @@ void *os_reserve_shut(size_t bytes);
  * then. */
 bool os_shut(void *addr, size_t bytes);
 
-/* Makes memory read-only. False if refused. */
+/* Makes memory read-only, and writable again. False if refused. */
 bool os_seal(void *addr, size_t bytes);
+bool os_unseal(void *addr, size_t bytes);
 
-/* False if the kernel refuses, which it may for a part of a mapping. */
+/* The pages around `inside` that the loader makes read-only after relocation. False if it lies in none. Asks the loader. */
+bool os_find_relro(const void *inside, void **start, size_t *bytes);
+
+/* False if refused: a hole in a mapping makes two of one, and their number is limited. */
 bool os_unmap(void *addr, size_t bytes);
 
 /* Makes a page untouchable: the highest free one of the 64 below the page of `p`, if there is one. */

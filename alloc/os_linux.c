@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <linux/futex.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -39,8 +40,20 @@
 #endif
 #define KEPT_FD_LEAST 100
 
+#ifndef __x86_64__
+size_t os_page_bytes(void) {
+    static _Atomic size_t bytes;
+    size_t known = atomic_load_explicit(&bytes, memory_order_relaxed);
+    if (UNLIKELY(known == 0)) {
+        known = getauxval(AT_PAGESZ);
+        atomic_store_explicit(&bytes, known, memory_order_relaxed);
+    }
+    return known;
+}
+#endif
+
 void *os_sbrk(intptr_t delta) {
-    if (delta > 0 && os_fault(OS_FAULT_BRK))
+    if ((delta > 0 && os_fault(sbrk)) || (delta < 0 && os_fault(shrink)))
         return NULL;
     int saved = errno;
     void *old = sbrk(delta);
@@ -49,8 +62,6 @@ void *os_sbrk(intptr_t delta) {
 }
 
 static void *map(size_t bytes, int protection, int flags) {
-    if (os_fault(OS_FAULT_MMAP))
-        return NULL;
     int saved = errno;
     void *addr = mmap(NULL, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
     errno = saved;
@@ -58,7 +69,7 @@ static void *map(size_t bytes, int protection, int flags) {
 }
 
 void *os_map(size_t bytes) {
-    return map(bytes, PROT_READ | PROT_WRITE, 0);
+    return os_fault(map) ? NULL : map(bytes, PROT_READ | PROT_WRITE, 0);
 }
 
 static bool advise(void *addr, size_t bytes, int advice) {
@@ -69,22 +80,20 @@ static bool advise(void *addr, size_t bytes, int advice) {
 }
 
 void *os_reserve(size_t bytes) {
-    void *addr = map(bytes, PROT_READ, MAP_NORESERVE);
+    void *addr = os_fault(reserve) ? NULL : map(bytes, PROT_READ, MAP_NORESERVE);
     if (addr != NULL)
         advise(addr, bytes, MADV_DONTDUMP);
     return addr;
 }
 
 void *os_reserve_shut(size_t bytes) {
-    void *addr = map(bytes, PROT_NONE, MAP_NORESERVE);
+    void *addr = os_fault(reserve_shut) ? NULL : map(bytes, PROT_NONE, MAP_NORESERVE);
     if (addr != NULL)
         advise(addr, bytes, MADV_DONTDUMP);
     return addr;
 }
 
 static bool protect(void *addr, size_t bytes, int protection) {
-    if (os_fault(OS_FAULT_MMAP))
-        return false;
     int saved = errno;
     int failed = mprotect(addr, bytes, protection);
     errno = saved;
@@ -94,6 +103,8 @@ static bool protect(void *addr, size_t bytes, int protection) {
 void os_fence_below(const void *p) {
     int saved = errno;
     char *page = (char *)align_down((uintptr_t)p, OS_PAGE);
+    if (os_fault(fence))
+        return;
     for (int i = 0; i < FENCE_PAGES; i++) {
         page -= OS_PAGE;
         void *got = mmap(page, OS_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
@@ -107,7 +118,7 @@ void os_fence_below(const void *p) {
 
 /* Without memory behind it, it need not be left out of a core file. */
 void *os_map_hidden(size_t bytes) {
-    if (os_fault(OS_FAULT_MMAP))
+    if (os_fault(map_hidden))
         return NULL;
     int saved = errno;
     void *addr = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -116,7 +127,7 @@ void *os_map_hidden(size_t bytes) {
 }
 
 bool os_protect(void *addr, size_t bytes, bool open) {
-    if (open && os_fault(OS_FAULT_MMAP))
+    if (open && os_fault(protect))
         return false;
     int saved = errno;
     int failed = mprotect(addr, bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE);
@@ -125,7 +136,7 @@ bool os_protect(void *addr, size_t bytes, bool open) {
 }
 
 bool os_guard(void *addr, size_t bytes) {
-    return !os_fault(OS_FAULT_GUARD) && advise(addr, bytes, MADV_GUARD_INSTALL);
+    return !os_fault(guard) && advise(addr, bytes, MADV_GUARD_INSTALL);
 }
 
 bool os_unguard(void *addr, size_t bytes) {
@@ -133,7 +144,7 @@ bool os_unguard(void *addr, size_t bytes) {
 }
 
 bool os_commit(void *addr, size_t bytes) {
-    bool done = protect(addr, bytes, PROT_READ | PROT_WRITE);
+    bool done = !os_fault(commit) && protect(addr, bytes, PROT_READ | PROT_WRITE);
     if (done)
         advise(addr, bytes, MADV_DODUMP);
     return done;
@@ -141,7 +152,7 @@ bool os_commit(void *addr, size_t bytes) {
 
 /* A new mapping in its place, because mprotect would leave the memory charged where the system does not overcommit. */
 bool os_shut(void *addr, size_t bytes) {
-    if (os_fault(OS_FAULT_MMAP))
+    if (os_fault(shut))
         return false;
     int saved = errno;
     void *shut = mmap(addr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
@@ -150,10 +161,43 @@ bool os_shut(void *addr, size_t bytes) {
 }
 
 bool os_seal(void *addr, size_t bytes) {
-    return protect(addr, bytes, PROT_READ);
+    return !os_fault(seal) && protect(addr, bytes, PROT_READ);
+}
+
+bool os_unseal(void *addr, size_t bytes) {
+    return !os_fault(unseal) && protect(addr, bytes, PROT_READ | PROT_WRITE);
+}
+
+struct relro {
+    uintptr_t inside, start, end;
+};
+
+static int look_for_relro(struct dl_phdr_info *module, size_t size, void *data) {
+    struct relro *relro = data;
+    (void)size;
+    for (int i = 0; i < module->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &module->dlpi_phdr[i];
+        uintptr_t start = module->dlpi_addr + header->p_vaddr;
+        if (header->p_type != PT_GNU_RELRO || relro->inside - start >= header->p_memsz)
+            continue;
+        /* As the loader rounds: a page that is shared with other data stays writable. */
+        relro->start = align_down(start, OS_PAGE);
+        relro->end = align_down(start + header->p_memsz, OS_PAGE);
+    }
+    return relro->end != 0;
+}
+
+bool os_find_relro(const void *inside, void **start, size_t *bytes) {
+    struct relro relro = {.inside = (uintptr_t)inside};
+    dl_iterate_phdr(look_for_relro, &relro);
+    *start = (void *)relro.start;
+    *bytes = relro.end - relro.start;
+    return relro.end > relro.inside;
 }
 
 bool os_unmap(void *addr, size_t bytes) {
+    if (os_fault(unmap))
+        return false;
     int saved = errno;
     int failed = munmap(addr, bytes);
     errno = saved;
@@ -161,7 +205,7 @@ bool os_unmap(void *addr, size_t bytes) {
 }
 
 void *os_remap(void *addr, size_t old_bytes, size_t new_bytes, bool may_move) {
-    if (new_bytes > old_bytes && os_fault(OS_FAULT_MREMAP))
+    if ((new_bytes > old_bytes && os_fault(remap)) || (new_bytes < old_bytes && os_fault(cut)))
         return NULL;
     int saved = errno;
     void *moved = mremap(addr, old_bytes, new_bytes, may_move ? MREMAP_MAYMOVE : 0);
@@ -170,7 +214,7 @@ void *os_remap(void *addr, size_t old_bytes, size_t new_bytes, bool may_move) {
 }
 
 void *os_steal(void *addr, size_t bytes) {
-    if (os_fault(OS_FAULT_MREMAP))
+    if (os_fault(steal))
         return NULL;
     int saved = errno;
     void *moved = mremap(addr, bytes, bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
@@ -180,7 +224,7 @@ void *os_steal(void *addr, size_t bytes) {
 
 void os_put_back(void *moved, void *addr, size_t bytes) {
     int saved = errno;
-    if (os_fault(OS_FAULT_MREMAP) ||
+    if (os_fault(put_back) ||
         mremap(moved, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, addr) == MAP_FAILED) {
         memcpy(addr, moved, bytes);
         munmap(moved, bytes);
@@ -189,15 +233,15 @@ void os_put_back(void *moved, void *addr, size_t bytes) {
 }
 
 bool os_purge(void *addr, size_t bytes) {
-    return advise(addr, bytes, MADV_DONTNEED);
+    return !os_fault(purge) && advise(addr, bytes, MADV_DONTNEED);
 }
 
 bool os_populate(void *addr, size_t bytes) {
-    return advise(addr, bytes, MADV_POPULATE_WRITE);
+    return !os_fault(populate) && advise(addr, bytes, MADV_POPULATE_WRITE);
 }
 
 bool os_hugepage(void *addr, size_t bytes) {
-    return advise(addr, bytes, MADV_HUGEPAGE);
+    return !os_fault(hugepage) && advise(addr, bytes, MADV_HUGEPAGE);
 }
 
 void os_no_hugepage(void *addr, size_t bytes) {
@@ -261,7 +305,7 @@ void os_random(void *out, size_t bytes) {
     size_t done = 0;
     memset(out, 0, bytes);
     while (done < bytes) {
-        long got = syscall(SYS_getrandom, (char *)out + done, bytes - done, GRND_NONBLOCK);
+        long got = os_fault(random) ? 0 : syscall(SYS_getrandom, (char *)out + done, bytes - done, GRND_NONBLOCK);
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
@@ -278,7 +322,7 @@ bool os_is_secure(void) {
 }
 
 size_t os_read_file(const char *path, char *out, size_t room) {
-    int saved = errno, fd = open(path, O_RDONLY | O_CLOEXEC);
+    int saved = errno, fd = os_fault(read_file) ? -1 : open(path, O_RDONLY | O_CLOEXEC);
     size_t length = 0;
     ssize_t got = fd < 0 ? -1 : 1;
     while (got > 0 && length < room) {
@@ -295,6 +339,8 @@ size_t os_read_file(const char *path, char *out, size_t room) {
 }
 
 int os_create(const char *path) {
+    if (os_fault(create))
+        return -1;
     int saved = errno, fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
     errno = saved;
     return fd;
@@ -370,6 +416,8 @@ static bool is_ours(const struct os_file *file) {
 }
 
 int os_file_create(struct os_file *file, const char *path) {
+    if (os_fault(file_create))
+        return ENOMEM;
     int saved = errno, error = 0;
     do
         file->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
@@ -394,12 +442,16 @@ static int write_all(int fd, const char *text, size_t bytes) {
 }
 
 int os_write(int fd, const char *text, size_t bytes) {
+    if (os_fault(write))
+        return ENOSPC;
     int saved = errno, error = write_all(fd, text, bytes);
     errno = saved;
     return error;
 }
 
 int os_file_write(const struct os_file *file, const char *text, size_t bytes) {
+    if (os_fault(file_write))
+        return ENOSPC;
     int saved = errno;
     int error = is_ours(file) ? write_all(file->fd, text, bytes) : EBADF;
     errno = saved;
@@ -430,6 +482,8 @@ void os_file_put_back(const struct os_file *kept, int fd) {
 }
 
 int os_open_read(const char *path) {
+    if (os_fault(open_read))
+        return -1;
     int saved = errno, fd;
     do
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -439,6 +493,8 @@ int os_open_read(const char *path) {
 }
 
 size_t os_read_at(int fd, void *out, size_t bytes, uint64_t offset) {
+    if (os_fault(read_at))
+        return 0;
     int saved = errno;
     size_t got = 0;
     while (got < bytes) {
@@ -454,6 +510,8 @@ size_t os_read_at(int fd, void *out, size_t bytes, uint64_t offset) {
 }
 
 bool os_read_memory(const void *from, void *out, size_t bytes) {
+    if (os_fault(read_memory))
+        return false;
     int saved = errno;
     struct iovec source = {(void *)(uintptr_t)from, bytes}, target = {out, bytes};
     ssize_t got = process_vm_readv(getpid(), &target, 1, &source, 1, 0);

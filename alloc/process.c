@@ -18,6 +18,7 @@
 #include "os.h"
 #include "reach.h"
 #include "report.h"
+#include "seal.h"
 #include "stats.h"
 #include "trace.h"
 #include "tunables.h"
@@ -33,7 +34,7 @@ extern void _IO_list_unlock(void) __attribute__((weak));
 extern void _IO_list_resetlock(void) __attribute__((weak));
 
 static pthread_key_t exit_key;
-static pthread_once_t exit_key_once = PTHREAD_ONCE_INIT;
+static pthread_once_t arranged = PTHREAD_ONCE_INIT;
 static bool exit_key_made, threaded, streams_locked; /* the last two: when fork began */
 
 static void thread_ends(void *unused) {
@@ -43,12 +44,19 @@ static void thread_ends(void *unused) {
     cache_close();
 }
 
-static void make_exit_key(void) {
+static void before_fork(void);
+static void after_fork_in_parent(void);
+static void after_fork_in_child(void);
+
+/* At the process's first use of a list, which may be long before our constructor: others' may run threads and fork.
+ * Handlers registered first run last before a fork and first after it: other libraries' may then allocate. */
+static void arrange(void) {
     exit_key_made = pthread_key_create(&exit_key, thread_ends) == 0;
+    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
 void cache_opened(void) {
-    pthread_once(&exit_key_once, make_exit_key);
+    pthread_once(&arranged, arrange);
     if (exit_key_made)
         pthread_setspecific(exit_key, &exit_key);
 }
@@ -112,12 +120,13 @@ __attribute__((constructor(101))) static void start(void) {
     os_fence_below(&cache_self); /* or the first mapping would lie there, and run over into our lists */
     if (tunables.stats[0] != '\0')
         atexit(at_exit);
-    /* Handlers registered first run last before a fork and first after it: other libraries' may then allocate. */
-    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+    pthread_once(&arranged, arrange);
     if (MYALLOC_DEBUG)
         atexit(verify_at_exit);
     start_watching();
     leaks_arrange();
+    if (tunables.protect == LEVEL_PARANOID)
+        seal_close();
     if (MYALLOC_DEBUG && getenv("MYALLOC_COUNTERS") != NULL)
         atexit(report_counter_line);
 }

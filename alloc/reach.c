@@ -38,7 +38,7 @@ struct scan {
     int pagemap;
     bool private;      /* the mapping being looked at */
     bool works;        /* at least one piece could be read */
-    uint64_t piece[PIECE / sizeof(uint64_t)], pages[WINDOW / OS_PAGE + 1];
+    uint64_t piece[PIECE / sizeof(uint64_t)], pages[WINDOW / OS_PAGE_MIN + 1];
 };
 
 /* ---- marking ----------------------------------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The knobs (rank 4): one typed, bounded row each in tunables.def. Read anywhere, as tunables.NAME; written at start
- * (environment.h) and by mallopt. A number is a size_t whatever its kind: SIZE_MAX is "none" where a row allows it, a
+ * (environment.h), by mallopt, and by the dynamic rule (large.c); opened before (seal.h). A number is a size_t whatever its kind: SIZE_MAX is "none" where a row allows it, a
  * FLAG is 0 or 1, a CHOICE 0 off, 1 auto, 2 on; a TEXT is a string, empty by default.
  */
 #ifndef MYALLOC_TUNABLES_H
@@ -61,7 +61,8 @@ char *tunables_allowed(const struct knob *knob, char *out, size_t room);
 /* The knob's value in `from`, as it could be given. Returns `out`, which must have room for a TEXT. */
 char *tunables_value(const struct tunables *from, const struct knob *knob, char *out, size_t room);
 
-/* mallopt(3): 1 if the parameter is known and the value within its bounds, else 0 and nothing changes. */
+/* mallopt(3): 1 if the parameter is known, the value within its bounds and the knobs are not sealed (seal.h), else 0 and
+ * nothing changes. */
 int tunables_mallopt(int parameter, int value);
 
 #endif
