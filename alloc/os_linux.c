@@ -118,7 +118,7 @@ void os_fence_below(const void *p) {
 
 /* Without memory behind it, it need not be left out of a core file. */
 void *os_map_hidden(size_t bytes) {
-    if (os_fault(map_hidden))
+    if (os_fault(reserve))
         return NULL;
     int saved = errno;
     void *addr = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -127,7 +127,7 @@ void *os_map_hidden(size_t bytes) {
 }
 
 bool os_protect(void *addr, size_t bytes, bool open) {
-    if (open && os_fault(protect))
+    if (os_fault(protect))
         return false;
     int saved = errno;
     int failed = mprotect(addr, bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE);
@@ -140,7 +140,7 @@ bool os_guard(void *addr, size_t bytes) {
 }
 
 bool os_unguard(void *addr, size_t bytes) {
-    return advise(addr, bytes, MADV_GUARD_REMOVE);
+    return !os_fault(unguard) && advise(addr, bytes, MADV_GUARD_REMOVE);
 }
 
 bool os_commit(void *addr, size_t bytes) {
