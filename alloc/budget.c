@@ -169,7 +169,8 @@ void *budget_map_apart(size_t bytes) {
 
 void budget_unmap_apart(void *addr, size_t bytes) {
     atomic_fetch_sub_explicit(&own, bytes, memory_order_relaxed);
-    os_unmap((char *)addr - OS_PAGE, bytes + 2 * OS_PAGE);
+    if (!os_unmap((char *)addr - OS_PAGE, bytes + 2 * OS_PAGE))
+        os_purge(addr, bytes);
     budget_refund(bytes);
 }
 
