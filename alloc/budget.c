@@ -123,9 +123,13 @@ void budget_refund(size_t bytes) {
     atomic_fetch_sub_explicit(&taken, bytes, memory_order_relaxed);
 }
 
-void *budget_reserve(size_t bytes) {
-    char *space = bytes <= SIZE_LIMIT - 2 * GUARD ? os_reserve(bytes + 2 * GUARD) : NULL;
+static void *between_guards(size_t bytes, void *(*reserve)(size_t)) {
+    char *space = bytes <= SIZE_LIMIT - 2 * GUARD ? reserve(bytes + 2 * GUARD) : NULL;
     return space != NULL ? space + GUARD : NULL;
+}
+
+void *budget_reserve(size_t bytes) {
+    return between_guards(bytes, os_reserve);
 }
 
 void budget_unreserve(void *addr, size_t bytes) {
@@ -133,7 +137,7 @@ void budget_unreserve(void *addr, size_t bytes) {
 }
 
 void *budget_map(size_t bytes) {
-    void *addr = budget_reserve(bytes);
+    void *addr = between_guards(bytes, os_reserve_shut);
     if (addr != NULL && !budget_commit(addr, bytes)) {
         budget_unreserve(addr, bytes);
         return NULL;
@@ -155,22 +159,6 @@ bool budget_commit(void *addr, size_t bytes) {
 void budget_unmap(void *addr, size_t bytes) {
     atomic_fetch_sub_explicit(&own, bytes, memory_order_relaxed);
     budget_unreserve(addr, bytes);
-    budget_refund(bytes);
-}
-
-void *budget_map_apart(size_t bytes) {
-    char *space = os_reserve_shut(bytes + 2 * OS_PAGE);
-    if (space != NULL && !budget_commit(space + OS_PAGE, bytes)) {
-        os_unmap(space, bytes + 2 * OS_PAGE);
-        space = NULL;
-    }
-    return space != NULL ? space + OS_PAGE : NULL;
-}
-
-void budget_unmap_apart(void *addr, size_t bytes) {
-    atomic_fetch_sub_explicit(&own, bytes, memory_order_relaxed);
-    if (!os_unmap((char *)addr - OS_PAGE, bytes + 2 * OS_PAGE))
-        os_purge(addr, bytes);
     budget_refund(bytes);
 }
 

@@ -87,7 +87,7 @@ static bool reserve_locked(void) {
     if (record_count * 2 < table_size)
         return true;
     size_t old_size = table_size, size = old_size ? old_size * 2 : TABLE_MIN;
-    struct record *old = table, *fresh = budget_map_apart(table_bytes(size));
+    struct record *old = table, *fresh = budget_map(table_bytes(size));
     if (fresh == NULL)
         return false;
     table = fresh;
@@ -97,7 +97,7 @@ static bool reserve_locked(void) {
         if (old[i].state != EMPTY)
             insert_locked(&old[i]);
     if (old != NULL)
-        budget_unmap_apart(old, table_bytes(old_size));
+        budget_unmap(old, table_bytes(old_size));
     return true;
 }
 
