@@ -34,9 +34,9 @@ INTERNAL = $(filter-out %/libc.c %/new.c %/process.c %/introspect.c %/mcheck.c %
 INTERNAL_OBJECTS = $(patsubst alloc/%.c,build/debug/%.o,$(INTERNAL))
 
 # What every program runs comes first in the library, the diagnostics behind it, so that they take no memory until used.
-DIAGNOSTICS = $(wildcard $(patsubst %,alloc/%.c,backtrace check fault front_watched guard guard_events guard_trap harden \
-                  harden_large harden_room harden_slab harden_walk introspect layout leaks mcheck random reach stacks stats \
-                  stats_text symtab trace verify watch world))
+DIAGNOSTICS = $(wildcard $(patsubst %,alloc/%.c,backtrace check fault front_watched guard guard_events guard_trap harden harden_large \
+                  harden_room harden_slab harden_walk introspect layout leaks mcheck random reach stacks stats stats_text symtab trace \
+                  verify watch world))
 SOURCES = $(filter-out $(DIAGNOSTICS),$(wildcard alloc/*.c)) $(DIAGNOSTICS)
 TOOLS = $(filter-out tools/measure.c,$(wildcard tools/*.c))
 
@@ -177,6 +177,7 @@ build/tests/mcheck/linked build/tests/mcheck/linked_static: EXTRA = -lmcheck
 build/tests/mcheck/%_static: tests/mcheck/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -static -o $@ $< build/libmyalloc.a $(EXTRA)
+$(filter build/tests/misuse/%,$(plain)): tests/misuse/misuse.h
 $(plain): build/tests/%: tests/%.c tests/tap.h build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $< -ldl $(EXTRA)

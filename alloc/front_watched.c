@@ -247,9 +247,9 @@ static void *move_plain(void *p, size_t old, size_t bytes, const char *call) {
 }
 
 static void *resize_plain(void *p, size_t old, size_t bytes, const char *call) {
-    if (bytes <= old && bytes >= old / 2)
+    void *resized = bytes > old / 2 ? front_raw_resize(p, bytes) : NULL; /* a large one also gives back what it loses */
+    if (resized == NULL && bytes <= old && bytes >= old / 2)
         return p;
-    void *resized = bytes > old / 2 ? front_raw_resize(p, bytes) : NULL;
     if (resized == NULL)
         return move_plain(p, old, bytes, call);
     size_t usable = front_raw_usable(resized);

@@ -28,7 +28,6 @@ struct record {
     uint8_t alloc_call, free_call;    /* fault_call_number */
     uint8_t align_shift, state;
     bool told;  /* that its memory is damaged */
-    bool taken; /* its pages are charged: live, or the OS did not take them back */
     bool waits; /* is in quarantine */
 };
 
@@ -88,7 +87,7 @@ static bool reserve_locked(void) {
     if (record_count * 2 < table_size)
         return true;
     size_t old_size = table_size, size = old_size ? old_size * 2 : TABLE_MIN;
-    struct record *old = table, *fresh = budget_map_apart(table_bytes(size));
+    struct record *old = table, *fresh = budget_map(table_bytes(size));
     if (fresh == NULL)
         return false;
     table = fresh;
@@ -98,7 +97,7 @@ static bool reserve_locked(void) {
         if (old[i].state != EMPTY)
             insert_locked(&old[i]);
     if (old != NULL)
-        budget_unmap_apart(old, table_bytes(old_size));
+        budget_unmap(old, table_bytes(old_size));
     return true;
 }
 
@@ -182,7 +181,7 @@ static bool map(struct record *record, size_t align, size_t before, size_t behin
 
 void *apart_alloc(size_t bytes, size_t align, const char *call, uint32_t stack) {
     struct record record = {.bytes = bytes, .alloc_stack = stack, .alloc_call = fault_call_number(call),
-                            .align_shift = (uint8_t)high_bit(align), .state = LIVE, .taken = true};
+                            .align_shift = (uint8_t)high_bit(align), .state = LIVE};
     if (bytes > SIZE_LIMIT / 2 || align > SIZE_LIMIT / 4)
         return NULL;
     lock_acquire(&apart_lock, LOCK_HARDEN);
@@ -261,14 +260,12 @@ static void unmap(const void *start) {
     lock_release(&apart_lock, LOCK_HARDEN);
     if (gone.state == EMPTY)
         return;
-    bool unmapped = os_unmap(gone.map, gone.map_bytes);
-    if (unmapped && gone.taken)
-        budget_refund(gone.data_bytes);
-    lock_acquire(&apart_lock, LOCK_HARDEN);
-    if (unmapped && gone.taken)
-        totals_now.taken -= gone.data_bytes;
+    if (os_unmap(gone.map, gone.map_bytes))
+        return;
+    os_purge(gone.data, gone.data_bytes); /* addresses are lost, memory is not */
     gone.waits = false;
-    if (!unmapped && reserve_locked())
+    lock_acquire(&apart_lock, LOCK_HARDEN);
+    if (reserve_locked())
         insert_locked(&gone);
     lock_release(&apart_lock, LOCK_HARDEN);
 }
@@ -285,18 +282,16 @@ static const void *overdue(bool all) {
 
 /* Pages of a freed block go back; what leaves the quarantine for it, and what is too much in there, is unmapped. */
 static void hold(const struct record *freed) {
-    bool shut = freed->data_bytes == 0 || os_shut(freed->data, freed->data_bytes);
-    const void *out = NULL;
-    if (!shut) {
+    const void *out = freed->start;
+    if (freed->data_bytes != 0 && !os_shut(freed->data, freed->data_bytes)) {
         unmap(freed->start);
+        budget_refund(freed->data_bytes);
         return;
     }
     budget_refund(freed->data_bytes);
     lock_acquire(&apart_lock, LOCK_HARDEN);
     struct record *record = find_locked(freed->start);
-    totals_now.taken -= freed->data_bytes;
     held_bytes += freed->map_bytes;
-    record->taken = false;
     record->waits = true;
     out = (const void *)(uintptr_t)quarantine_push(&quarantine, &apart_random, (uintptr_t)freed->start);
     lock_release(&apart_lock, LOCK_HARDEN);
@@ -317,6 +312,7 @@ void apart_free(void *p, const char *call, size_t bytes, size_t align, uint32_t 
         record->free_stack = stack;
         totals_now.live -= record->bytes;
         totals_now.live_blocks--;
+        totals_now.taken -= record->data_bytes;
         freed = *record;
     }
     lock_release(&apart_lock, LOCK_HARDEN);
@@ -418,7 +414,7 @@ void apart_walk(struct walk *walk) {
         held += record->waits ? record->map_bytes : 0;
         sums.live += record->state == LIVE ? record->bytes : 0;
         sums.live_blocks += record->state == LIVE;
-        sums.taken += record->taken ? record->data_bytes : 0;
+        sums.taken += record->state == LIVE ? record->data_bytes : 0;
         bool nested = record->map < record->data && record->data <= record->start &&
                       tail_of(record) <= data_end(record) && data_end(record) < record->map + record->map_bytes;
         report_walk(walk, nested && find_locked(record->start) == record, "harden P5", record);

@@ -12,8 +12,8 @@
  * P6 the canaries of live blocks are what was written, or the program wrote there.
  *
  * Lock: LOCK_HARDEN, for table work; never over a system call but the table's own growth. Memory refused changes nothing.
- * Where the OS does not let a freed block's place be shut it is unmapped at once, and where it refuses that too it stays,
- * and its bytes are counted as taken.
+ * Where the OS does not let a freed block's place be shut it is unmapped at once, and where it refuses that too the
+ * addresses stay, without what was there.
  */
 #ifndef MYALLOC_HARDEN_LARGE_H
 #define MYALLOC_HARDEN_LARGE_H
@@ -44,7 +44,7 @@ void apart_trim(void);
 
 struct apart_totals {
     size_t live, live_blocks; /* as the program asked */
-    size_t taken;             /* bytes of pages that can be touched, and of those that the OS did not take back */
+    size_t taken;             /* bytes of the pages of live blocks */
 };
 void apart_count(struct apart_totals *totals);
 

@@ -50,6 +50,9 @@ bool os_unguard(void *addr, size_t bytes);
 /* False if refused: a hole in a mapping makes two of one, and their number is limited. */
 bool os_unmap(void *addr, size_t bytes);
 
+/* Makes a page untouchable: the highest free one of the 64 below the page of `p`, if there is one. */
+void os_fence_below(const void *p);
+
 /* Resizes a mapping of os_map. Returns its address, which differs from `addr` only if `may_move`; NULL if refused, the
  * mapping then being as it was. */
 void *os_remap(void *addr, size_t old_bytes, size_t new_bytes, bool may_move);

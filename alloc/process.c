@@ -133,6 +133,7 @@ static void at_exit(void) {
 
 __attribute__((constructor(101))) static void start(void) {
     environment_read();
+    os_fence_below(&cache_self); /* or the first mapping would lie there, and run over into our lists */
     if (tunables.stats[0] != '\0')
         atexit(at_exit);
     pthread_once(&arranged, arrange);

@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 
+#include "budget.h"
 #include "os.h"
 
 #define ALL_UNITS ((size_t)1 << (ADDRESS_BITS - UNIT_SHIFT))
@@ -14,7 +15,7 @@
 struct unitmap unitmap;
 
 static bool reserve(uintptr_t base, size_t units) {
-    uint16_t *table = os_reserve(align_up(units * ENTRY, OS_PAGE));
+    uint16_t *table = budget_reserve(align_up(units * ENTRY, OS_PAGE));
     if (table == NULL)
         return false;
     unitmap.base = base;

@@ -75,11 +75,13 @@ __attribute__((unused)) static bool json_adds_up(void) {
         {"live + cached + free + metadata = taken", live + cached + free_bytes + metadata, taken},
         {"heap + mapped + metadata = taken", heap + mapped + metadata, taken},
         {"lists + parked = cached", json_number("lists") + json_number("parked"), cached},
-        {"home + spans + tails + unused = free", home + json_in("free_parts", "spans") + tails + unused, free_bytes},
-        {"small + large + mapped = live", classes.live + large + mapped, live},
+        {"home + spans + tails + unused + around = free",
+         home + json_in("free_parts", "spans") + tails + unused + json_in("free_parts", "around"), free_bytes},
+        {"small + large + mapped + hardened = live", classes.live + large + mapped + json_in("hardened", "bytes"), live},
         {"blocks of classes = cached", classes.cached, cached},
         {"blocks of classes = home", classes.home, home},
-        {"live blocks", classes.live_blocks + json_in("heap", "large_blocks") + json_in("mapped", "blocks"),
+        {"live blocks", classes.live_blocks + json_in("heap", "large_blocks") + json_in("mapped", "blocks") +
+         json_in("hardened", "blocks"),
          json_number("live_blocks")},
     };
     bool all = true;

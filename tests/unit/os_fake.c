@@ -77,7 +77,7 @@ void *os_reserve(size_t bytes) {
 }
 
 bool os_commit(void *addr, size_t bytes) {
-    return !os_fake_refuse_map && mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
+    return !os_fake_refuse_map && bytes <= os_fake_map_most && mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
 }
 
 void *os_reserve_shut(size_t bytes) {
