@@ -72,6 +72,13 @@ static bool size_apart(const void *p, const char *call, size_t *bytes) {
     return guard_owns(p) ? guard_size(p, call, bytes) : harden_size(p, call, bytes);
 }
 
+/* Where it is, for want of memory elsewhere: shrinking does not fail. */
+static void *shrink_apart(void *p, size_t bytes) {
+    if (guard_owns(p))
+        guard_shrink(p, bytes);
+    return p;
+}
+
 /* To another block, always: what still points to the old one is found. */
 static void *realloc_apart(void *p, size_t bytes, const char *call) {
     size_t old;
@@ -80,7 +87,7 @@ static void *realloc_apart(void *p, size_t bytes, const char *call) {
         return front_no_memory();
     void *fresh = front_watched_alloc(bytes, BLOCK_ALIGN, &zeroed, call);
     if (fresh == NULL)
-        return NULL;
+        return bytes <= old ? shrink_apart(p, bytes) : NULL;
     memcpy(fresh, p, min_size(old, bytes));
     front_watched_free(p, call, UNSIZED, 0);
     return fresh;

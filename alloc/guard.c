@@ -409,6 +409,18 @@ bool guard_size(const void *p, const char *call, size_t *bytes) {
     return !is_refused(&fault);
 }
 
+void guard_shrink(void *p, size_t bytes) {
+    struct size *size;
+    lock_acquire(&guard_lock, LOCK_GUARD);
+    struct slot *slot = slot_at(p, &size);
+    if (slot != NULL && slot->state == LIVE && slot->block.start == p && bytes < slot->block.bytes) {
+        live.bytes -= slot->block.bytes - bytes;
+        slot->block.bytes = bytes;
+        memset((char *)p + bytes, slot->canary, (size_t)(pages_of(size, slot) + slot->pages * OS_PAGE - (char *)p) - bytes);
+    }
+    lock_release(&guard_lock, LOCK_GUARD);
+}
+
 /* ---- questions --------------------------------------------------------------------------------------------------- */
 
 /* Bytes between an address and a block; a live one is thought to be meant before one that is freed. */

@@ -56,6 +56,9 @@ void guard_free(void *p, const char *call, size_t bytes, size_t align);
 /* The size asked for of a live block that starts at `p`. False if there is none, which is reported. */
 bool guard_size(const void *p, const char *call, size_t *bytes);
 
+/* Makes a live block smaller where it is. */
+void guard_shrink(void *p, size_t bytes);
+
 /* What is known of the block that lies nearest to an address of guarded pages, freed ones included. False if there is none.
  * Takes no lock, so that a fault handler can ask: what other threads do at the moment may be half seen. */
 bool guard_near(const void *p, struct fault_block *block);
