@@ -162,7 +162,7 @@ build/tests/protect/%_static: tests/protect/%.c build/libmyalloc.a
 build/tests/mcheck/%_static: tests/mcheck/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -static -o $@ $< build/libmyalloc.a $(EXTRA)
-$(plain): build/tests/%: tests/%.c tests/tap.h build/flags
+$(plain): build/tests/%: tests/%.c tests/tap.h tests/options/json.h build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $< -ldl $(EXTRA)
 
