@@ -207,6 +207,8 @@ static void ask(void) {
 
 int main(int count, char **words) {
     tap_watchdog(60);
+    for (char *c = count > 1 ? strchr(words[1], '_') : NULL; c != NULL; c = strchr(c, '_'))
+        *c = ' '; /* gdb splits words */
     setvbuf(stdout, NULL, _IONBF, 0); /* allocates nothing */
     if (count > 3)
         set(words[3]);
