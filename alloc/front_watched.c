@@ -46,7 +46,7 @@ static bool lies_apart(const void *p) {
 /* A call that finds no list empty does not come here. So that those have their part, every second guarded page that is due
  * goes to the next allocation of another size, whose list is taken away for it. */
 static void *alloc_guarded(size_t bytes, size_t align, const char *call) {
-    if (LIKELY(!guard_is_due(cache_stands_for(bytes, align))))
+    if (LIKELY(!guard_is_due(cache_stands_for(bytes))))
         return NULL;
     return guard_passes_on() && cache_set_aside() ? NULL : guard_alloc(bytes, align, call);
 }

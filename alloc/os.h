@@ -68,6 +68,9 @@ void os_futex_wake(_Atomic uint32_t *word);
 /* Milliseconds of a monotonic clock, a tick (1-10 ms) coarse. */
 uint64_t os_clock_ms(void);
 
+/* Milliseconds of processor time that the process has had. */
+uint64_t os_process_ms(void);
+
 /* Microseconds of a monotonic clock. */
 uint64_t os_clock_us(void);
 
