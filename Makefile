@@ -131,7 +131,7 @@ build/measure: tools/measure.c build/flags
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
 
-plain = $(foreach dir,stress fork misuse fault golden gdb options mcheck,$(patsubst tests/$(dir)/%.c,build/tests/$(dir)/%,$(wildcard tests/$(dir)/*.c)))
+plain = $(foreach dir,stress fork misuse fault golden gdb options mcheck protect,$(patsubst tests/$(dir)/%.c,build/tests/$(dir)/%,$(wildcard tests/$(dir)/*.c)))
 API_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)) \
             $(patsubst tests/unit/%.cc,build/tests/unit/%,$(wildcard tests/unit/api_*.cc))
 INTERNAL_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/internal_*.c))
@@ -143,7 +143,7 @@ STATIC_TESTS = $(patsubst tests/static/%.c,build/tests/static/%,$(wildcard tests
                $(patsubst tests/static/%.cc,build/tests/static/%,$(wildcard tests/static/*.cc))
 
 test-programs: all debug fault ubsan $(plain) $(BENCH_TESTS) $(API_TESTS) $(INTERNAL_TESTS) $(TSAN_TESTS) $(STATIC_TESTS) $(TRACE_TESTS) \
-    build/tests/mcheck/faults_static build/tests/mcheck/linked_static
+    build/tests/protect/sampled_static build/tests/mcheck/faults_static build/tests/mcheck/linked_static
 
 $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)): build/tests/%: tests/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
@@ -174,11 +174,14 @@ build/tests/trace/%: tests/trace/%.c tests/tap.h build/flags
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -O0 -fomit-frame-pointer -rdynamic -o $@ $<
 build/tests/fork/streams: EXTRA = -rdynamic
 build/tests/mcheck/linked build/tests/mcheck/linked_static: EXTRA = -lmcheck
+build/tests/protect/%_static: tests/protect/%.c build/libmyalloc.a
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -static -o $@ $< build/libmyalloc.a
 build/tests/mcheck/%_static: tests/mcheck/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -static -o $@ $< build/libmyalloc.a $(EXTRA)
 $(filter build/tests/misuse/%,$(plain)): tests/misuse/misuse.h
-$(plain): build/tests/%: tests/%.c tests/tap.h build/flags
+$(plain): build/tests/%: tests/%.c tests/tap.h tests/options/json.h build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $< -ldl $(EXTRA)
 

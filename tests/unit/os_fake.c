@@ -182,6 +182,10 @@ uint64_t os_clock_ms(void) {
     return os_fake_clock;
 }
 
+uint64_t os_process_ms(void) {
+    return os_fake_clock;
+}
+
 uint64_t os_clock_us(void) {
     return os_fake_clock * 1000;
 }
