@@ -29,8 +29,6 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
-#define KEPT_FD_LEAST 100
-#define FENCE_PAGES 64
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
@@ -39,6 +37,7 @@
 #define MADV_GUARD_REMOVE 103
 #endif
 #define KEPT_FD_LEAST 100
+#define FENCE_PAGES 64
 
 #ifndef __x86_64__
 size_t os_page_bytes(void) {
@@ -100,49 +99,6 @@ static bool protect(void *addr, size_t bytes, int protection) {
     return failed == 0;
 }
 
-void os_fence_below(const void *p) {
-    int saved = errno;
-    char *page = (char *)align_down((uintptr_t)p, OS_PAGE);
-    if (os_fault(fence))
-        return;
-    for (int i = 0; i < FENCE_PAGES; i++) {
-        page -= OS_PAGE;
-        void *got = mmap(page, OS_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-        if (got == page)
-            break;
-        if (got != MAP_FAILED) /* before Linux 4.17 the address is but a wish */
-            munmap(got, OS_PAGE);
-    }
-    errno = saved;
-}
-
-/* Without memory behind it, it need not be left out of a core file. */
-void *os_map_hidden(size_t bytes) {
-    if (os_fault(reserve))
-        return NULL;
-    int saved = errno;
-    void *addr = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    errno = saved;
-    return addr == MAP_FAILED ? NULL : addr;
-}
-
-bool os_protect(void *addr, size_t bytes, bool open) {
-    if (os_fault(protect))
-        return false;
-    int saved = errno;
-    int failed = mprotect(addr, bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE);
-    errno = saved;
-    return failed == 0;
-}
-
-bool os_guard(void *addr, size_t bytes) {
-    return !os_fault(guard) && advise(addr, bytes, MADV_GUARD_INSTALL);
-}
-
-bool os_unguard(void *addr, size_t bytes) {
-    return !os_fault(unguard) && advise(addr, bytes, MADV_GUARD_REMOVE);
-}
-
 bool os_commit(void *addr, size_t bytes) {
     bool done = !os_fault(commit) && protect(addr, bytes, PROT_READ | PROT_WRITE);
     if (done)
@@ -193,6 +149,37 @@ bool os_find_relro(const void *inside, void **start, size_t *bytes) {
     *start = (void *)relro.start;
     *bytes = relro.end - relro.start;
     return relro.end > relro.inside;
+}
+
+bool os_protect(void *addr, size_t bytes, bool open) {
+    if (os_fault(protect) || !protect(addr, bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE))
+        return false;
+    advise(addr, bytes, open ? MADV_DODUMP : MADV_DONTDUMP);
+    return true;
+}
+
+bool os_guard(void *addr, size_t bytes) {
+    return !os_fault(guard) && advise(addr, bytes, MADV_GUARD_INSTALL);
+}
+
+bool os_unguard(void *addr, size_t bytes) {
+    return !os_fault(unguard) && advise(addr, bytes, MADV_GUARD_REMOVE);
+}
+
+void os_fence_below(const void *p) {
+    if (os_fault(fence))
+        return;
+    int saved = errno;
+    char *page = (char *)align_down((uintptr_t)p, OS_PAGE);
+    for (int i = 0; i < FENCE_PAGES; i++) {
+        page -= OS_PAGE;
+        void *got = mmap(page, OS_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+        if (got == page)
+            break;
+        if (got != MAP_FAILED) /* before Linux 4.17 the address is but a wish */
+            munmap(got, OS_PAGE);
+    }
+    errno = saved;
 }
 
 bool os_unmap(void *addr, size_t bytes) {

@@ -234,10 +234,6 @@ enum os_access os_access(const void *context) {
     return OS_ACCESS;
 }
 
-void *os_map_hidden(size_t bytes) {
-    return os_map(bytes);
-}
-
 bool os_protect(void *addr, size_t bytes, bool open) {
     if (open && os_fake_refuse_map)
         return false;
