@@ -27,8 +27,8 @@ INTERNAL = $(filter-out %/libc.c %/new.c %/process.c %/introspect.c %/mcheck.c %
 INTERNAL_OBJECTS = $(patsubst alloc/%.c,build/debug/%.o,$(INTERNAL))
 
 # What every program runs comes first in the library, the diagnostics behind it, so that they take no memory until used.
-DIAGNOSTICS = $(wildcard $(patsubst %,alloc/%.c,backtrace check fault front_watched guard harden harden_large harden_room harden_slab harden_walk introspect layout leaks mcheck random reach stacks stats \
-                  stats_text symtab trace verify watch world))
+DIAGNOSTICS = $(wildcard $(patsubst %,alloc/%.c,backtrace check fault front_watched guard guard_events guard_trap harden harden_large harden_room harden_slab \
+                  harden_walk introspect layout leaks mcheck random reach stacks stats stats_text symtab trace verify watch world))
 SOURCES = $(filter-out $(DIAGNOSTICS),$(wildcard alloc/*.c)) $(DIAGNOSTICS)
 TOOLS = $(filter-out tools/measure.c,$(wildcard tools/*.c))
 

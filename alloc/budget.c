@@ -150,7 +150,7 @@ void budget_unmap(void *addr, size_t bytes) {
 }
 
 void *budget_map_apart(size_t bytes) {
-    char *space = os_reserve_shut(bytes + 2 * OS_PAGE);
+    char *space = os_map_hidden(bytes + 2 * OS_PAGE);
     if (space != NULL && !budget_commit(space + OS_PAGE, bytes)) {
         os_unmap(space, bytes + 2 * OS_PAGE);
         space = NULL;

@@ -54,12 +54,18 @@ static void describe(const struct fault *fault, char *out, size_t room) {
         report_format(out, room, "%s", texts[fault->kind]);
 }
 
-static void say_stack(const char *what, const char *call, uint32_t stack) {
+void fault_say_stack(const char *what, const char *call, uint32_t stack) {
     unsigned count;
     void *const *frames = stacks_frames(stack, &count);
     report_line("  %s%s", what, call);
     if (count > 0)
         backtrace_print(STDERR_FILENO, frames, count);
+}
+
+void fault_say_history(const struct fault_block *block) {
+    fault_say_stack("allocated by ", block->alloc_call, block->alloc_stack);
+    if (block->freed)
+        fault_say_stack("freed by ", block->free_call, block->free_stack);
 }
 
 static void say_block(const struct fault *fault) {
@@ -70,9 +76,7 @@ static void say_block(const struct fault *fault) {
         report_line("  block of %z bytes at %p, pointer at offset %d", block->bytes, block->start, (int)fault->offset);
     else
         report_line("  block of %z bytes at %p", block->bytes, block->start);
-    say_stack("allocated by ", block->alloc_call, block->alloc_stack);
-    if (block->freed)
-        say_stack("freed by ", block->free_call, block->free_stack);
+    fault_say_history(block);
 }
 
 static void say(const char *call, const void *p, const struct fault *fault, uint32_t here) {
@@ -81,9 +85,11 @@ static void say(const char *call, const void *p, const struct fault *fault, uint
     report_line("%s(%p): %s", call, p, what);
     if (report_action & REPORT_SHORT)
         return;
-    say_stack("called from", "", here);
+    fault_say_stack("called from", "", here);
     if (fault->block_known)
         say_block(fault);
+    if (fault->more != NULL)
+        fault->more();
 }
 
 void fault_tell(const char *call, const void *p, const struct fault *fault) {

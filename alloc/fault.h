@@ -45,6 +45,7 @@ struct fault {
     ptrdiff_t offset; /* of the changed byte, or of the pointer, from the block's start */
     size_t told;      /* the size or alignment that the call names */
     struct fault_block block;
+    void (*more)(void); /* what else there is to say, NULL for nothing */
 };
 
 /* Tells of a fault: to mcheck()'s function if there is one, else as report_action says, which may end the process. `p` is
@@ -89,6 +90,10 @@ void fault_mask_handler(void);
 
 /* True in a report of this thread: the program's function is at it, and may allocate. */
 bool fault_is_telling(void);
+
+/* Parts of such a report: a line and the frames of a stack; who allocated the block, and who freed it. */
+void fault_say_stack(const char *what, const char *call, uint32_t stack);
+void fault_say_history(const struct fault_block *block);
 
 enum mcheck_status fault_status(enum fault_kind kind);
 

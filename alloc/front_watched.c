@@ -48,10 +48,18 @@ static bool lies_apart(const void *p) {
     return (watch_has(WATCH_GUARD) && guard_owns(p)) || (watch_has(WATCH_HARDEN) && (harden_owns(p) || is_nowhere(p)));
 }
 
+/* A call that finds no list empty does not come here. So that those have their part, every second guarded page that is due
+ * goes to the next allocation of another size, whose list is taken away for it. */
+static void *alloc_guarded(size_t bytes, size_t align, const char *call) {
+    if (LIKELY(!guard_is_due(cache_stands_for(bytes, align))))
+        return NULL;
+    return guard_passes_on() && cache_set_aside() ? NULL : guard_alloc(bytes, align, call);
+}
+
 /* NULL if the block is to come from the allocator itself. */
 static void *alloc_apart(size_t bytes, size_t align, const char *call) {
     int saved = errno;
-    void *p = watch_has(WATCH_GUARD) ? guard_alloc(bytes, align, call) : NULL;
+    void *p = watch_has(WATCH_GUARD) ? alloc_guarded(bytes, align, call) : NULL;
     if (p == NULL && watch_has(WATCH_HARDEN))
         p = harden_alloc(bytes, align, call);
     errno = saved;
@@ -259,8 +267,17 @@ static void *realloc_plain(void *p, size_t bytes, const char *call) {
 
 /* ---- interface --------------------------------------------------------------------------------------------------- */
 
+/* Where guarded pages are all there is, what gets none is as if nothing watched. */
+static void *alloc_sampled(size_t bytes, size_t align, bool *zeroed, const char *call) {
+    void *p = alloc_guarded(bytes, align, call);
+    *zeroed = true;
+    return p != NULL ? p : front_raw_alloc(bytes ? bytes : 1, align, zeroed);
+}
+
 /* All of a plain block is filled, so that what a later realloc adds in place is filled too. */
 void *front_watched_alloc(size_t bytes, size_t align, bool *zeroed, const char *call) {
+    if (watch_only(WATCH_GUARD))
+        return alloc_sampled(bytes, align, zeroed, call);
     arrive(call);
     bool exact = true;
     void *p = alloc_apart(bytes, align, call);

@@ -167,7 +167,7 @@ static bool map(struct record *record, size_t align, size_t before, size_t behin
     record->map_bytes = before + data + slack + behind;
     if (!budget_charge(data))
         return false;
-    record->map = os_reserve_shut(record->map_bytes);
+    record->map = os_map_hidden(record->map_bytes);
     if (record->map != NULL) {
         record->data = (char *)align_up((uintptr_t)record->map + before, max_size(align, OS_PAGE));
         record->start = (char *)align_down((uintptr_t)record->data + data - record->bytes, align);

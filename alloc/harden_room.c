@@ -90,7 +90,7 @@ static bool reserve(struct room_plan *fresh, size_t room_bytes) {
         room->cells = (uint32_t)(room_bytes / 2 / room->cell);
         records += records_bytes(room);
     }
-    char *space = os_reserve_shut(CLASS_COUNT * room_bytes), *meta = space ? os_reserve_shut(records) : NULL;
+    char *space = os_map_hidden(CLASS_COUNT * room_bytes), *meta = space ? os_map_hidden(records) : NULL;
     char *states = meta ? budget_map_apart(states_bytes(fresh)) : NULL;
     if (states != NULL) {
         lay_out(fresh, space, meta + OS_PAGE, states);

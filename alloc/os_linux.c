@@ -21,6 +21,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "os_fault.h"
@@ -28,10 +29,14 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
-#define KEPT_FD_LEAST 100
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
+#endif
+#define KEPT_FD_LEAST 100
 
 #ifndef __x86_64__
 size_t os_page_bytes(void) {
@@ -79,13 +84,6 @@ void *os_reserve(size_t bytes) {
     return addr;
 }
 
-void *os_reserve_shut(size_t bytes) {
-    void *addr = os_fault(reserve_shut) ? NULL : map(bytes, PROT_NONE, MAP_NORESERVE);
-    if (addr != NULL)
-        advise(addr, bytes, MADV_DONTDUMP);
-    return addr;
-}
-
 static bool protect(void *addr, size_t bytes, int protection) {
     int saved = errno;
     int failed = mprotect(addr, bytes, protection);
@@ -114,10 +112,6 @@ bool os_seal(void *addr, size_t bytes) {
     return !os_fault(seal) && protect(addr, bytes, PROT_READ);
 }
 
-bool os_unseal(void *addr, size_t bytes) {
-    return !os_fault(unseal) && protect(addr, bytes, PROT_READ | PROT_WRITE);
-}
-
 struct relro {
     uintptr_t inside, start, end;
 };
@@ -143,6 +137,33 @@ bool os_find_relro(const void *inside, void **start, size_t *bytes) {
     *start = (void *)relro.start;
     *bytes = relro.end - relro.start;
     return relro.end > relro.inside;
+}
+
+/* Without memory behind it, it need not be left out of a core file. */
+void *os_map_hidden(size_t bytes) {
+    if (os_fault(reserve))
+        return NULL;
+    int saved = errno;
+    void *addr = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    errno = saved;
+    return addr == MAP_FAILED ? NULL : addr;
+}
+
+bool os_protect(void *addr, size_t bytes, bool open) {
+    if (os_fault(protect))
+        return false;
+    int saved = errno;
+    int failed = mprotect(addr, bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE);
+    errno = saved;
+    return failed == 0;
+}
+
+bool os_guard(void *addr, size_t bytes) {
+    return !os_fault(guard) && advise(addr, bytes, MADV_GUARD_INSTALL);
+}
+
+bool os_unguard(void *addr, size_t bytes) {
+    return !os_fault(unguard) && advise(addr, bytes, MADV_GUARD_REMOVE);
 }
 
 bool os_unmap(void *addr, size_t bytes) {
@@ -305,6 +326,51 @@ void os_close(int fd) {
 int os_process_id(void) {
     return (int)getpid();
 }
+
+int os_thread_id(void) {
+    return (int)syscall(SYS_gettid);
+}
+
+void os_signal(int number, const struct sigaction *action, struct sigaction *old) {
+    int saved = errno;
+    sigaction(number, action, old);
+    errno = saved;
+}
+
+void os_raise(int number) {
+    int saved = errno;
+    syscall(SYS_tgkill, getpid(), os_thread_id(), number);
+    errno = saved;
+}
+
+#if defined(__x86_64__)
+/* Bits of a page fault's error code. */
+enum os_access os_access(const void *context) {
+    greg_t error = ((const ucontext_t *)context)->uc_mcontext.gregs[REG_ERR];
+    return error & 16 ? OS_EXECUTE : error & 2 ? OS_WRITE : OS_READ;
+}
+#elif defined(__aarch64__)
+/* The kernel adds a record of the fault: its magic number and size, then the syndrome register. */
+enum os_access os_access(const void *context) {
+    const ucontext_t *user = context;
+    const unsigned char *at = user->uc_mcontext.__reserved, *end = at + sizeof user->uc_mcontext.__reserved;
+    for (uint32_t head[2]; at + 16 <= end; at += head[1]) {
+        uint64_t syndrome;
+        memcpy(head, at, sizeof head);
+        memcpy(&syndrome, at + sizeof head, sizeof syndrome);
+        if (head[0] == 0x45535201) /* classes 0x20 and 0x21 are instruction aborts, bit 6 tells a write */
+            return (syndrome >> 26 & 0x3e) == 0x20 ? OS_EXECUTE : syndrome & 64 ? OS_WRITE : OS_READ;
+        if (head[1] < sizeof head)
+            break;
+    }
+    return OS_ACCESS;
+}
+#else
+enum os_access os_access(const void *context) {
+    (void)context;
+    return OS_ACCESS;
+}
+#endif
 
 static bool describe(int fd, uint64_t *device, uint64_t *inode) {
     struct stat status;

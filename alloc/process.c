@@ -13,6 +13,7 @@
 #include "cache.h"
 #include "check.h"
 #include "environment.h"
+#include "guard_trap.h"
 #include "leaks.h"
 #include "os.h"
 #include "reach.h"
@@ -99,6 +100,7 @@ static void start_watching(void) {
         __malloc_initialize_hook();
     if (watch_has(WATCH_CHECK | WATCH_LEAKS | WATCH_GUARD | WATCH_HARDEN))
         backtrace_prepare();
+    guard_trap_start();
     if (watch_has(WATCH_CHECK | WATCH_HARDEN))
         atexit(check_at_exit);
 }

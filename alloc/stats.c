@@ -4,6 +4,7 @@
 #include "budget.h"
 #include "cache.h"
 #include "central.h"
+#include "guard.h"
 #include "harden.h"
 #include "large.h"
 #include "region.h"
@@ -64,6 +65,17 @@ static void add_hardened(struct stats *stats) {
     stats->live_blocks += totals.live_blocks;
 }
 
+static void add_guarded(struct stats *stats) {
+    struct guard_totals guarded;
+    guard_count(&guarded);
+    stats->guarded = guarded.bytes;
+    stats->guarded_count = guarded.blocks;
+    stats->samples = guarded.samples;
+    stats->live += guarded.bytes;
+    stats->live_blocks += guarded.blocks;
+    stats->metadata += guarded.pages - guarded.bytes;
+}
+
 void stats_read(struct stats *stats) {
     *stats = (struct stats){0};
     cache_each(add_cache, stats);
@@ -71,6 +83,7 @@ void stats_read(struct stats *stats) {
         add_class(stats, c);
     add_heap(stats);
     add_hardened(stats);
+    add_guarded(stats);
     struct large_totals mapped = large_totals;
     stats->mapped = mapped.bytes;
     stats->mapped_count = mapped.count;

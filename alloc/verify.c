@@ -7,6 +7,7 @@
 #include "cache.h"
 #include "central.h"
 #include "check.h"
+#include "guard.h"
 #include "harden.h"
 #include "large.h"
 #include "lock.h"
@@ -37,6 +38,7 @@ size_t verify_heap(void) {
         large_walk(&walk);
         harden_walk(&walk);
         check_walk(&walk);
+        guard_walk(&walk);
         if (alone)
             walk_sum(&walk);
     }

@@ -80,11 +80,6 @@ bool os_commit(void *addr, size_t bytes) {
     return !os_fake_refuse_map && mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
 }
 
-void *os_reserve_shut(size_t bytes) {
-    void *p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return os_fake_refuse_map || p == MAP_FAILED ? NULL : p;
-}
-
 bool os_shut(void *addr, size_t bytes) {
     return !os_fake_refuse_map && mmap(addr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
                                        -1, 0) != MAP_FAILED;
@@ -99,10 +94,6 @@ bool os_unmap(void *addr, size_t bytes) {
         return false;
     os_fake_mapped -= bytes;
     return true;
-}
-
-bool os_unseal(void *addr, size_t bytes) {
-    return mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
 }
 
 bool os_find_relro(const void *inside, void **start, size_t *bytes) {
@@ -215,6 +206,44 @@ void os_close(int fd) {
 
 int os_process_id(void) {
     return (int)getpid();
+}
+
+int os_thread_id(void) {
+    return (int)getpid();
+}
+
+void os_signal(int signal_number, const struct sigaction *action, struct sigaction *old) {
+    sigaction(signal_number, action, old);
+}
+
+void os_raise(int signal_number) {
+    raise(signal_number);
+}
+
+enum os_access os_access(const void *context) {
+    (void)context;
+    return OS_ACCESS;
+}
+
+void *os_map_hidden(size_t bytes) {
+    return os_map(bytes);
+}
+
+bool os_protect(void *addr, size_t bytes, bool open) {
+    if (open && os_fake_refuse_map)
+        return false;
+    return mprotect(addr, bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE) == 0;
+}
+
+/* As a kernel that has no such pages. */
+bool os_guard(void *addr, size_t bytes) {
+    (void)addr, (void)bytes;
+    return false;
+}
+
+bool os_unguard(void *addr, size_t bytes) {
+    (void)addr, (void)bytes;
+    return false;
 }
 
 int os_write(int fd, const char *text, size_t bytes) {
