@@ -43,6 +43,10 @@ bool harden_owns(const void *p) {
     return slab_owns(p) || apart_owns(p);
 }
 
+bool harden_is_own(const void *p) {
+    return slab_owns(p) || apart_is_table(p);
+}
+
 void harden_free(void *p, const char *call, size_t bytes, size_t align) {
     uint32_t stack = stacks_capture();
     if (slab_owns(p))

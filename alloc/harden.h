@@ -20,6 +20,10 @@ void *harden_alloc(size_t bytes, size_t align, const char *call);
 /* True if `p` points into memory of small hardened blocks, whatever is there, or is where a large one starts or started. */
 bool harden_owns(const void *p);
 
+/* True if `p` lies in memory that small hardened blocks share, or in records that hold addresses of blocks: what is there is
+ * no root (reach.h). */
+bool harden_is_own(const void *p);
+
 /* Frees a block; reports what is no live block's start, what was written around it, and a size (SIZE_MAX if not told) or
  * alignment (0) that does not fit. Where harden_owns is not true, all there is to it is the report. */
 void harden_free(void *p, const char *call, size_t bytes, size_t align);

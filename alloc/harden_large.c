@@ -335,6 +335,13 @@ bool apart_owns(const void *p) {
     return owns;
 }
 
+bool apart_is_table(const void *p) {
+    lock_acquire(&apart_lock, LOCK_HARDEN);
+    bool is = (uintptr_t)p - (uintptr_t)table < table_bytes(table_size);
+    lock_release(&apart_lock, LOCK_HARDEN);
+    return is;
+}
+
 bool apart_size(const void *p, const char *call, size_t *bytes) {
     struct fault_list faults;
     faults.count = 0;

@@ -32,6 +32,9 @@ void *apart_alloc(size_t bytes, size_t align, const char *call, uint32_t stack);
 /* True if a block starts at `p`, or one that is in quarantine did. */
 bool apart_owns(const void *p);
 
+/* True if `p` lies in the table, which holds addresses of blocks. */
+bool apart_is_table(const void *p);
+
 /* As their namesakes in harden_slab.h, for what apart_owns or is the front's to report. */
 void apart_free(void *p, const char *call, size_t bytes, size_t align, uint32_t stack);
 bool apart_size(const void *p, const char *call, size_t *bytes);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* run: helper */
-/* Faults of a program on hardened blocks, one a run: harden_faults CASE [small|medium|large]. Each prints the pointer that
+/* Faults of a program on hardened blocks, one a run: harden_faults CASE SIZE. Each prints the pointer that
  * the message must name, and goes on to a normal end, which no fault may reach but by an atexit look. */
 #include <malloc.h>
 #include <mcheck.h>
@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "protect/rooms.h"
 
 /* From the library; glibc has none. */
 void free_sized(void *, size_t) __attribute__((weak));
@@ -230,6 +232,8 @@ static const struct {
 
 int main(int argc, char **argv) {
     size = argc > 2 ? strtoul(argv[2], NULL, 10) : 24;
+    if (argc > 1)
+        rooms_only();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         if (argc < 2)
             puts(cases[i].name);
