@@ -253,6 +253,10 @@ builds: test-programs
 	tests/builds/aarch64.test --all
 	tests/builds/musl.test --all
 
+# What it runs, in the tree that it makes.
+coverage-programs: build/libmyalloc.so build/myalloc $(plain) $(API_TESTS) $(INTERNAL_TESTS) $(STATIC_TESTS) $(TRACE_TESTS) \
+    build/tests/mcheck/faults_static build/tests/mcheck/linked_static
+
 coverage:
 	tests/setup coverage
 	tests/builds/coverage --html build/coverage.html
@@ -309,5 +313,5 @@ clean:
 	rm -rf build
 
 FORCE:
-.PHONY: all manual help debug fault ubsan test test-programs soak builds coverage demo bench bench-deps bench-quick install uninstall clean FORCE
+.PHONY: all manual help debug fault ubsan test test-programs soak builds coverage-programs coverage demo bench bench-deps bench-quick install uninstall clean FORCE
 .SECONDARY:
