@@ -77,6 +77,8 @@ $(eval $(call allocator,debug,-O1 -DMYALLOC_DEBUG=1))
 $(eval $(call allocator,fault,-O1 -fno-optimize-sibling-calls -DMYALLOC_FAULT=1 -DMYALLOC_DEBUG=1))
 $(eval $(call allocator,ubsan,-O1 -DMYALLOC_DEBUG=1 -fsanitize=undefined -fsanitize-undefined-trap-on-error))
 $(eval $(call allocator,tsan,-O1 -DMYALLOC_STATIC=1 -fsanitize=thread))
+# Instrumented, but with callbacks of our own.
+$(eval $(call allocator,schedule,-O1 -fsanitize=thread))
 
 build/libmyalloc.so: $(call objects,shared) $(EXPORTS)
 	$(Q)echo '  CC $@' && $(CC) $(OPT) $(LINK_FLAGS) -o $@ $(call objects,shared) $(MORE_OBJECTS)
@@ -85,6 +87,10 @@ build/libmyalloc-%.so: $(EXPORTS)
 build/libmyalloc-debug.so: $(call objects,debug)
 build/libmyalloc-fault.so: $(call objects,fault)
 build/libmyalloc-ubsan.so: $(call objects,ubsan)
+build/libmyalloc-schedule.so: $(call objects,schedule) build/schedule/perturb.o
+build/schedule/perturb.o: tests/schedule/perturb.c build/flags
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(ALLOC_FLAGS) -O2 -c -o $@ $<
 # One object, so that the linker takes all of it or nothing, with the inner names hidden from the program's. Its code goes
 # into a section of its own name: backtrace.c tells our frames from the program's by it.
 build/libmyalloc.a: $(call objects,static)
@@ -95,6 +101,7 @@ build/libmyalloc.a: $(call objects,static)
 debug: build/libmyalloc-debug.so
 fault: build/libmyalloc-fault.so
 ubsan: build/libmyalloc-ubsan.so
+schedule: build/libmyalloc-schedule.so
 
 # The command reads options by the library's own table and parser. It knows where the library is installed: there is one for
 # each such place, because LIBDIR may be named only when `make` has been run.
@@ -157,7 +164,7 @@ build/tests/unit/os_linux: tests/unit/os_linux.c $(OS_OBJECTS)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_FAULT=1 -o $@ $< $(OS_OBJECTS) $(CRITERION) $(MORE_INTERNAL)
 $(TSAN_TESTS): build/tests/%: tests/%.c $(call objects,tsan)
 	@mkdir -p $(@D)
-	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -fsanitize=thread -o $@ $< $(filter-out %/libc.o %/new.o %/process.o %/introspect.o %/mcheck.o,$(call objects,tsan))
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -fsanitize=thread -o $@ $< $(filter-out %/libc.o %/new.o %/introspect.o %/mcheck.o,$(call objects,tsan))
 $(patsubst tests/static/%.c,build/tests/static/%,$(wildcard tests/static/*.c)): build/tests/%: tests/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -static -o $@ $< build/libmyalloc.a
@@ -171,6 +178,7 @@ build/tests/trace/%_static: tests/trace/%.c tests/tap.h build/libmyalloc.a
 build/tests/trace/%: tests/trace/%.c tests/tap.h build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -O0 -fomit-frame-pointer -rdynamic -o $@ $<
+build/tests/fork/streams: EXTRA = -rdynamic
 build/tests/mcheck/linked build/tests/mcheck/linked_static: EXTRA = -lmcheck
 build/tests/mcheck/%_static: tests/mcheck/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
@@ -318,6 +326,10 @@ uninstall:
 clean:
 	rm -rf build
 
+# The value of a variable, for tests that compile a changed copy of a source.
+print-%:
+	@echo '$($*)'
+
 FORCE:
-.PHONY: all manual help debug fault ubsan test test-programs soak builds coverage-programs coverage demo bench bench-deps bench-quick install uninstall clean FORCE
+.PHONY: all manual help debug fault ubsan schedule test test-programs soak builds coverage-programs coverage demo bench bench-deps bench-quick install uninstall clean FORCE
 .SECONDARY:

@@ -9,6 +9,7 @@
 #include "environment.h"
 #include "front.h"
 #include "glibc.h"
+#include "large.h"
 #include "myalloc.h"
 #include "os.h"
 #include "report.h"
@@ -21,7 +22,7 @@
 EXPORT int mallopt(int parameter, int value) {
     if (watch_has(WATCH_START)) /* before anything is set by hand */
         watch_start();
-    if (!tunables_mallopt(parameter, value))
+    if (!large_mallopt(parameter, value))
         return 0;
     if (parameter == M_CHECK_ACTION)
         report_set_action((unsigned)value & (REPORT_SAY | REPORT_ABORT | REPORT_SHORT));

@@ -35,7 +35,8 @@ extern void _IO_list_resetlock(void) __attribute__((weak));
 
 static pthread_key_t exit_key;
 static pthread_once_t arranged = PTHREAD_ONCE_INIT;
-static bool exit_key_made, threaded, streams_locked; /* the last two: when fork began */
+static bool exit_key_made;
+static bool threaded, streams_locked; /* when fork began; its own while it holds all locks: another thread may fork, too */
 
 static void thread_ends(void *unused) {
     (void)unused;
@@ -75,16 +76,18 @@ EXPORT void __malloc_atfork(int when) {
 }
 
 static void before_fork(void) {
-    threaded = !__libc_single_threaded;
-    streams_locked = threaded && _IO_list_lock != NULL;
-    if (streams_locked)
+    bool several = !__libc_single_threaded, streams = several && _IO_list_lock != NULL;
+    if (streams)
         _IO_list_lock();
     world_stop();
+    threaded = several;
+    streams_locked = streams;
 }
 
 static void after_fork_in_parent(void) {
+    bool streams = streams_locked;
     world_go();
-    if (streams_locked)
+    if (streams)
         _IO_list_unlock();
 }
 

@@ -84,7 +84,8 @@ void stats_read(struct stats *stats) {
     add_heap(stats);
     add_guarded(stats);
     add_hardened(stats);
-    struct large_totals mapped = large_totals;
+    struct large_totals mapped;
+    large_count(&mapped);
     stats->mapped = mapped.bytes;
     stats->mapped_count = mapped.count;
     stats->mapped_peak = mapped.bytes_peak;
