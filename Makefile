@@ -134,6 +134,7 @@ build/measure: tools/measure.c build/flags
 plain = $(foreach dir,stress fork misuse fault golden gdb options mcheck protect,$(patsubst tests/$(dir)/%.c,build/tests/$(dir)/%,$(wildcard tests/$(dir)/*.c)))
 API_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)) \
             $(patsubst tests/unit/%.cc,build/tests/unit/%,$(wildcard tests/unit/api_*.cc))
+OS_TESTS = build/tests/unit/os_linux
 INTERNAL_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/internal_*.c))
 BENCH_TESTS = $(patsubst tests/bench/allocator_%.c,build/tests/bench/%.so,$(wildcard tests/bench/allocator_*.c)) \
               $(patsubst tests/bench/load_%.c,build/tests/bench/%,$(wildcard tests/bench/load_*.c)) build/tests/bench/nothing
@@ -142,8 +143,8 @@ TSAN_TESTS = $(patsubst tests/tsan/%.c,build/tests/tsan/%,$(wildcard tests/tsan/
 STATIC_TESTS = $(patsubst tests/static/%.c,build/tests/static/%,$(wildcard tests/static/*.c)) \
                $(patsubst tests/static/%.cc,build/tests/static/%,$(wildcard tests/static/*.cc))
 
-test-programs: all debug fault ubsan $(plain) $(BENCH_TESTS) $(API_TESTS) $(INTERNAL_TESTS) $(TSAN_TESTS) $(STATIC_TESTS) $(TRACE_TESTS) \
-    build/tests/protect/sampled_static build/tests/mcheck/faults_static build/tests/mcheck/linked_static
+test-programs: all debug fault ubsan $(plain) $(BENCH_TESTS) $(API_TESTS) $(INTERNAL_TESTS) $(OS_TESTS) $(TSAN_TESTS) \
+    $(STATIC_TESTS) $(TRACE_TESTS) build/tests/protect/sampled_static build/tests/mcheck/faults_static build/tests/mcheck/linked_static
 
 $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)): build/tests/%: tests/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
@@ -156,6 +157,11 @@ $(INTERNAL_TESTS): build/tests/%: tests/%.c tests/unit/os_fake.c tests/unit/os_f
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_DEBUG=1 -o $@ $< tests/unit/os_fake.c \
 	    $(INTERNAL_OBJECTS) $(CRITERION) $(MORE_INTERNAL)
+# The OS layer itself, which can be told to refuse.
+OS_OBJECTS = build/fault/os_linux.o build/fault/os_fault.o
+build/tests/unit/os_linux: tests/unit/os_linux.c $(OS_OBJECTS)
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_FAULT=1 -o $@ $< $(OS_OBJECTS) $(CRITERION) $(MORE_INTERNAL)
 $(TSAN_TESTS): build/tests/%: tests/%.c $(call objects,tsan)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -fsanitize=thread -o $@ $< $(filter-out %/libc.o %/new.o %/introspect.o %/mcheck.o,$(call objects,tsan))
@@ -265,6 +271,10 @@ builds: test-programs
 	tests/builds/aarch64.test --all
 	tests/builds/musl.test --all
 
+# What it runs, in the tree that it makes.
+coverage-programs: build/libmyalloc.so build/myalloc $(plain) $(API_TESTS) $(INTERNAL_TESTS) $(OS_TESTS) $(STATIC_TESTS) $(TRACE_TESTS) \
+    build/tests/mcheck/faults_static build/tests/mcheck/linked_static
+
 coverage:
 	tests/setup coverage
 	tests/builds/coverage --html build/coverage.html
@@ -325,5 +335,5 @@ print-%:
 	@echo '$($*)'
 
 FORCE:
-.PHONY: all manual help debug fault ubsan schedule test test-programs soak builds coverage demo bench bench-deps bench-quick install uninstall clean FORCE
+.PHONY: all manual help debug fault ubsan schedule test test-programs soak builds coverage-programs coverage demo bench bench-deps bench-quick install uninstall clean FORCE
 .SECONDARY:

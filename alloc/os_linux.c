@@ -205,7 +205,8 @@ void *os_steal(void *addr, size_t bytes) {
     if (os_fault(steal))
         return NULL;
     int saved = errno;
-    void *moved = mremap(addr, bytes, bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
+    /* With this flag the kernel looks at the new address, a hint, which glibc passes on as it finds it. */
+    void *moved = mremap(addr, bytes, bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
     errno = saved;
     return moved == MAP_FAILED ? NULL : moved;
 }
