@@ -5,8 +5,10 @@ PREFIX = /usr/local
 DESTDIR =
 LIBDIR = $(PREFIX)/lib
 HARNESS_DIR = $(PREFIX)/share/myalloc/bench
-CC = gcc
-CXX = g++
+# CROSS=aarch64-linux-gnu- builds for another machine
+CROSS =
+CC = $(CROSS)gcc
+CXX = $(CROSS)g++
 OPT = -O2
 # make Q= shows whole command lines
 Q = @
@@ -17,14 +19,16 @@ NO_BUILTIN = $(addprefix -fno-builtin-,malloc calloc realloc free memalign align
 ALLOC_FLAGS = -std=gnu11 -D_GNU_SOURCE -g $(WARN) $(NO_BUILTIN) -fvisibility=hidden -fno-plt -fPIC
 LINK_FLAGS = -shared -Wl,-soname,libmyalloc.so -Wl,--version-script=alloc/exports.map -Wl,-z,nodelete -Wl,-z,now \
              -Wl,-z,relro -Wl,-z,noseparate-code -Wl,--sort-section=name -Wl,--no-undefined -Wl,--hash-style=gnu
+# A stand-in for Criterion (builds for other machines): CRITERION=-Itests/builds/include
+CRITERION = -lcriterion
 TOOL_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O2 $(WARN)
 TEST_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O1 -Wall -Wextra -Werror -Wno-deprecated-declarations -Wno-use-after-free -Wno-unknown-warning-option -fno-builtin -pthread -Itests
 INTERNAL = $(filter-out %/libc.c %/new.c %/process.c %/introspect.c %/mcheck.c %/os_linux.c %/os_fault.c,$(wildcard alloc/*.c))
 INTERNAL_OBJECTS = $(patsubst alloc/%.c,build/debug/%.o,$(INTERNAL))
 
 # What every program runs comes first in the library, the diagnostics behind it, so that they take no memory until used.
-DIAGNOSTICS = $(wildcard $(patsubst %,alloc/%.c,backtrace check front_watched introspect layout leaks mcheck reach stacks stats \
-                  stats_text symtab trace verify watch world))
+DIAGNOSTICS = $(wildcard $(patsubst %,alloc/%.c,backtrace check fault front_watched guard guard_events guard_trap harden introspect layout \
+                  leaks mcheck reach stacks stats stats_text symtab trace verify watch world))
 SOURCES = $(filter-out $(DIAGNOSTICS),$(wildcard alloc/*.c)) $(DIAGNOSTICS)
 TOOLS = $(filter-out tools/measure.c,$(wildcard tools/*.c))
 
@@ -60,14 +64,14 @@ objects = $(patsubst alloc/%.c,build/$(1)/%.o,$(SOURCES))
 $(eval $(call allocator,shared,$$(OPT)))
 $(eval $(call allocator,static,$$(OPT) -DMYALLOC_STATIC=1))
 $(eval $(call allocator,debug,-O1 -DMYALLOC_DEBUG=1))
-$(eval $(call allocator,fault,-O1 -DMYALLOC_FAULT=1 -DMYALLOC_DEBUG=1))
+$(eval $(call allocator,fault,-O1 -fno-optimize-sibling-calls -DMYALLOC_FAULT=1 -DMYALLOC_DEBUG=1))
 $(eval $(call allocator,ubsan,-O1 -DMYALLOC_DEBUG=1 -fsanitize=undefined -fsanitize-undefined-trap-on-error))
 $(eval $(call allocator,tsan,-O1 -DMYALLOC_STATIC=1 -fsanitize=thread))
 # Instrumented, but with callbacks of our own.
 $(eval $(call allocator,schedule,-O1 -fsanitize=thread))
 
 build/libmyalloc.so: $(call objects,shared) alloc/exports.map
-	$(Q)echo '  CC $@' && $(CC) $(LINK_FLAGS) -o $@ $(call objects,shared)
+	$(Q)echo '  CC $@' && $(CC) $(OPT) $(LINK_FLAGS) -o $@ $(call objects,shared)
 build/libmyalloc-%.so: alloc/exports.map
 	$(Q)echo '  CC $@' && $(CC) $(LINK_FLAGS) -o $@ $(filter %.o,$^)
 build/libmyalloc-debug.so: $(call objects,debug)
@@ -80,8 +84,9 @@ build/schedule/perturb.o: tests/schedule/perturb.c build/flags
 # One object, so that the linker takes all of it or nothing, with the inner names hidden from the program's. Its code goes
 # into a section of its own name: backtrace.c tells our frames from the program's by it.
 build/libmyalloc.a: $(call objects,static)
-	$(Q)echo '  AR $@' && rm -f $@ && ld -r -o build/static/myalloc.o $^ && \
-	    objcopy --localize-hidden --rename-section .text=myalloc_text --rename-section .text.unlikely=myalloc_text build/static/myalloc.o && ar rcs $@ build/static/myalloc.o
+	$(Q)echo '  AR $@' && rm -f $@ && $(CROSS)ld -r -o build/static/myalloc.o $^ && \
+	    $(CROSS)objcopy --localize-hidden --rename-section .text=myalloc_text --rename-section .text.unlikely=myalloc_text \
+	    --remove-section '.gnu.lto_*' build/static/myalloc.o && $(CROSS)ar rcs $@ build/static/myalloc.o
 
 debug: build/libmyalloc-debug.so
 fault: build/libmyalloc-fault.so
@@ -132,15 +137,15 @@ test-programs: all debug fault ubsan $(plain) $(BENCH_TESTS) $(API_TESTS) $(INTE
 
 $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)): build/tests/%: tests/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
-	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $< build/libmyalloc.a -lcriterion
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $< build/libmyalloc.a $(CRITERION)
 $(patsubst tests/unit/%.cc,build/tests/unit/%,$(wildcard tests/unit/api_*.cc)): build/tests/%: tests/%.cc build/libmyalloc.a
 	@mkdir -p $(@D)
-	$(Q)echo '  CXX $@' && $(CXX) -std=c++17 -g -O1 -Wall -Wextra -fno-builtin -fsized-deallocation -Itests -o $@ $< build/libmyalloc.a -lcriterion
+	$(Q)echo '  CXX $@' && $(CXX) -std=c++17 -g -O1 -Wall -Wextra -fno-builtin -fsized-deallocation -Itests -o $@ $< build/libmyalloc.a $(CRITERION)
 # Tests of inner layers run on the system malloc, with an OS layer that the test directs.
 $(INTERNAL_TESTS): build/tests/%: tests/%.c tests/unit/os_fake.c tests/unit/os_fake.h $(INTERNAL_OBJECTS)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_DEBUG=1 -o $@ $< tests/unit/os_fake.c \
-	    $(INTERNAL_OBJECTS) -lcriterion
+	    $(INTERNAL_OBJECTS) $(CRITERION)
 $(TSAN_TESTS): build/tests/%: tests/%.c $(call objects,tsan)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -fsanitize=thread -o $@ $< $(filter-out %/libc.o %/new.o %/introspect.o %/mcheck.o,$(call objects,tsan))

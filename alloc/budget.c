@@ -150,7 +150,8 @@ void budget_unmap(void *addr, size_t bytes) {
 }
 
 void budget_give_back(void *addr, size_t bytes) {
-    os_unmap(addr, bytes);
+    if (!os_unmap(addr, bytes))
+        os_purge(addr, bytes); /* addresses are lost, memory is not */
     budget_refund(bytes);
 }
 

@@ -14,6 +14,11 @@
  *
  * Blocks go to the list of the thread that frees. No lock, no atomic: a cache is its thread's own, but for fork, where
  * the child reads the lists of threads that are gone; so lists change in an order that is valid at every instruction.
+ *
+ * A signal handler that allocates may come between any two instructions of its thread, though it must not. Slow paths say
+ * that they are inside (report_enter), and shut the bin that they change: the handler's malloc finds no block there and
+ * its free no room, so both come to a slow path, too, and are told. Other bins stay whole and serve it. Only the few
+ * instructions of a fast path between reading a list's head and writing it are open (README, "Limits").
  */
 #ifndef MYALLOC_CACHE_H
 #define MYALLOC_CACHE_H
@@ -54,6 +59,30 @@ static ALWAYS_INLINE struct bin THREAD_SEGMENT *cache_bin(size_t offset) {
     return (struct bin THREAD_SEGMENT *)THREAD_ADDRESS(cache_self, offset);
 }
 
+/* The bin is shut by adding this to its count. */
+#define BIN_SHUT (1 << 28)
+
+/* Takes the list out and shuts the bin, until bin_put; its length in *held, with what frees in progress have raised the
+ * count by. Each change is one instruction. */
+static inline struct block *bin_take(struct bin *bin, size_t *held) {
+    bin->count += BIN_SHUT;
+    atomic_signal_fence(memory_order_seq_cst);
+    struct block *list = bin->head != NULL ? __atomic_exchange_n(&bin->head, NULL, __ATOMIC_RELAXED) : NULL;
+    atomic_signal_fence(memory_order_seq_cst);
+    *held = (size_t)(bin->count - BIN_SHUT + bin->limit);
+    return list;
+}
+
+/* Opens a shut bin with a list of `held` blocks. */
+static inline void bin_put(struct bin *bin, struct block *list, size_t held, size_t limit) {
+    int32_t more = (int32_t)held - (int32_t)limit - bin->count;
+    bin->limit = (uint16_t)limit;
+    atomic_signal_fence(memory_order_seq_cst);
+    bin->head = list;
+    atomic_signal_fence(memory_order_seq_cst);
+    bin->count += more;
+}
+
 /* A block of the class when its list is empty. NULL if memory is refused. Sets the cache up on first use. */
 void *cache_refill_slow(unsigned class);
 
@@ -61,8 +90,15 @@ void *cache_refill_slow(unsigned class);
 void *cache_bound_refill_slow(struct cache *cache, unsigned class);
 void cache_bound_overflow_slow(struct cache *cache, struct block *block, unsigned class);
 
+/* Empties all lists of the cache and takes back what they were granted. */
+void cache_bound_empty(struct cache *cache);
+
 /* A bound has been set at run time: this thread's lists obey at once, others' at their next slow path. */
 void cache_bound_now(void);
+
+/* How many allocations of this thread a call stands for that found no block on the list of its class: itself and, about,
+ * those that the list has served since it was filled. */
+size_t cache_stands_for(size_t bytes, size_t align);
 
 /* Frees a block of the class when its list is full (its count already raised) or the cache is not set up. */
 void cache_overflow_slow(void *block, unsigned class);

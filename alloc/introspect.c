@@ -39,13 +39,13 @@ EXPORT int mallopt(int parameter, int value) {
 EXPORT struct mallinfo2 mallinfo2(void) {
     struct stats stats;
     stats_read(&stats);
-    size_t in_use = stats.live - stats.mapped;
+    size_t in_use = stats.live - stats.mapped - stats.guarded;
     return (struct mallinfo2){
         .arena = stats.heap,
         .ordblks = stats.home_blocks + stats.free_span_count,
         .smblks = stats.cached_blocks,
-        .hblks = stats.mapped_count,
-        .hblkhd = stats.mapped,
+        .hblks = stats.mapped_count + stats.guarded_count,
+        .hblkhd = stats.mapped + stats.guarded,
         .fsmblks = stats.cached,
         .uordblks = in_use,
         .fordblks = stats.heap > in_use ? stats.heap - in_use : 0, /* other threads may have changed one since */
@@ -88,9 +88,9 @@ EXPORT void malloc_stats(void) {
     stats_read(&stats);
     size_t at = report_format(text, sizeof text, "Arena 0:\n");
     at += stats_line(text + at, sizeof text - at, "system bytes    ", stats.heap);
-    at += stats_line(text + at, sizeof text - at, "in use bytes    ", stats.live - stats.mapped);
+    at += stats_line(text + at, sizeof text - at, "in use bytes    ", stats.live - stats.mapped - stats.guarded);
     at += report_format(text + at, sizeof text - at, "Total (incl. mmap):\n");
-    at += stats_line(text + at, sizeof text - at, "system bytes    ", stats.heap + stats.mapped);
+    at += stats_line(text + at, sizeof text - at, "system bytes    ", stats.heap + stats.mapped + stats.guarded);
     at += stats_line(text + at, sizeof text - at, "in use bytes    ", stats.live);
     at += stats_line(text + at, sizeof text - at, "max mmap regions", stats.mapped_count_peak);
     at += stats_line(text + at, sizeof text - at, "max mmap bytes  ", stats.mapped_peak);
@@ -135,7 +135,9 @@ EXPORT int malloc_info(int options, FILE *stream) {
     fputs("</heap>\n", stream);
     info_totals(stream, &stats);
     fprintf(stream, "<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n", stats.mapped_count, stats.mapped);
-    info_system(stream, stats.heap + stats.mapped, stats.peak);
+    if (stats.samples > 0)
+        fprintf(stream, "<total type=\"guarded\" count=\"%zu\" size=\"%zu\"/>\n", stats.guarded_count, stats.guarded);
+    info_system(stream, stats.heap + stats.mapped + stats.guarded, stats.peak);
     fputs("</malloc>\n", stream);
     return 0;
 }

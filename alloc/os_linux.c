@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "os_fault.h"
@@ -26,13 +27,29 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
-#define KEPT_FD_LEAST 100
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
+#endif
+#define KEPT_FD_LEAST 100
+
+#ifndef __x86_64__
+size_t os_page_bytes(void) {
+    static _Atomic size_t bytes;
+    size_t known = atomic_load_explicit(&bytes, memory_order_relaxed);
+    if (UNLIKELY(known == 0)) {
+        known = getauxval(AT_PAGESZ);
+        atomic_store_explicit(&bytes, known, memory_order_relaxed);
+    }
+    return known;
+}
+#endif
 
 void *os_sbrk(intptr_t delta) {
-    if (delta > 0 && os_fault(OS_FAULT_BRK))
+    if ((delta > 0 && os_fault(sbrk)) || (delta < 0 && os_fault(shrink)))
         return NULL;
     int saved = errno;
     void *old = sbrk(delta);
@@ -41,8 +58,6 @@ void *os_sbrk(intptr_t delta) {
 }
 
 static void *map(size_t bytes, int protection, int flags) {
-    if (os_fault(OS_FAULT_MMAP))
-        return NULL;
     int saved = errno;
     void *addr = mmap(NULL, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
     errno = saved;
@@ -50,7 +65,7 @@ static void *map(size_t bytes, int protection, int flags) {
 }
 
 void *os_map(size_t bytes) {
-    return map(bytes, PROT_READ | PROT_WRITE, 0);
+    return os_fault(map) ? NULL : map(bytes, PROT_READ | PROT_WRITE, 0);
 }
 
 static bool advise(void *addr, size_t bytes, int advice) {
@@ -61,14 +76,14 @@ static bool advise(void *addr, size_t bytes, int advice) {
 }
 
 void *os_reserve(size_t bytes) {
-    void *addr = map(bytes, PROT_READ, MAP_NORESERVE);
+    void *addr = os_fault(reserve) ? NULL : map(bytes, PROT_READ, MAP_NORESERVE);
     if (addr != NULL)
         advise(addr, bytes, MADV_DONTDUMP);
     return addr;
 }
 
 bool os_commit(void *addr, size_t bytes) {
-    if (os_fault(OS_FAULT_MMAP))
+    if (os_fault(commit))
         return false;
     int saved = errno;
     int failed = mprotect(addr, bytes, PROT_READ | PROT_WRITE);
@@ -78,14 +93,44 @@ bool os_commit(void *addr, size_t bytes) {
     return failed == 0;
 }
 
-void os_unmap(void *addr, size_t bytes) {
+/* Without memory behind it, it need not be left out of a core file. */
+void *os_map_hidden(size_t bytes) {
+    if (os_fault(map_hidden))
+        return NULL;
     int saved = errno;
-    munmap(addr, bytes);
+    void *addr = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     errno = saved;
+    return addr == MAP_FAILED ? NULL : addr;
+}
+
+bool os_protect(void *addr, size_t bytes, bool open) {
+    if (os_fault(protect))
+        return false;
+    int saved = errno;
+    int failed = mprotect(addr, bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE);
+    errno = saved;
+    return failed == 0;
+}
+
+bool os_guard(void *addr, size_t bytes) {
+    return !os_fault(guard) && advise(addr, bytes, MADV_GUARD_INSTALL);
+}
+
+bool os_unguard(void *addr, size_t bytes) {
+    return advise(addr, bytes, MADV_GUARD_REMOVE);
+}
+
+bool os_unmap(void *addr, size_t bytes) {
+    if (os_fault(unmap))
+        return false;
+    int saved = errno;
+    int failed = munmap(addr, bytes);
+    errno = saved;
+    return failed == 0;
 }
 
 void *os_remap(void *addr, size_t old_bytes, size_t new_bytes, bool may_move) {
-    if (new_bytes > old_bytes && os_fault(OS_FAULT_MREMAP))
+    if ((new_bytes > old_bytes && os_fault(remap)) || (new_bytes < old_bytes && os_fault(cut)))
         return NULL;
     int saved = errno;
     void *moved = mremap(addr, old_bytes, new_bytes, may_move ? MREMAP_MAYMOVE : 0);
@@ -94,7 +139,7 @@ void *os_remap(void *addr, size_t old_bytes, size_t new_bytes, bool may_move) {
 }
 
 void *os_steal(void *addr, size_t bytes) {
-    if (os_fault(OS_FAULT_MREMAP))
+    if (os_fault(steal))
         return NULL;
     int saved = errno;
     void *moved = mremap(addr, bytes, bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
@@ -104,7 +149,7 @@ void *os_steal(void *addr, size_t bytes) {
 
 void os_put_back(void *moved, void *addr, size_t bytes) {
     int saved = errno;
-    if (os_fault(OS_FAULT_MREMAP) ||
+    if (os_fault(put_back) ||
         mremap(moved, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, addr) == MAP_FAILED) {
         memcpy(addr, moved, bytes);
         munmap(moved, bytes);
@@ -113,15 +158,15 @@ void os_put_back(void *moved, void *addr, size_t bytes) {
 }
 
 bool os_purge(void *addr, size_t bytes) {
-    return advise(addr, bytes, MADV_DONTNEED);
+    return !os_fault(purge) && advise(addr, bytes, MADV_DONTNEED);
 }
 
 bool os_populate(void *addr, size_t bytes) {
-    return advise(addr, bytes, MADV_POPULATE_WRITE);
+    return !os_fault(populate) && advise(addr, bytes, MADV_POPULATE_WRITE);
 }
 
 bool os_hugepage(void *addr, size_t bytes) {
-    return advise(addr, bytes, MADV_HUGEPAGE);
+    return !os_fault(hugepage) && advise(addr, bytes, MADV_HUGEPAGE);
 }
 
 void os_no_hugepage(void *addr, size_t bytes) {
@@ -165,7 +210,7 @@ bool os_is_secure(void) {
 }
 
 size_t os_read_file(const char *path, char *out, size_t room) {
-    int saved = errno, fd = open(path, O_RDONLY | O_CLOEXEC);
+    int saved = errno, fd = os_fault(read_file) ? -1 : open(path, O_RDONLY | O_CLOEXEC);
     size_t length = 0;
     ssize_t got = fd < 0 ? -1 : 1;
     while (got > 0 && length < room) {
@@ -182,6 +227,8 @@ size_t os_read_file(const char *path, char *out, size_t room) {
 }
 
 int os_create(const char *path) {
+    if (os_fault(create))
+        return -1;
     int saved = errno, fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
     errno = saved;
     return fd;
@@ -196,6 +243,51 @@ void os_close(int fd) {
 int os_process_id(void) {
     return (int)getpid();
 }
+
+int os_thread_id(void) {
+    return (int)syscall(SYS_gettid);
+}
+
+void os_signal(int number, const struct sigaction *action, struct sigaction *old) {
+    int saved = errno;
+    sigaction(number, action, old);
+    errno = saved;
+}
+
+void os_raise(int number) {
+    int saved = errno;
+    syscall(SYS_tgkill, getpid(), os_thread_id(), number);
+    errno = saved;
+}
+
+#if defined(__x86_64__)
+/* Bits of a page fault's error code. */
+enum os_access os_access(const void *context) {
+    greg_t error = ((const ucontext_t *)context)->uc_mcontext.gregs[REG_ERR];
+    return error & 16 ? OS_EXECUTE : error & 2 ? OS_WRITE : OS_READ;
+}
+#elif defined(__aarch64__)
+/* The kernel adds a record of the fault: its magic number and size, then the syndrome register. */
+enum os_access os_access(const void *context) {
+    const ucontext_t *user = context;
+    const unsigned char *at = user->uc_mcontext.__reserved, *end = at + sizeof user->uc_mcontext.__reserved;
+    for (uint32_t head[2]; at + 16 <= end; at += head[1]) {
+        uint64_t syndrome;
+        memcpy(head, at, sizeof head);
+        memcpy(&syndrome, at + sizeof head, sizeof syndrome);
+        if (head[0] == 0x45535201) /* classes 0x20 and 0x21 are instruction aborts, bit 6 tells a write */
+            return (syndrome >> 26 & 0x3e) == 0x20 ? OS_EXECUTE : syndrome & 64 ? OS_WRITE : OS_READ;
+        if (head[1] < sizeof head)
+            break;
+    }
+    return OS_ACCESS;
+}
+#else
+enum os_access os_access(const void *context) {
+    (void)context;
+    return OS_ACCESS;
+}
+#endif
 
 static bool describe(int fd, uint64_t *device, uint64_t *inode) {
     struct stat status;
@@ -212,6 +304,8 @@ static bool is_ours(const struct os_file *file) {
 }
 
 int os_file_create(struct os_file *file, const char *path) {
+    if (os_fault(file_create))
+        return ENOMEM;
     int saved = errno, error = 0;
     do
         file->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
@@ -236,12 +330,16 @@ static int write_all(int fd, const char *text, size_t bytes) {
 }
 
 int os_write(int fd, const char *text, size_t bytes) {
+    if (os_fault(write))
+        return ENOSPC;
     int saved = errno, error = write_all(fd, text, bytes);
     errno = saved;
     return error;
 }
 
 int os_file_write(const struct os_file *file, const char *text, size_t bytes) {
+    if (os_fault(file_write))
+        return ENOSPC;
     int saved = errno;
     int error = is_ours(file) ? write_all(file->fd, text, bytes) : EBADF;
     errno = saved;
@@ -272,6 +370,8 @@ void os_file_put_back(const struct os_file *kept, int fd) {
 }
 
 int os_open_read(const char *path) {
+    if (os_fault(open_read))
+        return -1;
     int saved = errno, fd;
     do
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -281,6 +381,8 @@ int os_open_read(const char *path) {
 }
 
 size_t os_read_at(int fd, void *out, size_t bytes, uint64_t offset) {
+    if (os_fault(read_at))
+        return 0;
     int saved = errno;
     size_t got = 0;
     while (got < bytes) {
@@ -296,6 +398,8 @@ size_t os_read_at(int fd, void *out, size_t bytes, uint64_t offset) {
 }
 
 bool os_read_memory(const void *from, void *out, size_t bytes) {
+    if (os_fault(read_memory))
+        return false;
     int saved = errno;
     struct iovec source = {(void *)(uintptr_t)from, bytes}, target = {out, bytes};
     ssize_t got = process_vm_readv(getpid(), &target, 1, &source, 1, 0);

@@ -13,6 +13,7 @@
 #include "cache.h"
 #include "check.h"
 #include "environment.h"
+#include "guard_trap.h"
 #include "leaks.h"
 #include "os.h"
 #include "reach.h"
@@ -32,7 +33,7 @@ extern void _IO_list_unlock(void) __attribute__((weak));
 extern void _IO_list_resetlock(void) __attribute__((weak));
 
 static pthread_key_t exit_key;
-static pthread_once_t exit_key_once = PTHREAD_ONCE_INIT;
+static pthread_once_t arranged = PTHREAD_ONCE_INIT;
 static bool exit_key_made;
 static bool threaded, streams_locked; /* when fork began; its own while it holds all locks: another thread may fork, too */
 
@@ -43,12 +44,19 @@ static void thread_ends(void *unused) {
     cache_close();
 }
 
-static void make_exit_key(void) {
+static void before_fork(void);
+static void after_fork_in_parent(void);
+static void after_fork_in_child(void);
+
+/* At the process's first use of a list, which may be long before our constructor: others' may run threads and fork.
+ * Handlers registered first run last before a fork and first after it: other libraries' may then allocate. */
+static void arrange(void) {
     exit_key_made = pthread_key_create(&exit_key, thread_ends) == 0;
+    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
 void cache_opened(void) {
-    pthread_once(&exit_key_once, make_exit_key);
+    pthread_once(&arranged, arrange);
     if (exit_key_made)
         pthread_setspecific(exit_key, &exit_key);
 }
@@ -92,8 +100,9 @@ static void start_watching(void) {
         watch_start();
     if (&__malloc_initialize_hook != NULL && __malloc_initialize_hook != NULL)
         __malloc_initialize_hook();
-    if (watch_has(WATCH_CHECK) || watch_has(WATCH_LEAKS))
+    if (watch_has(WATCH_CHECK) || watch_has(WATCH_LEAKS) || watch_has(WATCH_GUARD))
         backtrace_prepare();
+    guard_trap_start();
     if (watch_has(WATCH_CHECK))
         atexit(check_at_exit);
 }
@@ -112,8 +121,7 @@ __attribute__((constructor(101))) static void start(void) {
     environment_read();
     if (tunables.stats[0] != '\0')
         atexit(at_exit);
-    /* Handlers registered first run last before a fork and first after it: other libraries' may then allocate. */
-    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+    pthread_once(&arranged, arrange);
     if (MYALLOC_DEBUG)
         atexit(verify_at_exit);
     start_watching();

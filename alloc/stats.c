@@ -4,6 +4,7 @@
 #include "budget.h"
 #include "cache.h"
 #include "central.h"
+#include "guard.h"
 #include "large.h"
 #include "region.h"
 #include "span.h"
@@ -50,12 +51,24 @@ static void add_heap(struct stats *stats) {
     stats->metadata = regions_hold.own + budget_own();
 }
 
+static void add_guarded(struct stats *stats) {
+    struct guard_totals guarded;
+    guard_count(&guarded);
+    stats->guarded = guarded.bytes;
+    stats->guarded_count = guarded.blocks;
+    stats->samples = guarded.samples;
+    stats->live += guarded.bytes;
+    stats->live_blocks += guarded.blocks;
+    stats->metadata += guarded.pages - guarded.bytes;
+}
+
 void stats_read(struct stats *stats) {
     *stats = (struct stats){0};
     cache_each(add_cache, stats);
     for (unsigned c = 1; c < CLASS_COUNT; c++)
         add_class(stats, c);
     add_heap(stats);
+    add_guarded(stats);
     struct large_totals mapped;
     large_count(&mapped);
     stats->mapped = mapped.bytes;

@@ -30,7 +30,8 @@ struct stats {
     size_t cached, cached_blocks; /* listed + parked: free blocks on threads' lists and parked between threads */
     size_t listed, parked;
     size_t free;         /* home + free_spans + tails + unused */
-    size_t metadata;     /* the allocator's own data: what regions need (region.h), and budget_own (budget.h) */
+    size_t metadata;     /* the allocator's own data: what regions need (region.h), budget_own (budget.h), and what the
+                            pages of guarded blocks have beside the block */
     size_t home, home_blocks; /* free, or never cut, blocks in spans of small blocks */
     size_t free_spans, free_span_count; /* whole free spans */
     size_t free_dirty;   /* of these, what the OS has not got back */
@@ -40,6 +41,8 @@ struct stats {
     size_t large, large_count;          /* large blocks in the heap */
     size_t mapped, mapped_count;        /* blocks with a mapping of their own */
     size_t mapped_peak, mapped_count_peak;
+    size_t guarded, guarded_count;      /* blocks on guarded pages, and the bytes asked for; live, but not in the heap */
+    size_t samples;                     /* blocks that ever were there */
     size_t top;          /* free at the top of the brk heap: what malloc_trim could take off it */
     size_t threads;      /* that have lists */
     struct stats_class classes[CLASS_COUNT];

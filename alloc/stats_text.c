@@ -64,6 +64,8 @@ size_t stats_json(char *out, size_t room) {
         stats.heap_peak, stats.large, stats.large_count);
     add(&text, "\"mapped\": {\"bytes\": %z, \"peak\": %z, \"blocks\": %z, \"blocks_peak\": %z},\n", stats.mapped,
         stats.mapped_peak, stats.mapped_count, stats.mapped_count_peak);
+    add(&text, "\"guarded\": {\"bytes\": %z, \"blocks\": %z, \"samples\": %z},\n", stats.guarded, stats.guarded_count,
+        stats.samples);
     add_classes(&text, &stats);
     add(&text, "}\n");
     if (room > 0)

@@ -65,6 +65,7 @@ int tunables_mallopt(int parameter, int value) {
 
 #define FLAG_WORDS "off on"
 #define CHOICE_WORDS "off auto on"
+#define LEVEL_WORDS "off sample check paranoid"
 
 /* Position of a word in a list whose words are parted by blanks, -1 if it is not there. */
 static int word_index(const char *words, const char *text, size_t length) {
@@ -141,6 +142,7 @@ static const char *read_value(const struct knob *knob, const char *text, size_t 
     bool sized = knob->kind == KNOB_SIZE || knob->kind == KNOB_LIMIT;
     int word = knob->kind == KNOB_FLAG     ? word_index(FLAG_WORDS, text, length)
                : knob->kind == KNOB_CHOICE ? word_index(CHOICE_WORDS, text, length)
+               : knob->kind == KNOB_LEVEL  ? word_index(LEVEL_WORDS, text, length)
                                            : -1;
     if (word >= 0) {
         *value = (size_t)word;
@@ -221,6 +223,9 @@ char *tunables_allowed(const struct knob *knob, char *out, size_t room) {
     case KNOB_CHOICE:
         report_format(out, room, "off, auto or on (0, 1 or 2)");
         break;
+    case KNOB_LEVEL:
+        report_format(out, room, "off, sample, check or paranoid (0, 1, 2 or 3)");
+        break;
     case KNOB_TEXT:
         report_format(out, room, "%z to %z bytes", knob->least, knob->most);
         break;
@@ -237,6 +242,8 @@ char *tunables_value(const struct tunables *from, const struct knob *knob, char 
         show_word(FLAG_WORDS, value, out, room);
     else if (knob->kind == KNOB_CHOICE)
         show_word(CHOICE_WORDS, value, out, room);
+    else if (knob->kind == KNOB_LEVEL)
+        show_word(LEVEL_WORDS, value, out, room);
     else if (value == SIZE_MAX)
         report_format(out, room, "none");
     else if (knob->kind == KNOB_LIMIT && value == LIMIT_CGROUP)

@@ -14,12 +14,14 @@
 #define LIMIT_CGROUP (SIZE_MAX - 1) /* tunables.limit: what the control group allows */
 
 enum choice { CHOICE_OFF, CHOICE_AUTO, CHOICE_ON };
+enum level { LEVEL_OFF, LEVEL_SAMPLE, LEVEL_CHECK, LEVEL_PARANOID };
 
 #define KNOB_FIELD_SIZE(name) _Atomic size_t name;
 #define KNOB_FIELD_COUNT(name) _Atomic size_t name;
 #define KNOB_FIELD_MS(name) _Atomic size_t name;
 #define KNOB_FIELD_FLAG(name) _Atomic size_t name;
 #define KNOB_FIELD_CHOICE(name) _Atomic size_t name;
+#define KNOB_FIELD_LEVEL(name) _Atomic size_t name;
 #define KNOB_FIELD_LIMIT(name) _Atomic size_t name;
 #define KNOB_FIELD_TEXT(name) char name[KNOB_TEXT_MAX + 1];
 
@@ -31,7 +33,7 @@ struct tunables {
 
 extern HIDDEN struct tunables tunables;
 
-enum knob_kind { KNOB_SIZE, KNOB_COUNT, KNOB_MS, KNOB_FLAG, KNOB_CHOICE, KNOB_LIMIT, KNOB_TEXT };
+enum knob_kind { KNOB_SIZE, KNOB_COUNT, KNOB_MS, KNOB_FLAG, KNOB_CHOICE, KNOB_LEVEL, KNOB_LIMIT, KNOB_TEXT };
 
 /* A row. No pointers: the table needs no relocation, so a program that sets nothing does not touch it. */
 struct knob {

@@ -7,6 +7,7 @@
 #include "cache.h"
 #include "central.h"
 #include "check.h"
+#include "guard.h"
 #include "large.h"
 #include "lock.h"
 #include "os.h"
@@ -35,6 +36,7 @@ size_t verify_heap(void) {
         cache_walk(&walk);
         large_walk(&walk);
         check_walk(&walk);
+        guard_walk(&walk);
         if (alone)
             walk_sum(&walk);
     }

@@ -30,6 +30,8 @@ enum watch_mode {
     WATCH_PERTURB = 2, /* allocated and freed bytes are filled */
     WATCH_TRACE = 4,   /* the log of mtrace() */
     WATCH_LEAKS = 8,   /* who allocated what is still there */
+    WATCH_GUARD = 32,  /* some blocks lie on guarded pages: never switched off again, does not need to see every call */
+    WATCH_HARDEN = 64, /* all blocks are hardened: never switched off again */
 };
 
 extern HIDDEN _Atomic unsigned watch_modes;

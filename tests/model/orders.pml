@@ -10,8 +10,8 @@
  * Patterns, one after the other:
  *   chains: alloc/central.c slot_put_among, slot_take: the blocks' words are plain, the slot is put by a release and taken by
  *     an acquire; each new owner writes to the block
- *   lock: alloc/lock.h, lock.c: a section's data are plain; acquire by compare-and-swap and by the exchange of one who
- *     waits, release by exchange
+ *   lock: alloc/lock.h, lock.c: a section's data are plain; acquire by compare-and-swap, by one who waits, too; release by
+ *     exchange; the mark of one who waits is relaxed
  *   place: alloc/central.c first_use, find_class: a class is filled in, then its place is published
  *   watch: alloc/watch.c watch_on, watch.h watch_any, alloc/span.c register_small: a thread that saw the mode allocates; the
  *     program passes the block to another thread, whose free must find no entry and see the mode
@@ -34,7 +34,7 @@
 
 #define THREADS 3
 #define PLACES 3
-#define WRITES (6 * ROUNDS)
+#define WRITES (8 * ROUNDS)
 
 byte last[PLACES];                         /* index of the last write */
 byte value[PLACES * WRITES];
@@ -155,9 +155,10 @@ proctype locker(byte me) {
         modify(0, 1, (got == 0), !MUTANT(3), false);
         do
         :: got == 0 -> break
-        :: got != 0 -> /* the wait, until it may succeed */
+        :: got != 0 -> /* marked, then the wait, until it may succeed */
+            modify(0, 2, (got == 1), false, false);
             value[WRITE(0, last[0])] == 0;
-            modify(0, 2, true, !MUTANT(4), false)
+            modify(0, 2, (got == 0), !MUTANT(4), false)
         od;
         plain_read(1);
         plain_write(1, got + 1);
