@@ -8,7 +8,7 @@
  * Holds: never two threads inside; no thread sleeps for ever (no state without a step but the end of all); whoever is inside
  * is named by the word.
  *
- * small: -DTHREADS=3 -DROUNDS=2 -DSPINS=0
+ * small: -DTHREADS=3 -DROUNDS=1 -DSPINS=1
  * big: -DTHREADS=4 -DROUNDS=2 -DSPINS=1
  * mutant 1: acquired by a load and a store instead of a compare-and-swap
  * mutant 2: released without a wake
