@@ -4,6 +4,7 @@ VERSION = 0.1.0
 PREFIX = /usr/local
 DESTDIR =
 LIBDIR = $(PREFIX)/lib
+comma = ,
 HARNESS_DIR = $(PREFIX)/share/myalloc/bench
 # CROSS=aarch64-linux-gnu- builds for another machine
 CROSS =
@@ -27,8 +28,9 @@ INTERNAL = $(filter-out %/libc.c %/new.c %/process.c %/introspect.c %/mcheck.c %
 INTERNAL_OBJECTS = $(patsubst alloc/%.c,build/debug/%.o,$(INTERNAL))
 
 # What every program runs comes first in the library, the diagnostics behind it, so that they take no memory until used.
-DIAGNOSTICS = $(wildcard $(patsubst %,alloc/%.c,backtrace check fault front_watched guard guard_events guard_trap harden introspect layout \
-                  leaks mcheck reach stacks stats stats_text symtab trace verify watch world))
+DIAGNOSTICS = $(wildcard $(patsubst %,alloc/%.c,backtrace check fault front_watched guard guard_events guard_trap harden \
+                  harden_large harden_room harden_slab harden_walk introspect layout leaks mcheck random reach stacks stats \
+                  stats_text symtab trace verify watch world))
 SOURCES = $(filter-out $(DIAGNOSTICS),$(wildcard alloc/*.c)) $(DIAGNOSTICS)
 TOOLS = $(filter-out tools/measure.c,$(wildcard tools/*.c))
 
@@ -96,7 +98,7 @@ schedule: build/libmyalloc-schedule.so
 # The command reads options by the library's own table and parser. It knows where the library is installed: there is one for
 # each such place, because LIBDIR may be named only when `make` has been run.
 INSTALLED = build/installed$(LIBDIR)/myalloc
-TOOL_SHARES = $(addprefix alloc/,tunables.c environment.c report.c os_linux.c)
+TOOL_SHARES = $(addprefix alloc/,tunables.c environment.c report.c seal.c os_linux.c)
 build/myalloc $(INSTALLED): $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*.h alloc/*.def) build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -Ialloc -DMYALLOC_VERSION='"$(VERSION)"' -DMYALLOC_LIBDIR='"$(LIBDIR)"' -o $@ \
@@ -180,6 +182,61 @@ build/tests/bench/nothing: tests/bench/static_nothing.c build/flags
 build/tests/bench/%: tests/bench/load_%.c tests/bench/spin.h build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $<
+
+# ---- fuzzing --------------------------------------------------------------------------------------------------------
+
+# The allocator in a closed sandbox (tests/fuzz/sandbox.h): under other names, its calls to libc redirected, its variables in
+# sections that can be put back, without its constructor.
+SEAL = --redefine-syms=build/fuzz.names --redefine-syms=tests/fuzz/redirect.txt --rename-section .data=subject_data \
+       --rename-section .bss=subject_bss --rename-section .bss.table=subject_bss \
+       --remove-section=.init_array.00101 --remove-section=.rela.init_array.00101 \
+       --remove-section=.init_array.101 --remove-section=.rela.init_array.101 \
+       $(if $(filter %/process.o,$@),--redefine-sym start=subject_start --globalize-symbol=start --globalize-symbol=subject_start)
+build/fuzz.names: alloc/exports.map
+	@mkdir -p $(@D)
+	$(Q)sed 's/^{\|^global:\|^local:.*\|\*;\|^};//' $< | tr -s ' ;' '\n\n' | sed '/./s/.*/& subject_&/' | sed '/./!d' > $@
+define closed # folder, compiler, flags
+build/$(1)/%.o: alloc/%.c build/flags build/fuzz.names tests/fuzz/redirect.txt
+	@mkdir -p $$(@D)
+	$$(Q)echo '  CC $$@' && $(2) $$(ALLOC_FLAGS) -O1 -DMYALLOC_DEBUG=1 $(3) -MMD -MP -MF $$(@:.o=.d) -MT $$@ -c -o $$@.plain $$< && \
+	    objcopy $$(SEAL) $$@.plain $$@
+-include $$(patsubst alloc/%.c,build/$(1)/%.d,$$(SOURCES))
+endef
+# Everything else of a program in the sandbox: $(1) folder, $(2) compiler, $(3) flags.
+define sandboxed
+build/$(1)/tests/%.o: tests/fuzz/%.c $$(wildcard tests/fuzz/*.h) build/fuzz.names build/flags
+	@mkdir -p $$(@D)
+	$$(Q)echo '  CC $$@' && $(2) $$(TEST_FLAGS) $(3) -c -o $$@.plain $$< && \
+	    objcopy $$(if $$(filter %/calls.o,$$@),--redefine-syms=build/fuzz.names) $$@.plain $$@
+endef
+$(eval $(call closed,fuzz,clang,-fsanitize=fuzzer-no-link$(comma)undefined -fsanitize-trap=undefined))
+$(eval $(call closed,replay,$$(CC),))
+$(eval $(call closed,coverage,clang,-fprofile-instr-generate -fcoverage-mapping))
+$(eval $(call sandboxed,fuzz,clang,))
+$(eval $(call sandboxed,replay,$$(CC),))
+$(eval $(call sandboxed,coverage,clang,))
+build/fuzz/calls: $(addprefix build/fuzz/tests/,fuzz_calls.o calls.o decode.o sandbox.o) $(call objects,fuzz)
+	$(Q)echo '  CC $@' && clang -fsanitize=fuzzer -pthread -o $@ $^
+build/tests/fuzz/replay: $(addprefix build/replay/tests/,replay.o calls.o decode.o sandbox.o) $(call objects,replay)
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) -pthread -o $@ $^
+# The parser needs no malloc, so the address sanitiser may watch it.
+OPTIONS_SHARES = $(addprefix alloc/,tunables.c environment.c report.c os_linux.c)
+build/fuzz/options: tests/fuzz/options.c $(OPTIONS_SHARES) $(wildcard alloc/*.h alloc/*.def) build/flags
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && clang $(TEST_FLAGS) -fno-omit-frame-pointer -Ialloc -DMYALLOC_DEBUG=1 \
+	    -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^)
+build/tests/fuzz/options: tests/fuzz/options.c tests/fuzz/options_main.c $(OPTIONS_SHARES) $(wildcard alloc/*.h alloc/*.def) build/flags
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_DEBUG=1 -fsanitize=address,undefined -fno-sanitize-recover=all \
+	    -o $@ $(filter %.c,$^)
+# Linked with the library, but run with one of its builds preloaded, whose name is the same.
+build/tests/fuzz/replay_open: build/libmyalloc.so
+build/tests/fuzz/replay_static: build/libmyalloc.a
+build/tests/fuzz/replay_open build/tests/fuzz/replay_static: $(addprefix tests/fuzz/,replay.c calls.c decode.c open.c) \
+    $(wildcard tests/fuzz/*.h)
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $(filter-out %.h,$^)
 
 test:
 	tests/setup test

@@ -243,6 +243,36 @@ size_t cache_stands_for(size_t bytes, size_t align) {
     return 1 + cache_self.bins[class].limit;
 }
 
+static bool set_aside(struct cache *cache, unsigned class) {
+    struct bin *bin = &cache->bins[class];
+    size_t held;
+    if (bin->head == NULL || cache->spare[class] != NULL)
+        return false;
+    struct block *list = bin_take(bin, &held);
+    bin_put(bin, NULL, 0, bin->limit);
+    if (list == NULL)
+        return false;
+    list->count = freelist_length(list);
+    cache->spare_length[class] = (uint16_t)list->count;
+    ORDERED();
+    cache->spare[class] = list;
+    return true;
+}
+
+bool cache_set_aside(void) {
+    struct cache *cache = &cache_self;
+    bool done = !keeps(cache) || is_bounded(cache);
+    if (done)
+        return false;
+    report_enter();
+    for (unsigned tries = 1; tries < CLASS_COUNT && !done; tries++) {
+        cache->aside = cache->aside % (CLASS_COUNT - 1) + 1;
+        done = set_aside(cache, cache->aside);
+    }
+    report_leave();
+    return done;
+}
+
 void *cache_refill_slow(unsigned class) {
     struct cache *cache = &cache_self;
     report_enter();

@@ -7,7 +7,7 @@
  *    that the thread has not used yet, and in a cache not yet set up, or closed because its thread is ending, or idle
  *    because lists are off, both are 0 and every operation is slow.
  * K2 spare[c] is NULL or a chain (length in its second word) between the list and the centre. With a limit it was a full
- *    list: a thread that frees and allocates around the limit moves one pointer and no block. Without one it is what the
+ *    list: a thread that frees and allocates around the limit moves one pointer and no block; or one set aside. Without one it is what the
  *    thread freed of a class that it never allocated.
  * K3 bins[0] is always empty; what the unit map does not know is counted there and comes to the slow branch.
  * K4 `earned` is the bytes by which the goals are above their start.
@@ -41,6 +41,7 @@ struct cache {
     uint8_t heat[CLASS_COUNT];   /* how often a list was full, up to HOT */
     size_t earned;               /* bytes by which the goals are above their start (K4) */
     unsigned victim;             /* class that last gave up its goal for another's */
+    unsigned aside;              /* class whose list was last set aside */
     void *gone;                  /* the last block that went home because its class was cold: to tell a double free */
     uint16_t spare_length[CLASS_COUNT]; /* for statistics, which may not look into another thread's chain */
     struct cache *next, *prev; /* all threads' caches */
@@ -99,6 +100,10 @@ void cache_bound_now(void);
 /* How many allocations of this thread a call stands for that found no block on the list of its class: itself and, about,
  * those that the list has served since it was filled. */
 size_t cache_stands_for(size_t bytes, size_t align);
+
+/* Takes a list of this thread away, of one class after another, so that its next allocation of that class is a slow call;
+ * the list then comes back. False if there is none to take. */
+bool cache_set_aside(void);
 
 /* Frees a block of the class when its list is full (its count already raised) or the cache is not set up. */
 void cache_overflow_slow(void *block, unsigned class);

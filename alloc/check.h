@@ -85,7 +85,7 @@ bool check_holds(const void *plain);
 /* Reports a pointer that is no block. */
 void check_invalid(const void *p, const char *call);
 
-/* Looks at every block and reports what is wrong. */
+/* Looks at every block, hardened ones too, and reports what is wrong. */
 void check_all(const char *call);
 
 /* What every watched call starts with: check_all if mcheck_pedantic asked for it. */

@@ -17,6 +17,13 @@
 #define READY_PAGES 128   /* opened, and guarded, at a time */
 #define ADDRESS_PART 16   /* of the address space that RLIMIT_AS allows, at most */
 
+/* A guarded block costs some 13 us: two call stacks, two system calls, a page fault. */
+#define EACH_MS 2         /* so there is one in so long, of all threads together, */
+#define SAVED_MS 64       /* and what was not used is saved up for so long; */
+#define UNBOUND 100       /* but intervals below this are taken at their word */
+#define CALLS_A_MS 100    /* by which a thread is thought to make allocations that its lists serve unseen */
+#define LOOK 16           /* calls from one look at the clock to the next */
+
 enum state { UNUSED, LIVE, FREED };
 
 struct slot {
@@ -49,11 +56,15 @@ static struct {
 } pool;
 static struct guard_totals live;
 static struct lock guard_lock;
+static _Atomic uint64_t spent_until; /* ms: what was given out until now is paid for by then */
 
-/* A thread's way to its next sample. */
+/* A thread's way to its next guarded page. */
 static THREAD_LOCAL struct {
     uint64_t random; /* 0: not begun */
+    uint64_t since;  /* ms: the last one */
     int64_t left;    /* allocations */
+    unsigned calls;
+    bool due, passed_on;
 } turn;
 
 /* ---- whose turn it is -------------------------------------------------------------------------------------------- */
@@ -78,19 +89,57 @@ static void seed(void) {
 static void draw_turn(void) {
     int64_t interval = (int64_t)tunables.sample_interval;
     turn.left = (turn.left < -interval ? -interval : turn.left) + 1 + (int64_t)(draw() % (uint64_t)(2 * interval - 1));
+    turn.due = turn.passed_on = false;
 }
 
 static bool takes_unused(void) {
     return tunables.protect == LEVEL_PARANOID && pool.unused > 0;
 }
 
+/* False if the time for it is spent. */
+static bool spend(uint64_t now) {
+    uint64_t until = atomic_load_explicit(&spent_until, memory_order_relaxed), from;
+    do {
+        from = until + SAVED_MS < now ? now - SAVED_MS : until;
+        if (from > now)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&spent_until, &until, from + EACH_MS, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    return true;
+}
+
+/* By the count of allocations, or by the time, which stands for those that are not seen: a program that frees what it
+ * has just allocated may hardly ever find a list empty. */
+static bool falls_due(void) {
+    uint64_t now = os_clock_ms();
+    if (tunables.sample_interval < UNBOUND)
+        return turn.left <= 0;
+    if (turn.left > 0 && now - turn.since < tunables.sample_interval / CALLS_A_MS)
+        return false;
+    turn.since = now;
+    if (spend(now))
+        return true;
+    draw_turn();
+    return false;
+}
+
 bool guard_is_due(size_t allocations) {
     if (UNLIKELY(turn.random == 0)) {
         seed();
         draw_turn();
+        turn.since = os_clock_ms();
     }
     turn.left -= (int64_t)allocations;
-    return UNLIKELY(turn.left <= 0) || takes_unused();
+    if (UNLIKELY(turn.left <= 0 || ++turn.calls % LOOK == 0) && !turn.due)
+        turn.due = falls_due();
+    return UNLIKELY(turn.due) || takes_unused();
+}
+
+bool guard_passes_on(void) {
+    if (!turn.due || turn.passed_on || tunables.sample_interval < UNBOUND)
+        return false;
+    turn.passed_on = true;
+    return draw() >> 63;
 }
 
 /* ---- slots ------------------------------------------------------------------------------------------------------- */
@@ -265,7 +314,7 @@ void *guard_alloc(size_t bytes, size_t align, const char *call) {
     if (bytes > GUARD_BYTES_MOST || align > OS_PAGE)
         return NULL;
     const struct size *size = size_for(pages_for(bytes));
-    if (turn.left > 0 && size->used == size->count)
+    if (!turn.due && size->used == size->count)
         return NULL;
     void *p = NULL;
     if (live.pages / OS_PAGE < pool.pages_most) { /* no call stack for nothing */
@@ -274,7 +323,7 @@ void *guard_alloc(size_t bytes, size_t align, const char *call) {
         p = alloc_locked(bytes, align, call, here);
         lock_release(&guard_lock, LOCK_GUARD);
     }
-    if (turn.left <= 0)
+    if (turn.due)
         draw_turn();
     return p;
 }
@@ -457,7 +506,7 @@ static size_t address_bytes(size_t pages) {
 
 static bool set_up_locked(size_t pages) {
     size_t bytes = address_bytes(pages);
-    char *start = bytes <= os_address_limit() / ADDRESS_PART ? os_map_hidden(bytes) : NULL;
+    char *start = bytes <= os_address_limit() / ADDRESS_PART ? os_reserve_shut(bytes) : NULL;
     if (start == NULL)
         return false;
     struct slot *slots = budget_map(records_bytes(pages));

@@ -33,8 +33,14 @@
 bool guard_start(void);
 
 /* True if a guarded page is due, this call standing for so many allocations of its thread since its last; it stays so until
- * guard_alloc has one for it. Under protect:paranoid also as long as there are slots that were never used. */
+ * guard_alloc is called for a block that fits. One is due every tunables.sample_interval allocations, or every 10 us times
+ * that; but not more than one in 2 ms in the process, unless the interval is below 100. Under protect:paranoid one is also
+ * due as long as there are slots that were never used. */
 bool guard_is_due(size_t allocations);
+
+/* Whether one that is due shall rather go to an allocation that the thread's lists would serve: true in half of the cases,
+ * once each. The caller sees to it that there is such a call; it stays due. */
+bool guard_passes_on(void);
 
 /* A zeroed block of `bytes` (0 allowed) aligned to `align` on a guarded page, if it is due and there is room; else NULL.
  * Caller holds no lock of the allocator. */

@@ -26,7 +26,7 @@ EXPORT int mallopt(int parameter, int value) {
     if (!large_mallopt(parameter, value))
         return 0;
     if (parameter == M_CHECK_ACTION)
-        report_action = (unsigned)value & (REPORT_SAY | REPORT_ABORT | REPORT_SHORT);
+        report_set_action((unsigned)value & (REPORT_SAY | REPORT_ABORT | REPORT_SHORT));
     if (parameter == M_PERTURB && tunables.perturb != 0)
         watch_on(WATCH_PERTURB);
     else if (parameter == M_PERTURB)

@@ -9,6 +9,7 @@
 #include "os.h"
 #include "region.h"
 #include "report.h"
+#include "seal.h"
 #include "tunables.h"
 
 #define TABLE_MIN 256 /* entries: one OS page */
@@ -131,7 +132,8 @@ static void enter(void *addr, size_t bytes) {
 }
 
 static void raise_threshold_locked(size_t bytes) {
-    if (tunables.dynamic_threshold && bytes > tunables.mmap_threshold && bytes <= LARGE_DYNAMIC_MAX) {
+    if (tunables.dynamic_threshold && bytes > tunables.mmap_threshold && bytes <= LARGE_DYNAMIC_MAX &&
+        seal_open(&tunables, sizeof tunables)) {
         tunables.mmap_threshold = min_size(2 * bytes, LARGE_DYNAMIC_MAX + OS_PAGE);
         tunables.trim_threshold = 2 * bytes;
     }

@@ -18,6 +18,7 @@
 #include "os.h"
 #include "reach.h"
 #include "report.h"
+#include "seal.h"
 #include "stats.h"
 #include "trace.h"
 #include "tunables.h"
@@ -100,10 +101,10 @@ static void start_watching(void) {
         watch_start();
     if (&__malloc_initialize_hook != NULL && __malloc_initialize_hook != NULL)
         __malloc_initialize_hook();
-    if (watch_has(WATCH_CHECK) || watch_has(WATCH_LEAKS) || watch_has(WATCH_GUARD))
+    if (watch_has(WATCH_CHECK | WATCH_LEAKS | WATCH_GUARD | WATCH_HARDEN))
         backtrace_prepare();
     guard_trap_start();
-    if (watch_has(WATCH_CHECK))
+    if (watch_has(WATCH_CHECK | WATCH_HARDEN))
         atexit(check_at_exit);
 }
 
@@ -126,6 +127,8 @@ __attribute__((constructor(101))) static void start(void) {
         atexit(verify_at_exit);
     start_watching();
     leaks_arrange();
+    if (tunables.protect == LEVEL_PARANOID)
+        seal_close();
     if (MYALLOC_DEBUG && getenv("MYALLOC_COUNTERS") != NULL)
         atexit(report_counter_line);
 }

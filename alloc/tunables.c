@@ -6,8 +6,9 @@
 
 #include "myalloc.h"
 #include "report.h"
+#include "seal.h"
 
-struct tunables tunables = {
+struct tunables tunables SEALED = {
 #define KNOB(name, kind, value, least, most, parameter, tunable, variable, meaning) .name = value,
 #include "tunables.def"
 #undef KNOB
@@ -55,6 +56,8 @@ int tunables_mallopt(int parameter, int value) {
         number &= 3; /* the third bit asks for a shorter message; mallopt(3): the others are ignored */
     if (parameter == M_MYALLOC_LIMIT_MIB)
         number = value == 0 ? SIZE_MAX : value < 0 ? 0 : number * MIB;
+    if (!seal_open(&tunables, sizeof tunables))
+        return 0;
     for (size_t i = 0; i < KNOBS; i++)
         if (parameter != 0 && tunables_knobs[i].parameter == parameter)
             return set_number(&tunables, &tunables_knobs[i], number);
