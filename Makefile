@@ -42,7 +42,9 @@ help:
 	@echo 'make test       installs what the tests need and runs them all'
 	@echo 'make install    PREFIX=/usr/local DESTDIR=; make uninstall'
 	@echo 'make debug ubsan fault    builds of the library with checks, for tests'
-	@echo 'make soak       the stress tests for much longer'
+	@echo 'make schedule   a build of the library whose threads are delayed at random, for tests'
+	@echo 'make model      the models of concurrency in their large configurations (an hour, 12 GB)'
+	@echo 'make soak       the stress tests for much longer, also with the schedule perturbed'
 	@echo 'make bench      compares the installed allocators in half an hour; make bench-quick in three minutes'
 	@echo 'make bench-deps installs the allocators and what the comparison needs'
 	@echo 'make clean'
@@ -134,7 +136,7 @@ TSAN_TESTS = $(patsubst tests/tsan/%.c,build/tests/tsan/%,$(wildcard tests/tsan/
 STATIC_TESTS = $(patsubst tests/static/%.c,build/tests/static/%,$(wildcard tests/static/*.c)) \
                $(patsubst tests/static/%.cc,build/tests/static/%,$(wildcard tests/static/*.cc))
 
-test-programs: all debug fault ubsan $(plain) $(BENCH_TESTS) $(API_TESTS) $(INTERNAL_TESTS) $(TSAN_TESTS) $(STATIC_TESTS) $(TRACE_TESTS) \
+test-programs: all debug fault ubsan schedule $(plain) $(BENCH_TESTS) $(API_TESTS) $(INTERNAL_TESTS) $(TSAN_TESTS) $(STATIC_TESTS) $(TRACE_TESTS) \
     build/tests/mcheck/faults_static build/tests/mcheck/linked_static
 
 $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)): build/tests/%: tests/%.c build/libmyalloc.a
@@ -245,6 +247,11 @@ test:
 
 soak: test-programs
 	tests/run --soak
+	tests/schedule/schedule.test --seeds 64 --effort 10
+
+model:
+	tests/setup test
+	tests/model/model.test --big
 
 demo:
 	tests/setup demo
@@ -302,5 +309,5 @@ print-%:
 	@echo '$($*)'
 
 FORCE:
-.PHONY: all manual help debug fault ubsan schedule test test-programs soak demo bench bench-deps bench-quick install uninstall clean FORCE
+.PHONY: all manual help debug fault ubsan schedule model test test-programs soak demo bench bench-deps bench-quick install uninstall clean FORCE
 .SECONDARY:

@@ -17,7 +17,7 @@
  * and what it had is not lost. A block on the way from one place to another may be missing.
  *
  * small: -DTHREADS=1 -DBLOCKS=3 -DOPS=6
- * big: -DTHREADS=2 -DBLOCKS=3 -DOPS=3
+ * big: -DTHREADS=2 -DBLOCKS=3 -DOPS=2
  * mutant 1: a free writes the head of the list before the block's link
  * mutant 2: a spare chain is given on before it leaves its place
  * mutant 3: a full list becomes the spare chain before it is taken out of the bin

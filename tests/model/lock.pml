@@ -9,7 +9,7 @@
  * is named by the word.
  *
  * small: -DTHREADS=3 -DROUNDS=1 -DSPINS=1
- * big: -DTHREADS=4 -DROUNDS=2 -DSPINS=1
+ * big: -DTHREADS=3 -DROUNDS=2 -DSPINS=1
  * mutant 1: acquired by a load and a store instead of a compare-and-swap
  * mutant 2: released without a wake
  * mutant 3: who goes to sleep does not mark the word as waited for

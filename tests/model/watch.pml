@@ -11,7 +11,7 @@
  * mode on, nothing lies in the slots and lists, where nobody would take it; nobody waits for ever.
  *
  * small: -DTHREADS=1 -DBLOCKS=2 -DROUNDS=3
- * big: -DTHREADS=2 -DBLOCKS=2 -DROUNDS=3
+ * big: -DTHREADS=2 -DBLOCKS=2 -DROUNDS=2
  * mutant 1: the mode is on before the unit map is hidden
  * mutant 2: a span taken while hidden is put into the unit map
  * mutant 3: a thread that learns late of a mode leaves parked what its list held
