@@ -18,8 +18,8 @@
  *
  * Holds: no data race; each taker reads what the putter wrote; no free of a block that a mode was told of misses it.
  *
- * small: -DROUNDS=2
- * big: -DROUNDS=3
+ * small: -DROUNDS=2 -DTRADES=2
+ * big: -DROUNDS=2 -DTRADES=3
  * mutant 1: a chain is put with relaxed order
  * mutant 2: a chain is taken with relaxed order
  * mutant 3: the lock is acquired with relaxed order
@@ -115,7 +115,7 @@ inline plain_write(p, v) { d_step { assert(VIEW(p) == last[p]); append(p, v, fal
 proctype trader(byte me; bool mine) {
     byte got, w, rounds;
     do
-    :: rounds < ROUNDS ->
+    :: rounds < TRADES ->
         rounds++;
         if
         :: mine ->
