@@ -11,6 +11,12 @@ CROSS =
 CC = $(CROSS)gcc
 CXX = $(CROSS)g++
 OPT = -O2
+# More flags for the allocator, over those of its kind of build
+MORE =
+MORE_OBJECTS =
+MORE_STATIC =
+MORE_INTERNAL =
+EXPORTS = alloc/exports.map
 # make Q= shows whole command lines
 Q = @
 
@@ -18,7 +24,7 @@ WARN = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wundef -Wpointer-arit
 # The compiler must not read malloc into these files: they are malloc.
 NO_BUILTIN = $(addprefix -fno-builtin-,malloc calloc realloc free memalign aligned_alloc posix_memalign)
 ALLOC_FLAGS = -std=gnu11 -D_GNU_SOURCE -g $(WARN) $(NO_BUILTIN) -fvisibility=hidden -fno-plt -fPIC
-LINK_FLAGS = -shared -Wl,-soname,libmyalloc.so -Wl,--version-script=alloc/exports.map -Wl,-z,nodelete -Wl,-z,now \
+LINK_FLAGS = -shared -Wl,-soname,libmyalloc.so -Wl,--version-script=$(EXPORTS) -Wl,-z,nodelete -Wl,-z,now \
              -Wl,-z,relro -Wl,-z,noseparate-code -Wl,--sort-section=name -Wl,--no-undefined -Wl,--hash-style=gnu
 # A stand-in for Criterion (builds for other machines): CRITERION=-Itests/builds/include
 CRITERION = -lcriterion
@@ -43,8 +49,10 @@ help:
 	@echo 'make install    PREFIX=/usr/local DESTDIR=; make uninstall'
 	@echo 'make debug ubsan fault    builds of the library with checks, for tests'
 	@echo 'make schedule   a build of the library whose threads are delayed at random, for tests'
-	@echo 'make model      the models of concurrency in their large configurations (an hour, 12 GB)'
 	@echo 'make soak       the stress tests for much longer, also with the schedule perturbed'
+	@echo 'make model      the models of concurrency in their large configurations'
+	@echo 'make builds     every compiler, optimisation, C library and machine that it is tested on'
+	@echo 'make coverage   which lines the tests run, at least 95 in a hundred'
 	@echo 'make bench      compares the installed allocators in half an hour; make bench-quick in three minutes'
 	@echo 'make bench-deps installs the allocators and what the comparison needs'
 	@echo 'make clean'
@@ -53,14 +61,14 @@ help:
 # A change of compiler or flags rebuilds: the stamp's content is the command line.
 build/flags: FORCE
 	@mkdir -p build
-	@echo '$(CC) $(CXX) $(OPT) $(ALLOC_FLAGS) $(TEST_FLAGS)' | cmp -s - $@ || \
-	    echo '$(CC) $(CXX) $(OPT) $(ALLOC_FLAGS) $(TEST_FLAGS)' > $@
+	@echo '$(CC) $(CXX) $(OPT) $(MORE) $(ALLOC_FLAGS) $(TEST_FLAGS)' | cmp -s - $@ || \
+	    echo '$(CC) $(CXX) $(OPT) $(MORE) $(ALLOC_FLAGS) $(TEST_FLAGS)' > $@
 
 # One build of the allocator: $(1) the folder of its objects, $(2) its flags.
 define allocator
 build/$(1)/%.o: alloc/%.c build/flags
 	@mkdir -p $$(@D)
-	$$(Q)echo '  CC $$@' && $$(CC) $$(ALLOC_FLAGS) $(2) -MMD -MP -c -o $$@ $$<
+	$$(Q)echo '  CC $$@' && $$(CC) $$(ALLOC_FLAGS) $(2) $$(MORE) -MMD -MP -c -o $$@ $$<
 -include $$(patsubst alloc/%.c,build/$(1)/%.d,$$(SOURCES))
 endef
 objects = $(patsubst alloc/%.c,build/$(1)/%.o,$(SOURCES))
@@ -74,9 +82,9 @@ $(eval $(call allocator,tsan,-O1 -DMYALLOC_STATIC=1 -fsanitize=thread))
 # Instrumented, but with callbacks of our own.
 $(eval $(call allocator,schedule,-O1 -fsanitize=thread))
 
-build/libmyalloc.so: $(call objects,shared) alloc/exports.map
-	$(Q)echo '  CC $@' && $(CC) $(OPT) $(LINK_FLAGS) -o $@ $(call objects,shared)
-build/libmyalloc-%.so: alloc/exports.map
+build/libmyalloc.so: $(call objects,shared) $(EXPORTS)
+	$(Q)echo '  CC $@' && $(CC) $(OPT) $(LINK_FLAGS) -o $@ $(call objects,shared) $(MORE_OBJECTS)
+build/libmyalloc-%.so: $(EXPORTS)
 	$(Q)echo '  CC $@' && $(CC) $(LINK_FLAGS) -o $@ $(filter %.o,$^)
 build/libmyalloc-debug.so: $(call objects,debug)
 build/libmyalloc-fault.so: $(call objects,fault)
@@ -88,7 +96,7 @@ build/schedule/perturb.o: tests/schedule/perturb.c build/flags
 # One object, so that the linker takes all of it or nothing, with the inner names hidden from the program's. Its code goes
 # into a section of its own name: backtrace.c tells our frames from the program's by it.
 build/libmyalloc.a: $(call objects,static)
-	$(Q)echo '  AR $@' && rm -f $@ && $(CROSS)ld -r -o build/static/myalloc.o $^ && \
+	$(Q)echo '  AR $@' && rm -f $@ && $(CROSS)ld -r -o build/static/myalloc.o $^ $(MORE_STATIC) && \
 	    $(CROSS)objcopy --localize-hidden --rename-section .text=myalloc_text --rename-section .text.unlikely=myalloc_text \
 	    --remove-section '.gnu.lto_*' build/static/myalloc.o && $(CROSS)ar rcs $@ build/static/myalloc.o
 
@@ -149,7 +157,7 @@ $(patsubst tests/unit/%.cc,build/tests/unit/%,$(wildcard tests/unit/api_*.cc)): 
 $(INTERNAL_TESTS): build/tests/%: tests/%.c tests/unit/os_fake.c tests/unit/os_fake.h $(INTERNAL_OBJECTS)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_DEBUG=1 -o $@ $< tests/unit/os_fake.c \
-	    $(INTERNAL_OBJECTS) $(CRITERION)
+	    $(INTERNAL_OBJECTS) $(CRITERION) $(MORE_INTERNAL)
 $(TSAN_TESTS): build/tests/%: tests/%.c $(call objects,tsan)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -fsanitize=thread -o $@ $< $(filter-out %/libc.o %/new.o %/introspect.o %/mcheck.o,$(call objects,tsan))
@@ -166,6 +174,7 @@ build/tests/trace/%_static: tests/trace/%.c tests/tap.h build/libmyalloc.a
 build/tests/trace/%: tests/trace/%.c tests/tap.h build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -O0 -fomit-frame-pointer -rdynamic -o $@ $<
+build/tests/fork/streams: EXTRA = -rdynamic
 build/tests/mcheck/linked build/tests/mcheck/linked_static: EXTRA = -lmcheck
 build/tests/mcheck/%_static: tests/mcheck/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
@@ -253,6 +262,16 @@ model:
 	tests/setup test
 	tests/model/model.test --big
 
+builds: test-programs
+	tests/setup test
+	tests/builds/builds.test --all
+	tests/builds/aarch64.test --all
+	tests/builds/musl.test --all
+
+coverage:
+	tests/setup coverage
+	tests/builds/coverage --html build/coverage.html
+
 demo:
 	tests/setup demo
 	$(MAKE) all
@@ -309,5 +328,5 @@ print-%:
 	@echo '$($*)'
 
 FORCE:
-.PHONY: all manual help debug fault ubsan schedule model test test-programs soak demo bench bench-deps bench-quick install uninstall clean FORCE
+.PHONY: all manual help debug fault ubsan schedule model test test-programs soak builds coverage demo bench bench-deps bench-quick install uninstall clean FORCE
 .SECONDARY:

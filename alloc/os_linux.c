@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
-#include <linux/futex.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,8 +23,14 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "glibc.h"
 #include "os_fault.h"
 
+/* From headers of the kernel, which need not be there. */
+#ifndef FUTEX_WAIT_PRIVATE
+#define FUTEX_WAIT_PRIVATE (0 | 128)
+#define FUTEX_WAKE_PRIVATE (1 | 128)
+#endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
@@ -490,7 +495,7 @@ bool os_read_memory(const void *from, void *out, size_t bytes) {
 }
 
 const char *os_error_text(int error) {
-    const char *text = strerrordesc_np(error);
+    const char *text = error_description(error);
     return text ? text : "unknown error";
 }
 

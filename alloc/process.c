@@ -6,13 +6,13 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/single_threaded.h>
 
 #include "backtrace.h"
 #include "base.h"
 #include "cache.h"
 #include "check.h"
 #include "environment.h"
+#include "glibc.h"
 #include "guard_trap.h"
 #include "leaks.h"
 #include "os.h"
@@ -53,13 +53,26 @@ static void after_fork_in_child(void);
  * Handlers registered first run last before a fork and first after it: other libraries' may then allocate. */
 static void arrange(void) {
     exit_key_made = pthread_key_create(&exit_key, thread_ends) == 0;
-    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+    if (IS_GLIBC)
+        pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
 void cache_opened(void) {
     pthread_once(&arranged, arrange);
     if (exit_key_made)
         pthread_setspecific(exit_key, &exit_key);
+}
+
+/* musl has no such lock to offer. Its fork() calls this in the place that its own malloc would need, behind its lock on the
+ * streams: where there are threads, and inside of all handlers. */
+EXPORT void __malloc_atfork(int when);
+EXPORT void __malloc_atfork(int when) {
+    if (when < 0)
+        world_stop();
+    else if (when == 0)
+        world_go();
+    else
+        world_begin();
 }
 
 static void before_fork(void) {
@@ -125,6 +138,8 @@ __attribute__((constructor(101))) static void start(void) {
     pthread_once(&arranged, arrange);
     if (MYALLOC_DEBUG)
         atexit(verify_at_exit);
+    if (!IS_GLIBC) /* whose pthread_atfork allocates */
+        pthread_atfork(NULL, NULL, after_fork_in_child);
     start_watching();
     leaks_arrange();
     if (tunables.protect == LEVEL_PARANOID)

@@ -2,9 +2,9 @@
 #include "region.h"
 
 #include <stdatomic.h>
-#include <sys/single_threaded.h>
 
 #include "budget.h"
+#include "glibc.h"
 #include "lock.h"
 #include "os.h"
 #include "report.h"

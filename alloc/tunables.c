@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "tunables.h"
 
-#include <malloc.h>
 #include <string.h>
 
+#include "glibc.h"
 #include "myalloc.h"
 #include "report.h"
 #include "seal.h"
