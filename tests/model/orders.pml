@@ -46,7 +46,8 @@ byte finished;
 #define ATTACHED(p, i, q) (((p) * WRITES + (i)) * PLACES + (q))
 #define VIEW(q) view[me * PLACES + q]
 #define JOIN(q, p, i) VIEW(q) = (attached[ATTACHED(p, i, q)] > VIEW(q) -> attached[ATTACHED(p, i, q)] : VIEW(q))
-#define ATTACH(p, i, q) attached[ATTACHED(p, i, q)] = (VIEW(q) > attached[ATTACHED(p, i, q)] -> VIEW(q) : attached[ATTACHED(p, i, q)])
+#define ATTACH(p, i, q) \
+    attached[ATTACHED(p, i, q)] = (VIEW(q) > attached[ATTACHED(p, i, q)] -> VIEW(q) : attached[ATTACHED(p, i, q)])
 
 inline take_view(p, i) { JOIN(0, p, i); JOIN(1, p, i); JOIN(2, p, i) }
 inline attach_view(p, i) { ATTACH(p, i, 0); ATTACH(p, i, 1); ATTACH(p, i, 2) }
