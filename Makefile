@@ -48,7 +48,9 @@ help:
 	@echo 'make test       installs what the tests need and runs them all'
 	@echo 'make install    PREFIX=/usr/local DESTDIR=; make uninstall'
 	@echo 'make debug ubsan fault    builds of the library with checks, for tests'
-	@echo 'make soak       the stress tests for much longer'
+	@echo 'make schedule   a build of the library whose threads are delayed at random, for tests'
+	@echo 'make soak       the stress tests for much longer, also with the schedule perturbed'
+	@echo 'make model      the models of concurrency in their large configurations'
 	@echo 'make builds     every compiler, optimisation, C library and machine that it is tested on'
 	@echo 'make coverage   which lines the tests run, at least 95 in a hundred'
 	@echo 'make bench      compares the installed allocators in half an hour; make bench-quick in three minutes'
@@ -143,7 +145,7 @@ TSAN_TESTS = $(patsubst tests/tsan/%.c,build/tests/tsan/%,$(wildcard tests/tsan/
 STATIC_TESTS = $(patsubst tests/static/%.c,build/tests/static/%,$(wildcard tests/static/*.c)) \
                $(patsubst tests/static/%.cc,build/tests/static/%,$(wildcard tests/static/*.cc))
 
-test-programs: all debug fault ubsan $(plain) $(BENCH_TESTS) $(API_TESTS) $(INTERNAL_TESTS) $(OS_TESTS) $(TSAN_TESTS) \
+test-programs: all debug fault ubsan schedule $(plain) $(BENCH_TESTS) $(API_TESTS) $(INTERNAL_TESTS) $(OS_TESTS) $(TSAN_TESTS) \
     $(STATIC_TESTS) $(TRACE_TESTS) build/tests/protect/sampled_static build/tests/mcheck/faults_static build/tests/mcheck/linked_static
 
 $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)): build/tests/%: tests/%.c build/libmyalloc.a
@@ -264,6 +266,11 @@ test:
 
 soak: test-programs
 	tests/run --soak
+	tests/schedule/schedule.test --seeds 64 --effort 10
+
+model:
+	tests/setup test
+	tests/model/model.test --big
 
 builds: test-programs
 	tests/setup test
@@ -335,5 +342,5 @@ print-%:
 	@echo '$($*)'
 
 FORCE:
-.PHONY: all manual help debug fault ubsan schedule test test-programs soak builds coverage-programs coverage demo bench bench-deps bench-quick install uninstall clean FORCE
+.PHONY: all manual help debug fault ubsan schedule model test test-programs soak builds coverage-programs coverage demo bench bench-deps bench-quick install uninstall clean FORCE
 .SECONDARY:
