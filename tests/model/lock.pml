@@ -2,7 +2,8 @@
 /*
  * The futex lock. alloc/lock.h: lock_acquire, lock_release; alloc/lock.c: lock_wait_slow, lock_wake_slow (lock_fork_acquire
  * and lock_fork_release do the same). The kernel's part: a wait compares the word and falls asleep in one step; a wake
- * wakes one sleeper. A wait never ends by itself here: if it did, a lost wake-up would not show.
+ * wakes one sleeper. A wait never ends by itself here: if it did, a lost wake-up would not show. The word names the holder,
+ * of whom the kernel sees 32 bits; here a wait compares LOCK_WAITED alone, as if all holders looked the same.
  *
  * Holds: never two threads inside; no thread sleeps for ever (no state without a step but the end of all).
  *
@@ -10,21 +11,24 @@
  * big: -DTHREADS=4 -DROUNDS=3 -DSPINS=1
  * mutant 1: acquired by a load and a store instead of a compare-and-swap
  * mutant 2: released without a wake
- * mutant 3: who waits leaves 1 in the word, not 2
+ * mutant 3: who waits does not set LOCK_WAITED
  * mutant 4: the wait falls asleep without comparing the word
  * mutant 5: the wake comes before the word is set free
- * mutant 6: who was woken takes the lock with 1 although others may still sleep
+ * mutant 6: who was woken takes the lock without LOCK_WAITED although others may still sleep
  */
 #include "common.h"
 
-byte state;           /* 0 free, 1 held, 2 held and waited for */
+#define SELF(me) (2 * (me + 1))
+#define WAITED(word) (word % 2 == 1)
+
+byte state;           /* 0 free; else the holder, plus 1 if others sleep */
 bool asleep[THREADS];
 byte inside;
 
 inline futex_wait(me, value) {
     atomic {
         if
-        :: state == value || MUTANT(4) -> asleep[me] = true
+        :: (state != 0 && WAITED(state) == WAITED(value)) || MUTANT(4) -> asleep[me] = true
         :: else
         fi
     };
@@ -43,20 +47,20 @@ inline futex_wake() {
     }
 }
 
-/* taken = (compare_exchange(state, 0, 1)) */
-inline compare_exchange() {
+/* taken = (compare_exchange(state, 0, as)) */
+inline compare_exchange(as) {
     if
     :: MUTANT(1) ->
         taken = (state == 0);
         if
-        :: taken -> state = 1
+        :: taken -> state = as
         :: else
         fi
     :: else ->
         atomic {
             taken = (state == 0);
             if
-            :: taken -> state = 1
+            :: taken -> state = as
             :: else
             fi
         }
@@ -68,7 +72,7 @@ inline wait_slow(me) {
     :: spins < SPINS ->
         spins++;
         if
-        :: state == 0 -> compare_exchange()
+        :: state == 0 -> compare_exchange(SELF(me))
         :: state != 0
         fi;
         if
@@ -80,17 +84,28 @@ inline wait_slow(me) {
     do
     :: taken -> break
     :: !taken ->
-        atomic {
-            old = state;
-            state = ((MUTANT(3) || (MUTANT(6) && slept)) -> 1 : 2)
-        };
         if
-        :: old == 0 -> taken = true
+        :: MUTANT(3) || MUTANT(6) -> compare_exchange(SELF(me))
+        :: else -> compare_exchange(SELF(me) + 1)
+        fi;
+        if
+        :: taken -> skip
         :: else ->
-            slept = true;
+            old = state;
             if
-            :: MUTANT(3) -> futex_wait(me, 1)
-            :: else -> futex_wait(me, 2)
+            :: old == 0 -> skip
+            :: old != 0 && (WAITED(old) || MUTANT(3)) -> futex_wait(me, old)
+            :: else ->
+                atomic {
+                    if
+                    :: state == old -> state = old + 1; old = old + 1
+                    :: else -> old = 0
+                    fi
+                };
+                if
+                :: old != 0 -> futex_wait(me, old)
+                :: else
+                fi
             fi
         fi
     od
@@ -101,14 +116,14 @@ inline release() {
     :: MUTANT(5) ->
         old = state;
         if
-        :: old == 2 -> futex_wake()
+        :: WAITED(old) -> futex_wake()
         :: else
         fi;
         state = 0
     :: else ->
         atomic { old = state; state = 0 };
         if
-        :: old == 2 && !MUTANT(2) -> futex_wake()
+        :: WAITED(old) && !MUTANT(2) -> futex_wake()
         :: else
         fi
     fi
@@ -116,11 +131,11 @@ inline release() {
 
 proctype thread(byte me) {
     byte rounds, spins, old;
-    bool taken, slept;
+    bool taken;
     do
     :: rounds < ROUNDS ->
         rounds++;
-        compare_exchange();
+        compare_exchange(SELF(me));
         if
         :: !taken -> wait_slow(me)
         :: else
@@ -128,7 +143,7 @@ proctype thread(byte me) {
         inside++;
         assert(inside == 1);
         inside--;
-        atomic { taken = false; slept = false; spins = 0; old = 0 };
+        atomic { taken = false; spins = 0; old = 0 };
         release();
         old = 0
     :: else -> break
