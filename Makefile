@@ -42,7 +42,7 @@ help:
 	@echo 'make test       installs what the tests need and runs them all'
 	@echo 'make install    PREFIX=/usr/local DESTDIR=; make uninstall'
 	@echo 'make debug ubsan fault    builds of the library with checks, for tests'
-	@echo 'make soak       the stress tests for much longer'
+	@echo 'make soak       the stress tests for much longer; SOAK_SECONDS=3600 of them a server whose memory must stay flat'
 	@echo 'make bench      compares the installed allocators in half an hour; make bench-quick in three minutes'
 	@echo 'make bench-deps installs the allocators and what the comparison needs'
 	@echo 'make clean'
