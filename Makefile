@@ -38,6 +38,7 @@ help:
 	@echo 'make install    PREFIX=/usr/local DESTDIR=; make uninstall'
 	@echo 'make debug ubsan fault    builds of the library with checks, for tests'
 	@echo 'make soak       the stress tests for much longer'
+	@echo 'make fuzz       fuzzes calls and options, SECONDS_PER_TARGET=300 each; make fuzz-coverage tells which lines are reached'
 	@echo 'make bench      compares the installed allocators in half an hour; make bench-quick in three minutes'
 	@echo 'make bench-deps installs the allocators and what the comparison needs'
 	@echo 'make clean'
@@ -121,8 +122,10 @@ TSAN_TESTS = $(patsubst tests/tsan/%.c,build/tests/tsan/%,$(wildcard tests/tsan/
 STATIC_TESTS = $(patsubst tests/static/%.c,build/tests/static/%,$(wildcard tests/static/*.c)) \
                $(patsubst tests/static/%.cc,build/tests/static/%,$(wildcard tests/static/*.cc))
 
+FUZZ_TESTS = $(addprefix build/tests/fuzz/,replay replay_open replay_static options) build/fuzz/calls build/fuzz/options
+
 test-programs: all debug fault ubsan $(plain) $(BENCH_TESTS) $(API_TESTS) $(INTERNAL_TESTS) $(TSAN_TESTS) $(STATIC_TESTS) $(TRACE_TESTS) \
-    build/tests/mcheck/faults_static build/tests/mcheck/linked_static
+    build/tests/mcheck/faults_static build/tests/mcheck/linked_static $(FUZZ_TESTS)
 
 $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)): build/tests/%: tests/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
@@ -225,6 +228,23 @@ build/tests/fuzz/replay_open build/tests/fuzz/replay_static: $(addprefix tests/f
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $(filter-out %.h,$^)
 
+# How long each target runs; SEED=N repeats a run.
+SECONDS_PER_TARGET = 300
+fuzz:
+	tests/setup test
+	$(MAKE) all $(FUZZ_TESTS)
+	tests/fuzz/run $(SECONDS_PER_TARGET) $(SEED)
+# Lines of alloc/ that the kept inputs reach, and those found since.
+build/coverage/replay: $(addprefix build/coverage/tests/,replay.o calls.o decode.o sandbox.o) $(call objects,coverage)
+	$(Q)echo '  CC $@' && clang -fprofile-instr-generate -pthread -o $@ $^
+fuzz-coverage:
+	tests/setup coverage
+	$(MAKE) build/coverage/replay
+	$(Q)rm -f build/coverage/*.profraw; LLVM_PROFILE_FILE=build/coverage/%4m.profraw build/coverage/replay --quiet \
+	    tests/fuzz/corpus/calls/* $(wildcard build/fuzz/found/calls/new/*)
+	$(Q)llvm-profdata merge -o build/coverage/all.profdata build/coverage/*.profraw && \
+	    llvm-cov report build/coverage/replay -instr-profile=build/coverage/all.profdata alloc/
+
 test:
 	tests/setup test
 	$(MAKE) test-programs
@@ -285,5 +305,5 @@ clean:
 	rm -rf build
 
 FORCE:
-.PHONY: all manual help debug fault ubsan test test-programs soak demo bench bench-deps bench-quick install uninstall clean FORCE
+.PHONY: all manual help debug fault ubsan test test-programs soak fuzz fuzz-coverage demo bench bench-deps bench-quick install uninstall clean FORCE
 .SECONDARY:

@@ -386,6 +386,8 @@ static void call_new(const struct call *call) {
     align = align < 16 && aligned ? 16 : align;
     size_t live, count;
     unsigned refused = sandbox_refused();
+    if (bytes >= CERTAIN && model.several && !sandbox_closed)
+        return;
     foreign_before(&live, &count); /* where it fails, the new-handler is looked for */
     errno = ERRNO_BEFORE;
     void *p = aligned ? (array ? _ZnamSt11align_val_tRKSt9nothrow_t : _ZnwmSt11align_val_tRKSt9nothrow_t)(bytes, align,
@@ -751,7 +753,7 @@ static void make(const struct call *call) {
         call_mcheck(call);
         break;
     case CALL_CHURN:
-        call_churn(call->bytes, extra + 1);
+        call_churn(call->bytes, decode_times(call));
         break;
     case CALL_THREAD_END:
     case CALL_BARRIER:

@@ -156,6 +156,11 @@ unsigned decode_slots(const struct call *call) {
     return wanted < there ? wanted : there;
 }
 
+unsigned decode_times(const struct call *call) {
+    size_t most = 8 * MIB / (call->bytes + 1) + 1;
+    return call->extra + 1 < most ? call->extra + 1 : (unsigned)most;
+}
+
 /* ---- mallopt ----------------------------------------------------------------------------------------------------- */
 
 /* Bounds as mallopt(3), myalloc.h and README.md tell them; -1 is none where `none`. */
@@ -266,7 +271,7 @@ char *decode_show(const struct call *call, char *out, size_t room) {
         snprintf(to, left, x % 8 == 1 ? "mcheck(NULL)" : x % 8 == 2 ? "mcheck_check_all()" : "mprobe([%u])", s);
         break;
     case CALL_BARRIER: snprintf(to, left, "waits for all"); break;
-    case CALL_CHURN: snprintf(to, left, "malloc(%zu) and free, %u times", n, x + 1); break;
+    case CALL_CHURN: snprintf(to, left, "malloc(%zu) and free, %u times", n, decode_times(call)); break;
     case CALL_KINDS: break;
     }
     return out;

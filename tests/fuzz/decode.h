@@ -57,6 +57,9 @@ size_t decode_good_align(const struct call *call);
 /* The count that goes with `bytes` in calloc and reallocarray, whose product may overflow. */
 size_t decode_count(const struct call *call);
 
+/* How often a churn allocates: seldom where blocks are long, because they may be filled. */
+unsigned decode_times(const struct call *call);
+
 /* A parameter of mallopt, its value, and what must be returned. */
 struct option {
     int parameter, value;

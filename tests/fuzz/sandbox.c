@@ -38,7 +38,7 @@ static void must(bool holds, const char *what) {
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
-/* Mappings, in the order of their addresses. */
+/* Mappings, in the order of their addresses; the heap is not among them. */
 enum { RANGES = 8192 };
 static struct range {
     uintptr_t start, end;
@@ -155,6 +155,8 @@ static void *move_locked(uintptr_t old, size_t old_bytes, size_t bytes, int flag
     if ((flags & MREMAP_DONTUNMAP) == 0)
         remove_range(old, old + old_bytes);
     to = (uintptr_t)result;
+    if (to < MAPS_FIRST) /* back into the heap */
+        return result;
     remove_range(to, to + bytes);
     insert_range(to, to + bytes);
     return result;
