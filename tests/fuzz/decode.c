@@ -157,7 +157,7 @@ unsigned decode_slots(const struct call *call) {
 }
 
 unsigned decode_times(const struct call *call) {
-    size_t most = 8 * MIB / (call->bytes + 1) + 1;
+    size_t most = 8 * MIB / (call->bytes | 1) + 1;
     return call->extra + 1 < most ? call->extra + 1 : (unsigned)most;
 }
 
