@@ -6,6 +6,7 @@
 
 #include "backtrace.h"
 #include "central.h"
+#include "harden.h"
 #include "large.h"
 #include "sizeclass.h"
 #include "span.h"
@@ -74,6 +75,7 @@ void *front_raw_alloc(size_t bytes, size_t align, bool *zeroed) {
 
 static void *alloc_any(size_t bytes, size_t align, bool *zeroed, const char *call) {
     verify_now_and_then();
+    report_thread.call = call;
     if (watch_any())
         return front_watched_alloc(bytes, align, zeroed, call);
     return front_raw_alloc(bytes ? bytes : 1, align, zeroed);
@@ -82,6 +84,7 @@ static void *alloc_any(size_t bytes, size_t align, bool *zeroed, const char *cal
 /* `caller` is where the program called from, if our entry point jumped here as its last act. */
 static COLD void *alloc_watched_slow(size_t bytes, const char *call, const void *caller) {
     bool zeroed;
+    report_thread.call = call;
     backtrace_caller = caller;
     void *p = front_watched_alloc(bytes, BLOCK_ALIGN, &zeroed, call);
     backtrace_caller = NULL;
@@ -177,6 +180,7 @@ NOINLINE void front_free_slow(void *p, const char *call, size_t bytes, size_t al
     cache_self.bins[0].count = 0; /* K3: where every free of something else than a small block is counted */
     if (p == NULL)
         return;
+    report_thread.call = call;
     size_t offset = (uintptr_t)counted - (uintptr_t)cache_bin(0);
     if (offset != 0)
         free_small_slow(p, (unsigned)(offset / CLASS_STEP), call, true);
@@ -202,6 +206,7 @@ size_t front_usable(const void *p, const char *call) {
     unsigned entry = unitmap_find(p);
     if (LIKELY(entry != 0))
         return class_bytes(entry / CLASS_STEP);
+    report_thread.call = call;
     if (watch_any())
         return front_watched_usable(p, call);
     size_t bytes = front_raw_usable(p);
@@ -266,6 +271,7 @@ static ALWAYS_INLINE void *resize_small(void *p, unsigned class, size_t bytes, c
 }
 
 static NOINLINE void *realloc_slow(void *p, size_t bytes, const char *call) {
+    report_thread.call = call;
     if (watch_any())
         return front_watched_realloc(p, bytes, call);
     unsigned class = class_outside_window(p);
@@ -305,5 +311,7 @@ void *front_raw_start(const void *p) {
 size_t front_trim(size_t pad) {
     cache_flush();
     central_flush();
-    return span_purge(0, pad);
+    large_trim();
+    size_t hardened = watch_has(WATCH_HARDEN) ? harden_trim(false) : 0;
+    return hardened + span_purge(0, pad);
 }

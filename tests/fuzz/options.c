@@ -13,6 +13,7 @@
 
 #include "environment.h"
 #include "myalloc.h"
+#include "seal.h"
 #include "tunables.h"
 
 enum { VARIABLES = 24, IGNORED = 4096, LINE_MOST = 400 };
@@ -118,6 +119,10 @@ static bool is_value(size_t row, const char *text, size_t length, size_t *number
     *number = 1;
     if (knob->kind == KNOB_CHOICE && is_word(text, length, "auto"))
         return true;
+    static const char *const levels[] = {"off", "sample", "check", "paranoid"};
+    for (*number = 0; knob->kind == KNOB_LEVEL && *number < 4; ++*number)
+        if (is_word(text, length, levels[*number]))
+            return true;
     return is_number(text, length, sized, number) && *number >= knob->least && *number <= knob->most;
 }
 
@@ -259,7 +264,7 @@ static void expect_defaults(const struct tunables *from) {
         if (tunables_knobs[row].kind == KNOB_TEXT)
             snprintf(values[row].text, sizeof values[row].text, "%s", (const char *)at(from, row));
         else
-            values[row].number = *(const size_t *)at(from, row);
+            values[row].number = *(const _Atomic size_t *)at(from, row);
     ignored_count = 0;
 }
 
@@ -273,7 +278,7 @@ static void same_as_expected(const struct tunables *found, const char *when) {
                     (const char *)value, values[row].text);
             continue;
         }
-        size_t number = *(const size_t *)value;
+        size_t number = *(const _Atomic size_t *)value;
         REQUIRE(number == values[row].number, "%s: %s is %zu, not %zu", when, knob->name, number, values[row].number);
         REQUIRE(number >= knob->least && number <= knob->most, "%s: %s is %zu", when, knob->name, number);
     }
@@ -305,6 +310,7 @@ static void call_mallopt(const char *text, struct tunables *found) {
     int parameter, value;
     if (sscanf(text, "mallopt=%d,%d", &parameter, &value) != 2)
         return;
+    REQUIRE(seal_open(&tunables, sizeof tunables), "seal_open");
     tunables = *found;
     int expected = expect_mallopt(parameter, value), result = tunables_mallopt(parameter, value);
     REQUIRE(result == expected, "mallopt(%d, %d) returns %d", parameter, value, result);
