@@ -44,7 +44,8 @@ class Run:
 
     def why(self):
         """What is said of a failure, and its input: to be pasted, and as the calls or variables that it stands for."""
-        lines = [line for line in self.text.splitlines() if re.match(r"(calls|options|myalloc|==\d+==|SUMMARY|.*sandbox)", line)]
+        said = re.compile(r"(calls|options|myalloc|==\d+==|SUMMARY|.*sandbox)")
+        lines = [line for line in self.text.splitlines() if said.match(line)]
         for path in self.failures:
             lines += [f"kept as {path}", "the input in base64: " + base64.b64encode(path.read_bytes()).decode(),
                       *shown(self.target, path)]

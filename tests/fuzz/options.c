@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The libFuzzer target of the options. An input is an environment: variables NAME=VALUE, each ended by a NUL; one whose name
- * is mallopt, as in mallopt=-3,131072, is such a call instead, made after the environment has been read. What comes of it
- * is compared with a second reader of the same grammar, written for that, which takes nothing but the rows of tunables.def
- * from the first. Run without arguments by a main of its own, it takes files and prints what they mean.
+ * The libFuzzer target of the options. An input is an environment: variables NAME=VALUE, each ended by a NUL; one whose
+ * name is mallopt, as in mallopt=-3,131072, is such a call instead, made after the environment has been read. What
+ * comes of it is compared with a second reader of the same grammar, written for that, which takes nothing but the rows
+ * of tunables.def from the first. Run without arguments by a main of its own, it takes files and prints what they mean.
  */
 #include <ctype.h>
 #include <malloc.h>
@@ -82,7 +82,8 @@ static bool is_number(const char *text, size_t length, bool suffix, size_t *numb
     if (digits == 0 || length > digits + 1)
         return false;
     for (size_t i = 0; i < digits; i++) {
-        n = n * radix + (isdigit((unsigned char)text[i]) ? (unsigned)text[i] - '0' : (unsigned)tolower(text[i]) - 'a' + 10);
+        n = n * radix +
+            (isdigit((unsigned char)text[i]) ? (unsigned)text[i] - '0' : (unsigned)tolower(text[i]) - 'a' + 10);
         if (n > SIZE_MAX)
             return false;
     }
@@ -249,8 +250,8 @@ static void complain(const char *line) {
     snprintf(name, sizeof name, "' of %s ", entry->name);
     REQUIRE(strstr(line, ", ignored") != NULL && (!entry->value || strstr(line, name) != NULL),
             "'%s' is not about the value of '%s'", line, entry->name);
-    REQUIRE(entry->value || strstr(line, "unknown") != NULL || strstr(line, "no '") != NULL,
-            "'%s' is not about a name", line);
+    REQUIRE(entry->value || strstr(line, "unknown") != NULL || strstr(line, "no '") != NULL, "'%s' is not about a name",
+            line);
 }
 
 /* ---- one input --------------------------------------------------------------------------------------------------- */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * replay [--show] [--quiet] [--first] FILE...: runs inputs of the calls, each in a process of its own, without libFuzzer.
- * --show prints each call when it is made, --quiet only what fails and a sum, --first stops at the first that fails. --one
- * FILE: in this process. Output is TAP. In the open sandbox the allocator is this process's malloc, so options are given
- * by the environment of each process.
+ * replay [--show] [--quiet] [--first] FILE...: runs inputs of the calls, each in a process of its own, without
+ * libFuzzer.
+ * --show prints each call when it is made, --quiet only what fails and a sum, --first stops at the first that fails.
+ * --one FILE: in this process. Output is TAP. In the open sandbox the allocator is this process's malloc, so options
+ * are given by the environment of each process.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -35,7 +36,8 @@ static void print_base64(size_t size) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     printf("# the input in base64: ");
     for (size_t i = 0; i < size; i += 3) {
-        uint32_t bits = (uint32_t)data[i] << 16 | (i + 1 < size ? data[i + 1] << 8 : 0) | (i + 2 < size ? data[i + 2] : 0);
+        uint32_t bits =
+            (uint32_t)data[i] << 16 | (i + 1 < size ? data[i + 1] << 8 : 0) | (i + 2 < size ? data[i + 2] : 0);
         for (size_t k = 0; k < 4; k++)
             putchar(k > size - i ? '=' : digits[bits >> (18 - 6 * k) & 63]);
     }
