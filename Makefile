@@ -37,6 +37,7 @@ help:
 	@echo 'make install    PREFIX=/usr/local DESTDIR=; make uninstall'
 	@echo 'make debug ubsan fault    builds of the library with checks, for tests'
 	@echo 'make soak       the stress tests for much longer'
+	@echo "make suites     other projects' own tests, all of them that we run, on the system malloc and on myalloc"
 	@echo 'make bench      compares the installed allocators in half an hour; make bench-quick in three minutes'
 	@echo 'make bench-deps installs the allocators and what the comparison needs'
 	@echo 'make clean'
@@ -177,6 +178,11 @@ test:
 soak: test-programs
 	tests/run --soak
 
+suites:
+	tests/setup suites
+	$(MAKE) all
+	tests/suites/run
+
 demo:
 	tests/setup demo
 	$(MAKE) all
@@ -229,5 +235,5 @@ clean:
 	rm -rf build
 
 FORCE:
-.PHONY: all manual help debug fault ubsan test test-programs soak demo bench bench-deps bench-quick install uninstall clean FORCE
+.PHONY: all manual help debug fault ubsan test test-programs soak suites demo bench bench-deps bench-quick install uninstall clean FORCE
 .SECONDARY:
