@@ -3,6 +3,10 @@
 #ifndef MYALLOC_BASE_H
 #define MYALLOC_BASE_H
 
+#if defined(__SIZEOF_POINTER__) && __SIZEOF_POINTER__ != 8
+#error "myalloc is written for 64-bit systems"
+#endif
+
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,6 +30,9 @@
 /* On data that other files see: without it the compiler goes through the GOT. */
 #define HIDDEN __attribute__((visibility("hidden")))
 #define EXPORT __attribute__((visibility("default")))
+/* On functions that read what another thread may be writing, word by word, and make do with a moment's value: the writer's
+ * paths are too short for an atomic access. ThreadSanitizer must not tell. */
+#define READS_OTHERS __attribute__((no_sanitize("thread")))
 /* On tables of which little is used: the linker sorts sections by name, so that they lie behind the small variables and
  * do not spread those over many pages. */
 #define BIG_TABLE __attribute__((section(".bss.table")))
@@ -53,19 +60,34 @@
 #define MIB ((size_t)1 << 20)
 #define GIB ((size_t)1 << 30)
 
-#define OS_PAGE ((size_t)4096)
+/* A page of the OS. All but x86-64 have kernels with several sizes. A unit must be whole pages (region_init looks). */
+#define OS_PAGE_MIN ((size_t)4096)
+#if defined(__x86_64__)
+#define OS_PAGE OS_PAGE_MIN
+#else
+#define OS_PAGE os_page_bytes() /* os.h */
+size_t os_page_bytes(void) __attribute__((const));
+#endif
 #define HUGE_PAGE (2 * MIB)
-#define ADDRESS_BITS 47 /* what Linux hands to programs that do not ask for more */
 
-/* A unit is the grain of the page heap: spans are whole units, the unit map has one entry a unit. */
+/* What Linux hands to programs that do not ask for more. */
+#if defined(__aarch64__)
+#define ADDRESS_BITS 48
+#else
+#define ADDRESS_BITS 47
+#endif
+
+/* A unit is the grain of the page heap: spans are whole units, the unit map has one entry a unit. A system with pages of
+ * 64 KiB needs a build with 16 here. */
+#ifndef UNIT_SHIFT
 #define UNIT_SHIFT 14
+#endif
 #define UNIT ((size_t)1 << UNIT_SHIFT)
 
 #define BLOCK_ALIGN ((size_t)16)
 #define SIZE_LIMIT ((size_t)PTRDIFF_MAX) /* no request above this can succeed */
 
-_Static_assert(sizeof(size_t) == 8 && sizeof(void *) == 8, "myalloc is written for 64-bit systems");
-_Static_assert(UNIT % OS_PAGE == 0, "a unit is whole OS pages");
+_Static_assert(UNIT % OS_PAGE_MIN == 0, "a unit is whole OS pages");
 
 static inline size_t align_up(size_t n, size_t align) {
     return (n + align - 1) & ~(align - 1);

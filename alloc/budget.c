@@ -149,8 +149,24 @@ void budget_unmap(void *addr, size_t bytes) {
     budget_give_back(addr, bytes);
 }
 
+void *budget_map_apart(size_t bytes) {
+    char *space = os_reserve_shut(bytes + 2 * OS_PAGE);
+    if (space != NULL && !budget_commit(space + OS_PAGE, bytes)) {
+        os_unmap(space, bytes + 2 * OS_PAGE);
+        space = NULL;
+    }
+    return space != NULL ? space + OS_PAGE : NULL;
+}
+
+void budget_unmap_apart(void *addr, size_t bytes) {
+    atomic_fetch_sub_explicit(&own, bytes, memory_order_relaxed);
+    os_unmap((char *)addr - OS_PAGE, bytes + 2 * OS_PAGE);
+    budget_refund(bytes);
+}
+
 void budget_give_back(void *addr, size_t bytes) {
-    os_unmap(addr, bytes);
+    if (!os_unmap(addr, bytes))
+        os_purge(addr, bytes); /* addresses are lost, memory is not */
     budget_refund(bytes);
 }
 

@@ -23,6 +23,10 @@ void budget_refund(size_t bytes);
 void *budget_map(size_t bytes);
 void budget_unmap(void *addr, size_t bytes);
 
+/* The same between pages that cannot be touched, for data that the program's faults must not reach. */
+void *budget_map_apart(size_t bytes);
+void budget_unmap_apart(void *addr, size_t bytes);
+
 /* os_commit for own data, never given back. */
 bool budget_commit(void *addr, size_t bytes);
 

@@ -69,9 +69,14 @@ static void open_cache(struct cache *cache) {
     cache->listed = true;
     lock_release(&caches_lock, LOCK_CACHES);
     cache->open = true;
-    if (&cache_opened != NULL)
+    if (&cache_opened != NULL) {
+        report_leave(); /* libc may allocate */
         cache_opened();
+        report_enter();
+    }
 }
+
+static void flush(struct cache *cache, bool stays);
 
 static bool is_bounded(const struct cache *cache) {
     return cache->bounded || (tunables.cache_limit & tunables.tcache_count & tunables.tcache_max) != SIZE_MAX;
@@ -90,13 +95,13 @@ static COLD bool settle_slow(struct cache *cache) {
     if (!cache->open)
         open_cache(cache);
     if (off && !cache->idle) {
-        cache_flush();
+        flush(cache, false);
         central_flush(); /* threads without lists would not take what is parked */
         clear_limits(cache);
     } else if (!off && cache->idle) {
         set_limits(cache);
         if (is_bounded(cache))
-            cache_bound_now();
+            cache_bound_empty(cache);
     }
     cache->idle = off;
     return !off;
@@ -111,23 +116,20 @@ void cache_set_lists(bool on) {
 }
 
 void cache_settle(void) {
-    ensure_open(&cache_self);
+    if (LIKELY(keeps(&cache_self)))
+        return;
+    report_enter();
+    settle_slow(&cache_self);
+    report_leave();
 }
 
 static size_t length(const struct bin *bin) {
     return (size_t)(bin->count + bin->limit);
 }
 
-/* Only while the list is empty or just handed on: K1 ties count to limit. */
-static void set_limit(struct bin *bin, size_t limit, size_t held) {
-    bin->limit = (uint16_t)limit;
-    bin->count = (int32_t)held - (int32_t)limit;
-}
-
 /* Takes one block of the chain and keeps the rest as the list, which may for once be longer than the goal. */
 static void *adopt_chain(struct bin *bin, size_t goal, struct block *chain, size_t count) {
-    bin->head = chain->next;
-    set_limit(bin, max_size(goal, count - 1), count - 1);
+    bin_put(bin, chain->next, count - 1, max_size(goal, count - 1));
     return chain;
 }
 
@@ -191,6 +193,7 @@ static void earn(struct cache *cache, unsigned class) {
  * they do not serve this thread's first allocations: those would lie in cache lines between other threads' blocks. A
  * thread that goes on like this gets a list all the same. */
 static void free_foreign(struct cache *cache, struct bin *bin, struct block *block, unsigned class) {
+    size_t limit = 0;
     struct block *chain = cache->spare[class];
     block->next = chain;
     block->count = chain != NULL ? chain->count + 1 : 1;
@@ -199,115 +202,96 @@ static void free_foreign(struct cache *cache, struct bin *bin, struct block *blo
     cache->spare[class] = block;
     if (block->count == FOREIGN) {
         cache->spare[class] = NULL;
-        set_limit(bin, cache->goal[class], 0);
+        limit = cache->goal[class];
         ORDERED();
         central_give(class, block, FOREIGN);
     }
+    bin_put(bin, NULL, 0, limit);
 }
 
-/* The thread's first allocation of the class. */
-static void open_bin(struct cache *cache, struct bin *bin, unsigned class) {
+/* The thread's first allocation of the class: what it freed so far of others' goes home. */
+static void give_foreign(struct cache *cache, unsigned class) {
     struct block *foreign = take_spare(cache, class);
-    set_limit(bin, cache->goal[class], 0);
-    ORDERED();
     if (foreign != NULL)
         central_give_home(class, foreign);
 }
 
-void *cache_refill_slow(unsigned class) {
-    struct cache *cache = &cache_self;
-    if (!ensure_open(cache))
-        return central_take_single(class);
-    if (UNLIKELY(is_bounded(cache)))
-        return cache_bound_refill_slow(cache, class);
+/* The list is empty, unless a signal handler has freed meanwhile. */
+static void *refill(struct cache *cache, unsigned class) {
     struct bin *bin = &cache->bins[class];
+    size_t count;
+    struct block *chain = bin_take(bin, &count);
+    if (UNLIKELY(chain != NULL))
+        return adopt_chain(bin, cache->goal[class], chain, max_size(count, 1));
     if (bin->limit == 0)
-        open_bin(cache, bin, class);
-    struct block *chain = take_spare(cache, class);
+        give_foreign(cache, class);
+    chain = take_spare(cache, class);
     if (chain != NULL)
         return adopt_chain(bin, cache->goal[class], chain, chain->count);
-    size_t count;
     chain = central_take(class, bin->want, &count);
-    if (chain == NULL)
+    if (chain == NULL) {
+        bin_put(bin, NULL, 0, cache->goal[class]);
         return NULL;
+    }
     size_t most = min_size(class_batch(class), max_size(OS_PAGE / class_bytes(class), 1));
     bin->want = (uint16_t)min_size(bin->want * 2u, most);
     return adopt_chain(bin, cache->goal[class], chain, count);
 }
 
-/* Empties the list, whose count is raised for `block` already, and returns it as a chain. `block` stays as the only one:
- * it is the first to be used again, and freed again it is found at the head. */
-static struct block *take_full(struct bin *bin, struct block *block, size_t goal) {
-    struct block *full = bin->head;
-    full->count = length(bin) - 1;
-    block->next = NULL;
-    ORDERED();
-    bin->head = block;
-    set_limit(bin, goal, 1);
-    ORDERED();
-    return full;
+size_t cache_stands_for(size_t bytes, size_t align) {
+    unsigned class = align <= BLOCK_ALIGN && bytes <= SMALL_MAX ? class_of(bytes) : class_of_aligned(bytes, align);
+    return 1 + cache_self.bins[class].limit;
 }
 
-/* Sends the list and `block` home. */
-static void go_home(struct cache *cache, struct bin *bin, struct block *block, unsigned class) {
-    block->next = bin->head;
-    bin->head = NULL;
-    set_limit(bin, cache->goal[class], 0);
-    cache->gone = block;
-    ORDERED();
-    central_give_home(class, block);
-}
-
-/* The list is empty and its limit one block, which it may have unless there are too many threads for that. */
-static void keep_single(struct cache *cache, struct bin *bin, struct block *block, unsigned class) {
-    if (cache->heat[class] < HOT)
-        cache->heat[class]++;
-    else
-        earn(cache, class); /* or every free would come this way */
-    if (class_bytes(class) <= spare_most()) {
-        freelist_push(&bin->head, block);
-        set_limit(bin, cache->goal[class], 1);
-        return;
-    }
-    set_limit(bin, cache->goal[class], 0);
-    block->next = NULL;
-    central_give(class, block, 1);
-}
-
-void cache_overflow_slow(void *block, unsigned class) {
-    struct cache *cache = &cache_self;
+static bool set_aside(struct cache *cache, unsigned class) {
     struct bin *bin = &cache->bins[class];
-    bool kept = keeps(cache); /* asked once: lists may be switched off meanwhile */
-    if (!kept) {
-        bin->count--; /* K1: nothing was put on the list */
-        kept = settle_slow(cache);
+    size_t held;
+    if (bin->head == NULL || cache->spare[class] != NULL)
+        return false;
+    struct block *list = bin_take(bin, &held);
+    bin_put(bin, NULL, 0, bin->limit);
+    if (list == NULL)
+        return false;
+    list->count = freelist_length(list);
+    cache->spare_length[class] = (uint16_t)list->count;
+    ORDERED();
+    cache->spare[class] = list;
+    return true;
+}
+
+bool cache_set_aside(void) {
+    struct cache *cache = &cache_self;
+    bool done = !keeps(cache) || is_bounded(cache);
+    if (done)
+        return false;
+    report_enter();
+    for (unsigned tries = 1; tries < CLASS_COUNT && !done; tries++) {
+        cache->aside = cache->aside % (CLASS_COUNT - 1) + 1;
+        done = set_aside(cache, cache->aside);
     }
-    if (!kept) {
-        ((struct block *)block)->next = NULL;
-        central_give_home(class, block);
-        return;
-    }
-    if (UNLIKELY(is_bounded(cache))) {
-        cache_bound_overflow_slow(cache, block, class);
-        return;
-    }
-    if (cache->heat[class] < HOT && class_bytes(class) > COLD_MIN) {
-        cache->heat[class]++;
-        go_home(cache, bin, block, class);
-        return;
-    }
-    if (bin->limit == 0) {
-        bin->count = 0;
-        free_foreign(cache, bin, block, class);
-        return;
-    }
-    if (bin->head == NULL) { /* its limit is one block */
-        keep_single(cache, bin, block, class);
-        return;
-    }
+    report_leave();
+    return done;
+}
+
+void *cache_refill_slow(unsigned class) {
+    struct cache *cache = &cache_self;
+    report_enter();
+    void *block = !ensure_open(cache) ? central_take_single(class)
+                  : UNLIKELY(is_bounded(cache)) ? cache_bound_refill_slow(cache, class)
+                                                : refill(cache, class);
+    report_leave();
+    return block;
+}
+
+/* `full` has been taken out of the bin, in which `block` stays as the only one: it is the first to be used again, and
+ * freed again it is found at the head. */
+static void pass_full(struct cache *cache, struct bin *bin, struct block *block, struct block *full, unsigned class) {
     if (cache->spare[class] != NULL || cache->goal[class] < 2)
         earn(cache, class);
-    struct block *old = cache->spare[class], *full = take_full(bin, block, cache->goal[class]);
+    struct block *old = cache->spare[class];
+    block->next = NULL;
+    bin_put(bin, block, 1, cache->goal[class]);
+    ORDERED();
     if (class_bytes(class) * full->count <= spare_most()) {
         cache->spare[class] = full;
         cache->spare_length[class] = (uint16_t)full->count;
@@ -318,32 +302,104 @@ void cache_overflow_slow(void *block, unsigned class) {
         central_give(class, full, full->count);
 }
 
-void cache_flush(void) {
+/* Sends the list and `block` home. */
+static void go_home(struct cache *cache, struct bin *bin, struct block *block, struct block *list, unsigned class) {
+    block->next = list;
+    cache->gone = block;
+    bin_put(bin, NULL, 0, cache->goal[class]);
+    ORDERED();
+    central_give_home(class, block);
+}
+
+/* The list is empty and its limit one block, which it may have unless there are too many threads for that. */
+static void keep_single(struct cache *cache, struct bin *bin, struct block *block, unsigned class) {
+    if (cache->heat[class] < HOT)
+        cache->heat[class]++;
+    else
+        earn(cache, class); /* or every free would come this way */
+    block->next = NULL;
+    if (class_bytes(class) <= spare_most()) {
+        bin_put(bin, block, 1, cache->goal[class]);
+        return;
+    }
+    bin_put(bin, NULL, 0, cache->goal[class]);
+    central_give(class, block, 1);
+}
+
+/* The count is raised for `block` already. */
+static void overflow(struct cache *cache, struct bin *bin, struct block *block, unsigned class) {
+    size_t held;
+    struct block *list = bin_take(bin, &held);
+    if (cache->heat[class] < HOT && class_bytes(class) > COLD_MIN) {
+        cache->heat[class]++;
+        go_home(cache, bin, block, list, class);
+    } else if (bin->limit == 0) {
+        free_foreign(cache, bin, block, class);
+    } else if (list == NULL) { /* its limit is one block */
+        keep_single(cache, bin, block, class);
+    } else {
+        list->count = max_size(held, 2) - 1;
+        pass_full(cache, bin, block, list, class);
+    }
+}
+
+void cache_overflow_slow(void *block, unsigned class) {
     struct cache *cache = &cache_self;
-    if (cache->idle) /* holds nothing, and its limits stay 0 */
+    struct bin *bin = &cache->bins[class];
+    report_enter();
+    bool kept = keeps(cache); /* asked once: lists may be switched off meanwhile */
+    if (!kept) {
+        bin->count--; /* K1: nothing was put on the list */
+        kept = settle_slow(cache);
+        if (kept && ++bin->count < 0) { /* as before: lists were off for a moment only, and this one is not full */
+            freelist_push(&bin->head, block);
+            report_leave();
+            return;
+        }
+    }
+    if (!kept) {
+        ((struct block *)block)->next = NULL;
+        central_give_home(class, block);
+    } else if (UNLIKELY(is_bounded(cache))) {
+        cache_bound_overflow_slow(cache, block, class);
+    } else {
+        overflow(cache, bin, block, class);
+    }
+    report_leave();
+}
+
+/* Its lists stay in use, or are no longer: then they are not opened again. */
+static void flush(struct cache *cache, bool stays) {
+    if (cache->idle || !cache->open) /* holds nothing, and its limits stay 0 */
         return;
     if (cache->bounded) {
-        cache_bound_now();
+        cache_bound_empty(cache);
         return;
     }
-    for (unsigned c = 1; cache->open && c < CLASS_COUNT; c++) {
+    for (unsigned c = 1; c < CLASS_COUNT; c++) {
         struct bin *bin = &cache->bins[c];
-        void *list = bin->head;
-        size_t held = length(bin);
-        bin->head = NULL;
-        set_limit(bin, bin->limit > 0 ? cache->goal[c] : 0, 0);
+        size_t held;
+        void *list = bin_take(bin, &held);
+        bin_put(bin, NULL, 0, stays && bin->limit > 0 ? cache->goal[c] : 0);
         ORDERED();
         if (list != NULL)
-            central_give(c, list, held);
+            central_give(c, list, max_size(held, 1));
         give_spare(cache, c);
     }
+}
+
+void cache_flush(void) {
+    report_enter();
+    flush(&cache_self, true);
+    report_leave();
 }
 
 void cache_close(void) {
     struct cache *cache = &cache_self;
     if (!cache->open)
         return;
-    cache_flush();
+    report_enter();
+    flush(cache, false);
     lock_acquire(&caches_lock, LOCK_CACHES);
     *(cache->prev ? &cache->prev->next : &caches) = cache->next;
     if (cache->next != NULL)
@@ -352,6 +408,7 @@ void cache_close(void) {
     lock_release(&caches_lock, LOCK_CACHES);
     cache->open = false;
     clear_limits(cache);
+    report_leave();
 }
 
 void cache_each(void (*see)(const struct cache *cache, void *data), void *data) {
@@ -361,7 +418,7 @@ void cache_each(void (*see)(const struct cache *cache, void *data), void *data) 
     lock_release(&caches_lock, LOCK_CACHES);
 }
 
-size_t cache_length(const struct cache *cache, unsigned class) {
+READS_OTHERS size_t cache_length(const struct cache *cache, unsigned class) {
     const struct bin *bin = &cache->bins[class];
     int32_t held = bin->count + bin->limit;
     size_t listed = bin->head == NULL || held < 0 ? 0 : min_size((size_t)held, bin->limit);

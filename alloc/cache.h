@@ -7,13 +7,18 @@
  *    that the thread has not used yet, and in a cache not yet set up, or closed because its thread is ending, or idle
  *    because lists are off, both are 0 and every operation is slow.
  * K2 spare[c] is NULL or a chain (length in its second word) between the list and the centre. With a limit it was a full
- *    list: a thread that frees and allocates around the limit moves one pointer and no block. Without one it is what the
+ *    list: a thread that frees and allocates around the limit moves one pointer and no block; or one set aside. Without one it is what the
  *    thread freed of a class that it never allocated.
  * K3 bins[0] is always empty; what the unit map does not know is counted there and comes to the slow branch.
  * K4 `earned` is the bytes by which the goals are above their start.
  *
  * Blocks go to the list of the thread that frees. No lock, no atomic: a cache is its thread's own, but for fork, where
  * the child reads the lists of threads that are gone; so lists change in an order that is valid at every instruction.
+ *
+ * A signal handler that allocates may come between any two instructions of its thread, though it must not. Slow paths say
+ * that they are inside (report_enter), and shut the bin that they change: the handler's malloc finds no block there and
+ * its free no room, so both come to a slow path, too, and are told. Other bins stay whole and serve it. Only the few
+ * instructions of a fast path between reading a list's head and writing it are open (README, "Limits").
  */
 #ifndef MYALLOC_CACHE_H
 #define MYALLOC_CACHE_H
@@ -36,6 +41,7 @@ struct cache {
     uint8_t heat[CLASS_COUNT];   /* how often a list was full, up to HOT */
     size_t earned;               /* bytes by which the goals are above their start (K4) */
     unsigned victim;             /* class that last gave up its goal for another's */
+    unsigned aside;              /* class whose list was last set aside */
     void *gone;                  /* the last block that went home because its class was cold: to tell a double free */
     uint16_t spare_length[CLASS_COUNT]; /* for statistics, which may not look into another thread's chain */
     struct cache *next, *prev; /* all threads' caches */
@@ -54,6 +60,30 @@ static ALWAYS_INLINE struct bin THREAD_SEGMENT *cache_bin(size_t offset) {
     return (struct bin THREAD_SEGMENT *)THREAD_ADDRESS(cache_self, offset);
 }
 
+/* The bin is shut by adding this to its count. */
+#define BIN_SHUT (1 << 28)
+
+/* Takes the list out and shuts the bin, until bin_put; its length in *held, with what frees in progress have raised the
+ * count by. Each change is one instruction. */
+static inline struct block *bin_take(struct bin *bin, size_t *held) {
+    bin->count += BIN_SHUT;
+    atomic_signal_fence(memory_order_seq_cst);
+    struct block *list = bin->head != NULL ? __atomic_exchange_n(&bin->head, NULL, __ATOMIC_RELAXED) : NULL;
+    atomic_signal_fence(memory_order_seq_cst);
+    *held = (size_t)(bin->count - BIN_SHUT + bin->limit);
+    return list;
+}
+
+/* Opens a shut bin with a list of `held` blocks. */
+static inline void bin_put(struct bin *bin, struct block *list, size_t held, size_t limit) {
+    int32_t more = (int32_t)held - (int32_t)limit - bin->count;
+    bin->limit = (uint16_t)limit;
+    atomic_signal_fence(memory_order_seq_cst);
+    bin->head = list;
+    atomic_signal_fence(memory_order_seq_cst);
+    bin->count += more;
+}
+
 /* A block of the class when its list is empty. NULL if memory is refused. Sets the cache up on first use. */
 void *cache_refill_slow(unsigned class);
 
@@ -61,8 +91,19 @@ void *cache_refill_slow(unsigned class);
 void *cache_bound_refill_slow(struct cache *cache, unsigned class);
 void cache_bound_overflow_slow(struct cache *cache, struct block *block, unsigned class);
 
+/* Empties all lists of the cache and takes back what they were granted. */
+void cache_bound_empty(struct cache *cache);
+
 /* A bound has been set at run time: this thread's lists obey at once, others' at their next slow path. */
 void cache_bound_now(void);
+
+/* How many allocations of this thread a call stands for that found no block on the list of its class: itself and, about,
+ * those that the list has served since it was filled. */
+size_t cache_stands_for(size_t bytes, size_t align);
+
+/* Takes a list of this thread away, of one class after another, so that its next allocation of that class is a slow call;
+ * the list then comes back. False if there is none to take. */
+bool cache_set_aside(void);
 
 /* Frees a block of the class when its list is full (its count already raised) or the cache is not set up. */
 void cache_overflow_slow(void *block, unsigned class);

@@ -11,6 +11,7 @@
 
 #include "central.h"
 #include "freelist.h"
+#include "report.h"
 #include "tunables.h"
 
 /* Lists are valid at every instruction, because fork copies them (cache.h). */
@@ -18,12 +19,12 @@
 
 #define SHARE 8 /* a list gets at most this part of the thread's bytes, so that several sizes have one */
 
-static void take_back_all(struct cache *cache) {
+void cache_bound_empty(struct cache *cache) {
     for (unsigned c = 1; c < CLASS_COUNT; c++) {
         struct bin *bin = &cache->bins[c];
-        void *list = bin->head, *spare = cache->spare[c];
-        bin->head = NULL;
-        bin->count = bin->limit = 0;
+        size_t held;
+        void *list = bin_take(bin, &held), *spare = cache->spare[c];
+        bin_put(bin, NULL, 0, 0);
         cache->spare[c] = NULL;
         ORDERED();
         if (list != NULL)
@@ -44,64 +45,70 @@ static size_t wanted_blocks(unsigned class) {
     return min_size(min_size(class_batch(class), tunables.tcache_count), share);
 }
 
-/* True if the list may hold a block at all. */
-static bool grant(struct cache *cache, unsigned class) {
-    struct bin *bin = &cache->bins[class];
+/* How many blocks the list may hold. */
+static size_t grant(struct cache *cache, unsigned class) {
+    const struct bin *bin = &cache->bins[class];
     size_t size = class_bytes(class), blocks = wanted_blocks(class);
     if (!cache->bounded || cache->bound != tunables.cache_limit)
-        take_back_all(cache);
+        cache_bound_empty(cache);
     if (bin->limit > 0)
-        return true;
+        return bin->limit;
     if (blocks * size > cache->room)
-        take_back_all(cache);
+        cache_bound_empty(cache);
     blocks = min_size(blocks, cache->room / size);
     cache->room -= blocks * size;
-    bin->limit = (uint16_t)blocks;
-    bin->count = -(int32_t)blocks;
-    return blocks > 0;
+    return blocks;
 }
 
 void cache_bound_now(void) {
-    if (cache_self.open)
-        take_back_all(&cache_self);
+    if (!cache_self.open)
+        return;
+    report_enter();
+    cache_bound_empty(&cache_self);
+    report_leave();
 }
 
 void *cache_bound_refill_slow(struct cache *cache, unsigned class) {
-    if (!grant(cache, class))
+    size_t limit = grant(cache, class), count;
+    if (limit == 0)
         return central_take_single(class);
     struct bin *bin = &cache->bins[class];
-    size_t count;
-    struct block *chain = central_take(class, min_size(bin->want, bin->limit), &count), *last = chain;
-    if (chain == NULL)
+    struct block *chain = bin_take(bin, &count);
+    if (UNLIKELY(chain != NULL)) { /* a signal handler's */
+        bin_put(bin, chain->next, max_size(count, 1) - 1, limit);
+        return chain;
+    }
+    chain = central_take(class, min_size(bin->want, limit), &count);
+    if (chain == NULL) {
+        bin_put(bin, NULL, 0, limit);
         return NULL;
+    }
+    struct block *last = chain;
     size_t kept = 0; /* beside the one that is returned */
-    for (; kept < bin->limit && last->next != NULL; kept++)
+    for (; kept < limit && last->next != NULL; kept++)
         last = last->next;
     if (last->next != NULL)
         central_give_home(class, last->next);
     last->next = NULL;
     ORDERED();
-    bin->head = chain->next;
-    bin->count = (int32_t)kept - bin->limit;
+    bin_put(bin, chain->next, kept, limit);
     return chain;
 }
 
 void cache_bound_overflow_slow(struct cache *cache, struct block *block, unsigned class) {
     struct bin *bin = &cache->bins[class];
+    size_t limit = grant(cache, class), held;
     block->next = NULL;
-    if (!grant(cache, class)) {
+    if (limit == 0) {
         bin->count = 0; /* the free had raised it */
         central_give_home(class, block);
         return;
     }
     /* Empty and just granted, or full but for this block, for which the count has been raised already. */
-    if (bin->head != NULL) {
-        void *full = bin->head;
-        bin->head = NULL;
-        ORDERED();
-        central_give(class, full, (size_t)(bin->count + bin->limit - 1));
-    }
+    void *full = bin_take(bin, &held);
     ORDERED();
-    bin->head = block;
-    bin->count = 1 - bin->limit;
+    if (full != NULL)
+        central_give(class, full, max_size(held, 2) - 1);
+    ORDERED();
+    bin_put(bin, block, 1, limit);
 }

@@ -2,8 +2,9 @@
 #include "check.h"
 
 #include <string.h>
-#include <unistd.h>
 
+#include "fault.h"
+#include "harden.h"
 #include "lock.h"
 #include "os.h"
 #include "region.h"
@@ -23,16 +24,6 @@ struct slab {
     struct check_record records[SLAB_RECORDS];
 };
 
-enum kind { FINE, HEAD, TAIL, FREED_TWICE, USED_FREED, WRITTEN_FREED, FAMILY, SIZE, ALIGNMENT, INVALID };
-
-struct fault {
-    enum kind kind;
-    bool block_known;
-    ptrdiff_t offset;           /* of the changed byte, or of the pointer, from the block's start */
-    struct check_record record; /* as it was */
-    size_t told;                /* the size or alignment that the call names */
-};
-
 static struct lock check_lock;
 static struct slab *slabs;
 static struct check_record *unused;
@@ -40,9 +31,7 @@ static struct check_record **table;
 static size_t table_size, record_count; /* buckets, a power of two; records in them */
 static struct check_record *newest, *oldest;
 static size_t quarantine_blocks, quarantine_bytes;
-static void (*handler)(enum mcheck_status);
 static bool pedantic;
-static THREAD_LOCAL bool reporting; /* the program's function or ours is at it, and may allocate */
 
 /* ---- records ----------------------------------------------------------------------------------------------------- */
 
@@ -132,7 +121,7 @@ static void canaries_write(const struct check_record *record) {
 }
 
 /* Finds the changed canary byte next to the block. */
-static enum kind canaries_look(const struct check_record *record, ptrdiff_t *offset) {
+static enum fault_kind canaries_look(const struct check_record *record, ptrdiff_t *offset) {
     unsigned char head[CANARY], tail[CANARY];
     const unsigned char *before = (unsigned char *)record->block - CANARY, *behind = before + CANARY + record->bytes;
     canary_make(record->block, false, head);
@@ -140,14 +129,14 @@ static enum kind canaries_look(const struct check_record *record, ptrdiff_t *off
     for (size_t i = CANARY; i-- > 0;)
         if (before[i] != head[i]) {
             *offset = (ptrdiff_t)i - (ptrdiff_t)CANARY;
-            return HEAD;
+            return FAULT_HEAD;
         }
     for (size_t i = 0; i < CANARY; i++)
         if (behind[i] != tail[i]) {
             *offset = (ptrdiff_t)(record->bytes + i);
-            return TAIL;
+            return FAULT_TAIL;
         }
-    return FINE;
+    return FAULT_NONE;
 }
 
 /* Position of the first byte that is not the pattern, or `bytes`. */
@@ -161,118 +150,39 @@ static size_t pattern_length(const unsigned char *p, unsigned char pattern, size
 }
 
 /* What the memory of a block says. */
-static enum kind record_look(const struct check_record *record, ptrdiff_t *offset) {
+static enum fault_kind record_look(const struct check_record *record, ptrdiff_t *offset) {
     if (record->plain == NULL || record->state == CHECK_UNUSED || record->state == CHECK_DETACHED)
-        return FINE;
+        return FAULT_NONE;
     if (record->state == CHECK_FREED) {
         size_t same = pattern_length((unsigned char *)record->block, record->pattern, record->bytes);
         *offset = (ptrdiff_t)same;
         if (same < record->bytes)
-            return WRITTEN_FREED;
+            return FAULT_WRITTEN_FREED;
     }
-    enum kind kind = record->bare ? FINE : canaries_look(record, offset);
-    return kind != FINE && record->state == CHECK_FREED ? WRITTEN_FREED : kind;
+    enum fault_kind kind = record->bare ? FAULT_NONE : canaries_look(record, offset);
+    return kind != FAULT_NONE && record->state == CHECK_FREED ? FAULT_WRITTEN_FREED : kind;
 }
 
-/* ---- reports ----------------------------------------------------------------------------------------------------- */
+/* ---- reports ------------------------------------------------------------------------------------------------------ */
 
-static enum mcheck_status status_of(enum kind kind) {
-    switch (kind) {
-    case FINE:
-        return MCHECK_OK;
-    case TAIL:
-        return MCHECK_TAIL;
-    case FREED_TWICE:
-    case USED_FREED:
-    case WRITTEN_FREED:
-        return MCHECK_FREE;
-    default: /* glibc has no other name for what else is wrong with a block */
-        return MCHECK_HEAD;
-    }
-}
-
-static void describe(const struct fault *fault, char *out, size_t room) {
-    static const char *const texts[] = {
-        [HEAD] = "memory clobbered before allocated block",
-        [TAIL] = "memory clobbered past end of allocated block",
-        [FREED_TWICE] = "block freed twice",
-        [USED_FREED] = "block used after it was freed",
-        [WRITTEN_FREED] = "memory written after the block was freed",
-        [INVALID] = INVALID_POINTER,
-    };
-    const struct check_record *record = &fault->record;
-    if (fault->kind == FAMILY)
-        report_format(out, room, "block allocated by %s", record->alloc_call);
-    else if (fault->kind == SIZE)
-        report_format(out, room, "size %z for a block of %z bytes", fault->told, record->bytes);
-    else if (fault->kind == ALIGNMENT)
-        report_format(out, room, "alignment %z for a block aligned to %z", fault->told, record->align);
-    else
-        report_format(out, room, "%s", texts[fault->kind]);
-}
-
-static void say_stack(const char *what, const char *call, uint32_t stack) {
-    unsigned count;
-    void *const *frames = stacks_frames(stack, &count);
-    report_line("  %s%s", what, call);
-    if (count > 0)
-        backtrace_print(STDERR_FILENO, frames, count);
-}
-
-static void say_block(const struct fault *fault) {
-    const struct check_record *record = &fault->record;
-    if (fault->kind == HEAD || fault->kind == TAIL || fault->kind == WRITTEN_FREED)
-        report_line("  block of %z bytes at %p, changed at offset %d", record->bytes, record->block,
-                    (int)fault->offset);
-    else if (fault->kind == INVALID)
-        report_line("  block of %z bytes at %p, pointer at offset %d", record->bytes, record->block,
-                    (int)fault->offset);
-    else
-        report_line("  block of %z bytes at %p", record->bytes, record->block);
-    say_stack("allocated by ", record->alloc_call, record->alloc_stack);
-    if (record->state == CHECK_FREED)
-        say_stack("freed by ", record->free_call, record->free_stack);
-}
-
-static void say(const char *call, const void *p, const struct fault *fault, uint32_t here) {
-    char what[160];
-    describe(fault, what, sizeof what);
-    report_line("%s(%p): %s", call, p, what);
-    if (report_action & REPORT_SHORT)
-        return;
-    say_stack("called from", "", here);
-    if (fault->block_known)
-        say_block(fault);
-}
-
-/* Tells of a fault as mcheck() or report_action wants it. No lock is held. */
-static COLD void tell(const char *call, const void *p, const struct fault *fault) {
-    if (reporting)
-        return;
-    reporting = true;
-    if (handler != NULL) {
-        handler(status_of(fault->kind));
-    } else {
-        uint32_t here = stacks_capture();
-        if (report_action & REPORT_SAY)
-            say(call, p, fault, here);
-        if (report_action & REPORT_ABORT)
-            os_abort();
-    }
-    reporting = false;
+static struct fault_block known(const struct check_record *record) {
+    return (struct fault_block){.start = record->block, .bytes = record->bytes, .align = record->align,
+                                .alloc_call = record->alloc_call, .free_call = record->free_call,
+                                .alloc_stack = record->alloc_stack, .free_stack = record->free_stack,
+                                .freed = record->state == CHECK_FREED};
 }
 
 /* As record_look, for what has not been said before. */
-static enum kind news_locked(struct check_record *record, ptrdiff_t *offset) {
-    enum kind kind = record->told ? FINE : record_look(record, offset);
-    record->told |= kind != FINE && handler == NULL;
+static enum fault_kind news_locked(struct check_record *record, ptrdiff_t *offset) {
+    enum fault_kind kind = record->told ? FAULT_NONE : record_look(record, offset);
+    record->told |= kind != FAULT_NONE && !fault_has_handler();
     return kind;
 }
 
-static void note_locked(struct fault *fault, enum kind kind, const struct check_record *record) {
+static void note_locked(struct fault *fault, enum fault_kind kind, const struct check_record *record) {
     fault->kind = kind;
     fault->block_known = true;
-    fault->record = *record;
+    fault->block = known(record);
 }
 
 /* ---- quarantine -------------------------------------------------------------------------------------------------- */
@@ -323,8 +233,8 @@ void *check_overdue(bool all) {
     lock_acquire(&check_lock, LOCK_CHECK);
     while (plain == NULL && oldest != NULL && (all || is_over_locked())) {
         struct check_record *record = oldest;
-        enum kind kind = news_locked(record, &fault.offset);
-        if (kind != FINE)
+        enum fault_kind kind = news_locked(record, &fault.offset);
+        if (kind != FAULT_NONE)
             note_locked(&fault, kind, record);
         plain = record->plain;
         quarantine_remove_locked(record);
@@ -332,8 +242,8 @@ void *check_overdue(bool all) {
         record_drop_locked(record);
     }
     lock_release(&check_lock, LOCK_CHECK);
-    if (fault.kind != FINE)
-        tell("quarantine", fault.record.block, &fault);
+    if (fault.kind != FAULT_NONE)
+        fault_tell("quarantine", fault.block.start, &fault);
     return plain;
 }
 
@@ -363,28 +273,16 @@ void *check_enter(void *plain, size_t bytes, size_t align, const char *call) {
     return record != NULL ? block : NULL;
 }
 
-/* malloc and its kin, new, or new[]. */
-static int family(const char *call) {
-    if (strncmp(call, "operator", 8) != 0)
-        return 0;
-    return call[strlen(call) - 1] == ']' ? 2 : 1;
-}
-
-/* What is wrong with a call for this block. An operator delete that is given no alignment is not for over-aligned ones. */
+/* What is wrong with a call for this block. */
 static void judge_locked(struct check_record *record, const char *call, size_t bytes, size_t align,
                          struct fault *fault) {
-    enum kind kind = record->state == CHECK_LIVE ? news_locked(record, &fault->offset) : FINE;
-    if (record->state == CHECK_FREED)
-        kind = strcmp(call, "realloc") == 0 || strcmp(call, "malloc_usable_size") == 0 ? USED_FREED : FREED_TWICE;
-    else if (kind == FINE && family(call) != family(record->alloc_call))
-        kind = FAMILY;
-    else if (kind == FINE && bytes != SIZE_MAX && bytes != record->bytes)
-        kind = SIZE;
-    else if (kind == FINE && (align != 0 || family(call) != 0) && max_size(align, CANARY) != record->align)
-        kind = ALIGNMENT;
-    if (kind != FINE)
-        note_locked(fault, kind, record);
-    fault->told = kind == SIZE ? bytes : max_size(align, CANARY);
+    if (record->state == CHECK_FREED) {
+        note_locked(fault, fault_of_freed(call), record);
+        return;
+    }
+    enum fault_kind kind = record->state == CHECK_LIVE ? news_locked(record, &fault->offset) : FAULT_NONE;
+    note_locked(fault, kind, record);
+    fault_judge(fault, &fault->block, call, bytes, align);
 }
 
 enum check_result check_look(const void *p, const char *call, size_t bytes, size_t align, size_t *size) {
@@ -398,8 +296,8 @@ enum check_result check_look(const void *p, const char *call, size_t bytes, size
         result = record->state == CHECK_FREED ? CHECK_REFUSED : CHECK_DONE;
     }
     lock_release(&check_lock, LOCK_CHECK);
-    if (fault.kind != FINE)
-        tell(call, p, &fault);
+    if (fault.kind != FAULT_NONE)
+        fault_tell(call, p, &fault);
     return result;
 }
 
@@ -421,7 +319,7 @@ enum check_result check_leave(void *p, const char *call, void **plain) {
     lock_acquire(&check_lock, LOCK_CHECK);
     struct check_record *record = find_locked(p);
     if (record != NULL && record->state == CHECK_FREED) { /* another thread came first */
-        note_locked(&fault, FREED_TWICE, record);
+        note_locked(&fault, FAULT_FREED_TWICE, record);
         result = CHECK_REFUSED;
     } else if (record != NULL) {
         record->free_call = call;
@@ -430,8 +328,8 @@ enum check_result check_leave(void *p, const char *call, void **plain) {
         result = CHECK_DONE;
     }
     lock_release(&check_lock, LOCK_CHECK);
-    if (fault.kind != FINE)
-        tell(call, p, &fault);
+    if (fault.kind != FAULT_NONE)
+        fault_tell(call, p, &fault);
     return result;
 }
 
@@ -505,35 +403,35 @@ static bool covers(const struct check_record *record, const char *p) {
 }
 
 void check_invalid(const void *p, const char *call) {
-    struct fault fault = {.kind = INVALID};
+    struct fault fault = {.kind = FAULT_INVALID};
     lock_acquire(&check_lock, LOCK_CHECK);
     for (const struct slab *slab = slabs; slab != NULL && !fault.block_known; slab = slab->next)
         for (size_t i = 0; i < SLAB_RECORDS && !fault.block_known; i++)
             if (covers(&slab->records[i], p)) {
-                note_locked(&fault, INVALID, &slab->records[i]);
+                note_locked(&fault, FAULT_INVALID, &slab->records[i]);
                 fault.offset = (const char *)p - slab->records[i].block;
             }
     lock_release(&check_lock, LOCK_CHECK);
-    tell(call, p, &fault);
+    fault_tell(call, p, &fault);
 }
 
 /* Goes on behind the last fault: slabs stay where they are, new ones come before the first. */
 static bool next_fault(struct slab **slab, size_t *index, struct fault *fault) {
     lock_acquire(&check_lock, LOCK_CHECK);
-    fault->kind = FINE;
-    for (; *slab != NULL && fault->kind == FINE; ++*index) {
+    fault->kind = FAULT_NONE;
+    for (; *slab != NULL && fault->kind == FAULT_NONE; ++*index) {
         if (*index == SLAB_RECORDS) {
             *slab = (*slab)->next;
             *index = SIZE_MAX;
             continue;
         }
         struct check_record *record = &(*slab)->records[*index];
-        enum kind kind = news_locked(record, &fault->offset);
-        if (kind != FINE)
+        enum fault_kind kind = news_locked(record, &fault->offset);
+        if (kind != FAULT_NONE)
             note_locked(fault, kind, record);
     }
     lock_release(&check_lock, LOCK_CHECK);
-    return fault->kind != FINE;
+    return fault->kind != FAULT_NONE;
 }
 
 void check_all(const char *call) {
@@ -542,8 +440,9 @@ void check_all(const char *call) {
     struct slab *slab = slabs;
     lock_release(&check_lock, LOCK_CHECK);
     size_t index = 0;
-    while (!reporting && next_fault(&slab, &index, &fault))
-        tell(call, fault.record.block, &fault);
+    while (!fault_is_telling() && next_fault(&slab, &index, &fault))
+        fault_tell(call, fault.block.start, &fault);
+    harden_check(call);
 }
 
 void check_pedantic(const char *call) {
@@ -553,9 +452,9 @@ void check_pedantic(const char *call) {
 
 void check_set_handler(void (*function)(enum mcheck_status), bool always) {
     lock_acquire(&check_lock, LOCK_CHECK);
-    handler = function;
     pedantic |= always;
     lock_release(&check_lock, LOCK_CHECK);
+    fault_set_handler(function);
 }
 
 enum check_result check_probe(const void *p, const char *call, enum mcheck_status *status) {
@@ -563,17 +462,17 @@ enum check_result check_probe(const void *p, const char *call, enum mcheck_statu
     lock_acquire(&check_lock, LOCK_CHECK);
     struct check_record *record = find_locked(p);
     if (record != NULL) {
-        enum kind kind = record_look(record, &fault.offset);
-        record->told |= kind != FINE && handler == NULL;
+        enum fault_kind kind = record_look(record, &fault.offset);
+        record->told |= kind != FAULT_NONE && !fault_has_handler();
         if (record->state == CHECK_FREED)
-            kind = kind == FINE ? USED_FREED : WRITTEN_FREED;
-        if (kind != FINE)
+            kind = kind == FAULT_NONE ? FAULT_USED_FREED : FAULT_WRITTEN_FREED;
+        if (kind != FAULT_NONE)
             note_locked(&fault, kind, record);
     }
     lock_release(&check_lock, LOCK_CHECK);
-    if (fault.kind != FINE)
-        tell(call, p, &fault);
-    *status = status_of(fault.kind);
+    if (fault.kind != FAULT_NONE)
+        fault_tell(call, p, &fault);
+    *status = fault_status(fault.kind);
     return record != NULL ? CHECK_DONE : CHECK_UNKNOWN;
 }
 

@@ -6,6 +6,7 @@
 
 #include "backtrace.h"
 #include "central.h"
+#include "harden.h"
 #include "large.h"
 #include "sizeclass.h"
 #include "span.h"
@@ -45,10 +46,19 @@ static void *alloc_once(size_t bytes, size_t align, bool *zeroed) {
     return class != 0 ? alloc_class(class) : alloc_large(bytes, align, zeroed);
 }
 
+static THREAD_LOCAL int errno_before_refusal;
+
 /* The one place where errno is set. */
 COLD void *front_no_memory(void) {
+    errno_before_refusal = errno;
     errno = ENOMEM;
     return NULL;
+}
+
+/* A smaller place was refused to a block, so it stays where it is: the call has succeeded. */
+static COLD void *stay(void *p) {
+    errno = errno_before_refusal;
+    return p;
 }
 
 /* bytes > 0. When the OS refuses, what lies unused in lists is brought together and the request tried once more. */
@@ -65,6 +75,7 @@ void *front_raw_alloc(size_t bytes, size_t align, bool *zeroed) {
 
 static void *alloc_any(size_t bytes, size_t align, bool *zeroed, const char *call) {
     verify_now_and_then();
+    report_thread.call = call;
     if (watch_any())
         return front_watched_alloc(bytes, align, zeroed, call);
     return front_raw_alloc(bytes ? bytes : 1, align, zeroed);
@@ -73,6 +84,7 @@ static void *alloc_any(size_t bytes, size_t align, bool *zeroed, const char *cal
 /* `caller` is where the program called from, if our entry point jumped here as its last act. */
 static COLD void *alloc_watched_slow(size_t bytes, const char *call, const void *caller) {
     bool zeroed;
+    report_thread.call = call;
     backtrace_caller = caller;
     void *p = front_watched_alloc(bytes, BLOCK_ALIGN, &zeroed, call);
     backtrace_caller = NULL;
@@ -168,6 +180,7 @@ NOINLINE void front_free_slow(void *p, const char *call, size_t bytes, size_t al
     cache_self.bins[0].count = 0; /* K3: where every free of something else than a small block is counted */
     if (p == NULL)
         return;
+    report_thread.call = call;
     size_t offset = (uintptr_t)counted - (uintptr_t)cache_bin(0);
     if (offset != 0)
         free_small_slow(p, (unsigned)(offset / CLASS_STEP), call, true);
@@ -193,6 +206,7 @@ size_t front_usable(const void *p, const char *call) {
     unsigned entry = unitmap_find(p);
     if (LIKELY(entry != 0))
         return class_bytes(entry / CLASS_STEP);
+    report_thread.call = call;
     if (watch_any())
         return front_watched_usable(p, call);
     size_t bytes = front_raw_usable(p);
@@ -205,7 +219,7 @@ size_t front_usable(const void *p, const char *call) {
 static void *move(void *p, size_t old, size_t bytes, const char *call) {
     void *fresh = front_alloc(bytes, call);
     if (fresh == NULL)
-        return bytes <= old ? p : NULL;
+        return bytes <= old ? stay(p) : NULL;
     memcpy(fresh, p, min_size(old, bytes));
     front_free(p, call);
     return fresh;
@@ -257,6 +271,7 @@ static ALWAYS_INLINE void *resize_small(void *p, unsigned class, size_t bytes, c
 }
 
 static NOINLINE void *realloc_slow(void *p, size_t bytes, const char *call) {
+    report_thread.call = call;
     if (watch_any())
         return front_watched_realloc(p, bytes, call);
     unsigned class = class_outside_window(p);
@@ -296,5 +311,7 @@ void *front_raw_start(const void *p) {
 size_t front_trim(size_t pad) {
     cache_flush();
     central_flush();
-    return span_purge(0, pad);
+    large_trim();
+    size_t hardened = watch_has(WATCH_HARDEN) ? harden_trim(false) : 0;
+    return hardened + span_purge(0, pad);
 }

@@ -7,6 +7,8 @@
 #include "cache.h"
 #include "check.h"
 #include "front.h"
+#include "guard.h"
+#include "harden.h"
 #include "note.h"
 #include "tunables.h"
 #include "watch.h"
@@ -32,6 +34,68 @@ static void perturb_alloc(void *p, size_t bytes) {
 static void perturb_free(void *p, size_t bytes) {
     if (watch_has(WATCH_PERTURB))
         memset(p, (unsigned char)tunables.perturb, bytes);
+}
+
+/* ---- protected blocks -------------------------------------------------------------------------------------------- */
+
+/* Where all blocks are hardened, what is no block is theirs to report, but for the few from before the start. */
+static bool is_nowhere(const void *p) {
+    return !watch_has(WATCH_CHECK) && front_raw_start(p) != p;
+}
+
+/* Blocks that lie apart from the allocator's own: on guarded pages, or hardened. */
+static bool lies_apart(const void *p) {
+    return (watch_has(WATCH_GUARD) && guard_owns(p)) || (watch_has(WATCH_HARDEN) && (harden_owns(p) || is_nowhere(p)));
+}
+
+/* A call that finds no list empty does not come here. So that those have their part, every second guarded page that is due
+ * goes to the next allocation of another size, whose list is taken away for it. */
+static void *alloc_guarded(size_t bytes, size_t align, const char *call) {
+    if (LIKELY(!guard_is_due(cache_stands_for(bytes, align))))
+        return NULL;
+    return guard_passes_on() && cache_set_aside() ? NULL : guard_alloc(bytes, align, call);
+}
+
+/* NULL if the block is to come from the allocator itself. */
+static void *alloc_apart(size_t bytes, size_t align, const char *call) {
+    int saved = errno;
+    void *p = watch_has(WATCH_GUARD) ? alloc_guarded(bytes, align, call) : NULL;
+    if (p == NULL && watch_has(WATCH_HARDEN))
+        p = harden_alloc(bytes, align, call);
+    errno = saved;
+    return p;
+}
+
+static void free_apart(void *p, const char *call, size_t bytes, size_t align) {
+    if (guard_owns(p))
+        guard_free(p, call, bytes, align);
+    else
+        harden_free(p, call, bytes, align);
+}
+
+static bool size_apart(const void *p, const char *call, size_t *bytes) {
+    return guard_owns(p) ? guard_size(p, call, bytes) : harden_size(p, call, bytes);
+}
+
+/* Where it is, for want of memory elsewhere: shrinking does not fail. */
+static void *shrink_apart(void *p, size_t bytes) {
+    if (!guard_owns(p))
+        harden_shrink(p, bytes);
+    return p;
+}
+
+/* To another block, always: what still points to the old one is found. */
+static void *realloc_apart(void *p, size_t bytes, const char *call) {
+    size_t old;
+    bool zeroed;
+    if (!size_apart(p, call, &old))
+        return front_no_memory();
+    void *fresh = front_watched_alloc(bytes, BLOCK_ALIGN, &zeroed, call);
+    if (fresh == NULL)
+        return bytes <= old && watch_has(WATCH_HARDEN) ? shrink_apart(p, bytes) : NULL;
+    memcpy(fresh, p, min_size(old, bytes));
+    front_watched_free(p, call, UNSIZED, 0);
+    return fresh;
 }
 
 /* ---- checked blocks ---------------------------------------------------------------------------------------------- */
@@ -166,9 +230,14 @@ static size_t usable_checked(const void *p, const char *call) {
 /* To another block. One that cannot be copied to a smaller place stays where it is. */
 static void *move_plain(void *p, size_t old, size_t bytes, const char *call) {
     bool zeroed;
+    int saved = errno;
     void *fresh = front_raw_alloc(bytes, BLOCK_ALIGN, &zeroed);
+    if (fresh == NULL && bytes <= old) {
+        errno = saved;
+        return p;
+    }
     if (fresh == NULL)
-        return bytes <= old ? p : NULL;
+        return NULL;
     size_t kept = min_size(old, bytes);
     memcpy(fresh, p, kept);
     perturb_alloc((char *)fresh + kept, front_raw_usable(fresh) - kept);
@@ -203,13 +272,32 @@ static void *realloc_plain(void *p, size_t bytes, const char *call) {
 
 /* ---- interface --------------------------------------------------------------------------------------------------- */
 
+/* Where guarded pages are all there is, what gets none is as if nothing watched. */
+static void *alloc_sampled(size_t bytes, size_t align, bool *zeroed, const char *call) {
+    void *p = alloc_guarded(bytes, align, call);
+    *zeroed = true;
+    return p != NULL ? p : front_raw_alloc(bytes ? bytes : 1, align, zeroed);
+}
+
 /* All of a plain block is filled, so that what a later realloc adds in place is filled too. */
 void *front_watched_alloc(size_t bytes, size_t align, bool *zeroed, const char *call) {
+    if (watch_only(WATCH_GUARD))
+        return alloc_sampled(bytes, align, zeroed, call);
     arrive(call);
-    bool checked = watch_has(WATCH_CHECK);
-    void *p = checked ? alloc_checked(bytes, align, zeroed, call) : front_raw_alloc(bytes ? bytes : 1, align, zeroed);
+    bool exact = true;
+    void *p = alloc_apart(bytes, align, call);
+    if (p != NULL)
+        *zeroed = true;
+    else if (watch_has(WATCH_HARDEN))
+        return front_no_memory();
+    else if (watch_has(WATCH_CHECK))
+        p = alloc_checked(bytes, align, zeroed, call);
+    else {
+        p = front_raw_alloc(bytes ? bytes : 1, align, zeroed);
+        exact = false;
+    }
     if (p != NULL && watch_has(WATCH_PERTURB)) {
-        perturb_alloc(p, checked ? bytes : front_raw_usable(p));
+        perturb_alloc(p, exact ? bytes : front_raw_usable(p));
         *zeroed = false;
     }
     note_allocated(p, bytes);
@@ -219,6 +307,10 @@ void *front_watched_alloc(size_t bytes, size_t align, bool *zeroed, const char *
 void front_watched_free(void *p, const char *call, size_t bytes, size_t align) {
     arrive(call);
     note_freeing(p);
+    if (lies_apart(p)) {
+        free_apart(p, call, bytes, align);
+        return;
+    }
     if (watch_has(WATCH_CHECK)) {
         free_checked(p, call, bytes, align);
         return;
@@ -230,13 +322,18 @@ void front_watched_free(void *p, const char *call, size_t bytes, size_t align) {
 
 void *front_watched_realloc(void *p, size_t bytes, const char *call) {
     arrive(call);
+    if (lies_apart(p))
+        return realloc_apart(p, bytes, call);
     return watch_has(WATCH_CHECK) ? realloc_checked(p, bytes, call) : realloc_plain(p, bytes, call);
 }
 
 size_t front_watched_usable(const void *p, const char *call) {
+    size_t bytes = 0;
+    if (lies_apart(p))
+        return size_apart(p, call, &bytes) ? bytes : 0;
     if (watch_has(WATCH_CHECK))
         return usable_checked(p, call);
-    size_t bytes = front_raw_usable(p);
+    bytes = front_raw_usable(p);
     if (bytes == 0)
         report_bad_call(call, p, INVALID_POINTER);
     return bytes;

@@ -2,14 +2,14 @@
 /* glibc's questions and orders to its malloc (rank 17), answered from stats.h: glibc manual, "Statistics for Memory
  * Allocation with malloc" and "Malloc Tunable Parameters". */
 #include <errno.h>
-#include <malloc.h>
-#include <mcheck.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base.h"
 #include "environment.h"
 #include "front.h"
+#include "glibc.h"
+#include "large.h"
 #include "myalloc.h"
 #include "os.h"
 #include "report.h"
@@ -22,10 +22,10 @@
 EXPORT int mallopt(int parameter, int value) {
     if (watch_has(WATCH_START)) /* before anything is set by hand */
         watch_start();
-    if (!tunables_mallopt(parameter, value))
+    if (!large_mallopt(parameter, value))
         return 0;
     if (parameter == M_CHECK_ACTION)
-        report_action = (unsigned)value & (REPORT_SAY | REPORT_ABORT | REPORT_SHORT);
+        report_set_action((unsigned)value & (REPORT_SAY | REPORT_ABORT | REPORT_SHORT));
     if (parameter == M_PERTURB && tunables.perturb != 0)
         watch_on(WATCH_PERTURB);
     else if (parameter == M_PERTURB)
@@ -38,13 +38,13 @@ EXPORT int mallopt(int parameter, int value) {
 EXPORT struct mallinfo2 mallinfo2(void) {
     struct stats stats;
     stats_read(&stats);
-    size_t in_use = stats.live - stats.mapped;
+    size_t in_use = stats.live - stats.mapped - stats.guarded;
     return (struct mallinfo2){
         .arena = stats.heap,
         .ordblks = stats.home_blocks + stats.free_span_count,
         .smblks = stats.cached_blocks,
-        .hblks = stats.mapped_count,
-        .hblkhd = stats.mapped,
+        .hblks = stats.mapped_count + stats.guarded_count,
+        .hblkhd = stats.mapped + stats.guarded,
         .fsmblks = stats.cached,
         .uordblks = in_use,
         .fordblks = stats.heap > in_use ? stats.heap - in_use : 0, /* other threads may have changed one since */
@@ -87,9 +87,9 @@ EXPORT void malloc_stats(void) {
     stats_read(&stats);
     size_t at = report_format(text, sizeof text, "Arena 0:\n");
     at += stats_line(text + at, sizeof text - at, "system bytes    ", stats.heap);
-    at += stats_line(text + at, sizeof text - at, "in use bytes    ", stats.live - stats.mapped);
+    at += stats_line(text + at, sizeof text - at, "in use bytes    ", stats.live - stats.mapped - stats.guarded);
     at += report_format(text + at, sizeof text - at, "Total (incl. mmap):\n");
-    at += stats_line(text + at, sizeof text - at, "system bytes    ", stats.heap + stats.mapped);
+    at += stats_line(text + at, sizeof text - at, "system bytes    ", stats.heap + stats.mapped + stats.guarded);
     at += stats_line(text + at, sizeof text - at, "in use bytes    ", stats.live);
     at += stats_line(text + at, sizeof text - at, "max mmap regions", stats.mapped_count_peak);
     at += stats_line(text + at, sizeof text - at, "max mmap bytes  ", stats.mapped_peak);
@@ -134,7 +134,9 @@ EXPORT int malloc_info(int options, FILE *stream) {
     fputs("</heap>\n", stream);
     info_totals(stream, &stats);
     fprintf(stream, "<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n", stats.mapped_count, stats.mapped);
-    info_system(stream, stats.heap + stats.mapped, stats.peak);
+    if (stats.samples > 0)
+        fprintf(stream, "<total type=\"guarded\" count=\"%zu\" size=\"%zu\"/>\n", stats.guarded_count, stats.guarded);
+    info_system(stream, stats.heap + stats.mapped + stats.guarded, stats.peak);
     fputs("</malloc>\n", stream);
     return 0;
 }
@@ -155,12 +157,3 @@ EXPORT int malloc_trim(size_t pad) {
     environment_read();
     return front_trim(pad) > 0;
 }
-
-#if MYALLOC_STATIC
-/* libc.a's fork and thread exit refer to these; undefined, they would pull in its malloc.o and clash with ours. What they
- * stand for is done in process.c. */
-void __malloc_fork_lock_parent(void) {}
-void __malloc_fork_unlock_parent(void) {}
-void __malloc_fork_unlock_child(void) {}
-void __malloc_arena_thread_freeres(void) {}
-#endif

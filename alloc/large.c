@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #include "large.h"
 
+#include <stdatomic.h>
+#include <string.h>
+
 #include "budget.h"
 #include "lock.h"
 #include "os.h"
 #include "region.h"
 #include "report.h"
+#include "seal.h"
 #include "tunables.h"
 
 #define TABLE_MIN 256 /* entries: one OS page */
+#define KEPT ((size_t)1) /* added to a length: the mapping is kept (L2) */
+#define KEPT_TRIES 2     /* kept mappings that are tried again when another could go, */
+#define KEPT_TRIES_ALL 1024 /* or when all that is free is to go; each that goes is worth as many more */
 
 struct mapping {
     uintptr_t addr;
@@ -18,7 +25,10 @@ struct mapping {
 struct large_totals large_totals;
 static struct lock large_lock;
 static struct mapping *table;
-static size_t table_size; /* a power of two */
+static size_t table_size;       /* a power of two */
+static _Atomic size_t kept;     /* entries of that kind */
+static _Atomic size_t promised; /* entries to come (L3); raised under the lock, dropped at any time */
+static size_t cursor;           /* where the next kept mapping is looked for */
 
 static size_t slot_of(uintptr_t addr) {
     return (size_t)((addr / OS_PAGE) * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (table_size - 1);
@@ -31,24 +41,40 @@ static struct mapping *find_locked(uintptr_t addr) {
         if (table[i].bytes == 0)
             return NULL;
         if (table[i].addr == addr)
-            return &table[i];
+            return table[i].bytes & KEPT ? NULL : &table[i];
     }
 }
 
-static void insert_locked(uintptr_t addr, size_t bytes) {
+static void place_locked(uintptr_t addr, size_t bytes) {
     size_t i = slot_of(addr);
     while (table[i].bytes != 0)
         i = (i + 1) & (table_size - 1);
     table[i] = (struct mapping){addr, bytes};
+}
+
+/* Makes a promised entry. */
+static void insert_locked(void *addr, size_t bytes) {
+    place_locked((uintptr_t)addr, bytes);
+    promised--;
+    if (bytes & KEPT) {
+        kept++;
+        return;
+    }
     large_totals.count++;
     large_totals.bytes += bytes;
     large_totals.count_peak = max_size(large_totals.count_peak, large_totals.count);
     large_totals.bytes_peak = max_size(large_totals.bytes_peak, large_totals.bytes);
 }
 
+/* Its place stays promised. */
 static void remove_locked(struct mapping *gone) {
-    large_totals.count--;
-    large_totals.bytes -= gone->bytes;
+    promised++;
+    if (gone->bytes & KEPT) {
+        kept--;
+    } else {
+        large_totals.count--;
+        large_totals.bytes -= gone->bytes;
+    }
     size_t hole = (size_t)(gone - table), mask = table_size - 1;
     for (size_t i = (hole + 1) & mask; table[i].bytes != 0; i = (i + 1) & mask) {
         /* An entry may fill the hole if its own slot does not lie cyclically behind the hole. */
@@ -60,23 +86,35 @@ static void remove_locked(struct mapping *gone) {
     table[hole].bytes = 0;
 }
 
-/* Room for one more entry. */
-static bool reserve_locked(void) {
-    if (large_totals.count * 2 < table_size)
-        return true;
+static bool grow_locked(void) {
     size_t old_size = table_size, size = old_size ? old_size * 2 : TABLE_MIN;
     struct mapping *old = table, *fresh = budget_map(align_up(size * sizeof *fresh, OS_PAGE));
     if (fresh == NULL)
         return false;
     table = fresh;
     table_size = size;
-    large_totals.count = large_totals.bytes = 0;
     for (size_t i = 0; i < old_size; i++)
         if (old[i].bytes != 0)
-            insert_locked(old[i].addr, old[i].bytes);
+            place_locked(old[i].addr, old[i].bytes);
     if (old != NULL)
         budget_unmap(old, align_up(old_size * sizeof *old, OS_PAGE));
     return true;
+}
+
+/* Promises room for one more entry (L3). */
+static bool promise_locked(void) {
+    if ((large_totals.count + kept + promised) * 2 >= table_size && !grow_locked())
+        return false;
+    promised++;
+    return true;
+}
+
+/* False if there are too many mappings, or no memory for the entry of another. */
+static bool promise(void) {
+    lock_acquire(&large_lock, LOCK_LARGE);
+    bool done = large_totals.count + promised < tunables.mmap_max && promise_locked();
+    lock_release(&large_lock, LOCK_LARGE);
+    return done;
 }
 
 bool large_is_table(const void *p) {
@@ -86,25 +124,107 @@ bool large_is_table(const void *p) {
     return is;
 }
 
-/* Enters a mapping; false if there are too many or no memory for the entry. */
-static bool enter(void *addr, size_t bytes) {
+/* Enters a mapping for which there is a promise. */
+static void enter(void *addr, size_t bytes) {
     lock_acquire(&large_lock, LOCK_LARGE);
-    bool done = large_totals.count < tunables.mmap_max && reserve_locked();
-    if (done)
-        insert_locked((uintptr_t)addr, bytes);
+    insert_locked(addr, bytes);
     lock_release(&large_lock, LOCK_LARGE);
-    return done;
 }
 
-/* Takes the entry out and returns its length, 0 if there is none. */
-static size_t leave(const void *addr) {
+static void raise_threshold_locked(size_t bytes) {
+    if (tunables.dynamic_threshold && bytes > tunables.mmap_threshold && bytes <= LARGE_DYNAMIC_MAX &&
+        seal_open(&tunables, sizeof tunables)) {
+        tunables.mmap_threshold = min_size(2 * bytes, LARGE_DYNAMIC_MAX + OS_PAGE);
+        tunables.trim_threshold = 2 * bytes;
+    }
+}
+
+/* Takes the entry out and returns its length, 0 if there is none. Its place stays promised. */
+static size_t leave(const void *addr, bool to_free) {
     lock_acquire(&large_lock, LOCK_LARGE);
     struct mapping *mapping = find_locked((uintptr_t)addr);
     size_t bytes = mapping ? mapping->bytes : 0;
     if (mapping != NULL)
         remove_locked(mapping);
+    if (to_free)
+        raise_threshold_locked(bytes);
     lock_release(&large_lock, LOCK_LARGE);
     return bytes;
+}
+
+/* ---- kept mappings ----------------------------------------------------------------------------------------------- */
+
+/* Unmaps, or keeps what the OS refuses to take: the hole may need a mapping more than the kernel allows. The promise for
+ * its entry is used up. */
+static bool unmap_or_keep(void *addr, size_t bytes) {
+    if (os_unmap(addr, bytes)) {
+        promised--;
+        return true;
+    }
+    if (!os_purge(addr, bytes))
+        memset(addr, 0, bytes);
+    enter(addr, bytes | KEPT);
+    return false;
+}
+
+/* The next kept entry, NULL if there is none. */
+static struct mapping *next_kept_locked(void) {
+    for (size_t i = 0; kept > 0 && i < table_size; i++) {
+        struct mapping *mapping = &table[cursor++ & (table_size - 1)];
+        if (mapping->bytes & KEPT)
+            return mapping;
+    }
+    return NULL;
+}
+
+static bool release_one(void) {
+    lock_acquire(&large_lock, LOCK_LARGE);
+    struct mapping *mapping = next_kept_locked(), found = mapping ? *mapping : (struct mapping){0, 0};
+    if (mapping != NULL)
+        remove_locked(mapping);
+    lock_release(&large_lock, LOCK_LARGE);
+    return mapping != NULL && unmap_or_keep((void *)found.addr, found.bytes - KEPT);
+}
+
+/* Where one mapping could go, a kept neighbour may be at an edge now. */
+static COLD void release_kept(size_t tries, size_t more) {
+    for (; tries > 0 && kept > 0; tries--)
+        if (release_one())
+            tries += more;
+}
+
+void large_trim(void) {
+    release_kept(KEPT_TRIES_ALL, KEPT_TRIES_ALL);
+}
+
+/* A kept mapping of at least `bytes`, and at most twice that; its length in *length. */
+static COLD void *reuse(size_t bytes, size_t align, size_t *length) {
+    void *found = NULL;
+    lock_acquire(&large_lock, LOCK_LARGE);
+    for (size_t i = kept; i > 0 && found == NULL; i--) {
+        struct mapping *mapping = next_kept_locked();
+        size_t have = mapping->bytes - KEPT;
+        if (have < bytes || have / 2 > bytes || mapping->addr % align != 0 || !budget_charge(have))
+            continue;
+        found = (void *)mapping->addr;
+        *length = have;
+        remove_locked(mapping);
+        promised--; /* the caller has one */
+    }
+    lock_release(&large_lock, LOCK_LARGE);
+    return found;
+}
+
+/* ---- interface --------------------------------------------------------------------------------------------------- */
+
+static void drop_slack(void *addr, size_t bytes) {
+    lock_acquire(&large_lock, LOCK_LARGE);
+    bool room = promise_locked();
+    lock_release(&large_lock, LOCK_LARGE);
+    if (room)
+        unmap_or_keep(addr, bytes);
+    else
+        os_unmap(addr, bytes);
 }
 
 static void *map_aligned(size_t bytes, size_t align) {
@@ -117,28 +237,35 @@ static void *map_aligned(size_t bytes, size_t align) {
         return NULL;
     char *start = (char *)align_up((uintptr_t)raw, align);
     if (start > raw)
-        os_unmap(raw, (size_t)(start - raw));
+        drop_slack(raw, (size_t)(start - raw));
     if (raw + align > start)
-        os_unmap(start + bytes, (size_t)(raw + align - start));
+        drop_slack(start + bytes, (size_t)(raw + align - start));
     return start;
 }
 
-void *large_alloc(size_t bytes, size_t align) {
-    if (large_totals.count >= tunables.mmap_max)
-        return NULL;
-    bytes = align_up(bytes, OS_PAGE);
+static void *map_charged(size_t bytes, size_t align) {
     if (!budget_charge(bytes))
         return NULL;
     void *addr = map_aligned(bytes, align);
-    if (addr == NULL) {
+    if (addr == NULL)
         budget_refund(bytes);
+    return addr;
+}
+
+void *large_alloc(size_t bytes, size_t align) {
+    bytes = align_up(bytes, OS_PAGE);
+    if (!promise())
+        return NULL;
+    size_t length = bytes;
+    void *addr = UNLIKELY(kept > 0) ? reuse(bytes, align, &length) : NULL;
+    if (addr == NULL)
+        addr = map_charged(bytes, align);
+    if (addr == NULL) {
+        promised--;
         return NULL;
     }
-    if (!enter(addr, bytes)) {
-        budget_give_back(addr, bytes);
-        return NULL;
-    }
-    region_prepare(addr, bytes);
+    enter(addr, length);
+    region_prepare(addr, length);
     return addr;
 }
 
@@ -151,41 +278,41 @@ size_t large_bytes(const void *p) {
 }
 
 bool large_free(void *p) {
-    size_t bytes = leave(p);
+    size_t bytes = leave(p, true);
     if (bytes == 0)
         return false;
-    if (tunables.dynamic_threshold && bytes > tunables.mmap_threshold && bytes <= LARGE_DYNAMIC_MAX) {
-        tunables.mmap_threshold = min_size(2 * bytes, LARGE_DYNAMIC_MAX + OS_PAGE);
-        tunables.trim_threshold = 2 * bytes;
-    }
-    budget_give_back(p, bytes);
+    if (unmap_or_keep(p, bytes))
+        release_kept(KEPT_TRIES, 0);
+    budget_refund(bytes);
     return true;
 }
 
-static void *remap_charged(void *p, size_t old, size_t bytes) {
-    if (bytes > old && !budget_charge(bytes - old))
+/* *bytes is what the mapping has afterwards. */
+static void *remap_charged(void *p, size_t old, size_t *bytes) {
+    size_t wanted = *bytes;
+    if (wanted > old && !budget_charge(wanted - old))
         return NULL;
-    void *moved = os_remap(p, old, bytes, true);
-    if (moved == NULL && bytes > old)
-        budget_refund(bytes - old);
-    if (moved != NULL && bytes < old)
-        budget_refund(old - bytes);
-    if (moved != NULL && bytes > old)
-        region_prepare((char *)moved + old, bytes - old);
+    void *moved = os_remap(p, old, wanted, true);
+    if (moved == NULL && wanted > old) {
+        budget_refund(wanted - old);
+    } else if (moved == NULL) { /* the kernel will not cut it off: it stays, without memory */
+        os_purge((char *)p + wanted, old - wanted);
+        *bytes = old;
+        return p;
+    } else if (wanted < old) {
+        budget_refund(old - wanted);
+    } else {
+        region_prepare((char *)moved + old, wanted - old);
+    }
     return moved;
 }
 
 void *large_resize(void *p, size_t bytes) {
     bytes = align_up(bytes, OS_PAGE);
-    /* Out of the table while it moves: another thread may be given the old address before we have entered the new. The
-     * slot just left makes sure that entering again cannot fail. */
-    size_t old = leave(p);
-    void *moved = old == bytes ? p : remap_charged(p, old, bytes);
-    lock_acquire(&large_lock, LOCK_LARGE);
-    if (!reserve_locked())
-        ASSERT(large_totals.count < table_size - 1);
-    insert_locked((uintptr_t)(moved ? moved : p), moved ? bytes : old);
-    lock_release(&large_lock, LOCK_LARGE);
+    /* Out of the table while it moves: another thread may be given the old address before we have entered the new. */
+    size_t old = leave(p, false);
+    void *moved = old == bytes ? p : remap_charged(p, old, &bytes);
+    enter(moved ? moved : p, moved ? bytes : old);
     return moved;
 }
 
@@ -204,38 +331,48 @@ static char *steal(void *p, size_t bytes, size_t new_bytes) {
 
 void *large_steal(void *p, size_t bytes, size_t new_bytes) {
     new_bytes = align_up(new_bytes, OS_PAGE);
-    lock_acquire(&large_lock, LOCK_LARGE);
-    bool room = large_totals.count < tunables.mmap_max && reserve_locked();
-    lock_release(&large_lock, LOCK_LARGE);
-    if (!room || !budget_charge(new_bytes))
+    if (!promise())
         return NULL;
-    char *grown = steal(p, bytes, new_bytes);
-    if (grown == NULL) {
+    char *grown = NULL;
+    if (budget_charge(new_bytes) && (grown = steal(p, bytes, new_bytes)) == NULL)
         budget_refund(new_bytes);
-        return NULL;
-    }
-    lock_acquire(&large_lock, LOCK_LARGE);
-    if (!reserve_locked())
-        ASSERT(large_totals.count < table_size - 1);
-    insert_locked((uintptr_t)grown, new_bytes);
-    lock_release(&large_lock, LOCK_LARGE);
+    if (grown != NULL)
+        enter(grown, new_bytes);
+    else
+        promised--;
     return grown;
 }
 
+int large_mallopt(int parameter, int value) {
+    lock_acquire(&large_lock, LOCK_LARGE);
+    int done = tunables_mallopt(parameter, value);
+    lock_release(&large_lock, LOCK_LARGE);
+    return done;
+}
+
+void large_count(struct large_totals *totals) {
+    lock_acquire(&large_lock, LOCK_LARGE);
+    *totals = large_totals;
+    lock_release(&large_lock, LOCK_LARGE);
+}
+
 void large_walk(struct walk *walk) {
-    size_t count = 0, bytes = 0;
+    size_t count = 0, bytes = 0, free = 0;
     lock_acquire(&large_lock, LOCK_LARGE);
     for (size_t i = 0; i < table_size; i++) {
         const struct mapping *mapping = &table[i];
-        if (mapping->bytes == 0)
+        bool is_kept = (mapping->bytes & KEPT) != 0;
+        free += is_kept;
+        if (mapping->bytes == 0 || is_kept)
             continue;
         count++;
         bytes += mapping->bytes;
         report_walk(walk, (mapping->addr | mapping->bytes) % OS_PAGE == 0 && find_locked(mapping->addr) == mapping,
                     "large L1", mapping);
     }
-    report_walk(walk, count == large_totals.count && bytes == large_totals.bytes && count * 2 <= table_size, "large L1",
-                &large_totals);
+    report_walk(walk, count == large_totals.count && bytes == large_totals.bytes, "large L1", &large_totals);
+    report_walk(walk, free == kept, "large L2", &large_totals);
+    report_walk(walk, (count + free + promised) * 2 <= table_size, "large L3", &large_totals);
     lock_release(&large_lock, LOCK_LARGE);
 }
 
@@ -248,5 +385,6 @@ void large_fork_release(void) {
 }
 
 void large_fork_reset(void) {
+    promised = 0; /* to threads that are gone */
     lock_fork_reset(&large_lock);
 }

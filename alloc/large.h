@@ -3,7 +3,13 @@
  * Blocks with a mapping of their own (rank 10), found by address in a hash table (open addressing, backward-shift
  * deletion, at most half full). The block starts at the start of its mapping, so there is no header to waste a page.
  *
- * L1 every mapping handed out is in the table with its exact length; nothing else is.
+ * L1 every mapping handed out is in the table with its exact length.
+ * L2 what else is there is marked as kept: a mapping that was freed, but that the OS would not take back (munmap fails when
+ *    the hole would need more mappings than vm.max_map_count). It has no memory and reads as zeros; it serves a later
+ *    request, or goes when its neighbours have gone.
+ * L3 the table has room for what is in it and for every entry that is promised, at most half full. Who is about to enter a
+ *    mapping has a promise before anything happens that cannot be undone; taking an entry out leaves one. So what was in the
+ *    table can always be entered again, whatever the OS refuses meanwhile.
  *
  * Lock: LOCK_LARGE, held for table work only, never over a system call but the table's own growth. On failure nothing
  * has changed. The dynamic threshold (glibc manual, "Malloc Tunable Parameters") is kept here: freeing a mapping of up
@@ -18,8 +24,10 @@
 
 #define LARGE_DYNAMIC_MAX (32 * MIB)
 
+/* Written under the lock; `count` is also read without it. */
 struct large_totals {
-    size_t count, bytes; /* now */
+    _Atomic size_t count; /* now, */
+    size_t bytes;         /* likewise */
     size_t count_peak, bytes_peak;
 };
 extern HIDDEN struct large_totals large_totals;
@@ -31,16 +39,27 @@ void *large_alloc(size_t bytes, size_t align);
 /* Length of the mapping that starts at `p`; 0 if none does. */
 size_t large_bytes(const void *p);
 
-/* Unmaps; false if no mapping starts at `p`. */
+/* Unmaps, or keeps (L2); false if no mapping starts at `p`. */
 bool large_free(void *p);
 
-/* Resizes the mapping at `p` without copying; it may move. NULL if refused. */
+/* Resizes the mapping at `p` without copying; it may move. NULL if refused, for growth only: what the OS refuses to cut off
+ * stays. */
 void *large_resize(void *p, size_t bytes);
 
 /* Moves `bytes` of pages at `p` (whole OS pages) out of the heap into a mapping of their own of `new_bytes`, without
  * copying; the memory at `p` reads as zeros afterwards. NULL if the kernel cannot or has no room; nothing has changed
  * then. */
 void *large_steal(void *p, size_t bytes, size_t new_bytes);
+
+/* Gives kept mappings (L2) back as far as the OS takes them by now. */
+void large_trim(void);
+
+/* tunables_mallopt, while no mapping that is freed moves the threshold: what is set is not overwritten by what was read
+ * before. */
+int large_mallopt(int parameter, int value);
+
+/* A consistent copy of large_totals. */
+void large_count(struct large_totals *totals);
 
 /* True if `p` lies in the table. */
 bool large_is_table(const void *p);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A futex mutex with a rank (rank 3). Locks are taken in the order of enum lock_rank, one of a rank at a time; debug
- * builds assert it. fork() takes every lock in the same order; the forking thread then owns them all, so until
+ * builds assert it. A thread that waits for itself has been interrupted by a signal whose handler allocates: that is told
+ * (report_reentered), for it would never end. fork() takes every lock in the same order; the forking thread then owns them all, so until
  * lock_fork_end its own acquire and release do nothing (handlers of the program may allocate in between).
  */
 #ifndef MYALLOC_LOCK_H
@@ -20,6 +21,8 @@ enum lock_rank {
     LOCK_CLASS,
     LOCK_SPANS,
     LOCK_LARGE,
+    LOCK_HARDEN,
+    LOCK_GUARD,
     LOCK_META,
     LOCK_STACKS,
     LOCK_LEAKS,
@@ -27,15 +30,24 @@ enum lock_rank {
     LOCK_RANKS
 };
 
+#define LOCK_WAITED 1u
+
 struct lock {
-    _Atomic uint32_t state; /* 0 free, 1 held, 2 held and waited for */
+    _Atomic uintptr_t state; /* 0: free; else the holder's lock_self(), plus LOCK_WAITED if others sleep */
 };
 
 extern HIDDEN _Atomic(const void *) lock_fork_owner; /* identity of the thread inside fork(), or NULL */
 extern HIDDEN THREAD_LOCAL unsigned lock_held_ranks; /* debug builds: a bit for each rank this thread holds */
 
+/* Different for all threads that live; even. */
 static inline const void *lock_self(void) {
     return &lock_held_ranks;
+}
+
+/* In one step, so that whoever interrupts it can tell. */
+static inline bool lock_try(struct lock *lock, uintptr_t as) {
+    uintptr_t free = 0;
+    return atomic_compare_exchange_strong_explicit(&lock->state, &free, as, memory_order_acquire, memory_order_relaxed);
 }
 
 static inline bool lock_is_forking(void) {
@@ -49,11 +61,9 @@ static inline void lock_acquire(struct lock *lock, enum lock_rank rank) {
     if (lock_is_forking())
         return;
     COUNT(COUNT_LOCKS);
-    ASSERT((lock_held_ranks >> rank) == 0);
-    uint32_t expected = 0;
-    if (UNLIKELY(!atomic_compare_exchange_strong_explicit(&lock->state, &expected, 1, memory_order_acquire,
-                                                          memory_order_relaxed)))
+    if (UNLIKELY(!lock_try(lock, (uintptr_t)lock_self())))
         lock_wait_slow(lock);
+    ASSERT((lock_held_ranks >> rank) == 0);
     if (MYALLOC_DEBUG)
         lock_held_ranks |= 1u << rank;
 }
@@ -63,7 +73,7 @@ static inline void lock_release(struct lock *lock, enum lock_rank rank) {
         return;
     if (MYALLOC_DEBUG)
         lock_held_ranks &= ~(1u << rank);
-    if (UNLIKELY(atomic_exchange_explicit(&lock->state, 0, memory_order_release) == 2))
+    if (UNLIKELY(atomic_exchange_explicit(&lock->state, 0, memory_order_release) & LOCK_WAITED))
         lock_wake_slow(lock);
 }
 

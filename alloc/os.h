@@ -7,6 +7,8 @@
 #ifndef MYALLOC_OS_H
 #define MYALLOC_OS_H
 
+#include <signal.h>
+
 #include "base.h"
 
 /* Moves the program break by `delta` bytes through libc's sbrk. Returns the break before the move, or NULL if refused. */
@@ -21,7 +23,32 @@ void *os_reserve(size_t bytes);
 /* Makes a part of a reservation writable. */
 bool os_commit(void *addr, size_t bytes);
 
-void os_unmap(void *addr, size_t bytes);
+/* Reserves address space that can be neither read nor written, and costs nothing; os_commit opens parts of it. NULL if
+ * refused. */
+void *os_reserve_shut(size_t bytes);
+
+/* Gives memory back, locked or not, and leaves its place as os_reserve_shut does. False if refused; nothing has changed
+ * then. */
+bool os_shut(void *addr, size_t bytes);
+
+/* Makes memory read-only, and writable again. False if refused. */
+bool os_seal(void *addr, size_t bytes);
+bool os_unseal(void *addr, size_t bytes);
+
+/* The pages around `inside` that the loader makes read-only after relocation. False if it lies in none. Asks the loader. */
+bool os_find_relro(const void *inside, void **start, size_t *bytes);
+
+/* Opens a part of os_reserve_shut for reading and writing, or shuts it, which leaves the memory with us. The borders of what
+ * is open are borders of mappings, of which a process may have some 65,000. False if refused, nothing has changed then. */
+bool os_protect(void *addr, size_t bytes, bool open);
+
+/* Makes pages of open memory untouchable without a mapping of their own, and gives their memory back. False where the kernel
+ * cannot: before Linux 6.13, and for locked memory. Undone by os_unguard; the pages are zero then. */
+bool os_guard(void *addr, size_t bytes);
+bool os_unguard(void *addr, size_t bytes);
+
+/* False if refused: a hole in a mapping makes two of one, and their number is limited. */
+bool os_unmap(void *addr, size_t bytes);
 
 /* Resizes a mapping of os_map. Returns its address, which differs from `addr` only if `may_move`; NULL if refused, the
  * mapping then being as it was. */
@@ -53,6 +80,9 @@ void os_futex_wake(_Atomic uint32_t *word);
 /* Milliseconds of a monotonic clock, a tick (1-10 ms) coarse. */
 uint64_t os_clock_ms(void);
 
+/* Bytes that nobody can guess; where the kernel does not give them, bytes that are hard to guess. Any number. */
+void os_random(void *out, size_t bytes);
+
 /* Microseconds of a monotonic clock. */
 uint64_t os_clock_us(void);
 
@@ -70,6 +100,17 @@ int os_create(const char *path);
 void os_close(int fd);
 
 int os_process_id(void);
+int os_thread_id(void);
+
+/* sigaction(2): sets what a signal leads to, or asks. */
+void os_signal(int number, const struct sigaction *action, struct sigaction *old);
+
+/* Sends a signal to this thread. */
+void os_raise(int number);
+
+/* What kind of access a SIGSEGV or SIGBUS was, by the context that its handler got. */
+enum os_access { OS_ACCESS, OS_READ, OS_WRITE, OS_EXECUTE };
+enum os_access os_access(const void *context);
 
 /* Writes all of it to a file descriptor, as far as that goes. `bytes` is any number. Returns 0, or the error's number. */
 int os_write(int fd, const char *text, size_t bytes);

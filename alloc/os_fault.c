@@ -1,67 +1,144 @@
 /* SPDX-License-Identifier: MIT */
 #include "os_fault.h"
 
+#include <fcntl.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <unistd.h>
 
-#include "os.h"
+#define SITES (MYALLOC_FAULT ? 256 : 1) /* places that call */
+#define KIND_NAME(name, group) {#name, #group},
+
+static const struct {
+    const char *name, *group;
+} kinds[] = {OS_FAULT_KINDS(KIND_NAME)};
+
+struct site {
+    _Atomic uintptr_t caller; /* and kind: addresses have room for it above */
+    _Atomic unsigned long seen, refused;
+};
 
 static struct {
-    bool read, onwards;
-    unsigned long at;
-    int kind; /* -1: every kind counts */
+    bool read, onwards, random;
+    unsigned long at, seed;
+    const char *kind; /* NULL: every kind counts */
     _Atomic unsigned long seen, refused;
-} fault;
+    struct site sites[SITES];
+} fault BIG_TABLE;
 
 /* getenv would do, but the first call may come before libc has set it up; the initial stack is always there. */
 extern char **__environ;
+extern const char __ehdr_start[] HIDDEN;
 
 static const char *variable(const char *name) {
-    for (char **entry = __environ; entry != NULL && *entry != NULL; entry++) {
-        const char *text = *entry, *want = name;
-        while (*want != '\0' && *text == *want)
-            text++, want++;
-        if (*want == '\0' && *text == '=')
-            return text + 1;
-    }
+    size_t length = strlen(name);
+    for (char **entry = __environ; entry != NULL && *entry != NULL; entry++)
+        if (strncmp(*entry, name, length) == 0 && (*entry)[length] == '=')
+            return *entry + length + 1;
     return NULL;
+}
+
+static unsigned long number(const char **text) {
+    unsigned long n = 0;
+    for (; **text >= '0' && **text <= '9'; ++*text)
+        n = n * 10 + (unsigned long)(**text - '0');
+    return n;
 }
 
 static void read_plan(void) {
     if (__environ == NULL)
         return;
-    fault.read = true;
-    fault.kind = -1;
     const char *text = variable("MYALLOC_FAULT"), *kind = variable("MYALLOC_FAULT_KIND");
-    for (; text != NULL && *text >= '0' && *text <= '9'; text++)
-        fault.at = fault.at * 10 + (unsigned long)(*text - '0');
-    fault.onwards = text != NULL && *text == '+';
-    if (kind != NULL && kind[0] != 'a')
-        fault.kind = kind[0] == 'b' ? OS_FAULT_BRK : kind[1] == 'm' ? OS_FAULT_MMAP : OS_FAULT_MREMAP;
+    fault.read = true;
+    fault.kind = kind != NULL && strcmp(kind, "all") != 0 ? kind : NULL;
+    if (text == NULL)
+        return;
+    fault.random = *text == '~';
+    text += fault.random;
+    fault.at = number(&text);
+    fault.onwards = *text == '+';
+    if (*text == ':') {
+        text++;
+        fault.seed = number(&text);
+    }
 }
 
-bool os_fault_due(enum os_fault_kind kind) {
+static struct site *site_of(enum os_fault_kind kind, uintptr_t caller) {
+    uintptr_t key = caller | (uintptr_t)(kind + 1) << 56;
+    for (size_t i = caller % SITES, tries = 0; tries < SITES; tries++, i = (i + 1) % SITES) {
+        uintptr_t free = 0;
+        if (atomic_compare_exchange_strong(&fault.sites[i].caller, &free, key) || free == key)
+            return &fault.sites[i];
+    }
+    return &fault.sites[0];
+}
+
+static bool is_counted(enum os_fault_kind kind) {
+    return fault.kind == NULL || strcmp(fault.kind, kinds[kind].name) == 0 || strcmp(fault.kind, kinds[kind].group) == 0;
+}
+
+/* The same for the same call of the same seed. */
+static bool draw(unsigned long call) {
+    uint64_t mixed = (call + fault.seed * 1000003) * UINT64_C(0x9e3779b97f4a7c15);
+    mixed = (mixed ^ mixed >> 31) * UINT64_C(0xbf58476d1ce4e5b9);
+    return (mixed >> 33) % fault.at == 0;
+}
+
+bool os_fault_due(enum os_fault_kind kind, const void *caller) {
     if (!fault.read)
         read_plan();
-    if (fault.at == 0 || (fault.kind >= 0 && fault.kind != (int)kind))
+    struct site *site = site_of(kind, (uintptr_t)caller);
+    site->seen++;
+    if (fault.at == 0 || !is_counted(kind))
         return false;
-    unsigned long call = atomic_fetch_add(&fault.seen, 1) + 1;
-    bool due = fault.onwards ? call >= fault.at : call == fault.at;
-    if (due)
-        atomic_fetch_add(&fault.refused, 1);
+    unsigned long call = ++fault.seen;
+    bool due = fault.random ? draw(call) : fault.onwards ? call >= fault.at : call == fault.at;
+    site->refused += due;
+    fault.refused += due;
     return due;
 }
 
-__attribute__((destructor)) static void say(void) {
-    const char *report = variable("MYALLOC_FAULT_REPORT");
-    if (!MYALLOC_FAULT || report == NULL || *report != '1' || fault.refused == 0)
-        return;
-    char line[64] = "myalloc-fault: injected ", *out = line + 24;
-    unsigned long n = fault.refused, scale = 1;
+static char *put(char *out, const char *text, unsigned long n) {
+    while (*text != '\0')
+        *out++ = *text++;
+    unsigned long scale = 1;
     while (n / scale >= 10)
         scale *= 10;
     for (; scale > 0; scale /= 10)
         *out++ = (char)('0' + n / scale % 10);
-    *out++ = '\n';
-    os_write(STDERR_FILENO, line, (size_t)(out - line));
+    return out;
+}
+
+/* By write(2) itself: what goes through the OS layer may be refused. */
+static void put_line(int fd, char *line, char *end) {
+    *end++ = '\n';
+    if (write(fd, line, (size_t)(end - line)) < 0)
+        return;
+}
+
+static void list_sites(const char *path) {
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    for (size_t i = 0; fd >= 0 && i < SITES; i++) {
+        struct site *site = &fault.sites[i];
+        uintptr_t key = site->caller;
+        char line[128], *at = line;
+        if (key == 0)
+            continue;
+        at = put(at, kinds[(key >> 56) - 1].name, 0) - 1;
+        at = put(at, " ", (key & ~((uintptr_t)0xff << 56)) - (uintptr_t)__ehdr_start);
+        at = put(at, " ", site->seen);
+        at = put(at, " ", site->refused);
+        put_line(fd, line, at);
+    }
+    if (fd >= 0)
+        close(fd);
+}
+
+__attribute__((destructor)) static void say(void) {
+    const char *report = variable("MYALLOC_FAULT_REPORT"), *sites = variable("MYALLOC_FAULT_SITES");
+    char line[64];
+    if (MYALLOC_FAULT && report != NULL && *report == '1' && fault.refused > 0)
+        put_line(STDERR_FILENO, line, put(line, "myalloc-fault: injected ", fault.refused));
+    if (MYALLOC_FAULT && sites != NULL)
+        list_sites(sites);
 }

@@ -6,6 +6,7 @@
 
 #include "budget.h"
 #include "cache.h"
+#include "guard.h"
 #include "large.h"
 #include "os.h"
 #include "region.h"
@@ -37,7 +38,7 @@ struct scan {
     int pagemap;
     bool private;      /* the mapping being looked at */
     bool works;        /* at least one piece could be read */
-    uint64_t piece[PIECE / sizeof(uint64_t)], pages[WINDOW / OS_PAGE + 1];
+    uint64_t piece[PIECE / sizeof(uint64_t)], pages[WINDOW / OS_PAGE_MIN + 1];
 };
 
 /* ---- marking ----------------------------------------------------------------------------------------------------- */
@@ -100,7 +101,7 @@ static bool is_own(const struct scan *scan, uintptr_t page) {
     for (size_t i = 0; i < scan->own_count; i++)
         if (page >= scan->own[i].start && page < scan->own[i].end)
             return true;
-    if (region_find(p) != NULL || region_is_meta(p) || large_is_table(p))
+    if (region_find(p) != NULL || region_is_meta(p) || large_is_table(p) || guard_owns(p))
         return true;
     /* The checks put canaries around a block, so that its memory starts before it. */
     return find(scan, page) != NONE || find(scan, page + OS_PAGE - 1) != NONE;

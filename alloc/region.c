@@ -2,9 +2,9 @@
 #include "region.h"
 
 #include <stdatomic.h>
-#include <sys/single_threaded.h>
 
 #include "budget.h"
+#include "glibc.h"
 #include "lock.h"
 #include "os.h"
 #include "report.h"
@@ -152,9 +152,17 @@ static bool cover(struct region *region, size_t end) {
     return true;
 }
 
+static void require_whole_pages(void) {
+    if (UNIT % OS_PAGE == 0)
+        return;
+    report_line("pages of this system have %z bytes, this build of myalloc is for up to %z", OS_PAGE, UNIT);
+    os_abort();
+}
+
 bool region_init(void) {
     if (region_count > 0)
         return true;
+    require_whole_pages();
     char *at = os_sbrk(0);
     uintptr_t base = align_up((uintptr_t)at, UNIT);
     if (unitmap.table == NULL && !unitmap_init(base))

@@ -4,9 +4,12 @@
 #include <unistd.h>
 
 #include "os.h"
+#include "seal.h"
 
 _Atomic uint64_t report_counters[COUNTERS];
-unsigned report_action = REPORT_SAY | REPORT_ABORT;
+_Atomic unsigned report_action SEALED = REPORT_SAY | REPORT_ABORT;
+
+THREAD_LOCAL struct report_thread report_thread;
 
 struct sink {
     char *at, *end;
@@ -91,8 +94,21 @@ void report_line(const char *format, ...) {
 }
 
 void report_misuse(const char *call, const void *pointer, const char *what) {
+    report_thread.inside = false; /* the program may have a handler for SIGABRT that allocates */
     report_line("%s(%p): %s", call, pointer, what);
     os_abort();
+}
+
+void report_reentered(void) {
+    report_line("%s: called by a signal handler that interrupted the allocator in the same thread; a handler may only call "
+                "what signal-safety(7) lists",
+                report_thread.call ? report_thread.call : "a function");
+    os_abort();
+}
+
+void report_set_action(unsigned action) {
+    if (seal_open(&report_action, sizeof report_action))
+        report_action = action;
 }
 
 void report_bad_call(const char *call, const void *pointer, const char *what) {

@@ -23,9 +23,33 @@ void report_line(const char *format, ...);
 /* "myalloc: CALL(0xPTR): WHAT" on standard error, then abort. */
 _Noreturn COLD void report_misuse(const char *call, const void *pointer, const char *what);
 
+/* The call that this thread last took a slow path for; and whether it is in one that must not be entered again before it is
+ * left, as a signal handler may that allocates. */
+struct report_thread {
+    const char *call;
+    bool inside;
+};
+extern HIDDEN THREAD_LOCAL struct report_thread report_thread;
+
+/* A signal handler has called the allocator, which it had interrupted in the same thread: says so and aborts. */
+_Noreturn COLD void report_reentered(void);
+
+static inline void report_enter(void) {
+    if (UNLIKELY(report_thread.inside))
+        report_reentered();
+    report_thread.inside = true;
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline void report_leave(void) {
+    atomic_signal_fence(memory_order_seq_cst);
+    report_thread.inside = false;
+}
+
 /* What a bad call of the program leads to, as M_CHECK_ACTION of mallopt(3) tells. */
 enum report_action { REPORT_SAY = 1, REPORT_ABORT = 2, REPORT_SHORT = 4 };
-extern HIDDEN unsigned report_action;
+extern HIDDEN _Atomic unsigned report_action; /* set by mallopt at any time */
+void report_set_action(unsigned action);
 
 /* Says so and aborts, as far as report_action tells; if it returns, the call must have no effect. For faults that leave
  * the allocator's own structures whole. */

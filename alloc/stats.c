@@ -4,6 +4,8 @@
 #include "budget.h"
 #include "cache.h"
 #include "central.h"
+#include "guard.h"
+#include "harden.h"
 #include "large.h"
 #include "region.h"
 #include "span.h"
@@ -50,13 +52,40 @@ static void add_heap(struct stats *stats) {
     stats->metadata = regions_hold.own + budget_own();
 }
 
+static void add_guarded(struct stats *stats) {
+    struct guard_totals guarded;
+    guard_count(&guarded);
+    stats->guarded = guarded.bytes;
+    stats->guarded_count = guarded.blocks;
+    stats->samples = guarded.samples;
+    stats->live += guarded.bytes;
+    stats->live_blocks += guarded.blocks;
+    stats->metadata += guarded.pages - guarded.bytes;
+}
+
+/* Hardened blocks lie in no span; to questions that know one heap alone, their pages are part of it. */
+static void add_hardened(struct stats *stats) {
+    struct harden_totals totals;
+    harden_count(&totals);
+    stats->hardened = totals.live;
+    stats->hardened_count = totals.live_blocks;
+    stats->around = totals.taken - totals.live;
+    stats->heap += totals.taken;
+    stats->heap_peak += totals.taken;
+    stats->live += totals.live;
+    stats->live_blocks += totals.live_blocks;
+}
+
 void stats_read(struct stats *stats) {
     *stats = (struct stats){0};
     cache_each(add_cache, stats);
     for (unsigned c = 1; c < CLASS_COUNT; c++)
         add_class(stats, c);
     add_heap(stats);
-    struct large_totals mapped = large_totals;
+    add_guarded(stats);
+    add_hardened(stats);
+    struct large_totals mapped;
+    large_count(&mapped);
     stats->mapped = mapped.bytes;
     stats->mapped_count = mapped.count;
     stats->mapped_peak = mapped.bytes_peak;
@@ -64,7 +93,7 @@ void stats_read(struct stats *stats) {
     stats->live += stats->large + stats->mapped;
     stats->live_blocks += stats->large_count + stats->mapped_count;
     stats->parked = stats->cached - stats->listed;
-    stats->free = stats->home + stats->free_spans + stats->tails + stats->unused;
+    stats->free = stats->home + stats->free_spans + stats->tails + stats->unused + stats->around;
     stats->taken = budget_taken();
     stats->peak = budget_peak();
     stats->limit = budget_limit();

@@ -6,7 +6,7 @@
 
 #include "os.h"
 
-#define CHUNK 128 /* symbols read at a time: 3 KiB of stack */
+#define CHUNK 32 /* symbols read at a time: 768 bytes of stack, which may be that of a signal handler */
 
 static bool read_all(int fd, void *out, size_t bytes, uint64_t at) {
     return os_read_at(fd, out, bytes, at) == bytes;

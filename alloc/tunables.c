@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "tunables.h"
 
-#include <malloc.h>
 #include <string.h>
 
+#include "glibc.h"
 #include "myalloc.h"
 #include "report.h"
+#include "seal.h"
 
-struct tunables tunables = {
+struct tunables tunables SEALED = {
 #define KNOB(name, kind, value, least, most, parameter, tunable, variable, meaning) .name = value,
 #include "tunables.def"
 #undef KNOB
@@ -20,8 +21,8 @@ const struct knob tunables_knobs[KNOBS] = {
 #undef KNOB
 };
 
-static size_t *number_at(struct tunables *in, const struct knob *knob) {
-    return (size_t *)(void *)((char *)in + knob->offset);
+static _Atomic size_t *number_at(struct tunables *in, const struct knob *knob) {
+    return (_Atomic size_t *)(void *)((char *)in + knob->offset);
 }
 
 /* ---- setting ----------------------------------------------------------------------------------------------------- */
@@ -55,6 +56,8 @@ int tunables_mallopt(int parameter, int value) {
         number &= 3; /* the third bit asks for a shorter message; mallopt(3): the others are ignored */
     if (parameter == M_MYALLOC_LIMIT_MIB)
         number = value == 0 ? SIZE_MAX : value < 0 ? 0 : number * MIB;
+    if (!seal_open(&tunables, sizeof tunables))
+        return 0;
     for (size_t i = 0; i < KNOBS; i++)
         if (parameter != 0 && tunables_knobs[i].parameter == parameter)
             return set_number(&tunables, &tunables_knobs[i], number);
@@ -65,6 +68,7 @@ int tunables_mallopt(int parameter, int value) {
 
 #define FLAG_WORDS "off on"
 #define CHOICE_WORDS "off auto on"
+#define LEVEL_WORDS "off sample check paranoid"
 
 /* Position of a word in a list whose words are parted by blanks, -1 if it is not there. */
 static int word_index(const char *words, const char *text, size_t length) {
@@ -141,6 +145,7 @@ static const char *read_value(const struct knob *knob, const char *text, size_t 
     bool sized = knob->kind == KNOB_SIZE || knob->kind == KNOB_LIMIT;
     int word = knob->kind == KNOB_FLAG     ? word_index(FLAG_WORDS, text, length)
                : knob->kind == KNOB_CHOICE ? word_index(CHOICE_WORDS, text, length)
+               : knob->kind == KNOB_LEVEL  ? word_index(LEVEL_WORDS, text, length)
                                            : -1;
     if (word >= 0) {
         *value = (size_t)word;
@@ -221,6 +226,9 @@ char *tunables_allowed(const struct knob *knob, char *out, size_t room) {
     case KNOB_CHOICE:
         report_format(out, room, "off, auto or on (0, 1 or 2)");
         break;
+    case KNOB_LEVEL:
+        report_format(out, room, "off, sample, check or paranoid (0, 1, 2 or 3)");
+        break;
     case KNOB_TEXT:
         report_format(out, room, "%z to %z bytes", knob->least, knob->most);
         break;
@@ -230,13 +238,15 @@ char *tunables_allowed(const struct knob *knob, char *out, size_t room) {
 
 char *tunables_value(const struct tunables *from, const struct knob *knob, char *out, size_t room) {
     const void *at = (const char *)from + knob->offset;
-    size_t value = knob->kind == KNOB_TEXT ? 0 : *(const size_t *)at;
+    size_t value = knob->kind == KNOB_TEXT ? 0 : *(const _Atomic size_t *)at;
     if (knob->kind == KNOB_TEXT)
         report_format(out, room, "%s", (const char *)at);
     else if (knob->kind == KNOB_FLAG)
         show_word(FLAG_WORDS, value, out, room);
     else if (knob->kind == KNOB_CHOICE)
         show_word(CHOICE_WORDS, value, out, room);
+    else if (knob->kind == KNOB_LEVEL)
+        show_word(LEVEL_WORDS, value, out, room);
     else if (value == SIZE_MAX)
         report_format(out, room, "none");
     else if (knob->kind == KNOB_LIMIT && value == LIMIT_CGROUP)

@@ -7,6 +7,7 @@
 
 #define ALL_UNITS ((size_t)1 << (ADDRESS_BITS - UNIT_SHIFT))
 #define ENTRY sizeof(uint16_t)
+#define WINDOW (ALL_UNITS / 16 * UNIT) /* the most bytes of addresses that are covered where all of them cannot be */
 /* Entries are made writable for this many bytes of addresses at a time: 128 KiB of table. */
 #define COVER (1 * GIB)
 
@@ -28,7 +29,7 @@ bool unitmap_init(uintptr_t heap) {
     /* A quarter of the allowed address space is the most that a table may take. */
     if (limit / 4 > ALL_UNITS * ENTRY && reserve(0, ALL_UNITS))
         return true;
-    return reserve(align_down(heap, UNIT), min_size(units_for(limit), ALL_UNITS / 16)) ||
+    return reserve(align_down(heap, UNIT), units_for(min_size(limit, WINDOW))) ||
            reserve(align_down(heap, UNIT), units_for(GIB));
 }
 

@@ -30,6 +30,8 @@ enum watch_mode {
     WATCH_PERTURB = 2, /* allocated and freed bytes are filled */
     WATCH_TRACE = 4,   /* the log of mtrace() */
     WATCH_LEAKS = 8,   /* who allocated what is still there */
+    WATCH_GUARD = 32,  /* some blocks lie on guarded pages: never switched off again, does not need to see every call */
+    WATCH_HARDEN = 64, /* all blocks are hardened: never switched off again */
 };
 
 extern HIDDEN _Atomic unsigned watch_modes;
@@ -38,8 +40,14 @@ static inline bool watch_any(void) {
     return UNLIKELY(atomic_load_explicit(&watch_modes, memory_order_acquire) != 0);
 }
 
-static inline bool watch_has(enum watch_mode mode) {
-    return (atomic_load_explicit(&watch_modes, memory_order_acquire) & mode) != 0;
+/* Nothing else is on. */
+static inline bool watch_only(enum watch_mode mode) {
+    return atomic_load_explicit(&watch_modes, memory_order_acquire) == mode;
+}
+
+/* True if any of the modes is on. */
+static inline bool watch_has(unsigned modes) {
+    return (atomic_load_explicit(&watch_modes, memory_order_acquire) & modes) != 0;
 }
 
 /* Switches on what the environment asks for, once it can be read. Until then does nothing. */

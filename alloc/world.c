@@ -4,6 +4,8 @@
 #include "cache.h"
 #include "central.h"
 #include "check.h"
+#include "guard.h"
+#include "harden.h"
 #include "large.h"
 #include "leaks.h"
 #include "lock.h"
@@ -20,6 +22,8 @@ void world_stop(void) {
     central_fork_acquire();
     span_fork_acquire();
     large_fork_acquire();
+    harden_fork_acquire();
+    guard_fork_acquire();
     region_fork_acquire();
     stacks_fork_acquire();
     leaks_fork_acquire();
@@ -33,6 +37,8 @@ void world_go(void) {
     leaks_fork_release();
     stacks_fork_release();
     region_fork_release();
+    guard_fork_release();
+    harden_fork_release();
     large_fork_release();
     span_fork_release();
     central_fork_release();
@@ -44,6 +50,8 @@ void world_go(void) {
 void world_begin(void) {
     cache_fork_reset();
     large_fork_reset();
+    harden_fork_reset();
+    guard_fork_reset();
     span_fork_reset();
     central_fork_reset();
     region_fork_reset();

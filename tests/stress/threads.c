@@ -43,7 +43,8 @@ static void churn(void) {
     size_t early = mallinfo2().arena;
     many_lives(10000);
     size_t late = mallinfo2().arena;
-    tap(late <= early + (1 << 20), "10,000 threads that end leave nothing behind (%zu -> %zu bytes)", early, late);
+    /* One lost block a thread would be 5 MB; less than two steps of growth at a top_pad of 1 MiB is none. */
+    tap(late <= early + (2 << 20), "10,000 threads that end leave nothing behind (%zu -> %zu bytes)", early, late);
     for (int i = 0; i < SURVIVORS; i++)
         free(survivor[i]);
 }

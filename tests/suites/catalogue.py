@@ -5,8 +5,6 @@ A unit is what the suite itself runs as one (a test file). Reading its output gi
 those that failed, and how many were skipped.
 """
 import dataclasses
-import os
-import pathlib
 import re
 import shlex
 import shutil
@@ -302,5 +300,5 @@ class Git(Suite):
         return read_tap(output)
 
 
-SUITES = [CPython(), Perl(), Sqlite(), Redis(), StressNg(), Bash(), Gawk(), Jq(), Git()]
+SUITES = [Jq(), Gawk(), Bash(), StressNg(), Perl(), Sqlite(), Redis(), Git(), CPython()]  # short ones first
 SHORT = ("cpython", "perl", "sqlite", "redis", "stress-ng")

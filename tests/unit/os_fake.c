@@ -9,14 +9,24 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "seal.h"
+#include "tunables.h"
+
 #define BREAK_ROOM ((size_t)8 << 30)
 
-int os_fake_refuse_brk, os_fake_refuse_map;
-size_t os_fake_purged, os_fake_mapped;
+int os_fake_refuse_brk, os_fake_refuse_map, os_fake_refuse_unmap;
+void (*os_fake_while_remapping)(void);
+size_t os_fake_purged, os_fake_mapped, os_fake_map_most = SIZE_MAX;
 uint64_t os_fake_clock = 1000;
 const struct os_fake_file *os_fake_files;
 
 static char *break_start, *break_now;
+
+#ifndef __x86_64__
+size_t os_page_bytes(void) {
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+#endif
 
 static void start(void) {
     if (break_start == NULL) {
@@ -52,7 +62,7 @@ void *os_sbrk(intptr_t delta) {
 }
 
 void *os_map(size_t bytes) {
-    void *p = os_fake_refuse_map
+    void *p = os_fake_refuse_map || bytes > os_fake_map_most
                   ? MAP_FAILED
                   : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
@@ -70,12 +80,50 @@ bool os_commit(void *addr, size_t bytes) {
     return !os_fake_refuse_map && mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
 }
 
-void os_unmap(void *addr, size_t bytes) {
-    munmap(addr, bytes);
+void *os_reserve_shut(size_t bytes) {
+    void *p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return os_fake_refuse_map || p == MAP_FAILED ? NULL : p;
+}
+
+bool os_shut(void *addr, size_t bytes) {
+    return !os_fake_refuse_map && mmap(addr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+                                       -1, 0) != MAP_FAILED;
+}
+
+bool os_seal(void *addr, size_t bytes) {
+    return !os_fake_refuse_map && mprotect(addr, bytes, PROT_READ) == 0;
+}
+
+bool os_unmap(void *addr, size_t bytes) {
+    if (os_fake_refuse_unmap || munmap(addr, bytes) != 0)
+        return false;
     os_fake_mapped -= bytes;
+    return true;
+}
+
+bool os_unseal(void *addr, size_t bytes) {
+    return mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+bool os_find_relro(const void *inside, void **start, size_t *bytes) {
+    (void)inside, (void)start, (void)bytes;
+    return false;
+}
+
+/* Tests set knobs by hand. */
+__attribute__((constructor)) static void open_knobs(void) {
+    seal_open(&tunables, sizeof tunables);
+}
+
+/* Bytes that a test can count on: 0, 1, 2, ... */
+void os_random(void *out, size_t bytes) {
+    for (size_t i = 0; i < bytes; i++)
+        ((unsigned char *)out)[i] = (unsigned char)i;
 }
 
 void *os_remap(void *addr, size_t old_bytes, size_t new_bytes, bool may_move) {
+    if (os_fake_while_remapping != NULL)
+        os_fake_while_remapping();
     if (os_fake_refuse_map)
         return NULL;
     void *p = mremap(addr, old_bytes, new_bytes, may_move ? MREMAP_MAYMOVE : 0);
@@ -167,6 +215,40 @@ void os_close(int fd) {
 
 int os_process_id(void) {
     return (int)getpid();
+}
+
+int os_thread_id(void) {
+    return (int)getpid();
+}
+
+void os_signal(int signal_number, const struct sigaction *action, struct sigaction *old) {
+    sigaction(signal_number, action, old);
+}
+
+void os_raise(int signal_number) {
+    raise(signal_number);
+}
+
+enum os_access os_access(const void *context) {
+    (void)context;
+    return OS_ACCESS;
+}
+
+bool os_protect(void *addr, size_t bytes, bool open) {
+    if (open && os_fake_refuse_map)
+        return false;
+    return mprotect(addr, bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE) == 0;
+}
+
+/* As a kernel that has no such pages. */
+bool os_guard(void *addr, size_t bytes) {
+    (void)addr, (void)bytes;
+    return false;
+}
+
+bool os_unguard(void *addr, size_t bytes) {
+    (void)addr, (void)bytes;
+    return false;
 }
 
 int os_write(int fd, const char *text, size_t bytes) {

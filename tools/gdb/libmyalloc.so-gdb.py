@@ -253,7 +253,7 @@ def mappings():
         data = read(number(table), size * entry.size)
         for index in range(size):
             found = entry.decode(data, index)
-            if found["bytes"]:
+            if found["bytes"] and not found["bytes"] & 1:  # odd: freed, but kept
                 yield found["addr"], found["bytes"]
 
 
