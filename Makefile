@@ -53,6 +53,7 @@ help:
 	@echo '               them a server whose memory must stay flat'
 	@echo 'make model      the models of concurrency in their large configurations'
 	@echo 'make fuzz       fuzzes calls and options, SECONDS_PER_TARGET=300 each; make fuzz-coverage tells which lines are reached'
+	@echo "make suites     other projects' own tests, all of them that we run, on the system malloc and on myalloc"
 	@echo 'make builds     every compiler, optimisation, C library and machine that it is tested on'
 	@echo 'make coverage   which lines the tests run, at least 95 in a hundred'
 	@echo 'make bench      compares the installed allocators in half an hour; make bench-quick in three minutes'
@@ -294,6 +295,11 @@ model:
 	tests/setup test
 	tests/model/model.test --big
 
+suites:
+	tests/setup suites
+	$(MAKE) all
+	tests/suites/run
+
 builds: test-programs
 	tests/setup test
 	tests/builds/builds.test --all
@@ -364,5 +370,5 @@ print-%:
 	@echo '$($*)'
 
 FORCE:
-.PHONY: all manual help debug fault ubsan schedule model test test-programs soak fuzz fuzz-coverage builds coverage-programs coverage demo bench bench-deps bench-quick install uninstall clean FORCE
+.PHONY: all manual help debug fault ubsan schedule model test test-programs soak suites fuzz fuzz-coverage builds coverage-programs coverage demo bench bench-deps bench-quick install uninstall clean FORCE
 .SECONDARY:
