@@ -70,6 +70,9 @@ void *guard_alloc(size_t bytes, size_t align, const char *call);
 /* True if `p` points into the guarded pages, whatever is there. */
 bool guard_owns(const void *p);
 
+/* True if `p` points into the records of them. */
+bool guard_is_record(const void *p);
+
 /* Frees what guard_owns; reports what is no live block's start, or whose size (UNSIZED if not told) or alignment (0) does
  * not fit. */
 void guard_free(void *p, const char *call, size_t bytes, size_t align);

@@ -101,7 +101,8 @@ static bool is_own(const struct scan *scan, uintptr_t page) {
     for (size_t i = 0; i < scan->own_count; i++)
         if (page >= scan->own[i].start && page < scan->own[i].end)
             return true;
-    if (region_find(p) != NULL || region_is_meta(p) || large_is_table(p) || guard_owns(p))
+    if (region_find(p) != NULL || region_is_meta(p) || large_is_table(p) || guard_owns(p) ||
+        guard_is_record(p))
         return true;
     /* The checks put canaries around a block, so that its memory starts before it. */
     return find(scan, page) != NONE || find(scan, page + OS_PAGE - 1) != NONE;
