@@ -17,9 +17,10 @@
 #define READY_PAGES 128   /* opened, and guarded, at a time */
 #define ADDRESS_PART 16   /* of the address space that RLIMIT_AS allows, at most */
 
-/* A guarded block costs some 13 us: two call stacks, two system calls, a page fault. */
-#define EACH_MS 2         /* so there is one in so long, of all threads together, */
-#define SAVED_MS 64       /* and what was not used is saved up for so long; */
+/* A guarded block costs 13 us where nothing else runs and stacks are short, several times that in a compiler: two call
+ * stacks, two system calls, a page fault. */
+#define EACH_MS 8         /* so there is one in so long, of all threads together, */
+#define SAVED_MS 128      /* and what was not used is saved up for so long; */
 #define UNBOUND 100       /* but intervals below this are taken at their word */
 #define CALLS_A_MS 100    /* by which a thread is thought to make allocations that its lists serve unseen */
 
