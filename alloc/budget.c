@@ -10,6 +10,7 @@
 
 #define PATH_ROOM 1024
 #define CGROUP_ROOT "/sys/fs/cgroup"
+#define GUARD (64 * KIB)
 #define NO_LIMIT_FROM ((size_t)1 << 60) /* version 1 says "none" by a number of this kind */
 
 static _Atomic size_t taken, peak, own;
@@ -122,14 +123,25 @@ void budget_refund(size_t bytes) {
     atomic_fetch_sub_explicit(&taken, bytes, memory_order_relaxed);
 }
 
+static void *between_guards(size_t bytes, void *(*reserve)(size_t)) {
+    char *space = bytes <= SIZE_LIMIT - 2 * GUARD ? reserve(bytes + 2 * GUARD) : NULL;
+    return space != NULL ? space + GUARD : NULL;
+}
+
+void *budget_reserve(size_t bytes) {
+    return between_guards(bytes, os_reserve);
+}
+
+void budget_unreserve(void *addr, size_t bytes) {
+    os_unmap((char *)addr - GUARD, bytes + 2 * GUARD);
+}
+
 void *budget_map(size_t bytes) {
-    if (!budget_charge(bytes))
+    void *addr = between_guards(bytes, os_reserve_shut);
+    if (addr != NULL && !budget_commit(addr, bytes)) {
+        budget_unreserve(addr, bytes);
         return NULL;
-    void *addr = os_map(bytes);
-    if (addr == NULL)
-        budget_refund(bytes);
-    else
-        atomic_fetch_add_explicit(&own, bytes, memory_order_relaxed);
+    }
     return addr;
 }
 
@@ -146,7 +158,8 @@ bool budget_commit(void *addr, size_t bytes) {
 
 void budget_unmap(void *addr, size_t bytes) {
     atomic_fetch_sub_explicit(&own, bytes, memory_order_relaxed);
-    budget_give_back(addr, bytes);
+    budget_unreserve(addr, bytes);
+    budget_refund(bytes);
 }
 
 void budget_give_back(void *addr, size_t bytes) {

@@ -346,6 +346,8 @@ void cache_overflow_slow(void *block, unsigned class) {
     if (!kept) {
         bin->count--; /* K1: nothing was put on the list */
         kept = settle_slow(cache);
+        if (kept) /* lists were off for a moment only */
+            bin->count++;
     }
     if (!kept) {
         ((struct block *)block)->next = NULL;
@@ -408,7 +410,7 @@ void cache_each(void (*see)(const struct cache *cache, void *data), void *data) 
     lock_release(&caches_lock, LOCK_CACHES);
 }
 
-size_t cache_length(const struct cache *cache, unsigned class) {
+READS_OTHERS size_t cache_length(const struct cache *cache, unsigned class) {
     const struct bin *bin = &cache->bins[class];
     int32_t held = bin->count + bin->limit;
     size_t listed = bin->head == NULL || held < 0 ? 0 : min_size((size_t)held, bin->limit);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fault.h"
+#include "harden.h"
 #include "lock.h"
 #include "os.h"
 #include "region.h"
@@ -441,6 +442,7 @@ void check_all(const char *call) {
     size_t index = 0;
     while (!fault_is_telling() && next_fault(&slab, &index, &fault))
         fault_tell(call, fault.block.start, &fault);
+    harden_check(call);
 }
 
 void check_pedantic(const char *call) {

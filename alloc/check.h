@@ -21,9 +21,8 @@
 #ifndef MYALLOC_CHECK_H
 #define MYALLOC_CHECK_H
 
-#include <mcheck.h>
-
 #include "base.h"
+#include "glibc.h"
 
 #define QUARANTINE_BYTES (4 * MIB)
 #define QUARANTINE_LARGE (1 * MIB)
@@ -85,7 +84,7 @@ bool check_holds(const void *plain);
 /* Reports a pointer that is no block. */
 void check_invalid(const void *p, const char *call);
 
-/* Looks at every block and reports what is wrong. */
+/* Looks at every block, hardened ones too, and reports what is wrong. */
 void check_all(const char *call);
 
 /* What every watched call starts with: check_all if mcheck_pedantic asked for it. */

@@ -5,6 +5,7 @@
 
 #include "os.h"
 #include "report.h"
+#include "seal.h"
 
 /* libc's, not getenv: nothing is called that could allocate, and its absence tells that libc is not set up yet. */
 extern char **__environ;
@@ -187,6 +188,10 @@ void COLD environment_read_slow(void) {
     environment_apply(variables, &fresh, NULL);
     if (!atomic_compare_exchange_strong(&environment_state, &unread, 1))
         return;
+    if (!seal_open(&tunables, sizeof tunables)) {
+        report_line("the system refuses to make the page of the options writable; all are at their defaults");
+        return;
+    }
     tunables = fresh;
     environment_apply(variables, &fresh, complain_on_stderr);
 }

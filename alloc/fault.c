@@ -8,10 +8,16 @@
 #include "backtrace.h"
 #include "os.h"
 #include "report.h"
+#include "seal.h"
 #include "stacks.h"
 
-static void (*_Atomic handler)(enum mcheck_status);
+/* Not as it is, so that who can write here cannot choose where the program goes: changed by what nobody knows. */
+static _Atomic uintptr_t handler;
+static uintptr_t handler_mask SEALED = 0; /* under protect:paranoid */
 static THREAD_LOCAL bool telling;
+
+#define CALLS_MOST 64
+static _Atomic(const char *) calls[CALLS_MOST]; /* filled from 1 on */
 
 enum mcheck_status fault_status(enum fault_kind kind) {
     switch (kind) {
@@ -87,12 +93,12 @@ static void say(const char *call, const void *p, const struct fault *fault, uint
 }
 
 void fault_tell(const char *call, const void *p, const struct fault *fault) {
-    void (*function)(enum mcheck_status) = atomic_load_explicit(&handler, memory_order_acquire);
+    uintptr_t masked = atomic_load_explicit(&handler, memory_order_acquire);
     if (telling)
         return;
     telling = true;
-    if (function != NULL) {
-        function(fault_status(fault->kind));
+    if (masked != 0) {
+        ((void (*)(enum mcheck_status))(masked ^ handler_mask))(fault_status(fault->kind));
     } else {
         uint32_t here = stacks_capture();
         if (report_action & REPORT_SAY)
@@ -101,6 +107,37 @@ void fault_tell(const char *call, const void *p, const struct fault *fault) {
             os_abort();
     }
     telling = false;
+}
+
+struct fault *fault_add(struct fault_list *list, const char *call, const void *p) {
+    unsigned at = list->count < FAULTS_MOST ? list->count++ : FAULTS_MOST - 1;
+    list->entries[at].call = call;
+    list->entries[at].p = p;
+    list->entries[at].fault = (struct fault){0};
+    return &list->entries[at].fault;
+}
+
+void fault_tell_all(const struct fault_list *list) {
+    for (unsigned i = 0; i < list->count; i++)
+        fault_tell(list->entries[i].call, list->entries[i].p, &list->entries[i].fault);
+}
+
+uint8_t fault_call_number(const char *call) {
+    for (unsigned i = 1; i < CALLS_MOST; i++) {
+        const char *known = atomic_load_explicit(&calls[i], memory_order_relaxed);
+        if (known == call)
+            return (uint8_t)i;
+        if (known == NULL && atomic_compare_exchange_strong(&calls[i], &known, call))
+            return (uint8_t)i;
+        if (known == call) /* another thread was faster */
+            return (uint8_t)i;
+    }
+    return 0;
+}
+
+const char *fault_call_name(uint8_t number) {
+    const char *call = atomic_load_explicit(&calls[number % CALLS_MOST], memory_order_relaxed);
+    return call != NULL ? call : "a call that is not known";
 }
 
 /* malloc and its kin, new, or new[]. */
@@ -125,16 +162,22 @@ void fault_judge(struct fault *fault, const struct fault_block *block, const cha
 }
 
 enum fault_kind fault_of_freed(const char *call) {
-    bool resizes = strcmp(call, "realloc") == 0 || strcmp(call, "malloc_usable_size") == 0;
+    bool resizes = strcmp(call, "realloc") == 0 || strcmp(call, FAULT_USE) == 0;
     return resizes ? FAULT_USED_FREED : FAULT_FREED_TWICE;
 }
 
 void fault_set_handler(void (*function)(enum mcheck_status)) {
-    atomic_store_explicit(&handler, function, memory_order_release);
+    uintptr_t masked = function != NULL ? (uintptr_t)function ^ handler_mask : 0;
+    atomic_store_explicit(&handler, masked, memory_order_release);
+}
+
+void fault_mask_handler(void) {
+    if (handler == 0 && seal_open(&handler_mask, sizeof handler_mask))
+        os_random(&handler_mask, sizeof handler_mask);
 }
 
 bool fault_has_handler(void) {
-    return atomic_load_explicit(&handler, memory_order_relaxed) != NULL;
+    return atomic_load_explicit(&handler, memory_order_relaxed) != 0;
 }
 
 bool fault_is_telling(void) {

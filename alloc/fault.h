@@ -13,9 +13,8 @@
 #ifndef MYALLOC_FAULT_H
 #define MYALLOC_FAULT_H
 
-#include <mcheck.h>
-
 #include "base.h"
+#include "glibc.h"
 
 enum fault_kind {
     FAULT_NONE,
@@ -52,9 +51,31 @@ struct fault {
  * the pointer that the call was given. No lock is held. A fault inside of such a report is not told. */
 COLD void fault_tell(const char *call, const void *p, const struct fault *fault);
 
+/* Faults found under a lock, to be told once it is released. Those beyond the last are left out. */
+#define FAULTS_MOST 4
+struct fault_list {
+    unsigned count; /* the rest need not be set at the start */
+    struct {
+        const char *call;
+        const void *p;
+        struct fault fault;
+    } entries[FAULTS_MOST];
+};
+
+/* Adds a fault to the list, and returns it. */
+struct fault *fault_add(struct fault_list *list, const char *call, const void *p);
+void fault_tell_all(const struct fault_list *list);
+
+/* A call's name as a small number, for records; the same text always has the same. 0 is a call that is not known. */
+uint8_t fault_call_number(const char *call);
+const char *fault_call_name(uint8_t number);
+
 /* What is wrong with a call that frees or resizes a live block, but for its memory: sets kind and told, if the fault is
  * FAULT_NONE yet. `bytes` may be SIZE_MAX and `align` 0 for not told. */
 void fault_judge(struct fault *fault, const struct fault_block *block, const char *call, size_t bytes, size_t align);
+
+/* A call that uses a block without freeing it. */
+#define FAULT_USE "malloc_usable_size"
 
 /* The fault in any call for a block that is free. */
 enum fault_kind fault_of_freed(const char *call);
@@ -62,6 +83,9 @@ enum fault_kind fault_of_freed(const char *call);
 /* mcheck(3): the function that is told of faults instead of a message and an end, NULL for those. */
 void fault_set_handler(void (*handler)(enum mcheck_status));
 bool fault_has_handler(void);
+
+/* From now on the function's address is kept in a form that cannot be forged. Before any other thread runs. */
+void fault_mask_handler(void);
 
 /* True in a report of this thread: the program's function is at it, and may allocate. */
 bool fault_is_telling(void);

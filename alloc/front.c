@@ -7,6 +7,7 @@
 #include "backtrace.h"
 #include "central.h"
 #include "guard.h"
+#include "harden.h"
 #include "large.h"
 #include "sizeclass.h"
 #include "span.h"
@@ -46,10 +47,19 @@ static void *alloc_once(size_t bytes, size_t align, bool *zeroed) {
     return class != 0 ? alloc_class(class) : alloc_large(bytes, align, zeroed);
 }
 
+static THREAD_LOCAL int errno_before_refusal;
+
 /* The one place where errno is set. */
 COLD void *front_no_memory(void) {
+    errno_before_refusal = errno;
     errno = ENOMEM;
     return NULL;
+}
+
+/* A smaller place was refused to a block, so it stays where it is: the call has succeeded. */
+static COLD void *stay(void *p) {
+    errno = errno_before_refusal;
+    return p;
 }
 
 /* bytes > 0. When the OS refuses, what lies unused in lists is brought together and the request tried once more. */
@@ -217,7 +227,7 @@ size_t front_usable(const void *p, const char *call) {
 static void *move(void *p, size_t old, size_t bytes, const char *call) {
     void *fresh = front_alloc(bytes, call);
     if (fresh == NULL)
-        return bytes <= old ? p : NULL;
+        return bytes <= old ? stay(p) : NULL;
     memcpy(fresh, p, min_size(old, bytes));
     front_free(p, call);
     return fresh;
@@ -310,5 +320,6 @@ size_t front_trim(size_t pad) {
     cache_flush();
     central_flush();
     large_trim();
-    return span_purge(0, pad);
+    size_t hardened = watch_has(WATCH_HARDEN) ? harden_trim(false) : 0;
+    return hardened + span_purge(0, pad);
 }

@@ -38,9 +38,14 @@ static void perturb_free(void *p, size_t bytes) {
 
 /* ---- protected blocks -------------------------------------------------------------------------------------------- */
 
+/* Where all blocks are hardened, what is no block is theirs to report, but for the few from before the start. */
+static bool is_nowhere(const void *p) {
+    return !watch_has(WATCH_CHECK) && front_raw_start(p) != p;
+}
+
 /* Blocks that lie apart from the allocator's own: on guarded pages, or hardened. */
 static bool lies_apart(const void *p) {
-    return (watch_has(WATCH_GUARD) && guard_owns(p)) || (watch_has(WATCH_HARDEN) && harden_owns(p));
+    return (watch_has(WATCH_GUARD) && guard_owns(p)) || (watch_has(WATCH_HARDEN) && (harden_owns(p) || is_nowhere(p)));
 }
 
 /* A call that finds no list empty does not come here. So that those have their part, every second guarded page that is due
@@ -76,6 +81,8 @@ static bool size_apart(const void *p, const char *call, size_t *bytes) {
 static void *shrink_apart(void *p, size_t bytes) {
     if (guard_owns(p))
         guard_shrink(p, bytes);
+    else
+        harden_shrink(p, bytes);
     return p;
 }
 
@@ -225,9 +232,14 @@ static size_t usable_checked(const void *p, const char *call) {
 /* To another block. One that cannot be copied to a smaller place stays where it is. */
 static void *move_plain(void *p, size_t old, size_t bytes, const char *call) {
     bool zeroed;
+    int saved = errno;
     void *fresh = front_raw_alloc(bytes, BLOCK_ALIGN, &zeroed);
+    if (fresh == NULL && bytes <= old) {
+        errno = saved;
+        return p;
+    }
     if (fresh == NULL)
-        return bytes <= old ? p : NULL;
+        return NULL;
     size_t kept = min_size(old, bytes);
     memcpy(fresh, p, kept);
     perturb_alloc((char *)fresh + kept, front_raw_usable(fresh) - kept);
@@ -237,9 +249,9 @@ static void *move_plain(void *p, size_t old, size_t bytes, const char *call) {
 }
 
 static void *resize_plain(void *p, size_t old, size_t bytes, const char *call) {
-    if (bytes <= old && bytes >= old / 2)
+    void *resized = bytes > old / 2 ? front_raw_resize(p, bytes) : NULL; /* a large one also gives back what it loses */
+    if (resized == NULL && bytes <= old && bytes >= old / 2)
         return p;
-    void *resized = bytes > old / 2 ? front_raw_resize(p, bytes) : NULL;
     if (resized == NULL)
         return move_plain(p, old, bytes, call);
     size_t usable = front_raw_usable(resized);

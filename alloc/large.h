@@ -11,11 +11,11 @@
  *    mapping has a promise before anything happens that cannot be undone; taking an entry out leaves one. So what was in the
  *    table can always be entered again, whatever the OS refuses meanwhile.
  *
- * Lock: LOCK_LARGE, held for table work only, never over a system call but the table's own growth. On failure nothing
- * has changed. The dynamic threshold (glibc manual, "Malloc Tunable Parameters") is kept here: freeing a mapping of up
- * to 32 MiB moves the threshold to twice its size, so that such blocks come from the heap and are not faulted in each
- * time. glibc moves it to the size alone; then the largest blocks stay mapped beside a heap that has room for them (eight
- * buffers of 5 to 25 MiB: 188 MiB and 0.33 s, against 155 MiB and 0.29 s).
+ * Lock: LOCK_LARGE, held for table work only, never over a system call but the table's own growth and the opening of
+ * the knobs (seal.h). On failure nothing has changed. The dynamic threshold (glibc manual, "Malloc Tunable Parameters")
+ * is kept here: freeing a mapping of up to 32 MiB moves the threshold to twice its size, so that such blocks come from
+ * the heap and are not faulted in each time. glibc moves it to the size alone; then the largest blocks stay mapped
+ * beside a heap that has room for them (eight buffers of 5 to 25 MiB: 188 MiB and 0.33 s, against 155 MiB and 0.29 s).
  */
 #ifndef MYALLOC_LARGE_H
 #define MYALLOC_LARGE_H
@@ -51,6 +51,13 @@ void *large_steal(void *p, size_t bytes, size_t new_bytes);
 
 /* Gives kept mappings (L2) back as far as the OS takes them by now. */
 void large_trim(void);
+
+/* tunables_mallopt, while no mapping that is freed moves the threshold: what is set is not overwritten by what was read
+ * before. */
+int large_mallopt(int parameter, int value);
+
+/* A consistent copy of large_totals, which are written under the lock. */
+void large_count(struct large_totals *totals);
 
 /* True if `p` lies in the table. */
 bool large_is_table(const void *p);

@@ -8,12 +8,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
+#include <link.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -22,8 +23,14 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "glibc.h"
 #include "os_fault.h"
 
+/* From headers of the kernel, which need not be there. */
+#ifndef FUTEX_WAIT_PRIVATE
+#define FUTEX_WAIT_PRIVATE (0 | 128)
+#define FUTEX_WAKE_PRIVATE (1 | 128)
+#endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
@@ -35,6 +42,7 @@
 #define MADV_GUARD_REMOVE 103
 #endif
 #define KEPT_FD_LEAST 100
+#define FENCE_PAGES 64
 
 #ifndef __x86_64__
 size_t os_page_bytes(void) {
@@ -82,34 +90,73 @@ void *os_reserve(size_t bytes) {
     return addr;
 }
 
-bool os_commit(void *addr, size_t bytes) {
-    if (os_fault(commit))
-        return false;
+void *os_reserve_shut(size_t bytes) {
+    void *addr = os_fault(reserve_shut) ? NULL : map(bytes, PROT_NONE, MAP_NORESERVE);
+    if (addr != NULL)
+        advise(addr, bytes, MADV_DONTDUMP);
+    return addr;
+}
+
+static bool protect(void *addr, size_t bytes, int protection) {
     int saved = errno;
-    int failed = mprotect(addr, bytes, PROT_READ | PROT_WRITE);
+    int failed = mprotect(addr, bytes, protection);
     errno = saved;
-    if (failed == 0)
-        advise(addr, bytes, MADV_DODUMP);
     return failed == 0;
 }
 
-/* Without memory behind it, it need not be left out of a core file. */
-void *os_map_hidden(size_t bytes) {
-    if (os_fault(reserve))
-        return NULL;
+bool os_commit(void *addr, size_t bytes) {
+    bool done = !os_fault(commit) && protect(addr, bytes, PROT_READ | PROT_WRITE);
+    if (done)
+        advise(addr, bytes, MADV_DODUMP);
+    return done;
+}
+
+/* A new mapping in its place, because mprotect would leave the memory charged where the system does not overcommit. */
+bool os_shut(void *addr, size_t bytes) {
+    if (os_fault(shut))
+        return false;
     int saved = errno;
-    void *addr = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *shut = mmap(addr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     errno = saved;
-    return addr == MAP_FAILED ? NULL : addr;
+    return shut != MAP_FAILED;
+}
+
+bool os_seal(void *addr, size_t bytes) {
+    return !os_fault(seal) && protect(addr, bytes, PROT_READ);
+}
+
+struct relro {
+    uintptr_t inside, start, end;
+};
+
+static int look_for_relro(struct dl_phdr_info *module, size_t size, void *data) {
+    struct relro *relro = data;
+    (void)size;
+    for (int i = 0; i < module->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &module->dlpi_phdr[i];
+        uintptr_t start = module->dlpi_addr + header->p_vaddr;
+        if (header->p_type != PT_GNU_RELRO || relro->inside - start >= header->p_memsz)
+            continue;
+        /* As the loader rounds: a page that is shared with other data stays writable. */
+        relro->start = align_down(start, OS_PAGE);
+        relro->end = align_down(start + header->p_memsz, OS_PAGE);
+    }
+    return relro->end != 0;
+}
+
+bool os_find_relro(const void *inside, void **start, size_t *bytes) {
+    struct relro relro = {.inside = (uintptr_t)inside};
+    dl_iterate_phdr(look_for_relro, &relro);
+    *start = (void *)relro.start;
+    *bytes = relro.end - relro.start;
+    return relro.end > relro.inside;
 }
 
 bool os_protect(void *addr, size_t bytes, bool open) {
-    if (os_fault(protect))
+    if (os_fault(protect) || !protect(addr, bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE))
         return false;
-    int saved = errno;
-    int failed = mprotect(addr, bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE);
-    errno = saved;
-    return failed == 0;
+    advise(addr, bytes, open ? MADV_DODUMP : MADV_DONTDUMP);
+    return true;
 }
 
 bool os_guard(void *addr, size_t bytes) {
@@ -118,6 +165,22 @@ bool os_guard(void *addr, size_t bytes) {
 
 bool os_unguard(void *addr, size_t bytes) {
     return !os_fault(unguard) && advise(addr, bytes, MADV_GUARD_REMOVE);
+}
+
+void os_fence_below(const void *p) {
+    if (os_fault(fence))
+        return;
+    int saved = errno;
+    char *page = (char *)align_down((uintptr_t)p, OS_PAGE);
+    for (int i = 0; i < FENCE_PAGES; i++) {
+        page -= OS_PAGE;
+        void *got = mmap(page, OS_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+        if (got == page)
+            break;
+        if (got != MAP_FAILED) /* before Linux 4.17 the address is but a wish */
+            munmap(got, OS_PAGE);
+    }
+    errno = saved;
 }
 
 bool os_unmap(void *addr, size_t bytes) {
@@ -142,7 +205,8 @@ void *os_steal(void *addr, size_t bytes) {
     if (os_fault(steal))
         return NULL;
     int saved = errno;
-    void *moved = mremap(addr, bytes, bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
+    /* With this flag the kernel looks at the new address, a hint, which glibc passes on as it finds it. */
+    void *moved = mremap(addr, bytes, bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
     errno = saved;
     return moved == MAP_FAILED ? NULL : moved;
 }
@@ -209,6 +273,43 @@ size_t os_address_limit(void) {
     int failed = getrlimit(RLIMIT_AS, &limit);
     errno = saved;
     return failed != 0 || limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)limit.rlim_cur;
+}
+
+/* What the process was given at its start, the time, and where this call stands: hard to guess, and new at each call. */
+static void random_without_kernel(unsigned char *out, size_t bytes) {
+    static _Atomic uint64_t calls;
+    const unsigned char *given = (const unsigned char *)getauxval(AT_RANDOM);
+    uint64_t seed[2] = {0, 0};
+    struct timespec now;
+    if (given != NULL)
+        memcpy(seed, given, sizeof seed);
+    for (size_t i = 0; i < bytes; i++) {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        uint64_t mixed = seed[i % 2] ^ ((uint64_t)now.tv_nsec << 32) ^ (uint64_t)now.tv_sec ^ (uintptr_t)&now ^
+                         ((uint64_t)getpid() << 16) ^ ++calls;
+        mixed = (mixed ^ mixed >> 31) * UINT64_C(0x9e3779b97f4a7c15);
+        mixed = (mixed ^ mixed >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
+        seed[i % 2] += mixed;
+        out[i] ^= (unsigned char)(mixed >> 56);
+    }
+}
+
+/* Early in a system's life the kernel may not be ready; nobody may wait for that in malloc. */
+void os_random(void *out, size_t bytes) {
+    int saved = errno;
+    size_t done = 0;
+    memset(out, 0, bytes);
+    while (done < bytes) {
+        long got = os_fault(random) ? 0 : syscall(SYS_getrandom, (char *)out + done, bytes - done, GRND_NONBLOCK);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        done += (size_t)got;
+    }
+    if (done < bytes)
+        random_without_kernel(out, bytes);
+    errno = saved;
 }
 
 bool os_is_secure(void) {
@@ -414,7 +515,7 @@ bool os_read_memory(const void *from, void *out, size_t bytes) {
 }
 
 const char *os_error_text(int error) {
-    const char *text = strerrordesc_np(error);
+    const char *text = error_description(error);
     return text ? text : "unknown error";
 }
 

@@ -4,9 +4,10 @@
 #include <unistd.h>
 
 #include "os.h"
+#include "seal.h"
 
 _Atomic uint64_t report_counters[COUNTERS];
-unsigned report_action = REPORT_SAY | REPORT_ABORT;
+_Atomic unsigned report_action SEALED = REPORT_SAY | REPORT_ABORT;
 
 THREAD_LOCAL struct report_thread report_thread;
 
@@ -103,6 +104,11 @@ void report_reentered(void) {
                 "what signal-safety(7) lists",
                 report_thread.call ? report_thread.call : "a function");
     os_abort();
+}
+
+void report_set_action(unsigned action) {
+    if (seal_open(&report_action, sizeof report_action))
+        report_action = action;
 }
 
 void report_bad_call(const char *call, const void *pointer, const char *what) {

@@ -5,6 +5,7 @@
 #include "cache.h"
 #include "central.h"
 #include "guard.h"
+#include "harden.h"
 #include "large.h"
 #include "region.h"
 #include "span.h"
@@ -62,6 +63,19 @@ static void add_guarded(struct stats *stats) {
     stats->metadata += guarded.pages - guarded.bytes;
 }
 
+/* Hardened blocks lie in no span; to questions that know one heap alone, their pages are part of it. */
+static void add_hardened(struct stats *stats) {
+    struct harden_totals totals;
+    harden_count(&totals);
+    stats->hardened = totals.live;
+    stats->hardened_count = totals.live_blocks;
+    stats->around = totals.taken - totals.live;
+    stats->heap += totals.taken;
+    stats->heap_peak += totals.taken;
+    stats->live += totals.live;
+    stats->live_blocks += totals.live_blocks;
+}
+
 void stats_read(struct stats *stats) {
     *stats = (struct stats){0};
     cache_each(add_cache, stats);
@@ -69,7 +83,9 @@ void stats_read(struct stats *stats) {
         add_class(stats, c);
     add_heap(stats);
     add_guarded(stats);
-    struct large_totals mapped = large_totals;
+    add_hardened(stats);
+    struct large_totals mapped;
+    large_count(&mapped);
     stats->mapped = mapped.bytes;
     stats->mapped_count = mapped.count;
     stats->mapped_peak = mapped.bytes_peak;
@@ -77,7 +93,7 @@ void stats_read(struct stats *stats) {
     stats->live += stats->large + stats->mapped;
     stats->live_blocks += stats->large_count + stats->mapped_count;
     stats->parked = stats->cached - stats->listed;
-    stats->free = stats->home + stats->free_spans + stats->tails + stats->unused;
+    stats->free = stats->home + stats->free_spans + stats->tails + stats->unused + stats->around;
     stats->taken = budget_taken();
     stats->peak = budget_peak();
     stats->limit = budget_limit();

@@ -29,7 +29,7 @@ struct stats {
     size_t live, live_blocks;
     size_t cached, cached_blocks; /* listed + parked: free blocks on threads' lists and parked between threads */
     size_t listed, parked;
-    size_t free;         /* home + free_spans + tails + unused */
+    size_t free;         /* home + free_spans + tails + unused + around */
     size_t metadata;     /* the allocator's own data: what regions need (region.h), budget_own (budget.h), and what the
                             pages of guarded blocks have beside the block */
     size_t home, home_blocks; /* free, or never cut, blocks in spans of small blocks */
@@ -37,6 +37,8 @@ struct stats {
     size_t free_dirty;   /* of these, what the OS has not got back */
     size_t tails;        /* ends of spans, too short for a block */
     size_t unused;       /* taken, but never handed out */
+    size_t around;       /* pages of hardened blocks, but for what is live: canaries, free slots, quarantine */
+    size_t hardened, hardened_count;    /* live hardened blocks */
     size_t heap, heap_peak;             /* the brk heap and arenas, without metadata */
     size_t large, large_count;          /* large blocks in the heap */
     size_t mapped, mapped_count;        /* blocks with a mapping of their own */

@@ -56,8 +56,9 @@ size_t stats_json(char *out, size_t room) {
         stats.metadata);
     add(&text, "\"live_blocks\": %z, \"cached_blocks\": %z,\n", stats.live_blocks, stats.cached_blocks);
     add(&text, "\"cached_parts\": {\"lists\": %z, \"parked\": %z},\n", stats.listed, stats.parked);
-    add(&text, "\"free_parts\": {\"home\": %z, \"spans\": %z, \"tails\": %z, \"unused\": %z},\n", stats.home,
-        stats.free_spans, stats.tails, stats.unused);
+    add(&text, "\"free_parts\": {\"home\": %z, \"spans\": %z, \"tails\": %z, \"unused\": %z, \"around\": %z},\n", stats.home,
+        stats.free_spans, stats.tails, stats.unused, stats.around);
+    add(&text, "\"hardened\": {\"bytes\": %z, \"blocks\": %z},\n", stats.hardened, stats.hardened_count);
     add(&text, "\"free_spans\": %z, \"free_dirty\": %z, \"top\": %z, \"threads\": %z,\n", stats.free_span_count,
         stats.free_dirty, stats.top, stats.threads);
     add(&text, "\"heap\": {\"bytes\": %z, \"peak\": %z, \"large\": %z, \"large_blocks\": %z},\n", stats.heap,

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "tunables.h"
 
-#include <malloc.h>
 #include <string.h>
 
+#include "glibc.h"
 #include "myalloc.h"
 #include "report.h"
+#include "seal.h"
 
-struct tunables tunables = {
+struct tunables tunables SEALED = {
 #define KNOB(name, kind, value, least, most, parameter, tunable, variable, meaning) .name = value,
 #include "tunables.def"
 #undef KNOB
@@ -20,8 +21,8 @@ const struct knob tunables_knobs[KNOBS] = {
 #undef KNOB
 };
 
-static size_t *number_at(struct tunables *in, const struct knob *knob) {
-    return (size_t *)(void *)((char *)in + knob->offset);
+static _Atomic size_t *number_at(struct tunables *in, const struct knob *knob) {
+    return (_Atomic size_t *)(void *)((char *)in + knob->offset);
 }
 
 /* ---- setting ----------------------------------------------------------------------------------------------------- */
@@ -55,6 +56,8 @@ int tunables_mallopt(int parameter, int value) {
         number &= 3; /* the third bit asks for a shorter message; mallopt(3): the others are ignored */
     if (parameter == M_MYALLOC_LIMIT_MIB)
         number = value == 0 ? SIZE_MAX : value < 0 ? 0 : number * MIB;
+    if (!seal_open(&tunables, sizeof tunables))
+        return 0;
     for (size_t i = 0; i < KNOBS; i++)
         if (parameter != 0 && tunables_knobs[i].parameter == parameter)
             return set_number(&tunables, &tunables_knobs[i], number);
@@ -235,7 +238,7 @@ char *tunables_allowed(const struct knob *knob, char *out, size_t room) {
 
 char *tunables_value(const struct tunables *from, const struct knob *knob, char *out, size_t room) {
     const void *at = (const char *)from + knob->offset;
-    size_t value = knob->kind == KNOB_TEXT ? 0 : *(const size_t *)at;
+    size_t value = knob->kind == KNOB_TEXT ? 0 : *(const _Atomic size_t *)at;
     if (knob->kind == KNOB_TEXT)
         report_format(out, room, "%s", (const char *)at);
     else if (knob->kind == KNOB_FLAG)

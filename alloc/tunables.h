@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The knobs (rank 4): one typed, bounded row each in tunables.def. Read anywhere, as tunables.NAME; written at start
- * (environment.h) and by mallopt. A number is a size_t whatever its kind: SIZE_MAX is "none" where a row allows it, a
- * FLAG is 0 or 1, a CHOICE 0 off, 1 auto, 2 on; a TEXT is a string, empty by default.
+ * The knobs (rank 4): one typed, bounded row each in tunables.def. Read anywhere, as tunables.NAME, and written at start
+ * (environment.h), by mallopt and by the dynamic rule (large.c), opened before (seal.h), while other threads read: so numbers
+ * are atomic, which costs a load nothing on x86. A number is a size_t whatever its kind: SIZE_MAX is "none" where a row
+ * allows it, a FLAG is 0 or 1, a CHOICE 0 off, 1 auto, 2 on. A TEXT is a string, empty by default, and written at start
+ * only.
  */
 #ifndef MYALLOC_TUNABLES_H
 #define MYALLOC_TUNABLES_H
@@ -15,13 +17,13 @@
 enum choice { CHOICE_OFF, CHOICE_AUTO, CHOICE_ON };
 enum level { LEVEL_OFF, LEVEL_SAMPLE, LEVEL_CHECK, LEVEL_PARANOID };
 
-#define KNOB_FIELD_SIZE(name) size_t name;
-#define KNOB_FIELD_COUNT(name) size_t name;
-#define KNOB_FIELD_MS(name) size_t name;
-#define KNOB_FIELD_FLAG(name) size_t name;
-#define KNOB_FIELD_CHOICE(name) size_t name;
-#define KNOB_FIELD_LEVEL(name) size_t name;
-#define KNOB_FIELD_LIMIT(name) size_t name;
+#define KNOB_FIELD_SIZE(name) _Atomic size_t name;
+#define KNOB_FIELD_COUNT(name) _Atomic size_t name;
+#define KNOB_FIELD_MS(name) _Atomic size_t name;
+#define KNOB_FIELD_FLAG(name) _Atomic size_t name;
+#define KNOB_FIELD_CHOICE(name) _Atomic size_t name;
+#define KNOB_FIELD_LEVEL(name) _Atomic size_t name;
+#define KNOB_FIELD_LIMIT(name) _Atomic size_t name;
 #define KNOB_FIELD_TEXT(name) char name[KNOB_TEXT_MAX + 1];
 
 struct tunables {
@@ -61,7 +63,8 @@ char *tunables_allowed(const struct knob *knob, char *out, size_t room);
 /* The knob's value in `from`, as it could be given. Returns `out`, which must have room for a TEXT. */
 char *tunables_value(const struct tunables *from, const struct knob *knob, char *out, size_t room);
 
-/* mallopt(3): 1 if the parameter is known and the value within its bounds, else 0 and nothing changes. */
+/* mallopt(3): 1 if the parameter is known, the value within its bounds and the knobs are not sealed (seal.h), else 0 and
+ * nothing changes. */
 int tunables_mallopt(int parameter, int value);
 
 #endif

@@ -2,12 +2,13 @@
 #include "verify.h"
 
 #include <stdatomic.h>
-#include <sys/single_threaded.h>
 
 #include "cache.h"
 #include "central.h"
 #include "check.h"
+#include "glibc.h"
 #include "guard.h"
+#include "harden.h"
 #include "large.h"
 #include "lock.h"
 #include "os.h"
@@ -35,6 +36,7 @@ size_t verify_heap(void) {
         central_walk(&walk);
         cache_walk(&walk);
         large_walk(&walk);
+        harden_walk(&walk);
         check_walk(&walk);
         guard_walk(&walk);
         if (alone)

@@ -8,6 +8,7 @@
 #include "harden.h"
 #include "lock.h"
 #include "report.h"
+#include "seal.h"
 #include "span.h"
 #include "tunables.h"
 
@@ -36,16 +37,16 @@ void watch_start(void) {
     environment_read();
     if (atomic_load_explicit(&environment_state, memory_order_acquire) == 0)
         return;
-    if (tunables.protect == LEVEL_CHECK && tunables.check == 0)
+    bool hardened = tunables.protect == LEVEL_PARANOID && harden_start();
+    if (tunables.protect >= LEVEL_CHECK && !hardened && tunables.check == 0 &&
+        seal_open(&tunables, sizeof tunables))
         tunables.check = REPORT_SAY | REPORT_ABORT;
-    unsigned modes = (tunables.check != 0 ? WATCH_CHECK : 0) | (tunables.perturb != 0 ? WATCH_PERTURB : 0) |
+    unsigned modes = (hardened ? WATCH_HARDEN : 0) | (tunables.check != 0 ? WATCH_CHECK : 0) | (tunables.perturb != 0 ? WATCH_PERTURB : 0) |
                      (tunables.leaks != 0 ? WATCH_LEAKS : 0);
-    if (tunables.protect == LEVEL_PARANOID && harden_start())
-        modes |= WATCH_HARDEN;
     if ((tunables.protect == LEVEL_SAMPLE || tunables.protect == LEVEL_PARANOID) && guard_start())
         modes |= WATCH_GUARD;
     if (tunables.check != 0)
-        report_action = (unsigned)tunables.check;
+        report_set_action((unsigned)tunables.check);
     if (modes != 0)
         watch_on(modes);
     atomic_fetch_and_explicit(&watch_modes, ~(unsigned)WATCH_START, memory_order_release);

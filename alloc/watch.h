@@ -45,8 +45,9 @@ static inline bool watch_only(enum watch_mode mode) {
     return atomic_load_explicit(&watch_modes, memory_order_acquire) == mode;
 }
 
-static inline bool watch_has(enum watch_mode mode) {
-    return (atomic_load_explicit(&watch_modes, memory_order_acquire) & mode) != 0;
+/* True if any of the modes is on. */
+static inline bool watch_has(unsigned modes) {
+    return (atomic_load_explicit(&watch_modes, memory_order_acquire) & modes) != 0;
 }
 
 /* Switches on what the environment asks for, once it can be read. Until then does nothing. */

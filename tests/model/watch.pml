@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The switch between fast and watched. alloc/watch.c: watch_on, watch_off; alloc/cache.c: cache_set_lists, keeps,
- * settle_slow, cache_flush, cache_overflow_slow; alloc/span.c: span_show, register_small; alloc/front.h: front_alloc,
+ * settle_slow, flush, cache_overflow_slow; alloc/span.c: span_show, register_small; alloc/front.h: front_alloc,
  * front_free_sized; alloc/front.c: front_alloc_slow, front_free_slow. One class, BLOCKS blocks of one span, which is new
  * while nobody has asked (so that register_small is in the model); lists, the slots (as a set) and the span hold blocks.
  * A list holds one block; at the second it goes to the slots. Threads allocate and free; one switches.
@@ -11,12 +11,13 @@
  * mode on, nothing lies in the slots and lists, where nobody would take it; nobody waits for ever.
  *
  * small: -DTHREADS=1 -DBLOCKS=2 -DROUNDS=3
- * big: -DTHREADS=2 -DBLOCKS=2 -DROUNDS=3
+ * big: -DTHREADS=2 -DBLOCKS=2 -DROUNDS=2
  * mutant 1: the mode is on before the unit map is hidden
  * mutant 2: a span taken while hidden is put into the unit map
  * mutant 3: a thread that learns late of a mode leaves parked what its list held
  * mutant 4: the slow free looks twice whether lists are kept
  * mutant 5: the unit map is shown again before the mode is off
+ * mutant 6: a free that finds lists off, and then on again, leaves the count of its list as if it were not there
  */
 #include "common.h"
 
@@ -205,7 +206,13 @@ inline malloc() {
 inline cache_overflow_slow(x) {
     kept = !caches[me].idle && !lists_off;
     if
-    :: !kept -> caches[me].count--; settle_slow()
+    :: !kept ->
+        caches[me].count--;
+        settle_slow();
+        if
+        :: kept && !MUTANT(6) -> caches[me].count++
+        :: else
+        fi
     :: else
     fi;
     if
@@ -214,7 +221,8 @@ inline cache_overflow_slow(x) {
     fi;
     if
     :: !kept -> give_home(x)
-    :: kept && caches[me].head != 0 -> /* full: what was on the list goes, x stays */
+    :: kept && caches[me].head != 0 -> /* full: what was on the list goes with its length, x stays */
+        assert(caches[me].count == 2);
         h = caches[me].head;
         atomic { caches[me].head = x + 1; caches[me].count = 1 };
         slot[h - 1] = true;

@@ -69,6 +69,7 @@ __attribute__((unused)) static bool json_adds_up(void) {
     size_t heap = json_in("heap", "bytes"), large = json_in("heap", "large"), mapped = json_in("mapped", "bytes");
     size_t guarded = json_in("guarded", "bytes");
     size_t unused = json_number("unused"), tails = json_number("tails"), home = json_number("home");
+    size_t guarded = json_in("guarded", "bytes");
     const struct {
         const char *name;
         size_t left, right;
@@ -76,12 +77,14 @@ __attribute__((unused)) static bool json_adds_up(void) {
         {"live + cached + free + metadata = taken", live + cached + free_bytes + metadata, taken},
         {"heap + mapped + guarded + metadata = taken", heap + mapped + guarded + metadata, taken},
         {"lists + parked = cached", json_number("lists") + json_number("parked"), cached},
-        {"home + spans + tails + unused = free", home + json_in("free_parts", "spans") + tails + unused, free_bytes},
-        {"small + large + mapped + guarded = live", classes.live + large + mapped + guarded, live},
+        {"home + spans + tails + unused + around = free",
+         home + json_in("free_parts", "spans") + tails + unused + json_in("free_parts", "around"), free_bytes},
+        {"small + large + mapped + hardened + guarded = live",
+         classes.live + large + mapped + json_in("hardened", "bytes") + guarded, live},
         {"blocks of classes = cached", classes.cached, cached},
         {"blocks of classes = home", classes.home, home},
-        {"live blocks",
-         classes.live_blocks + json_in("heap", "large_blocks") + json_in("mapped", "blocks") + json_in("guarded", "blocks"),
+        {"live blocks", classes.live_blocks + json_in("heap", "large_blocks") + json_in("mapped", "blocks") +
+         json_in("hardened", "blocks") + json_in("guarded", "blocks"),
          json_number("live_blocks")},
     };
     bool all = true;

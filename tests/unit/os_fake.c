@@ -9,6 +9,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "seal.h"
+#include "tunables.h"
+
 #define BREAK_ROOM ((size_t)8 << 30)
 
 int os_fake_refuse_brk, os_fake_refuse_map, os_fake_refuse_unmap;
@@ -74,7 +77,21 @@ void *os_reserve(size_t bytes) {
 }
 
 bool os_commit(void *addr, size_t bytes) {
-    return !os_fake_refuse_map && mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
+    return !os_fake_refuse_map && bytes <= os_fake_map_most && mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+void *os_reserve_shut(size_t bytes) {
+    void *p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return os_fake_refuse_map || p == MAP_FAILED ? NULL : p;
+}
+
+bool os_shut(void *addr, size_t bytes) {
+    return !os_fake_refuse_map && mmap(addr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+                                       -1, 0) != MAP_FAILED;
+}
+
+bool os_seal(void *addr, size_t bytes) {
+    return !os_fake_refuse_map && mprotect(addr, bytes, PROT_READ) == 0;
 }
 
 bool os_unmap(void *addr, size_t bytes) {
@@ -82,6 +99,22 @@ bool os_unmap(void *addr, size_t bytes) {
         return false;
     os_fake_mapped -= bytes;
     return true;
+}
+
+bool os_find_relro(const void *inside, void **start, size_t *bytes) {
+    (void)inside, (void)start, (void)bytes;
+    return false;
+}
+
+/* Tests set knobs by hand. */
+__attribute__((constructor)) static void open_knobs(void) {
+    seal_open(&tunables, sizeof tunables);
+}
+
+/* Bytes that a test can count on: 0, 1, 2, ... */
+void os_random(void *out, size_t bytes) {
+    for (size_t i = 0; i < bytes; i++)
+        ((unsigned char *)out)[i] = (unsigned char)i;
 }
 
 void *os_remap(void *addr, size_t old_bytes, size_t new_bytes, bool may_move) {
@@ -199,10 +232,6 @@ void os_raise(int signal_number) {
 enum os_access os_access(const void *context) {
     (void)context;
     return OS_ACCESS;
-}
-
-void *os_map_hidden(size_t bytes) {
-    return os_map(bytes);
 }
 
 bool os_protect(void *addr, size_t bytes, bool open) {
