@@ -4,12 +4,19 @@ VERSION = 0.1.0
 PREFIX = /usr/local
 DESTDIR =
 LIBDIR = $(PREFIX)/lib
+comma = ,
 HARNESS_DIR = $(PREFIX)/share/myalloc/bench
 # CROSS=aarch64-linux-gnu- builds for another machine
 CROSS =
 CC = $(CROSS)gcc
 CXX = $(CROSS)g++
 OPT = -O2
+# More flags for the allocator, over those of its kind of build
+MORE =
+MORE_OBJECTS =
+MORE_STATIC =
+MORE_INTERNAL =
+EXPORTS = alloc/exports.map
 # make Q= shows whole command lines
 Q = @
 
@@ -17,7 +24,7 @@ WARN = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wundef -Wpointer-arit
 # The compiler must not read malloc into these files: they are malloc.
 NO_BUILTIN = $(addprefix -fno-builtin-,malloc calloc realloc free memalign aligned_alloc posix_memalign)
 ALLOC_FLAGS = -std=gnu11 -D_GNU_SOURCE -g $(WARN) $(NO_BUILTIN) -fvisibility=hidden -fno-plt -fPIC
-LINK_FLAGS = -shared -Wl,-soname,libmyalloc.so -Wl,--version-script=alloc/exports.map -Wl,-z,nodelete -Wl,-z,now \
+LINK_FLAGS = -shared -Wl,-soname,libmyalloc.so -Wl,--version-script=$(EXPORTS) -Wl,-z,nodelete -Wl,-z,now \
              -Wl,-z,relro -Wl,-z,noseparate-code -Wl,--sort-section=name -Wl,--no-undefined -Wl,--hash-style=gnu
 # A stand-in for Criterion (builds for other machines): CRITERION=-Itests/builds/include
 CRITERION = -lcriterion
@@ -27,8 +34,9 @@ INTERNAL = $(filter-out %/libc.c %/new.c %/process.c %/introspect.c %/mcheck.c %
 INTERNAL_OBJECTS = $(patsubst alloc/%.c,build/debug/%.o,$(INTERNAL))
 
 # What every program runs comes first in the library, the diagnostics behind it, so that they take no memory until used.
-DIAGNOSTICS = $(wildcard $(patsubst %,alloc/%.c,backtrace check fault front_watched guard guard_events guard_trap harden harden_large harden_room harden_slab \
-                  harden_walk introspect layout leaks mcheck random reach stacks stats stats_text symtab trace verify watch world))
+DIAGNOSTICS = $(wildcard $(patsubst %,alloc/%.c,backtrace check fault front_watched guard guard_events guard_trap harden harden_large \
+                  harden_room harden_slab harden_walk introspect layout leaks mcheck random reach stacks stats stats_text symtab trace \
+                  verify watch world))
 SOURCES = $(filter-out $(DIAGNOSTICS),$(wildcard alloc/*.c)) $(DIAGNOSTICS)
 TOOLS = $(filter-out tools/measure.c,$(wildcard tools/*.c))
 
@@ -41,6 +49,8 @@ help:
 	@echo 'make install    PREFIX=/usr/local DESTDIR=; make uninstall'
 	@echo 'make debug ubsan fault    builds of the library with checks, for tests'
 	@echo 'make soak       the stress tests for much longer'
+	@echo 'make builds     every compiler, optimisation, C library and machine that it is tested on'
+	@echo 'make coverage   which lines the tests run, at least 95 in a hundred'
 	@echo 'make bench      compares the installed allocators in half an hour; make bench-quick in three minutes'
 	@echo 'make bench-deps installs the allocators and what the comparison needs'
 	@echo 'make clean'
@@ -49,14 +59,14 @@ help:
 # A change of compiler or flags rebuilds: the stamp's content is the command line.
 build/flags: FORCE
 	@mkdir -p build
-	@echo '$(CC) $(CXX) $(OPT) $(ALLOC_FLAGS) $(TEST_FLAGS)' | cmp -s - $@ || \
-	    echo '$(CC) $(CXX) $(OPT) $(ALLOC_FLAGS) $(TEST_FLAGS)' > $@
+	@echo '$(CC) $(CXX) $(OPT) $(MORE) $(ALLOC_FLAGS) $(TEST_FLAGS)' | cmp -s - $@ || \
+	    echo '$(CC) $(CXX) $(OPT) $(MORE) $(ALLOC_FLAGS) $(TEST_FLAGS)' > $@
 
 # One build of the allocator: $(1) the folder of its objects, $(2) its flags.
 define allocator
 build/$(1)/%.o: alloc/%.c build/flags
 	@mkdir -p $$(@D)
-	$$(Q)echo '  CC $$@' && $$(CC) $$(ALLOC_FLAGS) $(2) -MMD -MP -c -o $$@ $$<
+	$$(Q)echo '  CC $$@' && $$(CC) $$(ALLOC_FLAGS) $(2) $$(MORE) -MMD -MP -c -o $$@ $$<
 -include $$(patsubst alloc/%.c,build/$(1)/%.d,$$(SOURCES))
 endef
 objects = $(patsubst alloc/%.c,build/$(1)/%.o,$(SOURCES))
@@ -67,24 +77,31 @@ $(eval $(call allocator,debug,-O1 -DMYALLOC_DEBUG=1))
 $(eval $(call allocator,fault,-O1 -fno-optimize-sibling-calls -DMYALLOC_FAULT=1 -DMYALLOC_DEBUG=1))
 $(eval $(call allocator,ubsan,-O1 -DMYALLOC_DEBUG=1 -fsanitize=undefined -fsanitize-undefined-trap-on-error))
 $(eval $(call allocator,tsan,-O1 -DMYALLOC_STATIC=1 -fsanitize=thread))
+# Instrumented, but with callbacks of our own.
+$(eval $(call allocator,schedule,-O1 -fsanitize=thread))
 
-build/libmyalloc.so: $(call objects,shared) alloc/exports.map
-	$(Q)echo '  CC $@' && $(CC) $(OPT) $(LINK_FLAGS) -o $@ $(call objects,shared)
-build/libmyalloc-%.so: alloc/exports.map
+build/libmyalloc.so: $(call objects,shared) $(EXPORTS)
+	$(Q)echo '  CC $@' && $(CC) $(OPT) $(LINK_FLAGS) -o $@ $(call objects,shared) $(MORE_OBJECTS)
+build/libmyalloc-%.so: $(EXPORTS)
 	$(Q)echo '  CC $@' && $(CC) $(LINK_FLAGS) -o $@ $(filter %.o,$^)
 build/libmyalloc-debug.so: $(call objects,debug)
 build/libmyalloc-fault.so: $(call objects,fault)
 build/libmyalloc-ubsan.so: $(call objects,ubsan)
+build/libmyalloc-schedule.so: $(call objects,schedule) build/schedule/perturb.o
+build/schedule/perturb.o: tests/schedule/perturb.c build/flags
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(ALLOC_FLAGS) -O2 -c -o $@ $<
 # One object, so that the linker takes all of it or nothing, with the inner names hidden from the program's. Its code goes
 # into a section of its own name: backtrace.c tells our frames from the program's by it.
 build/libmyalloc.a: $(call objects,static)
-	$(Q)echo '  AR $@' && rm -f $@ && $(CROSS)ld -r -o build/static/myalloc.o $^ && \
+	$(Q)echo '  AR $@' && rm -f $@ && $(CROSS)ld -r -o build/static/myalloc.o $^ $(MORE_STATIC) && \
 	    $(CROSS)objcopy --localize-hidden --rename-section .text=myalloc_text --rename-section .text.unlikely=myalloc_text \
 	    --remove-section '.gnu.lto_*' build/static/myalloc.o && $(CROSS)ar rcs $@ build/static/myalloc.o
 
 debug: build/libmyalloc-debug.so
 fault: build/libmyalloc-fault.so
 ubsan: build/libmyalloc-ubsan.so
+schedule: build/libmyalloc-schedule.so
 
 # The command reads options by the library's own table and parser. It knows where the library is installed: there is one for
 # each such place, because LIBDIR may be named only when `make` has been run.
@@ -114,7 +131,7 @@ build/measure: tools/measure.c build/flags
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
 
-plain = $(foreach dir,stress fork misuse fault golden gdb options mcheck protect,$(patsubst tests/$(dir)/%.c,build/tests/$(dir)/%,$(wildcard tests/$(dir)/*.c)))
+plain = $(foreach dir,stress fork misuse fault golden gdb options mcheck,$(patsubst tests/$(dir)/%.c,build/tests/$(dir)/%,$(wildcard tests/$(dir)/*.c)))
 API_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)) \
             $(patsubst tests/unit/%.cc,build/tests/unit/%,$(wildcard tests/unit/api_*.cc))
 INTERNAL_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/internal_*.c))
@@ -138,10 +155,10 @@ $(patsubst tests/unit/%.cc,build/tests/unit/%,$(wildcard tests/unit/api_*.cc)): 
 $(INTERNAL_TESTS): build/tests/%: tests/%.c tests/unit/os_fake.c tests/unit/os_fake.h $(INTERNAL_OBJECTS)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_DEBUG=1 -o $@ $< tests/unit/os_fake.c \
-	    $(INTERNAL_OBJECTS) $(CRITERION)
+	    $(INTERNAL_OBJECTS) $(CRITERION) $(MORE_INTERNAL)
 $(TSAN_TESTS): build/tests/%: tests/%.c $(call objects,tsan)
 	@mkdir -p $(@D)
-	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -fsanitize=thread -o $@ $< $(filter-out %/libc.o %/new.o %/process.o %/introspect.o %/mcheck.o,$(call objects,tsan))
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -fsanitize=thread -o $@ $< $(filter-out %/libc.o %/new.o %/introspect.o %/mcheck.o,$(call objects,tsan))
 $(patsubst tests/static/%.c,build/tests/static/%,$(wildcard tests/static/*.c)): build/tests/%: tests/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -static -o $@ $< build/libmyalloc.a
@@ -155,10 +172,12 @@ build/tests/trace/%_static: tests/trace/%.c tests/tap.h build/libmyalloc.a
 build/tests/trace/%: tests/trace/%.c tests/tap.h build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -O0 -fomit-frame-pointer -rdynamic -o $@ $<
+build/tests/fork/streams: EXTRA = -rdynamic
 build/tests/mcheck/linked build/tests/mcheck/linked_static: EXTRA = -lmcheck
 build/tests/mcheck/%_static: tests/mcheck/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -static -o $@ $< build/libmyalloc.a $(EXTRA)
+$(filter build/tests/misuse/%,$(plain)): tests/misuse/misuse.h
 $(plain): build/tests/%: tests/%.c tests/tap.h build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $< -ldl $(EXTRA)
@@ -174,6 +193,61 @@ build/tests/bench/%: tests/bench/load_%.c tests/bench/spin.h build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $<
 
+# ---- fuzzing --------------------------------------------------------------------------------------------------------
+
+# The allocator in a closed sandbox (tests/fuzz/sandbox.h): under other names, its calls to libc redirected, its variables in
+# sections that can be put back, without its constructor.
+SEAL = --redefine-syms=build/fuzz.names --redefine-syms=tests/fuzz/redirect.txt --rename-section .data=subject_data \
+       --rename-section .bss=subject_bss --rename-section .bss.table=subject_bss \
+       --remove-section=.init_array.00101 --remove-section=.rela.init_array.00101 \
+       --remove-section=.init_array.101 --remove-section=.rela.init_array.101 \
+       $(if $(filter %/process.o,$@),--redefine-sym start=subject_start --globalize-symbol=start --globalize-symbol=subject_start)
+build/fuzz.names: alloc/exports.map
+	@mkdir -p $(@D)
+	$(Q)sed 's/^{\|^global:\|^local:.*\|\*;\|^};//' $< | tr -s ' ;' '\n\n' | sed '/./s/.*/& subject_&/' | sed '/./!d' > $@
+define closed # folder, compiler, flags
+build/$(1)/%.o: alloc/%.c build/flags build/fuzz.names tests/fuzz/redirect.txt
+	@mkdir -p $$(@D)
+	$$(Q)echo '  CC $$@' && $(2) $$(ALLOC_FLAGS) -O1 -DMYALLOC_DEBUG=1 $(3) -MMD -MP -MF $$(@:.o=.d) -MT $$@ -c -o $$@.plain $$< && \
+	    objcopy $$(SEAL) $$@.plain $$@
+-include $$(patsubst alloc/%.c,build/$(1)/%.d,$$(SOURCES))
+endef
+# Everything else of a program in the sandbox: $(1) folder, $(2) compiler, $(3) flags.
+define sandboxed
+build/$(1)/tests/%.o: tests/fuzz/%.c $$(wildcard tests/fuzz/*.h) build/fuzz.names build/flags
+	@mkdir -p $$(@D)
+	$$(Q)echo '  CC $$@' && $(2) $$(TEST_FLAGS) $(3) -c -o $$@.plain $$< && \
+	    objcopy $$(if $$(filter %/calls.o,$$@),--redefine-syms=build/fuzz.names) $$@.plain $$@
+endef
+$(eval $(call closed,fuzz,clang,-fsanitize=fuzzer-no-link$(comma)undefined -fsanitize-trap=undefined))
+$(eval $(call closed,replay,$$(CC),))
+$(eval $(call closed,coverage,clang,-fprofile-instr-generate -fcoverage-mapping))
+$(eval $(call sandboxed,fuzz,clang,))
+$(eval $(call sandboxed,replay,$$(CC),))
+$(eval $(call sandboxed,coverage,clang,))
+build/fuzz/calls: $(addprefix build/fuzz/tests/,fuzz_calls.o calls.o decode.o sandbox.o) $(call objects,fuzz)
+	$(Q)echo '  CC $@' && clang -fsanitize=fuzzer -pthread -o $@ $^
+build/tests/fuzz/replay: $(addprefix build/replay/tests/,replay.o calls.o decode.o sandbox.o) $(call objects,replay)
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) -pthread -o $@ $^
+# The parser needs no malloc, so the address sanitiser may watch it.
+OPTIONS_SHARES = $(addprefix alloc/,tunables.c environment.c report.c os_linux.c)
+build/fuzz/options: tests/fuzz/options.c $(OPTIONS_SHARES) $(wildcard alloc/*.h alloc/*.def) build/flags
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && clang $(TEST_FLAGS) -fno-omit-frame-pointer -Ialloc -DMYALLOC_DEBUG=1 \
+	    -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^)
+build/tests/fuzz/options: tests/fuzz/options.c tests/fuzz/options_main.c $(OPTIONS_SHARES) $(wildcard alloc/*.h alloc/*.def) build/flags
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_DEBUG=1 -fsanitize=address,undefined -fno-sanitize-recover=all \
+	    -o $@ $(filter %.c,$^)
+# Linked with the library, but run with one of its builds preloaded, whose name is the same.
+build/tests/fuzz/replay_open: build/libmyalloc.so
+build/tests/fuzz/replay_static: build/libmyalloc.a
+build/tests/fuzz/replay_open build/tests/fuzz/replay_static: $(addprefix tests/fuzz/,replay.c calls.c decode.c open.c) \
+    $(wildcard tests/fuzz/*.h)
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $(filter-out %.h,$^)
+
 test:
 	tests/setup test
 	$(MAKE) test-programs
@@ -181,6 +255,16 @@ test:
 
 soak: test-programs
 	tests/run --soak
+
+builds: test-programs
+	tests/setup test
+	tests/builds/builds.test --all
+	tests/builds/aarch64.test --all
+	tests/builds/musl.test --all
+
+coverage:
+	tests/setup coverage
+	tests/builds/coverage --html build/coverage.html
 
 demo:
 	tests/setup demo
@@ -233,6 +317,10 @@ uninstall:
 clean:
 	rm -rf build
 
+# The value of a variable, for tests that compile a changed copy of a source.
+print-%:
+	@echo '$($*)'
+
 FORCE:
-.PHONY: all manual help debug fault ubsan test test-programs soak demo bench bench-deps bench-quick install uninstall clean FORCE
+.PHONY: all manual help debug fault ubsan schedule test test-programs soak builds coverage demo bench bench-deps bench-quick install uninstall clean FORCE
 .SECONDARY:

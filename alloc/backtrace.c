@@ -3,11 +3,11 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <execinfo.h>
 #include <link.h>
 #include <stdatomic.h>
 #include <string.h>
 
+#include "glibc.h"
 #include "os.h"
 #include "report.h"
 #include "symtab.h"

@@ -30,6 +30,9 @@
 /* On data that other files see: without it the compiler goes through the GOT. */
 #define HIDDEN __attribute__((visibility("hidden")))
 #define EXPORT __attribute__((visibility("default")))
+/* On functions that read what another thread may be writing, word by word, and make do with a moment's value: the writer's
+ * paths are too short for an atomic access. ThreadSanitizer must not tell. */
+#define READS_OTHERS __attribute__((no_sanitize("thread")))
 /* On tables of which little is used: the linker sorts sections by name, so that they lie behind the small variables and
  * do not spread those over many pages. */
 #define BIG_TABLE __attribute__((section(".bss.table")))

@@ -10,6 +10,7 @@
 
 #define PATH_ROOM 1024
 #define CGROUP_ROOT "/sys/fs/cgroup"
+#define GUARD (64 * KIB)
 #define NO_LIMIT_FROM ((size_t)1 << 60) /* version 1 says "none" by a number of this kind */
 
 static _Atomic size_t taken, peak, own;
@@ -122,14 +123,25 @@ void budget_refund(size_t bytes) {
     atomic_fetch_sub_explicit(&taken, bytes, memory_order_relaxed);
 }
 
+static void *between_guards(size_t bytes, void *(*reserve)(size_t)) {
+    char *space = bytes <= SIZE_LIMIT - 2 * GUARD ? reserve(bytes + 2 * GUARD) : NULL;
+    return space != NULL ? space + GUARD : NULL;
+}
+
+void *budget_reserve(size_t bytes) {
+    return between_guards(bytes, os_reserve);
+}
+
+void budget_unreserve(void *addr, size_t bytes) {
+    os_unmap((char *)addr - GUARD, bytes + 2 * GUARD);
+}
+
 void *budget_map(size_t bytes) {
-    if (!budget_charge(bytes))
+    void *addr = between_guards(bytes, os_reserve_shut);
+    if (addr != NULL && !budget_commit(addr, bytes)) {
+        budget_unreserve(addr, bytes);
         return NULL;
-    void *addr = os_map(bytes);
-    if (addr == NULL)
-        budget_refund(bytes);
-    else
-        atomic_fetch_add_explicit(&own, bytes, memory_order_relaxed);
+    }
     return addr;
 }
 
@@ -146,22 +158,7 @@ bool budget_commit(void *addr, size_t bytes) {
 
 void budget_unmap(void *addr, size_t bytes) {
     atomic_fetch_sub_explicit(&own, bytes, memory_order_relaxed);
-    budget_give_back(addr, bytes);
-}
-
-void *budget_map_apart(size_t bytes) {
-    char *space = os_map_hidden(bytes + 2 * OS_PAGE);
-    if (space != NULL && !budget_commit(space + OS_PAGE, bytes)) {
-        os_unmap(space, bytes + 2 * OS_PAGE);
-        space = NULL;
-    }
-    return space != NULL ? space + OS_PAGE : NULL;
-}
-
-void budget_unmap_apart(void *addr, size_t bytes) {
-    atomic_fetch_sub_explicit(&own, bytes, memory_order_relaxed);
-    if (!os_unmap((char *)addr - OS_PAGE, bytes + 2 * OS_PAGE))
-        os_purge(addr, bytes);
+    budget_unreserve(addr, bytes);
     budget_refund(bytes);
 }
 

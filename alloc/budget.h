@@ -19,13 +19,14 @@
 bool budget_charge(size_t bytes);
 void budget_refund(size_t bytes);
 
-/* os_map and os_unmap for the allocator's own data: charged and refunded, and counted in budget_own. */
+/* Address space for the allocator's own data, as os_reserve gives it, between two guards that are never writable: a
+ * program that runs over the end or the start of a mapping beside it faults there. Not charged. NULL if refused. */
+void *budget_reserve(size_t bytes);
+void budget_unreserve(void *addr, size_t bytes);
+
+/* Memory for own data, between guards that cannot be touched at all: charged and refunded, and counted in budget_own. */
 void *budget_map(size_t bytes);
 void budget_unmap(void *addr, size_t bytes);
-
-/* The same between pages that cannot be touched, for data that the program's faults must not reach. */
-void *budget_map_apart(size_t bytes);
-void budget_unmap_apart(void *addr, size_t bytes);
 
 /* os_commit for own data, never given back. */
 bool budget_commit(void *addr, size_t bytes);

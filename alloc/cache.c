@@ -351,6 +351,11 @@ void cache_overflow_slow(void *block, unsigned class) {
     if (!kept) {
         bin->count--; /* K1: nothing was put on the list */
         kept = settle_slow(cache);
+        if (kept && ++bin->count < 0) { /* as before: lists were off for a moment only, and this one is not full */
+            freelist_push(&bin->head, block);
+            report_leave();
+            return;
+        }
     }
     if (!kept) {
         ((struct block *)block)->next = NULL;
@@ -413,7 +418,7 @@ void cache_each(void (*see)(const struct cache *cache, void *data), void *data) 
     lock_release(&caches_lock, LOCK_CACHES);
 }
 
-size_t cache_length(const struct cache *cache, unsigned class) {
+READS_OTHERS size_t cache_length(const struct cache *cache, unsigned class) {
     const struct bin *bin = &cache->bins[class];
     int32_t held = bin->count + bin->limit;
     size_t listed = bin->head == NULL || held < 0 ? 0 : min_size((size_t)held, bin->limit);

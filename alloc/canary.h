@@ -2,7 +2,8 @@
 /*
  * Bytes behind a hardened block that only a fault changes (rank 2). A canary is a function of a secret and of the address,
  * so that it can neither be guessed nor copied from elsewhere. Each of its bytes is 10xxxxxx in binary: neither a NUL, nor
- * a character, nor 0xff passes for one, so an off-by-one write of those is always found.
+ * a character, nor 0xff passes for one, so an off-by-one write of those is always found. But where there is room for it, the
+ * fifth byte from the end is a NUL, which ends a string that lacks its own before it shows what lies behind.
  */
 #ifndef MYALLOC_CANARY_H
 #define MYALLOC_CANARY_H
@@ -18,33 +19,46 @@ static inline uint64_t canary_word(uint64_t secret, uintptr_t at) {
     return ((mixed ^ mixed >> 29) & UINT64_C(0x3f3f3f3f3f3f3f3f)) | UINT64_C(0x8080808080808080);
 }
 
-static inline unsigned char canary_byte(uint64_t secret, uintptr_t at) {
-    uint64_t word = canary_word(secret, at & ~(uintptr_t)7);
-    unsigned char bytes[8];
-    memcpy(bytes, &word, sizeof bytes);
-    return bytes[at & 7];
+/* Where the NUL is, of a canary in [from, to); NULL if it is too short: the NUL lies next to no block. */
+static inline const char *canary_nul(const char *from, const char *to) {
+    return to - from >= 8 ? to - 5 : NULL;
+}
+
+/* For the eight bytes at `at`, with the NUL if it is one of them. */
+static inline uint64_t canary_word_of(uint64_t secret, const char *at, const char *nul) {
+    uint64_t word = canary_word(secret, (uintptr_t)at);
+    if ((uintptr_t)nul - (uintptr_t)at < sizeof word)
+        ((unsigned char *)&word)[nul - at] = 0;
+    return word;
+}
+
+static inline unsigned char canary_byte(uint64_t secret, const char *at, const char *nul) {
+    uint64_t word = canary_word_of(secret, (const char *)((uintptr_t)at & ~(uintptr_t)7), nul);
+    return ((unsigned char *)&word)[(uintptr_t)at & 7];
 }
 
 /* Fills [from, to); `to` is a multiple of 8. */
 static inline void canary_write(uint64_t secret, char *from, char *to) {
+    const char *nul = canary_nul(from, to);
     for (; from < to && ((uintptr_t)from & 7) != 0; from++)
-        *from = (char)canary_byte(secret, (uintptr_t)from);
+        *from = (char)canary_byte(secret, from, nul);
     for (; from < to; from += 8) {
-        uint64_t word = canary_word(secret, (uintptr_t)from);
+        uint64_t word = canary_word_of(secret, from, nul);
         memcpy(from, &word, sizeof word);
     }
 }
 
 /* The first byte in [from, to) that has changed, or `to`, which is a multiple of 8. */
 static inline const char *canary_look(uint64_t secret, const char *from, const char *to) {
+    const char *nul = canary_nul(from, to);
     for (; from < to && ((uintptr_t)from & 7) != 0; from++)
-        if ((unsigned char)*from != canary_byte(secret, (uintptr_t)from))
+        if ((unsigned char)*from != canary_byte(secret, from, nul))
             return from;
     for (; from < to; from += 8) {
-        uint64_t word = canary_word(secret, (uintptr_t)from), there;
+        uint64_t word = canary_word_of(secret, from, nul), there;
         memcpy(&there, from, sizeof there);
         if (there != word) {
-            while ((unsigned char)*from == canary_byte(secret, (uintptr_t)from))
+            while ((unsigned char)*from == canary_byte(secret, from, nul))
                 from++;
             return from;
         }
@@ -54,8 +68,9 @@ static inline const char *canary_look(uint64_t secret, const char *from, const c
 
 /* The last byte in [from, to) that has changed; NULL if none has. */
 static inline const char *canary_look_back(uint64_t secret, const char *from, const char *to) {
+    const char *nul = canary_nul(from, to);
     while (to-- > from)
-        if ((unsigned char)*to != canary_byte(secret, (uintptr_t)to))
+        if ((unsigned char)*to != canary_byte(secret, to, nul))
             return to;
     return NULL;
 }

@@ -89,7 +89,8 @@ static size_t class_memory(const struct class *class) {
 
 /* ---- slots ------------------------------------------------------------------------------------------------------- */
 
-/* Into one of the first `usable` slots. The chain has its length in it. */
+/* Into one of the first `usable` slots. The chain has its length in it. A chain gets into slot i only if i + 1 of its kind
+ * may be parked: chains of one length stay within what a class may park, of all lengths within 2.72 times that. */
 static bool slot_put_among(struct class *class, void *chain, size_t usable) {
     for (size_t i = 0; i < usable && i < SLOTS; i++) {
         void *empty = NULL;
@@ -469,10 +470,10 @@ void central_count(unsigned index, struct central_totals *totals) {
         return;
     struct span *empty = NULL;
     lock_acquire(&class->lock, LOCK_CLASS);
-    for (size_t i = 0; i < SLOTS; i++) { /* taken and put back: another's chain must not be looked into */
+    for (size_t i = 0; i < SLOTS; i++) { /* taken and put back, no further on: another's chain must not be looked into */
         struct block *chain = atomic_exchange_explicit(&class->slots[i], NULL, memory_order_acquire);
         size_t count = chain ? chain->count : 0;
-        if (chain != NULL && slot_put_among(class, chain, SLOTS))
+        if (chain != NULL && slot_put_among(class, chain, i + 1))
             totals->parked += count;
         else
             chain_home_locked(class, chain, &empty);
@@ -552,12 +553,12 @@ static void walk_parked(struct walk *walk, unsigned index, const struct block *c
 
 static void walk_slots(struct walk *walk, struct class *class) {
     struct span *empty = NULL;
-    for (size_t i = 0; i < SLOTS; i++) { /* taken and put back: another's chain must not be looked into */
+    for (size_t i = 0; i < SLOTS; i++) { /* taken and put back, as in central_count: another's chain must not be looked into */
         struct block *chain = atomic_exchange_explicit(&class->slots[i], NULL, memory_order_acquire);
         if (chain == NULL)
             continue;
         walk_parked(walk, class->index, chain);
-        if (!slot_put_among(class, chain, SLOTS))
+        if (!slot_put_among(class, chain, i + 1))
             chain_home_locked(class, chain, &empty);
     }
     release_all(empty);

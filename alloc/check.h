@@ -21,9 +21,8 @@
 #ifndef MYALLOC_CHECK_H
 #define MYALLOC_CHECK_H
 
-#include <mcheck.h>
-
 #include "base.h"
+#include "glibc.h"
 
 #define QUARANTINE_BYTES (4 * MIB)
 #define QUARANTINE_LARGE (1 * MIB)

@@ -13,9 +13,8 @@
 #ifndef MYALLOC_FAULT_H
 #define MYALLOC_FAULT_H
 
-#include <mcheck.h>
-
 #include "base.h"
+#include "glibc.h"
 
 enum fault_kind {
     FAULT_NONE,

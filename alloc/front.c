@@ -46,10 +46,19 @@ static void *alloc_once(size_t bytes, size_t align, bool *zeroed) {
     return class != 0 ? alloc_class(class) : alloc_large(bytes, align, zeroed);
 }
 
+static THREAD_LOCAL int errno_before_refusal;
+
 /* The one place where errno is set. */
 COLD void *front_no_memory(void) {
+    errno_before_refusal = errno;
     errno = ENOMEM;
     return NULL;
+}
+
+/* A smaller place was refused to a block, so it stays where it is: the call has succeeded. */
+static COLD void *stay(void *p) {
+    errno = errno_before_refusal;
+    return p;
 }
 
 /* bytes > 0. When the OS refuses, what lies unused in lists is brought together and the request tried once more. */
@@ -210,7 +219,7 @@ size_t front_usable(const void *p, const char *call) {
 static void *move(void *p, size_t old, size_t bytes, const char *call) {
     void *fresh = front_alloc(bytes, call);
     if (fresh == NULL)
-        return bytes <= old ? p : NULL;
+        return bytes <= old ? stay(p) : NULL;
     memcpy(fresh, p, min_size(old, bytes));
     front_free(p, call);
     return fresh;

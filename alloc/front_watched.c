@@ -230,9 +230,14 @@ static size_t usable_checked(const void *p, const char *call) {
 /* To another block. One that cannot be copied to a smaller place stays where it is. */
 static void *move_plain(void *p, size_t old, size_t bytes, const char *call) {
     bool zeroed;
+    int saved = errno;
     void *fresh = front_raw_alloc(bytes, BLOCK_ALIGN, &zeroed);
+    if (fresh == NULL && bytes <= old) {
+        errno = saved;
+        return p;
+    }
     if (fresh == NULL)
-        return bytes <= old ? p : NULL;
+        return NULL;
     size_t kept = min_size(old, bytes);
     memcpy(fresh, p, kept);
     perturb_alloc((char *)fresh + kept, front_raw_usable(fresh) - kept);
@@ -242,9 +247,9 @@ static void *move_plain(void *p, size_t old, size_t bytes, const char *call) {
 }
 
 static void *resize_plain(void *p, size_t old, size_t bytes, const char *call) {
-    if (bytes <= old && bytes >= old / 2)
+    void *resized = bytes > old / 2 ? front_raw_resize(p, bytes) : NULL; /* a large one also gives back what it loses */
+    if (resized == NULL && bytes <= old && bytes >= old / 2)
         return p;
-    void *resized = bytes > old / 2 ? front_raw_resize(p, bytes) : NULL;
     if (resized == NULL)
         return move_plain(p, old, bytes, call);
     size_t usable = front_raw_usable(resized);

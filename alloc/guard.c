@@ -506,7 +506,7 @@ static size_t address_bytes(size_t pages) {
 
 static bool set_up_locked(size_t pages) {
     size_t bytes = address_bytes(pages);
-    char *start = bytes <= os_address_limit() / ADDRESS_PART ? os_map_hidden(bytes) : NULL;
+    char *start = bytes <= os_address_limit() / ADDRESS_PART ? os_reserve_shut(bytes) : NULL;
     if (start == NULL)
         return false;
     struct slot *slots = budget_map(records_bytes(pages));

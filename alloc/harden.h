@@ -7,9 +7,8 @@
 #ifndef MYALLOC_HARDEN_H
 #define MYALLOC_HARDEN_H
 
-#include <mcheck.h>
-
 #include "base.h"
+#include "glibc.h"
 
 /* Sets up the regions, once, from watch_start. False if the OS refuses, which is said. */
 bool harden_start(void);

@@ -87,7 +87,7 @@ static bool reserve_locked(void) {
     if (record_count * 2 < table_size)
         return true;
     size_t old_size = table_size, size = old_size ? old_size * 2 : TABLE_MIN;
-    struct record *old = table, *fresh = budget_map_apart(table_bytes(size));
+    struct record *old = table, *fresh = budget_map(table_bytes(size));
     if (fresh == NULL)
         return false;
     table = fresh;
@@ -97,7 +97,7 @@ static bool reserve_locked(void) {
         if (old[i].state != EMPTY)
             insert_locked(&old[i]);
     if (old != NULL)
-        budget_unmap_apart(old, table_bytes(old_size));
+        budget_unmap(old, table_bytes(old_size));
     return true;
 }
 
@@ -167,7 +167,7 @@ static bool map(struct record *record, size_t align, size_t before, size_t behin
     record->map_bytes = before + data + slack + behind;
     if (!budget_charge(data))
         return false;
-    record->map = os_map_hidden(record->map_bytes);
+    record->map = os_reserve_shut(record->map_bytes);
     if (record->map != NULL) {
         record->data = (char *)align_up((uintptr_t)record->map + before, max_size(align, OS_PAGE));
         record->start = (char *)align_down((uintptr_t)record->data + data - record->bytes, align);

@@ -90,8 +90,8 @@ static bool reserve(struct room_plan *fresh, size_t room_bytes) {
         room->cells = (uint32_t)(room_bytes / 2 / room->cell);
         records += records_bytes(room);
     }
-    char *space = os_map_hidden(CLASS_COUNT * room_bytes), *meta = space ? os_map_hidden(records) : NULL;
-    char *states = meta ? budget_map_apart(states_bytes(fresh)) : NULL;
+    char *space = os_reserve_shut(CLASS_COUNT * room_bytes), *meta = space ? os_reserve_shut(records) : NULL;
+    char *states = meta ? budget_map(states_bytes(fresh)) : NULL;
     if (states != NULL) {
         lay_out(fresh, space, meta + OS_PAGE, states);
         return true;
@@ -105,7 +105,7 @@ static bool reserve(struct room_plan *fresh, size_t room_bytes) {
 
 bool room_start(void) {
     size_t bytes = align_up(sizeof(struct room_plan), OS_PAGE), limit = os_address_limit(), room = ROOM_MOST;
-    struct room_plan *fresh = budget_map_apart(bytes);
+    struct room_plan *fresh = budget_map(bytes);
     if (fresh == NULL)
         return false;
     fresh->mappings_most = mappings_allowed() / 2;
@@ -114,7 +114,7 @@ bool room_start(void) {
     while (room > ROOM_LEAST && !reserve(fresh, room))
         room /= 2;
     if (fresh->start == NULL || !os_seal(fresh, bytes) || !seal_open(&room_plan, sizeof room_plan)) {
-        budget_unmap_apart(fresh, bytes);
+        budget_unmap(fresh, bytes);
         return false;
     }
     room_plan = fresh;

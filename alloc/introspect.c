@@ -2,14 +2,14 @@
 /* glibc's questions and orders to its malloc (rank 17), answered from stats.h: glibc manual, "Statistics for Memory
  * Allocation with malloc" and "Malloc Tunable Parameters". */
 #include <errno.h>
-#include <malloc.h>
-#include <mcheck.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base.h"
 #include "environment.h"
 #include "front.h"
+#include "glibc.h"
+#include "large.h"
 #include "myalloc.h"
 #include "os.h"
 #include "report.h"
@@ -22,7 +22,7 @@
 EXPORT int mallopt(int parameter, int value) {
     if (watch_has(WATCH_START)) /* before anything is set by hand */
         watch_start();
-    if (!tunables_mallopt(parameter, value))
+    if (!large_mallopt(parameter, value))
         return 0;
     if (parameter == M_CHECK_ACTION)
         report_set_action((unsigned)value & (REPORT_SAY | REPORT_ABORT | REPORT_SHORT));
@@ -157,12 +157,3 @@ EXPORT int malloc_trim(size_t pad) {
     environment_read();
     return front_trim(pad) > 0;
 }
-
-#if MYALLOC_STATIC
-/* libc.a's fork and thread exit refer to these; undefined, they would pull in its malloc.o and clash with ours. What they
- * stand for is done in process.c. */
-void __malloc_fork_lock_parent(void) {}
-void __malloc_fork_unlock_parent(void) {}
-void __malloc_fork_unlock_child(void) {}
-void __malloc_arena_thread_freeres(void) {}
-#endif

@@ -131,13 +131,23 @@ static void enter(void *addr, size_t bytes) {
     lock_release(&large_lock, LOCK_LARGE);
 }
 
+static void raise_threshold_locked(size_t bytes) {
+    if (tunables.dynamic_threshold && bytes > tunables.mmap_threshold && bytes <= LARGE_DYNAMIC_MAX &&
+        seal_open(&tunables, sizeof tunables)) {
+        tunables.mmap_threshold = min_size(2 * bytes, LARGE_DYNAMIC_MAX + OS_PAGE);
+        tunables.trim_threshold = 2 * bytes;
+    }
+}
+
 /* Takes the entry out and returns its length, 0 if there is none. Its place stays promised. */
-static size_t leave(const void *addr) {
+static size_t leave(const void *addr, bool to_free) {
     lock_acquire(&large_lock, LOCK_LARGE);
     struct mapping *mapping = find_locked((uintptr_t)addr);
     size_t bytes = mapping ? mapping->bytes : 0;
     if (mapping != NULL)
         remove_locked(mapping);
+    if (to_free)
+        raise_threshold_locked(bytes);
     lock_release(&large_lock, LOCK_LARGE);
     return bytes;
 }
@@ -268,14 +278,9 @@ size_t large_bytes(const void *p) {
 }
 
 bool large_free(void *p) {
-    size_t bytes = leave(p);
+    size_t bytes = leave(p, true);
     if (bytes == 0)
         return false;
-    if (tunables.dynamic_threshold && bytes > tunables.mmap_threshold && bytes <= LARGE_DYNAMIC_MAX &&
-        seal_open(&tunables, sizeof tunables)) {
-        tunables.mmap_threshold = min_size(2 * bytes, LARGE_DYNAMIC_MAX + OS_PAGE);
-        tunables.trim_threshold = 2 * bytes;
-    }
     if (unmap_or_keep(p, bytes))
         release_kept(KEPT_TRIES, 0);
     budget_refund(bytes);
@@ -305,7 +310,7 @@ static void *remap_charged(void *p, size_t old, size_t *bytes) {
 void *large_resize(void *p, size_t bytes) {
     bytes = align_up(bytes, OS_PAGE);
     /* Out of the table while it moves: another thread may be given the old address before we have entered the new. */
-    size_t old = leave(p);
+    size_t old = leave(p, false);
     void *moved = old == bytes ? p : remap_charged(p, old, &bytes);
     enter(moved ? moved : p, moved ? bytes : old);
     return moved;
@@ -336,6 +341,19 @@ void *large_steal(void *p, size_t bytes, size_t new_bytes) {
     else
         promised--;
     return grown;
+}
+
+int large_mallopt(int parameter, int value) {
+    lock_acquire(&large_lock, LOCK_LARGE);
+    int done = tunables_mallopt(parameter, value);
+    lock_release(&large_lock, LOCK_LARGE);
+    return done;
+}
+
+void large_count(struct large_totals *totals) {
+    lock_acquire(&large_lock, LOCK_LARGE);
+    *totals = large_totals;
+    lock_release(&large_lock, LOCK_LARGE);
 }
 
 void large_walk(struct walk *walk) {

@@ -24,8 +24,10 @@
 
 #define LARGE_DYNAMIC_MAX (32 * MIB)
 
+/* Written under the lock; `count` is also read without it. */
 struct large_totals {
-    size_t count, bytes; /* now */
+    _Atomic size_t count; /* now, */
+    size_t bytes;         /* likewise */
     size_t count_peak, bytes_peak;
 };
 extern HIDDEN struct large_totals large_totals;
@@ -51,6 +53,13 @@ void *large_steal(void *p, size_t bytes, size_t new_bytes);
 
 /* Gives kept mappings (L2) back as far as the OS takes them by now. */
 void large_trim(void);
+
+/* tunables_mallopt, while no mapping that is freed moves the threshold: what is set is not overwritten by what was read
+ * before. */
+int large_mallopt(int parameter, int value);
+
+/* A consistent copy of large_totals. */
+void large_count(struct large_totals *totals);
 
 /* True if `p` lies in the table. */
 bool large_is_table(const void *p);

@@ -4,11 +4,11 @@
  * Allocation"). What an allocation means is in front.c.
  */
 #include <errno.h>
-#include <malloc.h>
 #include <stdlib.h>
 
 #include "base.h"
 #include "front.h"
+#include "glibc.h"
 
 /* Not declared by glibc's headers: withdrawn (cfree), or newer than they are (C23). */
 void cfree(void *p);

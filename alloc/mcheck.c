@@ -4,12 +4,11 @@
  * malloc there, and fails otherwise, which it does in every program whose libraries allocate before main. Here it may
  * come at any time: blocks from before are told from the others, and left unchecked.
  */
-#include <mcheck.h>
-
 #include "backtrace.h"
 #include "base.h"
 #include "check.h"
 #include "front.h"
+#include "glibc.h"
 #include "harden.h"
 #include "myalloc.h"
 #include "verify.h"

@@ -23,10 +23,22 @@ void *os_reserve(size_t bytes);
 /* Makes a part of a reservation writable. */
 bool os_commit(void *addr, size_t bytes);
 
-/* Reserves address space that cannot be touched and costs no memory; zeroed once os_protect has opened it. NULL if refused. */
-void *os_map_hidden(size_t bytes);
+/* Reserves address space that can be neither read nor written, and costs nothing; os_commit opens parts of it. NULL if
+ * refused. */
+void *os_reserve_shut(size_t bytes);
 
-/* Opens a part of os_map_hidden for reading and writing, or shuts it, which leaves the memory with us. The borders of what
+/* Gives memory back, locked or not, and leaves its place as os_reserve_shut does. False if refused; nothing has changed
+ * then. */
+bool os_shut(void *addr, size_t bytes);
+
+/* Makes memory read-only, and writable again. False if refused. */
+bool os_seal(void *addr, size_t bytes);
+bool os_unseal(void *addr, size_t bytes);
+
+/* The pages around `inside` that the loader makes read-only after relocation. False if it lies in none. Asks the loader. */
+bool os_find_relro(const void *inside, void **start, size_t *bytes);
+
+/* Opens a part of os_reserve_shut for reading and writing, or shuts it, which leaves the memory with us. The borders of what
  * is open are borders of mappings, of which a process may have some 65,000. False if refused, nothing has changed then. */
 bool os_protect(void *addr, size_t bytes, bool open);
 
@@ -35,18 +47,11 @@ bool os_protect(void *addr, size_t bytes, bool open);
 bool os_guard(void *addr, size_t bytes);
 bool os_unguard(void *addr, size_t bytes);
 
-/* Gives memory back, locked or not, and leaves its place as os_map_hidden does. False if refused; nothing has changed
- * then. */
-bool os_shut(void *addr, size_t bytes);
-
-/* Makes memory read-only; os_protect undoes it. False if refused. */
-bool os_seal(void *addr, size_t bytes);
-
-/* The pages around `inside` that the loader makes read-only after relocation. False if it lies in none. Asks the loader. */
-bool os_find_relro(const void *inside, void **start, size_t *bytes);
-
 /* False if refused: a hole in a mapping makes two of one, and their number is limited. */
 bool os_unmap(void *addr, size_t bytes);
+
+/* Makes a page untouchable: the highest free one of the 64 below the page of `p`, if there is one. */
+void os_fence_below(const void *p);
 
 /* Resizes a mapping of os_map. Returns its address, which differs from `addr` only if `may_move`; NULL if refused, the
  * mapping then being as it was. */

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
-#include <linux/futex.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,11 +23,19 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "glibc.h"
 #include "os_fault.h"
 
+/* From headers of the kernel, which need not be there. */
+#ifndef FUTEX_WAIT_PRIVATE
+#define FUTEX_WAIT_PRIVATE (0 | 128)
+#define FUTEX_WAKE_PRIVATE (1 | 128)
+#endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
+#define KEPT_FD_LEAST 100
+#define FENCE_PAGES 64
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
@@ -84,11 +91,34 @@ void *os_reserve(size_t bytes) {
     return addr;
 }
 
+void *os_reserve_shut(size_t bytes) {
+    void *addr = os_fault(reserve_shut) ? NULL : map(bytes, PROT_NONE, MAP_NORESERVE);
+    if (addr != NULL)
+        advise(addr, bytes, MADV_DONTDUMP);
+    return addr;
+}
+
 static bool protect(void *addr, size_t bytes, int protection) {
     int saved = errno;
     int failed = mprotect(addr, bytes, protection);
     errno = saved;
     return failed == 0;
+}
+
+void os_fence_below(const void *p) {
+    int saved = errno;
+    char *page = (char *)align_down((uintptr_t)p, OS_PAGE);
+    if (os_fault(fence))
+        return;
+    for (int i = 0; i < FENCE_PAGES; i++) {
+        page -= OS_PAGE;
+        void *got = mmap(page, OS_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+        if (got == page)
+            break;
+        if (got != MAP_FAILED) /* before Linux 4.17 the address is but a wish */
+            munmap(got, OS_PAGE);
+    }
+    errno = saved;
 }
 
 bool os_commit(void *addr, size_t bytes) {
@@ -110,6 +140,10 @@ bool os_shut(void *addr, size_t bytes) {
 
 bool os_seal(void *addr, size_t bytes) {
     return !os_fault(seal) && protect(addr, bytes, PROT_READ);
+}
+
+bool os_unseal(void *addr, size_t bytes) {
+    return !os_fault(unseal) && protect(addr, bytes, PROT_READ | PROT_WRITE);
 }
 
 struct relro {
@@ -139,23 +173,11 @@ bool os_find_relro(const void *inside, void **start, size_t *bytes) {
     return relro.end > relro.inside;
 }
 
-/* Without memory behind it, it need not be left out of a core file. */
-void *os_map_hidden(size_t bytes) {
-    if (os_fault(reserve))
-        return NULL;
-    int saved = errno;
-    void *addr = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    errno = saved;
-    return addr == MAP_FAILED ? NULL : addr;
-}
-
 bool os_protect(void *addr, size_t bytes, bool open) {
-    if (os_fault(protect))
+    if (os_fault(protect) || !protect(addr, bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE))
         return false;
-    int saved = errno;
-    int failed = mprotect(addr, bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE);
-    errno = saved;
-    return failed == 0;
+    advise(addr, bytes, open ? MADV_DODUMP : MADV_DONTDUMP);
+    return true;
 }
 
 bool os_guard(void *addr, size_t bytes) {
@@ -234,6 +256,12 @@ void os_futex_wake(_Atomic uint32_t *word) {
 uint64_t os_clock_ms(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t os_process_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
@@ -491,7 +519,7 @@ bool os_read_memory(const void *from, void *out, size_t bytes) {
 }
 
 const char *os_error_text(int error) {
-    const char *text = strerrordesc_np(error);
+    const char *text = error_description(error);
     return text ? text : "unknown error";
 }
 

@@ -6,13 +6,13 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/single_threaded.h>
 
 #include "backtrace.h"
 #include "base.h"
 #include "cache.h"
 #include "check.h"
 #include "environment.h"
+#include "glibc.h"
 #include "guard_trap.h"
 #include "leaks.h"
 #include "os.h"
@@ -35,7 +35,8 @@ extern void _IO_list_resetlock(void) __attribute__((weak));
 
 static pthread_key_t exit_key;
 static pthread_once_t arranged = PTHREAD_ONCE_INIT;
-static bool exit_key_made, threaded, streams_locked; /* the last two: when fork began */
+static bool exit_key_made;
+static bool threaded, streams_locked; /* when fork began; its own while it holds all locks: another thread may fork, too */
 
 static void thread_ends(void *unused) {
     (void)unused;
@@ -52,7 +53,8 @@ static void after_fork_in_child(void);
  * Handlers registered first run last before a fork and first after it: other libraries' may then allocate. */
 static void arrange(void) {
     exit_key_made = pthread_key_create(&exit_key, thread_ends) == 0;
-    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+    if (IS_GLIBC)
+        pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
 void cache_opened(void) {
@@ -61,17 +63,31 @@ void cache_opened(void) {
         pthread_setspecific(exit_key, &exit_key);
 }
 
+/* musl has no such lock to offer. Its fork() calls this in the place that its own malloc would need, behind its lock on the
+ * streams: where there are threads, and inside of all handlers. */
+EXPORT void __malloc_atfork(int when);
+EXPORT void __malloc_atfork(int when) {
+    if (when < 0)
+        world_stop();
+    else if (when == 0)
+        world_go();
+    else
+        world_begin();
+}
+
 static void before_fork(void) {
-    threaded = !__libc_single_threaded;
-    streams_locked = threaded && _IO_list_lock != NULL;
-    if (streams_locked)
+    bool several = !__libc_single_threaded, streams = several && _IO_list_lock != NULL;
+    if (streams)
         _IO_list_lock();
     world_stop();
+    threaded = several;
+    streams_locked = streams;
 }
 
 static void after_fork_in_parent(void) {
+    bool streams = streams_locked;
     world_go();
-    if (streams_locked)
+    if (streams)
         _IO_list_unlock();
 }
 
@@ -117,11 +133,14 @@ static void at_exit(void) {
 
 __attribute__((constructor(101))) static void start(void) {
     environment_read();
+    os_fence_below(&cache_self); /* or the first mapping would lie there, and run over into our lists */
     if (tunables.stats[0] != '\0')
         atexit(at_exit);
     pthread_once(&arranged, arrange);
     if (MYALLOC_DEBUG)
         atexit(verify_at_exit);
+    if (!IS_GLIBC) /* whose pthread_atfork allocates */
+        pthread_atfork(NULL, NULL, after_fork_in_child);
     start_watching();
     leaks_arrange();
     if (tunables.protect == LEVEL_PARANOID)

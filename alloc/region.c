@@ -2,9 +2,9 @@
 #include "region.h"
 
 #include <stdatomic.h>
-#include <sys/single_threaded.h>
 
 #include "budget.h"
+#include "glibc.h"
 #include "lock.h"
 #include "os.h"
 #include "report.h"
@@ -116,11 +116,11 @@ void *region_meta(size_t bytes) {
 /* Reserves dirty bits, span structures and home bits for `units`; the dirty bits are writable at once. */
 static bool set_up(struct region *region, uintptr_t base, size_t units) {
     size_t dirty = dirty_bytes(units);
-    char *reserved = os_reserve(reserved_bytes(units));
+    char *reserved = budget_reserve(reserved_bytes(units));
     if (reserved == NULL)
         return false;
     if (!os_commit(reserved, dirty)) {
-        os_unmap(reserved, reserved_bytes(units));
+        budget_unreserve(reserved, reserved_bytes(units));
         return false;
     }
     region->max_units = units;
@@ -310,7 +310,7 @@ struct region *region_add(size_t units) {
         return NULL;
     }
     if (!charge_own(arena, arena->max_units) || !cover(arena, arena->max_units)) {
-        os_unmap(arena->dirty, reserved_bytes(arena->max_units));
+        budget_unreserve(arena->dirty, reserved_bytes(arena->max_units));
         budget_give_back((void *)base, bytes);
         budget_refund(own_bytes(arena, arena->charged));
         *arena = (struct region){0};

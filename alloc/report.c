@@ -7,7 +7,7 @@
 #include "seal.h"
 
 _Atomic uint64_t report_counters[COUNTERS];
-unsigned report_action SEALED = REPORT_SAY | REPORT_ABORT;
+_Atomic unsigned report_action SEALED = REPORT_SAY | REPORT_ABORT;
 
 THREAD_LOCAL struct report_thread report_thread;
 

@@ -48,7 +48,7 @@ static inline void report_leave(void) {
 
 /* What a bad call of the program leads to, as M_CHECK_ACTION of mallopt(3) tells. */
 enum report_action { REPORT_SAY = 1, REPORT_ABORT = 2, REPORT_SHORT = 4 };
-extern HIDDEN unsigned report_action;
+extern HIDDEN _Atomic unsigned report_action; /* set by mallopt at any time */
 void report_set_action(unsigned action);
 
 /* Says so and aborts, as far as report_action tells; if it returns, the call must have no effect. For faults that leave

@@ -49,14 +49,14 @@ static bool set_up_locked(void) {
     if (buckets != NULL)
         return true;
     size_t bytes = STACKS_ROOM;
-    void *space = os_reserve(bytes);
+    void *space = budget_reserve(bytes);
     while (space == NULL && bytes > ROOM_LEAST)
-        space = os_reserve(bytes /= 4);
+        space = budget_reserve(bytes /= 4);
     if (space == NULL)
         return false;
     void *heads = budget_map(BUCKETS * sizeof *buckets);
     if (heads == NULL) {
-        os_unmap(space, bytes);
+        budget_unreserve(space, bytes);
         return false;
     }
     words = space;

@@ -52,6 +52,17 @@ static void add_heap(struct stats *stats) {
     stats->metadata = regions_hold.own + budget_own();
 }
 
+static void add_guarded(struct stats *stats) {
+    struct guard_totals guarded;
+    guard_count(&guarded);
+    stats->guarded = guarded.bytes;
+    stats->guarded_count = guarded.blocks;
+    stats->samples = guarded.samples;
+    stats->live += guarded.bytes;
+    stats->live_blocks += guarded.blocks;
+    stats->metadata += guarded.pages - guarded.bytes;
+}
+
 /* Hardened blocks lie in no span; to questions that know one heap alone, their pages are part of it. */
 static void add_hardened(struct stats *stats) {
     struct harden_totals totals;
@@ -65,26 +76,16 @@ static void add_hardened(struct stats *stats) {
     stats->live_blocks += totals.live_blocks;
 }
 
-static void add_guarded(struct stats *stats) {
-    struct guard_totals guarded;
-    guard_count(&guarded);
-    stats->guarded = guarded.bytes;
-    stats->guarded_count = guarded.blocks;
-    stats->samples = guarded.samples;
-    stats->live += guarded.bytes;
-    stats->live_blocks += guarded.blocks;
-    stats->metadata += guarded.pages - guarded.bytes;
-}
-
 void stats_read(struct stats *stats) {
     *stats = (struct stats){0};
     cache_each(add_cache, stats);
     for (unsigned c = 1; c < CLASS_COUNT; c++)
         add_class(stats, c);
     add_heap(stats);
-    add_hardened(stats);
     add_guarded(stats);
-    struct large_totals mapped = large_totals;
+    add_hardened(stats);
+    struct large_totals mapped;
+    large_count(&mapped);
     stats->mapped = mapped.bytes;
     stats->mapped_count = mapped.count;
     stats->mapped_peak = mapped.bytes_peak;

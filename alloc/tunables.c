@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "tunables.h"
 
-#include <malloc.h>
 #include <string.h>
 
+#include "glibc.h"
 #include "myalloc.h"
 #include "report.h"
 #include "seal.h"
@@ -21,8 +21,8 @@ const struct knob tunables_knobs[KNOBS] = {
 #undef KNOB
 };
 
-static size_t *number_at(struct tunables *in, const struct knob *knob) {
-    return (size_t *)(void *)((char *)in + knob->offset);
+static _Atomic size_t *number_at(struct tunables *in, const struct knob *knob) {
+    return (_Atomic size_t *)(void *)((char *)in + knob->offset);
 }
 
 /* ---- setting ----------------------------------------------------------------------------------------------------- */
@@ -238,7 +238,7 @@ char *tunables_allowed(const struct knob *knob, char *out, size_t room) {
 
 char *tunables_value(const struct tunables *from, const struct knob *knob, char *out, size_t room) {
     const void *at = (const char *)from + knob->offset;
-    size_t value = knob->kind == KNOB_TEXT ? 0 : *(const size_t *)at;
+    size_t value = knob->kind == KNOB_TEXT ? 0 : *(const _Atomic size_t *)at;
     if (knob->kind == KNOB_TEXT)
         report_format(out, room, "%s", (const char *)at);
     else if (knob->kind == KNOB_FLAG)

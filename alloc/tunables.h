@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The knobs (rank 4): one typed, bounded row each in tunables.def. Read anywhere, as tunables.NAME; written at start
- * (environment.h), by mallopt, and by the dynamic rule (large.c); opened before (seal.h). A number is a size_t whatever its kind: SIZE_MAX is "none" where a row allows it, a
- * FLAG is 0 or 1, a CHOICE 0 off, 1 auto, 2 on; a TEXT is a string, empty by default.
+ * The knobs (rank 4): one typed, bounded row each in tunables.def. Read anywhere, as tunables.NAME, and written at start
+ * (environment.h), by mallopt and by the dynamic rule (large.h), opened before (seal.h), while other threads read: so numbers are atomic, which
+ * costs a load nothing on x86. A number is a size_t whatever its kind: SIZE_MAX is "none" where a row allows it, a FLAG is 0
+ * or 1, a CHOICE 0 off, 1 auto, 2 on. A TEXT is a string, empty by default, and written at start only.
  */
 #ifndef MYALLOC_TUNABLES_H
 #define MYALLOC_TUNABLES_H
@@ -15,13 +16,13 @@
 enum choice { CHOICE_OFF, CHOICE_AUTO, CHOICE_ON };
 enum level { LEVEL_OFF, LEVEL_SAMPLE, LEVEL_CHECK, LEVEL_PARANOID };
 
-#define KNOB_FIELD_SIZE(name) size_t name;
-#define KNOB_FIELD_COUNT(name) size_t name;
-#define KNOB_FIELD_MS(name) size_t name;
-#define KNOB_FIELD_FLAG(name) size_t name;
-#define KNOB_FIELD_CHOICE(name) size_t name;
-#define KNOB_FIELD_LEVEL(name) size_t name;
-#define KNOB_FIELD_LIMIT(name) size_t name;
+#define KNOB_FIELD_SIZE(name) _Atomic size_t name;
+#define KNOB_FIELD_COUNT(name) _Atomic size_t name;
+#define KNOB_FIELD_MS(name) _Atomic size_t name;
+#define KNOB_FIELD_FLAG(name) _Atomic size_t name;
+#define KNOB_FIELD_CHOICE(name) _Atomic size_t name;
+#define KNOB_FIELD_LEVEL(name) _Atomic size_t name;
+#define KNOB_FIELD_LIMIT(name) _Atomic size_t name;
 #define KNOB_FIELD_TEXT(name) char name[KNOB_TEXT_MAX + 1];
 
 struct tunables {

@@ -3,17 +3,19 @@
 
 #include <stdatomic.h>
 
+#include "budget.h"
 #include "os.h"
 
 #define ALL_UNITS ((size_t)1 << (ADDRESS_BITS - UNIT_SHIFT))
 #define ENTRY sizeof(uint16_t)
+#define WINDOW (ALL_UNITS / 16 * UNIT) /* the most bytes of addresses that are covered where all of them cannot be */
 /* Entries are made writable for this many bytes of addresses at a time: 128 KiB of table. */
 #define COVER (1 * GIB)
 
 struct unitmap unitmap;
 
 static bool reserve(uintptr_t base, size_t units) {
-    uint16_t *table = os_reserve(align_up(units * ENTRY, OS_PAGE));
+    uint16_t *table = budget_reserve(align_up(units * ENTRY, OS_PAGE));
     if (table == NULL)
         return false;
     unitmap.base = base;
@@ -28,7 +30,7 @@ bool unitmap_init(uintptr_t heap) {
     /* A quarter of the allowed address space is the most that a table may take. */
     if (limit / 4 > ALL_UNITS * ENTRY && reserve(0, ALL_UNITS))
         return true;
-    return reserve(align_down(heap, UNIT), min_size(units_for(limit), ALL_UNITS / 16)) ||
+    return reserve(align_down(heap, UNIT), units_for(min_size(limit, WINDOW))) ||
            reserve(align_down(heap, UNIT), units_for(GIB));
 }
 

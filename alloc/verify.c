@@ -2,11 +2,11 @@
 #include "verify.h"
 
 #include <stdatomic.h>
-#include <sys/single_threaded.h>
 
 #include "cache.h"
 #include "central.h"
 #include "check.h"
+#include "glibc.h"
 #include "guard.h"
 #include "harden.h"
 #include "large.h"

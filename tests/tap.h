@@ -53,6 +53,13 @@ __attribute__((unused)) static bool tap_child_passed(pid_t child) {
     return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+/* How often to do what is done n times: TESTS_EFFORT is a percentage, for builds of the library that are slow on purpose. */
+__attribute__((unused)) static int tap_effort(int n) {
+    const char *percent = getenv("TESTS_EFFORT");
+    long long times = percent != NULL ? (long long)n * atoi(percent) / 100 : n;
+    return times < 1 ? 1 : (int)times;
+}
+
 /* A small generator, so that runs repeat: xorshift64. The state must not be 0. */
 __attribute__((unused)) static uint64_t tap_random(uint64_t *state) {
     *state ^= *state << 13;

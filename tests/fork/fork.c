@@ -82,8 +82,9 @@ static int forks(int count, void (*work)(void)) {
 }
 
 static void while_threads_allocate(void) {
+    int count = tap_effort(500);
     start_workers(churn);
-    tap(forks(500, child_work) == 500, "500 forks while 4 threads allocate");
+    tap(forks(count, child_work) == count, "%d forks while 4 threads allocate", count);
     stop_workers();
 }
 
@@ -116,8 +117,9 @@ static void nested_work(void) {
 }
 
 static void nested(void) {
+    int count = tap_effort(100);
     start_workers(churn);
-    tap(forks(100, nested_work) == 100, "100 forks, three deep, with threads in the children");
+    tap(forks(count, nested_work) == count, "%d forks, three deep, with threads in the children", count);
     stop_workers();
 }
 
@@ -136,11 +138,11 @@ static void while_threads_end(void) {
     pthread_t id;
     static _Atomic bool ended;
     pthread_create(&id, NULL, start_and_end, (void *)&ended);
-    int passed = forks(200, child_work);
+    int count = tap_effort(200), passed = forks(count, child_work);
     while (pthread_tryjoin_np(id, NULL) != 0)
         stop = true;
     stop_workers();
-    tap(passed == 200, "200 forks while threads start and end");
+    tap(passed == count, "%d forks while threads start and end", count);
 }
 
 /* Memory on its way to the OS, outside all locks, at the moment of a fork. */
@@ -172,8 +174,9 @@ static void trim_work(void) {
 }
 
 static void while_memory_goes_back(void) {
+    int count = tap_effort(300);
     start_workers(free_and_trim);
-    tap(forks(300, trim_work) == 300, "300 forks while memory goes back to the OS");
+    tap(forks(count, trim_work) == count, "%d forks while memory goes back to the OS", count);
     stop_workers();
 }
 
@@ -196,9 +199,9 @@ static void handler_after(void) {
 static void with_handlers(void) {
     pthread_atfork(handler_prepare, handler_after, handler_after);
     start_workers(churn);
-    int passed = forks(100, child_work);
+    int count = tap_effort(100), passed = forks(count, child_work);
     stop_workers();
-    tap(passed == 100 && handler_runs == 100, "100 forks with handlers that allocate");
+    tap(passed == count && handler_runs == count, "%d forks with handlers that allocate", count);
 }
 
 /* The child gets the blocks that the other threads' lists held. */
@@ -229,14 +232,15 @@ static void trim_all_work(void) {
 static void lists_go_home(void) {
     start_workers(churn);
     usleep(10000);
-    tap(forks(20, trim_all_work) == 20, "malloc_trim in a child empties the other threads' lists");
+    int count = tap_effort(20);
+    tap(forks(count, trim_all_work) == count, "malloc_trim in a child empties the other threads' lists");
     stop_workers();
 }
 
 static void other_ways(void) {
     start_workers(churn);
-    int passed = 0;
-    for (int i = 0; i < 20; i++) {
+    int passed = 0, count = tap_effort(20);
+    for (int i = 0; i < count; i++) {
         pid_t child;
         char *arguments[] = {"true", NULL};
         passed += posix_spawnp(&child, "true", NULL, NULL, arguments, environ) == 0 && tap_child_passed(child);
@@ -254,7 +258,7 @@ static void other_ways(void) {
         passed += tap_child_passed(child);
     }
     stop_workers();
-    tap(passed == 80, "posix_spawn, system, popen and vfork with exec (%d of 80)", passed);
+    tap(passed == 4 * count, "posix_spawn, system, popen and vfork with exec (%d of %d)", passed, 4 * count);
 }
 
 static void large_heap(void) {
@@ -262,7 +266,8 @@ static void large_heap(void) {
     static void *heap[COUNT];
     for (int i = 0; i < COUNT; i++)
         memset(heap[i] = malloc(300), 1, 300);
-    tap(forks(300, child_work) == 300, "300 forks of a 30 MB heap");
+    int count = tap_effort(300);
+    tap(forks(count, child_work) == count, "%d forks of a 30 MB heap", count);
     for (int i = 0; i < COUNT; i++)
         free(heap[i]);
 }
@@ -270,7 +275,8 @@ static void large_heap(void) {
 int main(void) {
     tap_watchdog(280);
     make_blocks();
-    tap(forks(200, child_work) == 200, "200 forks of a program with one thread");
+    int count = tap_effort(200);
+    tap(forks(count, child_work) == count, "%d forks of a program with one thread", count);
     while_threads_allocate();
     nested();
     while_threads_end();

@@ -212,7 +212,7 @@ inline central_count() {
         :: c != 0 ->
             if
             :: MUTANT(3) -> slot_put_among(c, SLOTS)
-            :: else -> slot_put_among(c, MOST / count[c])
+            :: else -> slot_put_among(c, j + 1)
             fi;
             if
             :: !done -> atomic { home[c] = true; holder[c] = NOBODY }

@@ -17,6 +17,7 @@
  * mutant 3: a thread that learns late of a mode leaves parked what its list held
  * mutant 4: the slow free looks twice whether lists are kept
  * mutant 5: the unit map is shown again before the mode is off
+ * mutant 6: a free that finds lists off, and then on again, leaves the count of its list as if it were not there
  */
 #include "common.h"
 
@@ -204,8 +205,23 @@ inline malloc() {
 /* The count is raised for block x already. */
 inline cache_overflow_slow(x) {
     kept = !caches[me].idle && !lists_off;
+    pushed = false;
     if
-    :: !kept -> caches[me].count--; settle_slow()
+    :: !kept ->
+        caches[me].count--;
+        settle_slow();
+        if
+        :: kept && !MUTANT(6) ->
+            atomic {
+                caches[me].count++;
+                pushed = caches[me].count == 1;
+                if
+                :: pushed -> caches[me].head = x + 1
+                :: else
+                fi
+            }
+        :: else
+        fi
     :: else
     fi;
     if
@@ -213,13 +229,15 @@ inline cache_overflow_slow(x) {
     :: else
     fi;
     if
-    :: !kept -> give_home(x)
-    :: kept && caches[me].head != 0 -> /* full: what was on the list goes, x stays */
+    :: pushed
+    :: !pushed && !kept -> give_home(x)
+    :: !pushed && kept && caches[me].head != 0 -> /* full: what was on the list goes with its length, x stays */
+        assert(caches[me].count == 2);
         h = caches[me].head;
         atomic { caches[me].head = x + 1; caches[me].count = 1 };
         slot[h - 1] = true;
         h = 0
-    :: kept && caches[me].head == 0 -> atomic { caches[me].head = x + 1; caches[me].count = 1 }
+    :: !pushed && kept && caches[me].head == 0 -> atomic { caches[me].head = x + 1; caches[me].count = 1 }
     fi
 }
 
@@ -259,7 +277,7 @@ inline free(x) {
 
 proctype thread(byte me) {
     byte rounds, b = NONE, other = NONE, f, h, began_since;
-    bool g, off, kept, slow, watched, entry, began_on;
+    bool g, off, kept, pushed, slow, watched, entry, began_on;
     do
     :: rounds < ROUNDS ->
         rounds++;
@@ -267,7 +285,7 @@ proctype thread(byte me) {
         :: other == NONE -> atomic { other = b; b = NONE }; malloc()
         :: b != NONE -> free(b); atomic { b = other; other = NONE }
         fi;
-        atomic { watched = false; entry = false; slow = false; began_on = false; began_since = 0; kept = false }
+        atomic { watched = false; entry = false; slow = false; pushed = false; began_on = false; began_since = 0; kept = false }
     :: else -> break
     od;
     do

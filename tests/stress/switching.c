@@ -74,10 +74,10 @@ int main(void) {
     tap_watchdog(110);
     pthread_t ids[THREADS];
     uint64_t random = 42;
-    int switches = 0;
+    int switches = 0, wanted = tap_effort(SWITCHES);
     for (size_t i = 0; i < THREADS; i++)
         pthread_create(&ids[i], NULL, trade, (void *)(i + 1));
-    for (; switches < SWITCHES && !stop; switches++) {
+    for (; switches < wanted && !stop; switches++) {
         mallopt(M_PERTURB, 0x5a);
         wait_a_little(&random);
         mallopt(M_PERTURB, 0);

@@ -28,7 +28,6 @@ static void *trade(void *data) {
             front_free(p, "free");
         }
     }
-    cache_close(); /* process.c, which would do it, is not linked */
     return NULL;
 }
 

@@ -113,11 +113,20 @@ Test(canary, each_changed_byte_is_found_where_it_is) {
         cr_assert(memory[64] == 0 && (from == 0 || memory[from - 1] == 0), "nothing else is written");
         for (size_t at = from; at < 64; at++) {
             char was = memory[at];
-            memory[at] = 0;
+            memory[at] = was == 0; /* a NUL, but where one is */
             cr_assert_eq(canary_look(7, memory + from, memory + 64), memory + at);
             cr_assert_eq(canary_look_back(7, memory + from, memory + 64), memory + at);
             memory[at] = was;
         }
+    }
+}
+
+Test(canary, a_string_ends_in_it_but_not_at_once) {
+    for (size_t from = 0; from <= 56; from++) {
+        memset(memory, 'x', sizeof memory);
+        canary_write(7, memory + from, memory + 64);
+        cr_assert_eq(strlen(memory), 59);
+        cr_assert(memory[from] != 0 && memory[63] != 0, "a NUL beside a block is no canary");
     }
 }
 

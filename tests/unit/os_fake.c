@@ -77,7 +77,12 @@ void *os_reserve(size_t bytes) {
 }
 
 bool os_commit(void *addr, size_t bytes) {
-    return !os_fake_refuse_map && mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
+    return !os_fake_refuse_map && bytes <= os_fake_map_most && mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+void *os_reserve_shut(size_t bytes) {
+    void *p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return os_fake_refuse_map || p == MAP_FAILED ? NULL : p;
 }
 
 bool os_shut(void *addr, size_t bytes) {
@@ -94,6 +99,10 @@ bool os_unmap(void *addr, size_t bytes) {
         return false;
     os_fake_mapped -= bytes;
     return true;
+}
+
+bool os_unseal(void *addr, size_t bytes) {
+    return mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
 }
 
 bool os_find_relro(const void *inside, void **start, size_t *bytes) {
@@ -173,6 +182,10 @@ uint64_t os_clock_ms(void) {
     return os_fake_clock;
 }
 
+uint64_t os_process_ms(void) {
+    return os_fake_clock;
+}
+
 uint64_t os_clock_us(void) {
     return os_fake_clock * 1000;
 }
@@ -223,10 +236,6 @@ void os_raise(int signal_number) {
 enum os_access os_access(const void *context) {
     (void)context;
     return OS_ACCESS;
-}
-
-void *os_map_hidden(size_t bytes) {
-    return os_map(bytes);
 }
 
 bool os_protect(void *addr, size_t bytes, bool open) {

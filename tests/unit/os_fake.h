@@ -7,7 +7,7 @@
 
 extern int os_fake_refuse_brk, os_fake_refuse_map, os_fake_refuse_unmap; /* while not 0 */
 extern void (*os_fake_while_remapping)(void);  /* another thread comes in between */
-extern size_t os_fake_map_most;                    /* mappings of more are refused */
+extern size_t os_fake_map_most;                    /* more is refused at a time */
 extern size_t os_fake_purged;                      /* bytes given back so far */
 extern uint64_t os_fake_clock;                     /* ms */
 extern size_t os_fake_mapped;                      /* bytes mapped now */

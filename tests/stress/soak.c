@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/* run: libs=so timeout=170 args=--seconds,100 */
+/*
+ * A program like a server, for a long time: sessions come and go, each with a few hundred blocks of many sizes, buffers that
+ * grow by realloc, and blocks that another thread frees; threads end and new ones begin; the load rises and falls. What is
+ * live is the same at the end of each round, so the memory of the process must be, too. The slope is that of Theil and Sen,
+ * the median over all pairs of samples, which a few odd samples do not move; what it comes to over all the time may be no
+ * more than a margin. --seconds N --seed N; paced: it sleeps most of the time.
+ */
+#include <malloc.h>
+#include <pthread.h>
+#include <time.h>
+
+#include "tap.h"
+
+int myalloc_check_heap(void);
+#pragma weak myalloc_check_heap
+
+enum { THREADS = 4, SESSIONS = 120, BLOCKS = 60, SAMPLES_MOST = 2000, MAILBOXES = 512 };
+
+struct session {
+    unsigned char *blocks[BLOCKS];
+    size_t sizes[BLOCKS];
+    unsigned char *buffer;
+    size_t room;
+};
+
+static pthread_mutex_t mailbox_lock = PTHREAD_MUTEX_INITIALIZER;
+static void *mailbox[MAILBOXES];
+static _Atomic bool broken;
+static _Atomic unsigned long requests;
+static uint64_t seed = 1;
+
+static size_t random_size(uint64_t *random) {
+    uint64_t kind = tap_random(random) % 1000;
+    return 1 + tap_random(random) % (kind < 700 ? 200 : kind < 950 ? 3000 : kind < 995 ? 40000 : 400000);
+}
+
+static void send_away(void *block, uint64_t *random) {
+    size_t i = tap_random(random) % MAILBOXES;
+    pthread_mutex_lock(&mailbox_lock);
+    void *old = mailbox[i];
+    mailbox[i] = block;
+    pthread_mutex_unlock(&mailbox_lock);
+    free(old);
+}
+
+static void replace(struct session *session, size_t i, uint64_t *random) {
+    unsigned char *old = session->blocks[i];
+    if (old != NULL && (old[0] != (unsigned char)i || old[session->sizes[i] - 1] != (unsigned char)i))
+        broken = true;
+    if (tap_random(random) % 8 == 0)
+        send_away(old, random);
+    else
+        free(old);
+    size_t bytes = session->sizes[i] = random_size(random);
+    memset(session->blocks[i] = malloc(bytes), (int)i, bytes);
+}
+
+/* One request: some blocks are new, a buffer grows in steps and goes. */
+static void serve(struct session *session, uint64_t *random) {
+    for (int k = 0; k < 12; k++)
+        replace(session, tap_random(random) % BLOCKS, random);
+    size_t most = random_size(random) * 4;
+    for (size_t room = 64; room < most; room *= 2) {
+        session->buffer = realloc(session->buffer, room);
+        session->buffer[room - 1] = 1;
+    }
+    free(session->buffer);
+    session->buffer = NULL;
+    requests++;
+}
+
+static void end(struct session *session) {
+    for (size_t i = 0; i < BLOCKS; i++)
+        free(session->blocks[i]);
+    memset(session, 0, sizeof *session);
+}
+
+/* The life of a thread: a round of rising and falling load, after which nothing of it is left. */
+static void *round_of_load(void *data) {
+    static const int loads[] = {1, 3, 6, 10, 10, 6, 3, 1};
+    uint64_t random = (uintptr_t)data * UINT64_C(0x9e3779b97f4a7c15) + seed;
+    struct session *sessions = calloc(SESSIONS, sizeof *sessions);
+    for (size_t step = 0; step < sizeof loads / sizeof *loads; step++) {
+        for (int i = 0; i < 60 * loads[step]; i++) {
+            size_t which = tap_random(&random) % (size_t)(SESSIONS * loads[step] / 10);
+            serve(&sessions[which], &random);
+            if (tap_random(&random) % 20 == 0)
+                end(&sessions[which]);
+        }
+        usleep(50000);
+    }
+    for (size_t i = 0; i < SESSIONS; i++)
+        end(&sessions[i]);
+    free(sessions);
+    return NULL;
+}
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, size_t count) {
+    qsort(values, count, sizeof *values, by_value);
+    return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+}
+
+/* Bytes a second. */
+static double slope(const double *times, const double *values, size_t count) {
+    size_t pairs = 0;
+    double *slopes = malloc(count * count / 2 * sizeof *slopes);
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = i + 1; k < count; k++)
+            slopes[pairs++] = (values[k] - values[i]) / (times[k] - times[i]);
+    double result = median(slopes, pairs);
+    free(slopes);
+    return result;
+}
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* A value of /proc/self/smaps_rollup, in bytes; `file` stays open, so that sampling allocates nothing. */
+static double rollup(FILE *file, const char *name) {
+    char line[200];
+    long kib = -1;
+    fflush(file);
+    rewind(file);
+    while (kib < 0 && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, name, strlen(name)) == 0)
+            kib = atol(line + strlen(name));
+    return (double)kib * 1024;
+}
+
+int main(int argc, char **argv) {
+    static double times[SAMPLES_MOST], resident[SAMPLES_MOST], shares[SAMPLES_MOST], heap[SAMPLES_MOST];
+    double seconds = 3600;
+    for (int i = 1; i + 1 < argc; i += 2) {
+        if (strcmp(argv[i], "--seconds") == 0)
+            seconds = atof(argv[i + 1]);
+        else if (strcmp(argv[i], "--seed") == 0)
+            seed = (uint64_t)atol(argv[i + 1]);
+    }
+    printf("# %.0f seconds, seed %lu\n", seconds, (unsigned long)seed);
+    FILE *file = fopen("/proc/self/smaps_rollup", "r");
+    if (!tap(file != NULL, "the memory of the process can be read"))
+        return tap_done();
+    double start = now(), next = start + seconds / 3; /* the first third is not counted: lists and spans settle */
+    size_t count = 0, rounds = 0;
+    while (now() < start + seconds || count < 20) {
+        pthread_t ids[THREADS];
+        for (size_t i = 0; i < THREADS; i++)
+            if (pthread_create(&ids[i], NULL, round_of_load, (void *)(++rounds)) != 0)
+                abort();
+        for (size_t i = 0; i < THREADS; i++)
+            pthread_join(ids[i], NULL);
+        if (now() < next || count == SAMPLES_MOST)
+            continue;
+        next += seconds * 0.66 / (seconds > 1800 ? 1000 : 60);
+        times[count] = now() - start;
+        resident[count] = rollup(file, "Rss:");
+        shares[count] = rollup(file, "Pss:");
+        heap[count++] = (double)mallinfo2().arena;
+    }
+    double elapsed = times[count - 1] - times[0];
+    struct {
+        const char *name;
+        double *values;
+    } series[] = {{"resident", resident}, {"proportional", shares}, {"heap", heap}};
+    printf("# %zu threads, %lu requests, %zu samples over %.0f seconds\n", rounds, requests, count, elapsed);
+    for (size_t i = 0; i < sizeof series / sizeof *series; i++) {
+        double rise = slope(times, series[i].values, count) * elapsed, middle = median(series[i].values, count);
+        double margin = middle / 50 > 262144 ? middle / 50 : 262144; /* 2 %, or 256 KiB */
+        tap(rise < margin, "%s memory is flat: %.0f KiB in the middle, %+.0f KiB over all the time (at most %.0f)",
+            series[i].name, middle / 1024, rise / 1024, margin / 1024);
+    }
+    tap(!broken, "every block kept what was written to it");
+    tap(myalloc_check_heap() == 0, "all invariants hold");
+    return tap_done();
+}
