@@ -48,7 +48,10 @@ help:
 	@echo 'make test       installs what the tests need and runs them all'
 	@echo 'make install    PREFIX=/usr/local DESTDIR=; make uninstall'
 	@echo 'make debug ubsan fault    builds of the library with checks, for tests'
-	@echo 'make soak       the stress tests for much longer'
+	@echo 'make schedule   a build of the library whose threads are delayed at random, for tests'
+	@echo 'make soak       the stress tests for much longer, also with the schedule perturbed; SOAK_SECONDS=3600 of'
+	@echo '               them a server whose memory must stay flat'
+	@echo 'make model      the models of concurrency in their large configurations'
 	@echo 'make builds     every compiler, optimisation, C library and machine that it is tested on'
 	@echo 'make coverage   which lines the tests run, at least 95 in a hundred'
 	@echo 'make bench      compares the installed allocators in half an hour; make bench-quick in three minutes'
@@ -134,6 +137,7 @@ build/measure: tools/measure.c build/flags
 plain = $(foreach dir,stress fork misuse fault golden gdb options mcheck,$(patsubst tests/$(dir)/%.c,build/tests/$(dir)/%,$(wildcard tests/$(dir)/*.c)))
 API_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)) \
             $(patsubst tests/unit/%.cc,build/tests/unit/%,$(wildcard tests/unit/api_*.cc))
+OS_TESTS = build/tests/unit/os_linux
 INTERNAL_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/internal_*.c))
 BENCH_TESTS = $(patsubst tests/bench/allocator_%.c,build/tests/bench/%.so,$(wildcard tests/bench/allocator_*.c)) \
               $(patsubst tests/bench/load_%.c,build/tests/bench/%,$(wildcard tests/bench/load_*.c)) build/tests/bench/nothing
@@ -142,8 +146,8 @@ TSAN_TESTS = $(patsubst tests/tsan/%.c,build/tests/tsan/%,$(wildcard tests/tsan/
 STATIC_TESTS = $(patsubst tests/static/%.c,build/tests/static/%,$(wildcard tests/static/*.c)) \
                $(patsubst tests/static/%.cc,build/tests/static/%,$(wildcard tests/static/*.cc))
 
-test-programs: all debug fault ubsan $(plain) $(BENCH_TESTS) $(API_TESTS) $(INTERNAL_TESTS) $(TSAN_TESTS) $(STATIC_TESTS) $(TRACE_TESTS) \
-    build/tests/mcheck/faults_static build/tests/mcheck/linked_static
+test-programs: all debug fault ubsan schedule $(plain) $(BENCH_TESTS) $(API_TESTS) $(INTERNAL_TESTS) $(OS_TESTS) $(TSAN_TESTS) \
+    $(STATIC_TESTS) $(TRACE_TESTS) build/tests/protect/sampled_static build/tests/mcheck/faults_static build/tests/mcheck/linked_static
 
 $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)): build/tests/%: tests/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
@@ -156,6 +160,11 @@ $(INTERNAL_TESTS): build/tests/%: tests/%.c tests/unit/os_fake.c tests/unit/os_f
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_DEBUG=1 -o $@ $< tests/unit/os_fake.c \
 	    $(INTERNAL_OBJECTS) $(CRITERION) $(MORE_INTERNAL)
+# The OS layer itself, which can be told to refuse.
+OS_OBJECTS = build/fault/os_linux.o build/fault/os_fault.o
+build/tests/unit/os_linux: tests/unit/os_linux.c $(OS_OBJECTS)
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_FAULT=1 -o $@ $< $(OS_OBJECTS) $(CRITERION) $(MORE_INTERNAL)
 $(TSAN_TESTS): build/tests/%: tests/%.c $(call objects,tsan)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -fsanitize=thread -o $@ $< $(filter-out %/libc.o %/new.o %/introspect.o %/mcheck.o,$(call objects,tsan))
@@ -174,11 +183,14 @@ build/tests/trace/%: tests/trace/%.c tests/tap.h build/flags
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -O0 -fomit-frame-pointer -rdynamic -o $@ $<
 build/tests/fork/streams: EXTRA = -rdynamic
 build/tests/mcheck/linked build/tests/mcheck/linked_static: EXTRA = -lmcheck
+build/tests/protect/%_static: tests/protect/%.c build/libmyalloc.a
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -static -o $@ $< build/libmyalloc.a
 build/tests/mcheck/%_static: tests/mcheck/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -static -o $@ $< build/libmyalloc.a $(EXTRA)
 $(filter build/tests/misuse/%,$(plain)): tests/misuse/misuse.h
-$(plain): build/tests/%: tests/%.c tests/tap.h build/flags
+$(plain): build/tests/%: tests/%.c tests/tap.h tests/options/json.h build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $< -ldl $(EXTRA)
 
@@ -255,12 +267,21 @@ test:
 
 soak: test-programs
 	tests/run --soak
+	tests/schedule/schedule.test --seeds 64 --effort 10
+
+model:
+	tests/setup test
+	tests/model/model.test --big
 
 builds: test-programs
 	tests/setup test
 	tests/builds/builds.test --all
 	tests/builds/aarch64.test --all
 	tests/builds/musl.test --all
+
+# What it runs, in the tree that it makes.
+coverage-programs: build/libmyalloc.so build/myalloc $(plain) $(API_TESTS) $(INTERNAL_TESTS) $(OS_TESTS) $(STATIC_TESTS) $(TRACE_TESTS) \
+    build/tests/mcheck/faults_static build/tests/mcheck/linked_static
 
 coverage:
 	tests/setup coverage
@@ -322,5 +343,5 @@ print-%:
 	@echo '$($*)'
 
 FORCE:
-.PHONY: all manual help debug fault ubsan schedule test test-programs soak builds coverage demo bench bench-deps bench-quick install uninstall clean FORCE
+.PHONY: all manual help debug fault ubsan schedule model test test-programs soak builds coverage-programs coverage demo bench bench-deps bench-quick install uninstall clean FORCE
 .SECONDARY:

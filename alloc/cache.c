@@ -238,11 +238,6 @@ static void *refill(struct cache *cache, unsigned class) {
     return adopt_chain(bin, cache->goal[class], chain, count);
 }
 
-size_t cache_stands_for(size_t bytes, size_t align) {
-    unsigned class = align <= BLOCK_ALIGN && bytes <= SMALL_MAX ? class_of(bytes) : class_of_aligned(bytes, align);
-    return 1 + cache_self.bins[class].limit;
-}
-
 static bool set_aside(struct cache *cache, unsigned class) {
     struct bin *bin = &cache->bins[class];
     size_t held;
@@ -351,11 +346,8 @@ void cache_overflow_slow(void *block, unsigned class) {
     if (!kept) {
         bin->count--; /* K1: nothing was put on the list */
         kept = settle_slow(cache);
-        if (kept && ++bin->count < 0) { /* as before: lists were off for a moment only, and this one is not full */
-            freelist_push(&bin->head, block);
-            report_leave();
-            return;
-        }
+        if (kept) /* lists were off for a moment only */
+            bin->count++;
     }
     if (!kept) {
         ((struct block *)block)->next = NULL;

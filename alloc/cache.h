@@ -99,7 +99,9 @@ void cache_bound_now(void);
 
 /* How many allocations of this thread a call stands for that found no block on the list of its class: itself and, about,
  * those that the list has served since it was filled. */
-size_t cache_stands_for(size_t bytes, size_t align);
+static inline size_t cache_stands_for(size_t bytes) {
+    return 1 + (bytes <= SMALL_MAX ? cache_self.bins[class_of(bytes)].limit : 0u);
+}
 
 /* Takes a list of this thread away, of one class after another, so that its next allocation of that class is a slow call;
  * the list then comes back. False if there is none to take. */

@@ -6,6 +6,7 @@
 
 #include "backtrace.h"
 #include "central.h"
+#include "guard.h"
 #include "harden.h"
 #include "large.h"
 #include "sizeclass.h"
@@ -97,16 +98,23 @@ static COLD void free_watched_slow(void *p, const char *call, size_t bytes, size
     backtrace_caller = NULL;
 }
 
+/* Guarded pages are all there is, and it is not the turn of this allocation. */
+static bool skips_guard(size_t bytes) {
+    return watch_only(WATCH_GUARD) && LIKELY(!guard_is_due(cache_stands_for(bytes)));
+}
+
 NOINLINE void *front_alloc_slow(size_t bytes, const char *call) {
     if (bytes > EXACT_MAX && bytes <= SMALL_MAX) {
         void *block = front_pop(cache_bin(class_of(bytes) * CLASS_STEP));
         if (LIKELY(block != NULL))
             return block;
     }
-    if (watch_any())
+    if (watch_any() && !skips_guard(bytes))
         return alloc_watched_slow(bytes, call, __builtin_return_address(0));
     bool zeroed;
-    return alloc_any(bytes, BLOCK_ALIGN, &zeroed, call);
+    verify_now_and_then();
+    report_thread.call = call;
+    return front_raw_alloc(bytes ? bytes : 1, BLOCK_ALIGN, &zeroed);
 }
 
 void *front_zalloc(size_t count, size_t bytes) {

@@ -51,7 +51,7 @@ static bool lies_apart(const void *p) {
 /* A call that finds no list empty does not come here. So that those have their part, every second guarded page that is due
  * goes to the next allocation of another size, whose list is taken away for it. */
 static void *alloc_guarded(size_t bytes, size_t align, const char *call) {
-    if (LIKELY(!guard_is_due(cache_stands_for(bytes, align))))
+    if (LIKELY(!guard_is_due(cache_stands_for(bytes))))
         return NULL;
     return guard_passes_on() && cache_set_aside() ? NULL : guard_alloc(bytes, align, call);
 }
@@ -79,7 +79,9 @@ static bool size_apart(const void *p, const char *call, size_t *bytes) {
 
 /* Where it is, for want of memory elsewhere: shrinking does not fail. */
 static void *shrink_apart(void *p, size_t bytes) {
-    if (!guard_owns(p))
+    if (guard_owns(p))
+        guard_shrink(p, bytes);
+    else
         harden_shrink(p, bytes);
     return p;
 }
@@ -92,7 +94,7 @@ static void *realloc_apart(void *p, size_t bytes, const char *call) {
         return front_no_memory();
     void *fresh = front_watched_alloc(bytes, BLOCK_ALIGN, &zeroed, call);
     if (fresh == NULL)
-        return bytes <= old && watch_has(WATCH_HARDEN) ? shrink_apart(p, bytes) : NULL;
+        return bytes <= old ? shrink_apart(p, bytes) : NULL;
     memcpy(fresh, p, min_size(old, bytes));
     front_watched_free(p, call, UNSIZED, 0);
     return fresh;

@@ -22,7 +22,6 @@
 #define SAVED_MS 64       /* and what was not used is saved up for so long; */
 #define UNBOUND 100       /* but intervals below this are taken at their word */
 #define CALLS_A_MS 100    /* by which a thread is thought to make allocations that its lists serve unseen */
-#define LOOK 16           /* calls from one look at the clock to the next */
 
 enum state { UNUSED, LIVE, FREED };
 
@@ -49,23 +48,18 @@ static struct {
     uintptr_t start;
     size_t bytes;
     size_t pages_most;    /* that may be in use */
-    _Atomic size_t unused; /* slots */
+    size_t unused;        /* slots */
     bool marks;           /* os_guard works, or did: pages may carry its marks */
     bool mapped;          /* os_guard does not work (any more) */
     struct size sizes[SIZES];
 } pool;
 static struct guard_totals live;
 static struct lock guard_lock;
-static _Atomic uint64_t spent_until; /* ms: what was given out until now is paid for by then */
+/* ms, by the clock and in the time of the process: what was given out until now is paid for by then. */
+static _Atomic uint64_t clock_paid, process_paid;
 
-/* A thread's way to its next guarded page. */
-static THREAD_LOCAL struct {
-    uint64_t random; /* 0: not begun */
-    uint64_t since;  /* ms: the last one */
-    int64_t left;    /* allocations */
-    unsigned calls;
-    bool due, passed_on;
-} turn;
+THREAD_LOCAL struct guard_turn guard_turn;
+_Atomic bool guard_takes_unused;
 
 /* ---- whose turn it is -------------------------------------------------------------------------------------------- */
 
@@ -76,69 +70,65 @@ static uint64_t mix(uint64_t x) {
 }
 
 static uint64_t draw(void) {
-    turn.random += UINT64_C(0x9e3779b97f4a7c15);
-    return mix(turn.random);
+    guard_turn.random += UINT64_C(0x9e3779b97f4a7c15);
+    return mix(guard_turn.random);
 }
 
 /* Nobody gains by guessing it. */
 static void seed(void) {
-    turn.random = mix(os_clock_us() ^ (uintptr_t)&turn ^ (uint64_t)os_thread_id() << 32) | 1;
+    guard_turn.random = mix(os_clock_us() ^ (uintptr_t)&guard_turn ^ (uint64_t)os_thread_id() << 32) | 1;
 }
 
 /* Uniform, so that the mean is the interval. What was overdrawn counts, but does not pile up. */
 static void draw_turn(void) {
     int64_t interval = (int64_t)tunables.sample_interval;
-    turn.left = (turn.left < -interval ? -interval : turn.left) + 1 + (int64_t)(draw() % (uint64_t)(2 * interval - 1));
-    turn.due = turn.passed_on = false;
-}
-
-static bool takes_unused(void) {
-    return tunables.protect == LEVEL_PARANOID && pool.unused > 0;
+    guard_turn.left = (guard_turn.left < -interval ? -interval : guard_turn.left) + 1 + (int64_t)(draw() % (uint64_t)(2 * interval - 1));
+    guard_turn.due = guard_turn.passed_on = false;
 }
 
 /* False if the time for it is spent. */
-static bool spend(uint64_t now) {
-    uint64_t until = atomic_load_explicit(&spent_until, memory_order_relaxed), from;
+static bool spend(_Atomic uint64_t *paid, uint64_t now) {
+    uint64_t until = atomic_load_explicit(paid, memory_order_relaxed), from;
     do {
         from = until + SAVED_MS < now ? now - SAVED_MS : until;
         if (from > now)
             return false;
-    } while (!atomic_compare_exchange_weak_explicit(&spent_until, &until, from + EACH_MS, memory_order_relaxed,
-                                                    memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(paid, &until, from + EACH_MS, memory_order_relaxed, memory_order_relaxed));
     return true;
 }
 
 /* By the count of allocations, or by the time, which stands for those that are not seen: a program that frees what it
- * has just allocated may hardly ever find a list empty. */
+ * has just allocated may hardly ever find a list empty. The clock is cheap, and is asked first. */
 static bool falls_due(void) {
-    uint64_t now = os_clock_ms();
     if (tunables.sample_interval < UNBOUND)
-        return turn.left <= 0;
-    if (turn.left > 0 && now - turn.since < tunables.sample_interval / CALLS_A_MS)
+        return guard_turn.left <= 0;
+    uint64_t now = os_clock_ms();
+    if (guard_turn.left > 0 && now - guard_turn.since < tunables.sample_interval / CALLS_A_MS)
         return false;
-    turn.since = now;
-    if (spend(now))
+    guard_turn.since = now;
+    if (spend(&clock_paid, now) && spend(&process_paid, SAVED_MS + os_process_ms()))
         return true;
     draw_turn();
     return false;
 }
 
-bool guard_is_due(size_t allocations) {
-    if (UNLIKELY(turn.random == 0)) {
+COLD bool guard_is_due_slow(void) {
+    if (guard_turn.random == 0) {
         seed();
         draw_turn();
-        turn.since = os_clock_ms();
+        guard_turn.since = os_clock_ms();
     }
-    turn.left -= (int64_t)allocations;
-    if (UNLIKELY(turn.left <= 0 || ++turn.calls % LOOK == 0) && !turn.due)
-        turn.due = falls_due();
-    return UNLIKELY(turn.due) || takes_unused();
+    if (!guard_turn.due)
+        guard_turn.due = falls_due();
+    if (guard_turn.due && guard_turn.left > 0)
+        guard_turn.left = 0;
+    return guard_turn.due || guard_takes_unused;
 }
 
 bool guard_passes_on(void) {
-    if (!turn.due || turn.passed_on || tunables.sample_interval < UNBOUND)
+    if (!guard_turn.due || guard_turn.passed_on || tunables.sample_interval < UNBOUND)
         return false;
-    turn.passed_on = true;
+    guard_turn.passed_on = true;
     return draw() >> 63;
 }
 
@@ -203,6 +193,7 @@ static void take_locked(struct size *size, struct slot *slot) {
     if (slot->state == UNUSED) {
         size->used++;
         pool.unused--;
+        guard_takes_unused = guard_takes_unused && pool.unused > 0;
         return;
     }
     size->oldest = slot->next;
@@ -314,7 +305,7 @@ void *guard_alloc(size_t bytes, size_t align, const char *call) {
     if (bytes > GUARD_BYTES_MOST || align > OS_PAGE)
         return NULL;
     const struct size *size = size_for(pages_for(bytes));
-    if (!turn.due && size->used == size->count)
+    if (!guard_turn.due && size->used == size->count)
         return NULL;
     void *p = NULL;
     if (live.pages / OS_PAGE < pool.pages_most) { /* no call stack for nothing */
@@ -323,7 +314,7 @@ void *guard_alloc(size_t bytes, size_t align, const char *call) {
         p = alloc_locked(bytes, align, call, here);
         lock_release(&guard_lock, LOCK_GUARD);
     }
-    if (turn.due)
+    if (guard_turn.due)
         draw_turn();
     return p;
 }
@@ -407,6 +398,18 @@ bool guard_size(const void *p, const char *call, size_t *bytes) {
         fault_tell(call, p, &fault);
     *bytes = fault.block.bytes;
     return !is_refused(&fault);
+}
+
+void guard_shrink(void *p, size_t bytes) {
+    struct size *size;
+    lock_acquire(&guard_lock, LOCK_GUARD);
+    struct slot *slot = slot_at(p, &size);
+    if (slot != NULL && slot->state == LIVE && slot->block.start == p && bytes < slot->block.bytes) {
+        live.bytes -= slot->block.bytes - bytes;
+        slot->block.bytes = bytes;
+        memset((char *)p + bytes, slot->canary, (size_t)(pages_of(size, slot) + slot->pages * OS_PAGE - (char *)p) - bytes);
+    }
+    lock_release(&guard_lock, LOCK_GUARD);
 }
 
 /* ---- questions --------------------------------------------------------------------------------------------------- */
@@ -523,6 +526,7 @@ static bool set_up_locked(size_t pages) {
         slots += size->count;
     }
     pool.unused = slots_in_all(pages);
+    guard_takes_unused = tunables.protect == LEVEL_PARANOID;
     pool.pages_most = pages;
     pool.start = (uintptr_t)start;
     pool.bytes = bytes;
@@ -551,6 +555,6 @@ void guard_fork_release(void) {
 
 void guard_fork_reset(void) {
     lock_fork_reset(&guard_lock);
-    if (turn.random != 0)
+    if (guard_turn.random != 0)
         seed();
 }

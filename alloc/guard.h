@@ -23,20 +23,41 @@
 #ifndef MYALLOC_GUARD_H
 #define MYALLOC_GUARD_H
 
+#include <stdatomic.h>
+
 #include "base.h"
 #include "fault.h"
 
 #define GUARD_MAPPED_MOST 4096
+#define GUARD_LOOK 16 /* calls from one look at the clock to the next */
 #define GUARD_BYTES_MOST (8 * OS_PAGE)
 
 /* Sets up the pages, once, from watch_start. False if the OS refuses; there are none then. */
 bool guard_start(void);
 
+/* A thread's way to its next guarded page. */
+struct guard_turn {
+    int64_t left;    /* allocations; not above 0 while one is due */
+    uint64_t random; /* 0: not begun */
+    uint64_t since;  /* ms: the last one */
+    unsigned calls;
+    bool due, passed_on;
+};
+extern HIDDEN THREAD_LOCAL struct guard_turn guard_turn;
+extern HIDDEN _Atomic bool guard_takes_unused; /* protect:paranoid, and some slots were never used */
+
+bool guard_is_due_slow(void);
+
 /* True if a guarded page is due, this call standing for so many allocations of its thread since its last; it stays so until
  * guard_alloc is called for a block that fits. One is due every tunables.sample_interval allocations, or every 10 us times
- * that; but not more than one in 2 ms in the process, unless the interval is below 100. Under protect:paranoid one is also
+ * that; but not more than one in 2 ms of the process's time, unless the interval is below 100. Under protect:paranoid one is also
  * due as long as there are slots that were never used. */
-bool guard_is_due(size_t allocations);
+static inline bool guard_is_due(size_t allocations) {
+    guard_turn.left -= (int64_t)allocations;
+    if (LIKELY(guard_turn.left > 0 && ++guard_turn.calls % GUARD_LOOK != 0))
+        return atomic_load_explicit(&guard_takes_unused, memory_order_relaxed);
+    return guard_is_due_slow();
+}
 
 /* Whether one that is due shall rather go to an allocation that the thread's lists would serve: true in half of the cases,
  * once each. The caller sees to it that there is such a call; it stays due. */
@@ -55,6 +76,9 @@ void guard_free(void *p, const char *call, size_t bytes, size_t align);
 
 /* The size asked for of a live block that starts at `p`. False if there is none, which is reported. */
 bool guard_size(const void *p, const char *call, size_t *bytes);
+
+/* Makes a live block smaller where it is. */
+void guard_shrink(void *p, size_t bytes);
 
 /* What is known of the block that lies nearest to an address of guarded pages, freed ones included. False if there is none.
  * Takes no lock, so that a fault handler can ask: what other threads do at the moment may be half seen. */

@@ -54,7 +54,8 @@ static void say_hit(const char *p, enum os_access access) {
                 below ? "before" : above ? "behind" : "inside", block.bytes, block.start);
     if (report_action & REPORT_SHORT)
         return;
-    say_where();
+    if (access != OS_EXECUTE) /* the unwinder would read the code there */
+        say_where();
     fault_say_history(&block);
     guard_events_say();
 }

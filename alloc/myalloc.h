@@ -42,6 +42,10 @@ extern "C" {
  * is no limit. */
 #define M_MYALLOC_LIMIT_MIB (-1005)
 
+/* Where the program runs with protect:sample or protect:paranoid: one allocation in about so many, 1 to 1000000000, gets a
+ * guarded page. Default 1000. */
+#define M_MYALLOC_SAMPLE_INTERVAL (-1006)
+
 /*
  * The allocator's statistics as one JSON object (RFC 8259), in bytes unless a name says otherwise; myalloc(3) explains the
  * fields.

@@ -83,6 +83,9 @@ void os_futex_wake(_Atomic uint32_t *word);
 /* Milliseconds of a monotonic clock, a tick (1-10 ms) coarse. */
 uint64_t os_clock_ms(void);
 
+/* Milliseconds of processor time that the process has had. */
+uint64_t os_process_ms(void);
+
 /* Bytes that nobody can guess; where the kernel does not give them, bytes that are hard to guess. Any number. */
 void os_random(void *out, size_t bytes);
 

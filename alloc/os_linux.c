@@ -34,8 +34,6 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
-#define KEPT_FD_LEAST 100
-#define FENCE_PAGES 64
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
@@ -44,6 +42,7 @@
 #define MADV_GUARD_REMOVE 103
 #endif
 #define KEPT_FD_LEAST 100
+#define FENCE_PAGES 64
 
 #ifndef __x86_64__
 size_t os_page_bytes(void) {
@@ -103,22 +102,6 @@ static bool protect(void *addr, size_t bytes, int protection) {
     int failed = mprotect(addr, bytes, protection);
     errno = saved;
     return failed == 0;
-}
-
-void os_fence_below(const void *p) {
-    int saved = errno;
-    char *page = (char *)align_down((uintptr_t)p, OS_PAGE);
-    if (os_fault(fence))
-        return;
-    for (int i = 0; i < FENCE_PAGES; i++) {
-        page -= OS_PAGE;
-        void *got = mmap(page, OS_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-        if (got == page)
-            break;
-        if (got != MAP_FAILED) /* before Linux 4.17 the address is but a wish */
-            munmap(got, OS_PAGE);
-    }
-    errno = saved;
 }
 
 bool os_commit(void *addr, size_t bytes) {
@@ -188,6 +171,22 @@ bool os_unguard(void *addr, size_t bytes) {
     return !os_fault(unguard) && advise(addr, bytes, MADV_GUARD_REMOVE);
 }
 
+void os_fence_below(const void *p) {
+    if (os_fault(fence))
+        return;
+    int saved = errno;
+    char *page = (char *)align_down((uintptr_t)p, OS_PAGE);
+    for (int i = 0; i < FENCE_PAGES; i++) {
+        page -= OS_PAGE;
+        void *got = mmap(page, OS_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+        if (got == page)
+            break;
+        if (got != MAP_FAILED) /* before Linux 4.17 the address is but a wish */
+            munmap(got, OS_PAGE);
+    }
+    errno = saved;
+}
+
 bool os_unmap(void *addr, size_t bytes) {
     if (os_fault(unmap))
         return false;
@@ -210,7 +209,8 @@ void *os_steal(void *addr, size_t bytes) {
     if (os_fault(steal))
         return NULL;
     int saved = errno;
-    void *moved = mremap(addr, bytes, bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
+    /* With this flag the kernel looks at the new address, a hint, which glibc passes on as it finds it. */
+    void *moved = mremap(addr, bytes, bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
     errno = saved;
     return moved == MAP_FAILED ? NULL : moved;
 }

@@ -67,6 +67,7 @@ __attribute__((unused)) static bool json_adds_up(void) {
     size_t taken = json_number("taken"), live = json_number("live"), cached = json_number("cached");
     size_t free_bytes = json_number("free"), metadata = json_number("metadata");
     size_t heap = json_in("heap", "bytes"), large = json_in("heap", "large"), mapped = json_in("mapped", "bytes");
+    size_t guarded = json_in("guarded", "bytes");
     size_t unused = json_number("unused"), tails = json_number("tails"), home = json_number("home");
     size_t guarded = json_in("guarded", "bytes");
     const struct {

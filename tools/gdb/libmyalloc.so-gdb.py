@@ -315,6 +315,43 @@ def check_record(address):
     return None
 
 
+def guarded_blocks(address):
+    """(distance, block) of the guarded blocks whose slots the address touches: one it lies in, or before which it lies on the
+    page that cannot be touched."""
+    pool = static("guard.c", "pool")
+    if not number(pool["start"]) <= address < number(pool["start"]) + number(pool["bytes"]):
+        return None
+    page, found = number(pool["sizes"][0]["stride"]) // 2, []
+    for index in range(pool["sizes"].type.strip_typedefs().range()[1] + 1):
+        size = pool["sizes"][index]
+        for at in {(place - number(size["start"])) // number(size["stride"]) for place in (address, address + page)}:
+            if 0 <= at < number(size["used"]):
+                block = size["slots"][at]["block"]
+                start, length = number(block["start"]), number(block["bytes"])
+                far = max(start - address, address - (start + length) + 1, 0)
+                found.append((far + (page * 8 if block["freed"] and far else 0), start, block))
+    return [block for _, _, block in sorted(found, key=lambda entry: entry[:2])]
+
+
+def guarded(address):
+    """What there is to say of an address in guarded pages; None of any other."""
+    blocks = guarded_blocks(address)
+    if blocks is None:
+        return None
+    if not blocks:
+        return f"{address:#x} is in guarded pages that no block had yet."
+    block = blocks[0]
+    start, length = number(block["start"]), number(block["bytes"])
+    place = (f"{start - address} bytes before" if address < start else
+             f"{address - start - length} bytes behind" if address >= start + length else f"{address - start} bytes into")
+    lines = [f"{address:#x} is {place} a block of {length} bytes at {start:#x}, on guarded pages.",
+             f"The block is {'freed; its pages cannot be touched' if block['freed'] else 'live'}.",
+             f"Allocated by {block['alloc_call'].string()}, at:", *stack(number(block["alloc_stack"]))]
+    if block["freed"]:
+        lines += [f"Freed by {block['free_call'].string()}, at:", *stack(number(block["free_stack"]))]
+    return "\n".join(lines)
+
+
 def condition(record):
     """Of a block that is handed out, as far as the checks know better."""
     return "live" if record is None or record["live"] else "freed by the program, kept in quarantine by the checks"
@@ -349,7 +386,8 @@ class Myalloc(gdb.Command):
 class Block(gdb.Command):
     """What an address is to myalloc: the block it lies in, its size, whether it is live or where it is kept, who allocated it.
 Usage: myalloc block ADDRESS
-Who allocated it is known in a program that runs with MYALLOC_OPTIONS=leaks:1 or check:3."""
+Who allocated it is known in a program that runs with MYALLOC_OPTIONS=leaks:1 or check:3, and of a block on guarded pages
+(protect:sample). After a fault, `myalloc block $_siginfo._sifields._sigfault.si_addr` tells what it has hit."""
 
     def __init__(self):
         super().__init__("myalloc block", gdb.COMMAND_DATA, gdb.COMPLETE_EXPRESSION)
@@ -376,6 +414,10 @@ Who allocated it is known in a program that runs with MYALLOC_OPTIONS=leaks:1 or
         say_origin(address, record)
 
     def outside(self, address):
+        text = guarded(address)
+        if text is not None:
+            print(text)
+            return
         for start, length in mappings():
             if start <= address < start + length:
                 self.handed_out(address, f"a block of {length} bytes at {start:#x}, with a mapping of its own", start)
@@ -474,6 +516,10 @@ Usage: myalloc heap"""
         print(f"small blocks:   {live} bytes in {blocks} live blocks")
         print(f"large blocks:   {others['SPAN_LARGE'][1]} bytes in {others['SPAN_LARGE'][0]} live blocks in the heap")
         print(f"mappings:       {sum(length for _, length in mapped)} bytes in {len(mapped)} live blocks")
+        live = static("guard.c", "live")
+        if number(live["samples"]):
+            print(f"guarded pages:  {number(live['bytes'])} bytes in {number(live['blocks'])} live blocks, of {number(live['samples'])} "
+                  "that there ever were")
         print(f"free spans:     {others['SPAN_FREE'][1]} bytes in {others['SPAN_FREE'][0]} spans")
         for number_, region in enumerate(heap.regions):
             kind = "brk heap" if number_ == 0 else f"arena {number_}"

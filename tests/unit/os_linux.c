@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/* The OS layer itself: what each call does and leaves alone, on the kernel, and when it is refused. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "os.h"
+
+#define ROOM (16 * OS_PAGE)
+
+/* Before the first call: the Nth call of a kind is refused. */
+static void refuse(const char *kind, const char *plan) {
+    setenv("MYALLOC_FAULT_KIND", kind, 1);
+    setenv("MYALLOC_FAULT", plan, 1);
+}
+
+static bool is_all(const char *p, size_t bytes, char value) {
+    return p[0] == value && memcmp(p, p + 1, bytes - 1) == 0;
+}
+
+/* Whether touching it kills a child by SIGSEGV. */
+static bool is_untouchable(char *p, bool by_writing) {
+    pid_t child = fork();
+    int status = 0;
+    if (child == 0) {
+        struct rlimit no_core = {0, 0};
+        setrlimit(RLIMIT_CORE, &no_core);
+        signal(SIGSEGV, SIG_DFL);
+        if (by_writing)
+            *(volatile char *)p = 1;
+        _exit(*(volatile char *)p == 77 ? 1 : 0);
+    }
+    return waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
+}
+
+Test(os, mappings_are_zero_and_purged_to_zero) {
+    errno = 42;
+    char *p = os_map(ROOM);
+    cr_assert_not_null(p);
+    cr_assert(is_all(p, ROOM, 0));
+    memset(p, 1, ROOM);
+    cr_assert(os_purge(p + OS_PAGE, 2 * OS_PAGE));
+    cr_assert(is_all(p, OS_PAGE, 1) && is_all(p + OS_PAGE, 2 * OS_PAGE, 0) && is_all(p + 3 * OS_PAGE, ROOM - 3 * OS_PAGE, 1));
+    cr_assert(os_unmap(p, ROOM));
+    cr_assert(is_untouchable(p, false));
+    cr_assert_null(os_map(SIZE_LIMIT));
+    cr_assert_eq(errno, 42);
+}
+
+Test(os, remap_keeps_what_it_holds) {
+    errno = 42;
+    char *p = os_map(ROOM);
+    memset(p, 1, ROOM);
+    char *q = os_remap(p, ROOM, 64 * ROOM, true);
+    cr_assert_not_null(q);
+    cr_assert(is_all(q, ROOM, 1) && is_all(q + ROOM, 63 * ROOM, 0));
+    cr_assert_null(os_remap(q, 64 * ROOM, SIZE_LIMIT & -OS_PAGE, true));
+    cr_assert(is_all(q, ROOM, 1));
+    cr_assert_eq(os_remap(q, 64 * ROOM, ROOM, false), q);
+    cr_assert_eq(errno, 42);
+}
+
+Test(os, stolen_pages_can_be_put_back) {
+    char *p = os_map(ROOM);
+    memset(p, 1, ROOM);
+    char *q = os_steal(p + OS_PAGE, 2 * OS_PAGE);
+    cr_assert_not_null(q);
+    cr_assert(is_all(q, 2 * OS_PAGE, 1) && is_all(p + OS_PAGE, 2 * OS_PAGE, 0));
+    q[5] = 2;
+    os_put_back(q, p + OS_PAGE, 2 * OS_PAGE);
+    cr_assert(p[OS_PAGE + 5] == 2 && p[OS_PAGE + 4] == 1 && p[0] == 1);
+    cr_assert(is_untouchable(q, false));
+}
+
+Test(os, and_are_copied_back_where_they_cannot_move) {
+    refuse("put_back", "1+");
+    char *p = os_map(ROOM);
+    memset(p, 1, ROOM);
+    char *q = os_steal(p, ROOM);
+    cr_assert_not_null(q);
+    errno = 42;
+    q[5] = 2;
+    os_put_back(q, p, ROOM);
+    cr_assert(p[5] == 2 && is_all(p + 6, ROOM - 6, 1));
+    cr_assert(is_untouchable(q, false));
+    cr_assert_eq(errno, 42);
+}
+
+Test(os, a_reservation_becomes_writable_by_parts) {
+    char *p = os_reserve(ROOM);
+    cr_assert(is_all(p, ROOM, 0));
+    cr_assert(is_untouchable(p, true));
+    cr_assert(os_commit(p + OS_PAGE, OS_PAGE));
+    p[OS_PAGE] = 1;
+    cr_assert(is_untouchable(p, true) && is_untouchable(p + 2 * OS_PAGE, true));
+    cr_assert(os_seal(p + OS_PAGE, OS_PAGE));
+    cr_assert(p[OS_PAGE] == 1 && is_untouchable(p + OS_PAGE, true));
+    cr_assert(os_unseal(p + OS_PAGE, OS_PAGE));
+    p[OS_PAGE] = 2;
+}
+
+Test(os, shut_memory_cannot_be_read) {
+    char *p = os_reserve_shut(ROOM);
+    cr_assert(is_untouchable(p, false));
+    cr_assert(os_protect(p, OS_PAGE, true));
+    p[0] = 1;
+    cr_assert(os_protect(p, OS_PAGE, false));
+    cr_assert(is_untouchable(p, false));
+    cr_assert(os_protect(p, OS_PAGE, true));
+    cr_assert_eq(p[0], 1);
+    cr_assert(os_shut(p, OS_PAGE));
+    cr_assert(is_untouchable(p, false));
+    cr_assert(os_protect(p, OS_PAGE, true));
+    cr_assert_eq(p[0], 0);
+}
+
+Test(os, each_refusal_is_told) {
+    refuse("all", "1+");
+    char page[1];
+    struct os_file file;
+    errno = 42;
+    cr_assert_null(os_map(ROOM));
+    cr_assert_null(os_reserve(ROOM));
+    cr_assert_null(os_reserve_shut(ROOM));
+    cr_assert_null(os_sbrk(16));
+    cr_assert_null(os_steal(page, ROOM));
+    cr_assert_null(os_remap(page, OS_PAGE, ROOM, true));
+    cr_assert(!os_commit(page, 1) && !os_unmap(page, 1) && !os_shut(page, 1) && !os_seal(page, 1) && !os_unseal(page, 1));
+    cr_assert(!os_protect(page, 1, true) && !os_guard(page, 1) && !os_unguard(page, 1) && !os_purge(page, 1));
+    cr_assert(!os_populate(page, 1) && !os_hugepage(page, 1) && !os_read_memory("x", page, 1));
+    cr_assert_eq(os_read_file("/proc/self/stat", page, 1), 0);
+    cr_assert_eq(os_create("/dev/null"), -1);
+    cr_assert_eq(os_open_read("/dev/null"), -1);
+    cr_assert_neq(os_file_create(&file, "/dev/null"), 0);
+    cr_assert_eq(errno, 42);
+}
+
+static bool is_random(void) {
+    unsigned char a[64] = {0}, b[64] = {0}, seen[256] = {0};
+    size_t different = 0;
+    os_random(a, sizeof a);
+    os_random(b, sizeof b);
+    for (size_t i = 0; i < sizeof a; i++)
+        different += !seen[a[i]]++;
+    return memcmp(a, b, sizeof a) != 0 && different > 32;
+}
+
+Test(os, random_bytes_from_the_kernel) {
+    cr_assert(is_random());
+}
+
+Test(os, and_without_it) {
+    refuse("random", "1+");
+    cr_assert(is_random());
+}
+
+Test(os, files_are_read_and_written_whole) {
+    char path[] = "/tmp/myalloc-os-XXXXXX", text[32] = "";
+    close(mkstemp(path));
+    struct os_file file;
+    errno = 42;
+    cr_assert_eq(os_file_create(&file, path), 0);
+    cr_assert_eq(fcntl(file.fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+    cr_assert_eq(os_file_write(&file, "one two", 7), 0);
+    cr_assert_eq(os_read_file(path, text, sizeof text), 7);
+    cr_assert_str_eq(text, "one two");
+    int fd = os_open_read(path);
+    cr_assert_eq(os_read_at(fd, text, sizeof text, 4), 3);
+    cr_assert_eq(strncmp(text, "two", 3), 0);
+    os_close(fd);
+    os_file_close(&file);
+    cr_assert_eq(fcntl(file.fd, F_GETFD), -1);
+    errno = 42;
+    cr_assert_eq(os_file_create(&file, "/nowhere/at/all"), ENOENT);
+    cr_assert_eq(os_read_file("/nowhere/at/all", text, sizeof text), 0);
+    cr_assert_eq(errno, 42);
+    unlink(path);
+}
+
+/* The program closes a descriptor of ours, and opens something else under its number. */
+Test(os, a_descriptor_that_is_another_file_now_is_left_alone) {
+    char path[] = "/tmp/myalloc-os-XXXXXX", text[8];
+    close(mkstemp(path));
+    struct os_file file;
+    cr_assert_eq(os_file_create(&file, path), 0);
+    int other = open("/dev/null", O_WRONLY);
+    dup2(other, file.fd);
+    cr_assert_eq(os_file_write(&file, "lost", 4), EBADF);
+    os_file_close(&file);
+    cr_assert_neq(fcntl(file.fd, F_GETFD), -1);
+    cr_assert_eq(os_read_file(path, text, sizeof text), 0);
+    unlink(path);
+}
+
+Test(os, a_kept_descriptor_goes_back_only_where_nothing_is) {
+    int ends[2];
+    struct os_file kept;
+    cr_assert_eq(pipe(ends), 0);
+    os_file_keep(&kept, ends[1]);
+    cr_assert(kept.fd >= 100);
+    close(ends[1]);
+    os_file_put_back(&kept, ends[1]);
+    cr_assert_eq(write(ends[1], "x", 1), 1);
+    int null = open("/dev/null", O_WRONLY);
+    dup2(null, ends[1]);
+    os_file_put_back(&kept, ends[1]);
+    cr_assert_eq(write(ends[1], "y", 1), 1);
+    close(ends[1]);
+    close(kept.fd);
+    char text[4];
+    cr_assert_eq(read(ends[0], text, sizeof text), 1);
+    cr_assert_eq(text[0], 'x');
+}
+
+Test(os, memory_that_is_not_there_is_told) {
+    char from[] = "abc", to[4] = "";
+    cr_assert(os_read_memory(from, to, sizeof to));
+    cr_assert_str_eq(to, "abc");
+    char *p = os_map(OS_PAGE);
+    os_unmap(p, OS_PAGE);
+    errno = 42;
+    cr_assert_not(os_read_memory(p, to, sizeof to));
+    cr_assert_eq(errno, 42);
+}
+
+Test(os, errors_in_words) {
+    cr_assert_str_eq(os_error_text(ENOENT), "No such file or directory");
+    cr_assert_str_eq(os_error_text(-5), "unknown error");
+}
+
+Test(os, the_address_limit) {
+    struct rlimit limit;
+    getrlimit(RLIMIT_AS, &limit);
+    cr_assert_eq(os_address_limit(), limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)limit.rlim_cur);
+    limit.rlim_cur = 100 * GIB;
+    setrlimit(RLIMIT_AS, &limit);
+    cr_assert_eq(os_address_limit(), 100 * GIB);
+}
