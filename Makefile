@@ -134,7 +134,7 @@ build/measure: tools/measure.c build/flags
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
 
-plain = $(foreach dir,stress fork misuse fault golden gdb options mcheck,$(patsubst tests/$(dir)/%.c,build/tests/$(dir)/%,$(wildcard tests/$(dir)/*.c)))
+plain = $(foreach dir,stress fork misuse fault golden gdb options mcheck protect,$(patsubst tests/$(dir)/%.c,build/tests/$(dir)/%,$(wildcard tests/$(dir)/*.c)))
 API_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)) \
             $(patsubst tests/unit/%.cc,build/tests/unit/%,$(wildcard tests/unit/api_*.cc))
 OS_TESTS = build/tests/unit/os_linux

@@ -31,9 +31,8 @@ void *os_reserve_shut(size_t bytes);
  * then. */
 bool os_shut(void *addr, size_t bytes);
 
-/* Makes memory read-only, and writable again. False if refused. */
+/* Makes memory read-only; os_protect undoes it. False if refused. */
 bool os_seal(void *addr, size_t bytes);
-bool os_unseal(void *addr, size_t bytes);
 
 /* The pages around `inside` that the loader makes read-only after relocation. False if it lies in none. Asks the loader. */
 bool os_find_relro(const void *inside, void **start, size_t *bytes);

@@ -125,10 +125,6 @@ bool os_seal(void *addr, size_t bytes) {
     return !os_fault(seal) && protect(addr, bytes, PROT_READ);
 }
 
-bool os_unseal(void *addr, size_t bytes) {
-    return !os_fault(unseal) && protect(addr, bytes, PROT_READ | PROT_WRITE);
-}
-
 struct relro {
     uintptr_t inside, start, end;
 };

@@ -7,7 +7,7 @@ static bool closed SEALED = false;
 
 bool seal_open(void *variable, size_t bytes) {
     uintptr_t start = align_down((uintptr_t)variable, OS_PAGE), end = align_up((uintptr_t)variable + bytes, OS_PAGE);
-    return !closed && os_unseal((void *)start, end - start);
+    return !closed && os_protect((void *)start, end - start, true);
 }
 
 void seal_close(void) {

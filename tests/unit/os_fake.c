@@ -101,10 +101,6 @@ bool os_unmap(void *addr, size_t bytes) {
     return true;
 }
 
-bool os_unseal(void *addr, size_t bytes) {
-    return mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
-}
-
 bool os_find_relro(const void *inside, void **start, size_t *bytes) {
     (void)inside, (void)start, (void)bytes;
     return false;
