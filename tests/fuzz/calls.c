@@ -625,7 +625,8 @@ static void live_as_child(void) {
             look(i);
         else /* its thread is gone, and what it held then is not known */
             blocks[i] = (struct block){0};
-    if (sandbox_closed && !model.several)
+    bool scarce = model.limited || start.address_space != SIZE_MAX || sandbox_refused() > 0;
+    if (sandbox_closed && !model.several && !scarce) /* else lists of the other threads may be lost (central_adopt) */
         sums_agree();
     model.several = false;
     for (unsigned i = 0; i < SLOTS; i += 2) {
