@@ -621,12 +621,21 @@ static void live_as_child(void) {
     alarm(20);
     in_child = true;
     for (unsigned i = 0; i < SLOTS; i++)
-        if (is_mine(i)) {
+        if (is_mine(i))
             look(i);
-            if (i % 2 == 0)
-                empty(i, i);
-        }
-    model.several = false; /* the other threads are gone, and what their slots hold is not known */
+        else /* its thread is gone, and what it held then is not known */
+            blocks[i] = (struct block){0};
+    bool scarce = model.limited || start.address_space != SIZE_MAX || sandbox_refused() > 0;
+    if (sandbox_closed && !model.several && !scarce) /* else lists of the other threads may be lost (central_adopt) */
+        sums_agree();
+    model.several = false;
+    for (unsigned i = 0; i < SLOTS; i += 2) {
+        size_t bytes = blocks[i].bytes;
+        empty(i, i);
+        call_malloc(i, bytes);
+    }
+    for (unsigned i = 0; i < SLOTS; i++)
+        look(i);
     for (unsigned i = 0; i < 40; i++)
         call_churn(i * i * 20, 2);
     REQUIRE(myalloc_check_heap() == 0, "the heap is broken");
