@@ -69,7 +69,6 @@ __attribute__((unused)) static bool json_adds_up(void) {
     size_t heap = json_in("heap", "bytes"), large = json_in("heap", "large"), mapped = json_in("mapped", "bytes");
     size_t guarded = json_in("guarded", "bytes");
     size_t unused = json_number("unused"), tails = json_number("tails"), home = json_number("home");
-    size_t guarded = json_in("guarded", "bytes");
     const struct {
         const char *name;
         size_t left, right;
