@@ -102,7 +102,7 @@ Test(os, a_reservation_becomes_writable_by_parts) {
     cr_assert(is_untouchable(p, true) && is_untouchable(p + 2 * OS_PAGE, true));
     cr_assert(os_seal(p + OS_PAGE, OS_PAGE));
     cr_assert(p[OS_PAGE] == 1 && is_untouchable(p + OS_PAGE, true));
-    cr_assert(os_unseal(p + OS_PAGE, OS_PAGE));
+    cr_assert(os_protect(p + OS_PAGE, OS_PAGE, true));
     p[OS_PAGE] = 2;
 }
 
