@@ -132,7 +132,7 @@ Test(os, each_refusal_is_told) {
     cr_assert_null(os_sbrk(16));
     cr_assert_null(os_steal(page, ROOM));
     cr_assert_null(os_remap(page, OS_PAGE, ROOM, true));
-    cr_assert(!os_commit(page, 1) && !os_unmap(page, 1) && !os_shut(page, 1) && !os_seal(page, 1) && !os_unseal(page, 1));
+    cr_assert(!os_commit(page, 1) && !os_unmap(page, 1) && !os_shut(page, 1) && !os_seal(page, 1));
     cr_assert(!os_protect(page, 1, true) && !os_guard(page, 1) && !os_unguard(page, 1) && !os_purge(page, 1));
     cr_assert(!os_populate(page, 1) && !os_hugepage(page, 1) && !os_read_memory("x", page, 1));
     cr_assert_eq(os_read_file("/proc/self/stat", page, 1), 0);
