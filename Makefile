@@ -48,7 +48,12 @@ help:
 	@echo 'make test       installs what the tests need and runs them all'
 	@echo 'make install    PREFIX=/usr/local DESTDIR=; make uninstall'
 	@echo 'make debug ubsan fault    builds of the library with checks, for tests'
-	@echo 'make soak       the stress tests for much longer'
+	@echo 'make schedule   a build of the library whose threads are delayed at random, for tests'
+	@echo 'make soak       the stress tests for much longer, also with the schedule perturbed; SOAK_SECONDS=3600 of'
+	@echo '               them a server whose memory must stay flat'
+	@echo 'make model      the models of concurrency in their large configurations'
+	@echo 'make fuzz       fuzzes calls and options, SECONDS_PER_TARGET=300 each; make fuzz-coverage tells which lines are reached'
+	@echo "make suites     other projects' own tests, all of them that we run, on the system malloc and on myalloc"
 	@echo 'make builds     every compiler, optimisation, C library and machine that it is tested on'
 	@echo 'make coverage   which lines the tests run, at least 95 in a hundred'
 	@echo 'make bench      compares the installed allocators in half an hour; make bench-quick in three minutes'
@@ -143,8 +148,11 @@ TSAN_TESTS = $(patsubst tests/tsan/%.c,build/tests/tsan/%,$(wildcard tests/tsan/
 STATIC_TESTS = $(patsubst tests/static/%.c,build/tests/static/%,$(wildcard tests/static/*.c)) \
                $(patsubst tests/static/%.cc,build/tests/static/%,$(wildcard tests/static/*.cc))
 
-test-programs: all debug fault ubsan $(plain) $(BENCH_TESTS) $(API_TESTS) $(INTERNAL_TESTS) $(OS_TESTS) $(TSAN_TESTS) \
-    $(STATIC_TESTS) $(TRACE_TESTS) build/tests/protect/sampled_static build/tests/mcheck/faults_static build/tests/mcheck/linked_static
+FUZZ_TESTS = $(addprefix build/tests/fuzz/,replay replay_open replay_static options) build/fuzz/calls build/fuzz/options
+
+test-programs: all debug fault ubsan schedule $(plain) $(BENCH_TESTS) $(API_TESTS) $(INTERNAL_TESTS) $(OS_TESTS) $(TSAN_TESTS) \
+    $(STATIC_TESTS) $(TRACE_TESTS) build/tests/protect/sampled_static build/tests/mcheck/faults_static build/tests/mcheck/linked_static \
+    $(FUZZ_TESTS)
 
 $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)): build/tests/%: tests/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
@@ -206,7 +214,7 @@ build/tests/bench/%: tests/bench/load_%.c tests/bench/spin.h build/flags
 
 # The allocator in a closed sandbox (tests/fuzz/sandbox.h): under other names, its calls to libc redirected, its variables in
 # sections that can be put back, without its constructor.
-SEAL = --redefine-syms=build/fuzz.names --redefine-syms=tests/fuzz/redirect.txt --rename-section .data=subject_data \
+SEAL = --redefine-syms=build/fuzz.names --redefine-syms=tests/fuzz/redirect.txt --rename-section .data=subject_data --rename-section .data.rel.ro.sealed=subject_data \
        --rename-section .bss=subject_bss --rename-section .bss.table=subject_bss \
        --remove-section=.init_array.00101 --remove-section=.rela.init_array.00101 \
        --remove-section=.init_array.101 --remove-section=.rela.init_array.101 \
@@ -240,7 +248,7 @@ build/tests/fuzz/replay: $(addprefix build/replay/tests/,replay.o calls.o decode
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) -pthread -o $@ $^
 # The parser needs no malloc, so the address sanitiser may watch it.
-OPTIONS_SHARES = $(addprefix alloc/,tunables.c environment.c report.c os_linux.c)
+OPTIONS_SHARES = $(TOOL_SHARES)
 build/fuzz/options: tests/fuzz/options.c $(OPTIONS_SHARES) $(wildcard alloc/*.h alloc/*.def) build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && clang $(TEST_FLAGS) -fno-omit-frame-pointer -Ialloc -DMYALLOC_DEBUG=1 \
@@ -257,6 +265,23 @@ build/tests/fuzz/replay_open build/tests/fuzz/replay_static: $(addprefix tests/f
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $(filter-out %.h,$^)
 
+# How long each target runs; SEED=N repeats a run.
+SECONDS_PER_TARGET = 300
+fuzz:
+	tests/setup test
+	$(MAKE) all $(FUZZ_TESTS)
+	tests/fuzz/run $(SECONDS_PER_TARGET) $(SEED)
+# Lines of alloc/ that the kept inputs reach, and those found since.
+build/coverage/replay: $(addprefix build/coverage/tests/,replay.o calls.o decode.o sandbox.o) $(call objects,coverage)
+	$(Q)echo '  CC $@' && clang -fprofile-instr-generate -pthread -o $@ $^
+fuzz-coverage:
+	tests/setup fuzz-coverage
+	$(MAKE) build/coverage/replay
+	$(Q)rm -f build/coverage/*.profraw; LLVM_PROFILE_FILE=build/coverage/%4m.profraw build/coverage/replay --quiet \
+	    tests/fuzz/corpus/calls/* $(wildcard build/fuzz/found/calls/new/*)
+	$(Q)llvm-profdata merge -o build/coverage/all.profdata build/coverage/*.profraw && \
+	    llvm-cov report build/coverage/replay -instr-profile=build/coverage/all.profdata alloc/
+
 test:
 	tests/setup test
 	$(MAKE) test-programs
@@ -264,6 +289,16 @@ test:
 
 soak: test-programs
 	tests/run --soak
+	tests/schedule/schedule.test --seeds 64 --effort 10
+
+model:
+	tests/setup test
+	tests/model/model.test --big
+
+suites:
+	tests/setup suites
+	$(MAKE) all
+	tests/suites/run
 
 builds: test-programs
 	tests/setup test
@@ -335,5 +370,5 @@ print-%:
 	@echo '$($*)'
 
 FORCE:
-.PHONY: all manual help debug fault ubsan schedule test test-programs soak builds coverage-programs coverage demo bench bench-deps bench-quick install uninstall clean FORCE
+.PHONY: all manual help debug fault ubsan schedule model test test-programs soak suites fuzz fuzz-coverage builds coverage-programs coverage demo bench bench-deps bench-quick install uninstall clean FORCE
 .SECONDARY:

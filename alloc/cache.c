@@ -346,11 +346,8 @@ void cache_overflow_slow(void *block, unsigned class) {
     if (!kept) {
         bin->count--; /* K1: nothing was put on the list */
         kept = settle_slow(cache);
-        if (kept && ++bin->count < 0) { /* as before: lists were off for a moment only, and this one is not full */
-            freelist_push(&bin->head, block);
-            report_leave();
-            return;
-        }
+        if (kept) /* lists were off for a moment only */
+            bin->count++;
     }
     if (!kept) {
         ((struct block *)block)->next = NULL;

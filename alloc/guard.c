@@ -17,9 +17,10 @@
 #define READY_PAGES 128   /* opened, and guarded, at a time */
 #define ADDRESS_PART 16   /* of the address space that RLIMIT_AS allows, at most */
 
-/* A guarded block costs some 13 us: two call stacks, two system calls, a page fault. */
-#define EACH_MS 2         /* so there is one in so long, of all threads together, */
-#define SAVED_MS 64       /* and what was not used is saved up for so long; */
+/* A guarded block costs 13 us where nothing else runs and stacks are short, several times that in a compiler: two call
+ * stacks, two system calls, a page fault. */
+#define EACH_MS 8         /* so there is one in so long, of all threads together, */
+#define SAVED_MS 128      /* and what was not used is saved up for so long; */
 #define UNBOUND 100       /* but intervals below this are taken at their word */
 #define CALLS_A_MS 100    /* by which a thread is thought to make allocations that its lists serve unseen */
 
@@ -37,7 +38,7 @@ struct slot {
 };
 
 struct size {
-    char *start;   /* an untouchable page lies before it */
+    size_t first;  /* bytes to the first slot, behind an untouchable page: no address, which the leak report would find */
     size_t stride; /* bytes from slot to slot */
     struct slot *slots;
     uint32_t count, used, ready; /* slots; given out at least once; whose pages are prepared */
@@ -134,12 +135,36 @@ bool guard_passes_on(void) {
 
 /* ---- slots ------------------------------------------------------------------------------------------------------- */
 
+/* Slots of a size for so many pages in use: 2 of one page for each, fewer of the larger ones. */
+static uint32_t slots_of(unsigned size, size_t pages) {
+    return (uint32_t)(size == 0 ? pages * 2 : max_size(pages >> size, 1));
+}
+
+static size_t stride_of(unsigned size) {
+    return (((size_t)1 << size) + 1) * OS_PAGE;
+}
+
+static size_t slots_in_all(size_t pages) {
+    size_t slots = 0;
+    for (unsigned i = 0; i < SIZES; i++)
+        slots += slots_of(i, pages);
+    return slots;
+}
+
+static size_t records_bytes(size_t pages) {
+    return align_up(slots_in_all(pages) * sizeof(struct slot), OS_PAGE);
+}
+
 static size_t pages_for(size_t bytes) {
     return align_up(bytes, OS_PAGE) / OS_PAGE;
 }
 
+static char *pages_at(const struct size *size, size_t index) {
+    return (char *)pool.start + size->first + index * size->stride;
+}
+
 static char *pages_of(const struct size *size, const struct slot *slot) {
-    return size->start + (size_t)(slot - size->slots) * size->stride;
+    return pages_at(size, (size_t)(slot - size->slots));
 }
 
 static struct size *size_for(size_t pages) {
@@ -153,7 +178,7 @@ static struct size *size_for(size_t pages) {
 static struct slot *slot_at(const void *p, struct size **of) {
     for (unsigned i = 0; i < SIZES; i++) {
         struct size *size = &pool.sizes[i];
-        size_t offset = (uintptr_t)p - (uintptr_t)size->start;
+        size_t offset = (uintptr_t)p - pool.start - size->first;
         if (offset < size->count * size->stride) {
             *of = size;
             return &size->slots[offset / size->stride];
@@ -165,7 +190,7 @@ static struct slot *slot_at(const void *p, struct size **of) {
 /* Prepares the pages of some more slots: open, but guarded. Without os_guard they stay as they are, shut. */
 static bool make_ready_locked(struct size *size) {
     uint32_t more = (uint32_t)min_size(max_size(READY_PAGES * OS_PAGE / size->stride, 1), size->count - size->ready);
-    char *first = size->start + size->ready * size->stride;
+    char *first = pages_at(size, size->ready);
     if (!pool.mapped) {
         if (!os_protect(first, more * size->stride, true))
             return false;
@@ -321,6 +346,10 @@ void *guard_alloc(size_t bytes, size_t align, const char *call) {
 
 bool guard_owns(const void *p) {
     return (uintptr_t)p - pool.start < pool.bytes;
+}
+
+bool guard_is_record(const void *p) {
+    return (uintptr_t)p - (uintptr_t)pool.sizes[0].slots < (pool.bytes != 0 ? records_bytes(pool.pages_most) : 0);
 }
 
 /* What is wrong with a call for the block at p. The block is live if anything but that, its memory or a size is wrong. */
@@ -480,26 +509,6 @@ void guard_walk(struct walk *walk) {
 
 /* ---- start and fork ---------------------------------------------------------------------------------------------- */
 
-/* Slots of a size for so many pages in use: 2 of one page for each, fewer of the larger ones. */
-static uint32_t slots_of(unsigned size, size_t pages) {
-    return (uint32_t)(size == 0 ? pages * 2 : max_size(pages >> size, 1));
-}
-
-static size_t stride_of(unsigned size) {
-    return (((size_t)1 << size) + 1) * OS_PAGE;
-}
-
-static size_t slots_in_all(size_t pages) {
-    size_t slots = 0;
-    for (unsigned i = 0; i < SIZES; i++)
-        slots += slots_of(i, pages);
-    return slots;
-}
-
-static size_t records_bytes(size_t pages) {
-    return align_up(slots_in_all(pages) * sizeof(struct slot), OS_PAGE);
-}
-
 static size_t address_bytes(size_t pages) {
     size_t bytes = OS_PAGE; /* before the first slot */
     for (unsigned i = 0; i < SIZES; i++)
@@ -518,10 +527,10 @@ static bool set_up_locked(size_t pages) {
         return false;
     }
     os_no_hugepage(start, bytes);
-    char *at = start + OS_PAGE;
+    size_t at = OS_PAGE;
     for (unsigned i = 0; i < SIZES; i++) {
         struct size *size = &pool.sizes[i];
-        *size = (struct size){.start = at, .stride = stride_of(i), .slots = slots, .count = slots_of(i, pages)};
+        *size = (struct size){.first = at, .stride = stride_of(i), .slots = slots, .count = slots_of(i, pages)};
         at += size->count * size->stride;
         slots += size->count;
     }

@@ -50,7 +50,7 @@ bool guard_is_due_slow(void);
 
 /* True if a guarded page is due, this call standing for so many allocations of its thread since its last; it stays so until
  * guard_alloc is called for a block that fits. One is due every tunables.sample_interval allocations, or every 10 us times
- * that; but not more than one in 2 ms of the process's time, unless the interval is below 100. Under protect:paranoid one is also
+ * that; but not more than one in 8 ms of the process's time, unless the interval is below 100. Under protect:paranoid one is also
  * due as long as there are slots that were never used. */
 static inline bool guard_is_due(size_t allocations) {
     guard_turn.left -= (int64_t)allocations;
@@ -69,6 +69,9 @@ void *guard_alloc(size_t bytes, size_t align, const char *call);
 
 /* True if `p` points into the guarded pages, whatever is there. */
 bool guard_owns(const void *p);
+
+/* True if `p` points into the records of them. */
+bool guard_is_record(const void *p);
 
 /* Frees what guard_owns; reports what is no live block's start, or whose size (UNSIZED if not told) or alignment (0) does
  * not fit. */

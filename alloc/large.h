@@ -11,11 +11,11 @@
  *    mapping has a promise before anything happens that cannot be undone; taking an entry out leaves one. So what was in the
  *    table can always be entered again, whatever the OS refuses meanwhile.
  *
- * Lock: LOCK_LARGE, held for table work only, never over a system call but the table's own growth. On failure nothing
- * has changed. The dynamic threshold (glibc manual, "Malloc Tunable Parameters") is kept here: freeing a mapping of up
- * to 32 MiB moves the threshold to twice its size, so that such blocks come from the heap and are not faulted in each
- * time. glibc moves it to the size alone; then the largest blocks stay mapped beside a heap that has room for them (eight
- * buffers of 5 to 25 MiB: 188 MiB and 0.33 s, against 155 MiB and 0.29 s).
+ * Lock: LOCK_LARGE, held for table work only, never over a system call but the table's own growth and the opening of
+ * the knobs (seal.h). On failure nothing has changed. The dynamic threshold (glibc manual, "Malloc Tunable Parameters")
+ * is kept here: freeing a mapping of up to 32 MiB moves the threshold to twice its size, so that such blocks come from
+ * the heap and are not faulted in each time. glibc moves it to the size alone; then the largest blocks stay mapped
+ * beside a heap that has room for them (eight buffers of 5 to 25 MiB: 188 MiB and 0.33 s, against 155 MiB and 0.29 s).
  */
 #ifndef MYALLOC_LARGE_H
 #define MYALLOC_LARGE_H
@@ -24,10 +24,8 @@
 
 #define LARGE_DYNAMIC_MAX (32 * MIB)
 
-/* Written under the lock; `count` is also read without it. */
 struct large_totals {
-    _Atomic size_t count; /* now, */
-    size_t bytes;         /* likewise */
+    size_t count, bytes; /* now */
     size_t count_peak, bytes_peak;
 };
 extern HIDDEN struct large_totals large_totals;
@@ -58,7 +56,7 @@ void large_trim(void);
  * before. */
 int large_mallopt(int parameter, int value);
 
-/* A consistent copy of large_totals. */
+/* A consistent copy of large_totals, which are written under the lock. */
 void large_count(struct large_totals *totals);
 
 /* True if `p` lies in the table. */

@@ -16,8 +16,8 @@
     X(sbrk, brk) X(shrink, give) X(map, mmap) X(reserve, mmap) X(commit, mmap) X(unmap, give) X(remap, mremap)         \
     X(cut, give) X(steal, mremap) X(put_back, mremap) X(purge, give) X(populate, advice) X(hugepage, advice)           \
     X(read_file, file) X(create, file) X(write, file) X(file_create, file) X(file_write, file) X(open_read, file)      \
-    X(read_at, file) X(read_memory, file) X(reserve_shut, mmap) X(seal, mmap) X(shut, give)            \
-    X(random, random) X(protect, pages) X(guard, pages) X(unguard, pages) X(fence, advice)
+    X(read_at, file) X(read_memory, file) X(reserve_shut, mmap) X(seal, mmap) X(shut, give) X(fence, advice)           \
+    X(random, random) X(protect, pages) X(guard, pages) X(unguard, pages)
 
 #define OS_FAULT_KIND(name, group) OS_FAULT_##name,
 enum os_fault_kind { OS_FAULT_KINDS(OS_FAULT_KIND) OS_FAULT_COUNT };

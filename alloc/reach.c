@@ -103,7 +103,7 @@ static bool is_own(const struct scan *scan, uintptr_t page) {
         if (page >= scan->own[i].start && page < scan->own[i].end)
             return true;
     if (region_find(p) != NULL || region_is_meta(p) || large_is_table(p) || guard_owns(p) ||
-        harden_is_own(p))
+        guard_is_record(p) || harden_is_own(p))
         return true;
     /* The checks put canaries around a block, so that its memory starts before it. */
     return find(scan, page) != NONE || find(scan, page + OS_PAGE - 1) != NONE;

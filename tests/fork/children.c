@@ -2,7 +2,7 @@
 /* run: libs=so timeout=280 */
 /* Children in all ways while threads allocate: thousands of forks, children that start threads, parents that are killed,
  * vfork whose child allocates in its parent's memory, spawned programs, and forks without handlers where there is one thread.
- * --forks N --seed N */
+ * --forks N --seed N --soak (10,000 forks) */
 #include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
@@ -203,10 +203,12 @@ static void without_handlers(void) {
 
 int main(int argc, char **argv) {
     unsigned long forks = 1000;
-    for (int i = 1; i + 1 < argc; i += 2) {
-        if (strcmp(argv[i], "--forks") == 0)
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--soak") == 0)
+            forks = 10000;
+        else if (i + 1 < argc && strcmp(argv[i], "--forks") == 0)
             forks = strtoul(argv[i + 1], NULL, 10);
-        else if (strcmp(argv[i], "--seed") == 0)
+        else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)
             seed = strtoul(argv[i + 1], NULL, 10);
     }
     printf("# seed %lu\n", (unsigned long)seed);

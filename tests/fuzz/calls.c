@@ -23,8 +23,8 @@
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
 #define UNIT (16 * KIB)
-#define LIVE_MOST (96 * MIB)  /* of all blocks: a larger one is not asked for beyond that */
-#define CERTAIN (64 * MIB)    /* requests below this succeed, unless the input sees to it that memory is short */
+#define LIVE_MOST (96 * MIB) /* of all blocks: a larger one is not asked for beyond that */
+#define CERTAIN (64 * MIB)   /* requests below this succeed, unless the input sees to it that memory is short */
 #define FORKS_MOST 2
 #define ERRNO_BEFORE 4711
 
@@ -156,8 +156,9 @@ static bool overlap(const struct block *a, const struct block *b) {
 
 static void lies_apart(unsigned slot) {
     for (unsigned i = 0; i < SLOTS; i++)
-        REQUIRE(i == slot || !overlap(&blocks[slot], &blocks[i]), "[%u] at %p, %zu bytes, overlaps [%u] at %p, %zu bytes",
-                slot, (void *)blocks[slot].p, blocks[slot].usable, i, (void *)blocks[i].p, blocks[i].usable);
+        REQUIRE(i == slot || !overlap(&blocks[slot], &blocks[i]),
+                "[%u] at %p, %zu bytes, overlaps [%u] at %p, %zu bytes", slot, (void *)blocks[slot].p,
+                blocks[slot].usable, i, (void *)blocks[i].p, blocks[i].usable);
 }
 
 /* ---- what a call may return -------------------------------------------------------------------------------------- */
@@ -252,7 +253,8 @@ static void empty(unsigned slot, unsigned variant) {
     *block = (struct block){0};
 }
 
-/* ---- the statistics ----------------------------------------------------------------------------------------------- */
+/* ---- the statistics -----------------------------------------------------------------------------------------------
+ */
 
 static char text[THREADS][48 * KIB];
 
@@ -386,6 +388,8 @@ static void call_new(const struct call *call) {
     align = align < 16 && aligned ? 16 : align;
     size_t live, count;
     unsigned refused = sandbox_refused();
+    if (bytes >= CERTAIN && model.several && !sandbox_closed)
+        return;
     foreign_before(&live, &count); /* where it fails, the new-handler is looked for */
     errno = ERRNO_BEFORE;
     void *p = aligned ? (array ? _ZnamSt11align_val_tRKSt9nothrow_t : _ZnwmSt11align_val_tRKSt9nothrow_t)(bytes, align,
@@ -449,8 +453,8 @@ static void call_churn(size_t bytes, unsigned times) {
 
 /* ---- the allocator asked about itself ---------------------------------------------------------------------------- */
 
-/* Under the checks, what surrounds blocks and what is in quarantine is live too: also of libc's blocks, which are counted
- * with theirs in the open sandbox, and may go at any time. */
+/* Under the checks, what surrounds blocks and what is in quarantine is live too: also of libc's blocks, which are
+ * counted with theirs in the open sandbox, and may go at any time. */
 static bool live_agrees(size_t told, size_t counted) {
     return model.check ? told >= counted || !sandbox_closed : told == counted;
 }
@@ -466,8 +470,8 @@ static void sums_agree(void) {
     size_t live = number(json, "live"), live_blocks = number(json, "live_blocks"), taken = number(json, "taken");
     size_t sum = live + number(json, "cached") + number(json, "free") + number(json, "metadata");
     REQUIRE(sum == taken, "live, cached, free and metadata are %zu bytes, taken %zu", sum, taken);
-    REQUIRE(live_agrees(live, bytes) && live_agrees(live_blocks, count), "%zu bytes live in %zu blocks, the statistics tell %zu in %zu",
-            bytes, count, live, live_blocks);
+    REQUIRE(live_agrees(live, bytes) && live_agrees(live_blocks, count),
+            "%zu bytes live in %zu blocks, the statistics tell %zu in %zu", bytes, count, live, live_blocks);
     REQUIRE(number(json, "peak") >= taken, "peak below taken");
     REQUIRE(!model.limit_known || taken <= start.limit, "%zu bytes taken, the limit is %zu", taken, start.limit);
 }
@@ -524,7 +528,10 @@ static void call_info(bool stats) {
 static void call_mallopt(const struct call *call) {
     struct option option = decode_option(call);
     errno = ERRNO_BEFORE;
+    unsigned refused = sandbox_refused();
     int result = mallopt(option.parameter, option.value);
+    if (result == 0 && sandbox_refused() != refused) /* the knobs could not be made writable */
+        return;
     REQUIRE(result == option.good, "mallopt returns %d", result);
     REQUIRE(errno == ERRNO_BEFORE, "mallopt changes errno to %d", errno);
     if (option.parameter == M_PERTURB)
@@ -549,7 +556,8 @@ static void call_mcheck(const struct call *call) {
         mcheck_check_all();
     } else if (block->p != NULL) {
         enum mcheck_status status = mprobe(block->p);
-        REQUIRE(status == MCHECK_DISABLED ? !start.check : status == MCHECK_OK && model.check, "mprobe tells %d", status);
+        REQUIRE(status == MCHECK_DISABLED ? !start.check : status == MCHECK_OK && model.check, "mprobe tells %d",
+                status);
     }
 }
 
@@ -613,12 +621,21 @@ static void live_as_child(void) {
     alarm(20);
     in_child = true;
     for (unsigned i = 0; i < SLOTS; i++)
-        if (is_mine(i)) {
+        if (is_mine(i))
             look(i);
-            if (i % 2 == 0)
-                empty(i, i);
-        }
-    model.several = false; /* the other threads are gone, and what their slots hold is not known */
+        else /* its thread is gone, and what it held then is not known */
+            blocks[i] = (struct block){0};
+    bool scarce = model.limited || start.address_space != SIZE_MAX || sandbox_refused() > 0;
+    if (sandbox_closed && !model.several && !scarce) /* else lists of the other threads may be lost (central_adopt) */
+        sums_agree();
+    model.several = false;
+    for (unsigned i = 0; i < SLOTS; i += 2) {
+        size_t bytes = blocks[i].bytes;
+        empty(i, i);
+        call_malloc(i, bytes);
+    }
+    for (unsigned i = 0; i < SLOTS; i++)
+        look(i);
     for (unsigned i = 0; i < 40; i++)
         call_churn(i * i * 20, 2);
     REQUIRE(myalloc_check_heap() == 0, "the heap is broken");
@@ -751,7 +768,7 @@ static void make(const struct call *call) {
         call_mcheck(call);
         break;
     case CALL_CHURN:
-        call_churn(call->bytes, extra + 1);
+        call_churn(call->bytes, decode_times(call));
         break;
     case CALL_THREAD_END:
     case CALL_BARRIER:
@@ -879,14 +896,16 @@ static void last(struct worker *worker) {
 static size_t run_in_turn(size_t at) {
     struct worker *worker = &workers[calls[at].thread];
     worker->count = 0;
-    for (; at < call_count && calls[at].thread == (unsigned)(worker - workers) && calls[at].kind != CALL_THREAD_END; at++)
+    for (; at < call_count && calls[at].thread == (unsigned)(worker - workers) && calls[at].kind != CALL_THREAD_END;
+         at++)
         worker->indices[worker->count++] = at;
     begin_job(worker, make_listed);
     await(worker);
     return at;
 }
 
-/* To the next barrier or end of a thread: who first names a slot has it until then, and makes all calls that name it. */
+/* To the next barrier or end of a thread: who first names a slot has it until then, and makes all calls that name it.
+ */
 static size_t run_together(size_t at) {
     for (unsigned i = 0; i < SLOTS; i++)
         owner[i] = -1;

@@ -139,9 +139,22 @@ size_t decode_good_align(const struct call *call) {
 }
 
 size_t decode_align(const struct call *call) {
-    static const size_t bad[] = {0,    3,        24,       48,           100,
-                                 4095, SIZE_MAX, SIZE_MAX - 4095, (size_t)1 << 63, ((size_t)1 << 62) + 1,
-                                 (size_t)1 << 62, (size_t)1 << 61, (size_t)1 << 47, 6, 12, 4097};
+    static const size_t bad[] = {0,
+                                 3,
+                                 24,
+                                 48,
+                                 100,
+                                 4095,
+                                 SIZE_MAX,
+                                 SIZE_MAX - 4095,
+                                 (size_t)1 << 63,
+                                 ((size_t)1 << 62) + 1,
+                                 (size_t)1 << 62,
+                                 (size_t)1 << 61,
+                                 (size_t)1 << 47,
+                                 6,
+                                 12,
+                                 4097};
     return call->extra >= 0xf0 ? bad[call->extra & 15] : decode_good_align(call);
 }
 
@@ -154,6 +167,11 @@ unsigned decode_slots(const struct call *call) {
     bool several = call->kind == CALL_BURST || call->kind == CALL_FREE_RANGE;
     unsigned wanted = several ? call->extra % 64 + 1 : 1, there = SLOTS - call->slot;
     return wanted < there ? wanted : there;
+}
+
+unsigned decode_times(const struct call *call) {
+    size_t most = 8 * MIB / (call->bytes | 1) + 1;
+    return call->extra + 1 < most ? call->extra + 1 : (unsigned)most;
 }
 
 /* ---- mallopt ----------------------------------------------------------------------------------------------------- */
@@ -186,8 +204,8 @@ static const struct {
 };
 
 struct option decode_option(const struct call *call) {
-    static const int values[] = {0, 1, 2, 3, 5, -1, -2, 160, 161, 255, 256, 4096, 32768, 131072, 1 << 20, 64 << 20,
-                                 1000, 3600000, 3600001, INT_MAX, INT_MIN};
+    static const int values[] = {0,    1,     2,      3,       5,        -1,   -2,      160,     161,     255,    256,
+                                 4096, 32768, 131072, 1 << 20, 64 << 20, 1000, 3600000, 3600001, INT_MAX, INT_MIN};
     size_t row = call->slot % COUNT(parameters);
     int value = values[call->number % COUNT(values)];
     struct option option = {parameters[row].parameter, value, false};
@@ -229,45 +247,107 @@ char *decode_show(const struct call *call, char *out, size_t room) {
     char *to = out + at;
     size_t left = room - (size_t)at;
     static const char *const frees[] = {"free", "cfree", "free_sized", "free_aligned_sized or free_sized"};
-    static const char *const news[] = {"operator new", "operator new[]", "aligned operator new", "aligned operator new[]"};
+    static const char *const news[] = {"operator new", "operator new[]", "aligned operator new",
+                                       "aligned operator new[]"};
     switch (call->kind) {
-    case CALL_MALLOC: snprintf(to, left, "[%u] = malloc(%zu)", s, n); break;
-    case CALL_CALLOC: snprintf(to, left, "[%u] = calloc(%zu, %zu)", s, decode_count(call), n); break;
-    case CALL_REALLOC: snprintf(to, left, "[%u] = realloc([%u], %zu)", s, s, n); break;
-    case CALL_REALLOCARRAY: snprintf(to, left, "[%u] = reallocarray([%u], %zu, %zu)", s, s, decode_count(call), n); break;
-    case CALL_FREE: snprintf(to, left, "%s([%u])", frees[x & 1], s); break;
-    case CALL_FREE_SIZED: snprintf(to, left, "%s([%u])", frees[2 + (x & 1)], s); break;
-    case CALL_ALIGNED_ALLOC: snprintf(to, left, "[%u] = aligned_alloc(%zu, %zu)", s, align, n); break;
-    case CALL_POSIX_MEMALIGN: snprintf(to, left, "posix_memalign(&[%u], %zu, %zu)", s, align, n); break;
-    case CALL_MEMALIGN: snprintf(to, left, "[%u] = memalign(%zu, %zu)", s, align, n); break;
-    case CALL_VALLOC: snprintf(to, left, "[%u] = valloc(%zu)", s, n); break;
-    case CALL_PVALLOC: snprintf(to, left, "[%u] = pvalloc(%zu)", s, n); break;
+    case CALL_MALLOC:
+        snprintf(to, left, "[%u] = malloc(%zu)", s, n);
+        break;
+    case CALL_CALLOC:
+        snprintf(to, left, "[%u] = calloc(%zu, %zu)", s, decode_count(call), n);
+        break;
+    case CALL_REALLOC:
+        snprintf(to, left, "[%u] = realloc([%u], %zu)", s, s, n);
+        break;
+    case CALL_REALLOCARRAY:
+        snprintf(to, left, "[%u] = reallocarray([%u], %zu, %zu)", s, s, decode_count(call), n);
+        break;
+    case CALL_FREE:
+        snprintf(to, left, "%s([%u])", frees[x & 1], s);
+        break;
+    case CALL_FREE_SIZED:
+        snprintf(to, left, "%s([%u])", frees[2 + (x & 1)], s);
+        break;
+    case CALL_ALIGNED_ALLOC:
+        snprintf(to, left, "[%u] = aligned_alloc(%zu, %zu)", s, align, n);
+        break;
+    case CALL_POSIX_MEMALIGN:
+        snprintf(to, left, "posix_memalign(&[%u], %zu, %zu)", s, align, n);
+        break;
+    case CALL_MEMALIGN:
+        snprintf(to, left, "[%u] = memalign(%zu, %zu)", s, align, n);
+        break;
+    case CALL_VALLOC:
+        snprintf(to, left, "[%u] = valloc(%zu)", s, n);
+        break;
+    case CALL_PVALLOC:
+        snprintf(to, left, "[%u] = pvalloc(%zu)", s, n);
+        break;
     case CALL_NEW:
         snprintf(to, left, "[%u] = %s(%zu, %zu, nothrow)", s, news[x >> 6], n, x & 0x80 ? good : 16);
         break;
-    case CALL_USABLE: snprintf(to, left, "malloc_usable_size([%u])", s); break;
-    case CALL_MALLOPT: snprintf(to, left, "mallopt(%d, %d)", option.parameter, option.value); break;
-    case CALL_TRIM: snprintf(to, left, "malloc_trim(%zu)", n); break;
-    case CALL_MALLINFO: snprintf(to, left, x & 1 ? "mallinfo()" : "mallinfo2()"); break;
-    case CALL_CHECK_HEAP: snprintf(to, left, "myalloc_check_heap()"); break;
-    case CALL_JSON: snprintf(to, left, "myalloc_stats_json(out, %u)", x & 1 ? 32768 : call->number % 4096); break;
-    case CALL_INFO: snprintf(to, left, x & 1 ? "malloc_stats()" : "malloc_info(0, null)"); break;
-    case CALL_THREAD_END: snprintf(to, left, "ends"); break;
-    case CALL_FORK: snprintf(to, left, "fork(), the child looks at all blocks and frees some"); break;
-    case CALL_REFUSE: snprintf(to, left, "the OS refuses %u calls after %u", x % 8 + 1, s % 16); break;
-    case CALL_CLOCK: snprintf(to, left, "%u ms pass", call->number % 3000); break;
-    case CALL_SBRK: snprintf(to, left, "another caller of sbrk takes %u bytes", call->number % 20000 + 1); break;
-    case CALL_MISUSE: snprintf(to, left, "a bad pointer of kind %u, from [%u], in call %u", x % 6, s, x / 6 % 3); break;
-    case CALL_BURST: snprintf(to, left, "[%u..%u] = malloc(%zu) each", s, last, n); break;
-    case CALL_FREE_RANGE: snprintf(to, left, "free([%u..%u])%s", s, last, call->number & 1 ? ", downwards" : ""); break;
-    case CALL_LOOK: snprintf(to, left, "looks at all that lives"); break;
-    case CALL_MTRACE: snprintf(to, left, x & 1 ? "muntrace()" : "mtrace()"); break;
+    case CALL_USABLE:
+        snprintf(to, left, "malloc_usable_size([%u])", s);
+        break;
+    case CALL_MALLOPT:
+        snprintf(to, left, "mallopt(%d, %d)", option.parameter, option.value);
+        break;
+    case CALL_TRIM:
+        snprintf(to, left, "malloc_trim(%zu)", n);
+        break;
+    case CALL_MALLINFO:
+        snprintf(to, left, x & 1 ? "mallinfo()" : "mallinfo2()");
+        break;
+    case CALL_CHECK_HEAP:
+        snprintf(to, left, "myalloc_check_heap()");
+        break;
+    case CALL_JSON:
+        snprintf(to, left, "myalloc_stats_json(out, %u)", x & 1 ? 32768 : call->number % 4096);
+        break;
+    case CALL_INFO:
+        snprintf(to, left, x & 1 ? "malloc_stats()" : "malloc_info(0, null)");
+        break;
+    case CALL_THREAD_END:
+        snprintf(to, left, "ends");
+        break;
+    case CALL_FORK:
+        snprintf(to, left, "fork(), the child looks at all blocks and frees some");
+        break;
+    case CALL_REFUSE:
+        snprintf(to, left, "the OS refuses %u calls after %u", x % 8 + 1, s % 16);
+        break;
+    case CALL_CLOCK:
+        snprintf(to, left, "%u ms pass", call->number % 3000);
+        break;
+    case CALL_SBRK:
+        snprintf(to, left, "another caller of sbrk takes %u bytes", call->number % 20000 + 1);
+        break;
+    case CALL_MISUSE:
+        snprintf(to, left, "a bad pointer of kind %u, from [%u], in call %u", x % 6, s, x / 6 % 3);
+        break;
+    case CALL_BURST:
+        snprintf(to, left, "[%u..%u] = malloc(%zu) each", s, last, n);
+        break;
+    case CALL_FREE_RANGE:
+        snprintf(to, left, "free([%u..%u])%s", s, last, call->number & 1 ? ", downwards" : "");
+        break;
+    case CALL_LOOK:
+        snprintf(to, left, "looks at all that lives");
+        break;
+    case CALL_MTRACE:
+        snprintf(to, left, x & 1 ? "muntrace()" : "mtrace()");
+        break;
     case CALL_MCHECK:
         snprintf(to, left, x % 8 == 1 ? "mcheck(NULL)" : x % 8 == 2 ? "mcheck_check_all()" : "mprobe([%u])", s);
         break;
-    case CALL_BARRIER: snprintf(to, left, "waits for all"); break;
-    case CALL_CHURN: snprintf(to, left, "malloc(%zu) and free, %u times", n, x + 1); break;
-    case CALL_KINDS: break;
+    case CALL_BARRIER:
+        snprintf(to, left, "waits for all");
+        break;
+    case CALL_CHURN:
+        snprintf(to, left, "malloc(%zu) and free, %u times", n, decode_times(call));
+        break;
+    case CALL_KINDS:
+        break;
     }
     return out;
 }

@@ -38,8 +38,9 @@ static size_t insert(uint8_t *data, size_t count, size_t at, size_t more) {
 
 /* Kinds that make or free blocks are drawn more often, and slots near those of other calls. */
 static void random_call(uint8_t *data, size_t count, uint8_t *call) {
-    static const uint8_t common[] = {CALL_MALLOC, CALL_CALLOC, CALL_REALLOC, CALL_REALLOC, CALL_FREE, CALL_FREE,
-                                     CALL_MEMALIGN, CALL_BURST, CALL_BURST, CALL_FREE_RANGE, CALL_FREE_RANGE, CALL_NEW};
+    static const uint8_t common[] = {CALL_MALLOC, CALL_CALLOC,     CALL_REALLOC,    CALL_REALLOC,
+                                     CALL_FREE,   CALL_FREE,       CALL_MEMALIGN,   CALL_BURST,
+                                     CALL_BURST,  CALL_FREE_RANGE, CALL_FREE_RANGE, CALL_NEW};
     for (size_t i = 0; i < CALL; i++)
         call[i] = (uint8_t)below(256);
     unsigned thread = below(3) ? 0 : (unsigned)below(THREADS);

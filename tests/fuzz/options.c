@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The libFuzzer target of the options. An input is an environment: variables NAME=VALUE, each ended by a NUL; one whose name
- * is mallopt, as in mallopt=-3,131072, is such a call instead, made after the environment has been read. What comes of it
- * is compared with a second reader of the same grammar, written for that, which takes nothing but the rows of tunables.def
- * from the first. Run without arguments by a main of its own, it takes files and prints what they mean.
+ * The libFuzzer target of the options. An input is an environment: variables NAME=VALUE, each ended by a NUL; one whose
+ * name is mallopt, as in mallopt=-3,131072, is such a call instead, made after the environment has been read. What
+ * comes of it is compared with a second reader of the same grammar, written for that, which takes nothing but the rows
+ * of tunables.def from the first. Run without arguments by a main of its own, it takes files and prints what they mean.
  */
 #include <ctype.h>
 #include <malloc.h>
@@ -13,6 +13,7 @@
 
 #include "environment.h"
 #include "myalloc.h"
+#include "seal.h"
 #include "tunables.h"
 
 enum { VARIABLES = 24, IGNORED = 4096, LINE_MOST = 400 };
@@ -81,7 +82,8 @@ static bool is_number(const char *text, size_t length, bool suffix, size_t *numb
     if (digits == 0 || length > digits + 1)
         return false;
     for (size_t i = 0; i < digits; i++) {
-        n = n * radix + (isdigit((unsigned char)text[i]) ? (unsigned)text[i] - '0' : (unsigned)tolower(text[i]) - 'a' + 10);
+        n = n * radix +
+            (isdigit((unsigned char)text[i]) ? (unsigned)text[i] - '0' : (unsigned)tolower(text[i]) - 'a' + 10);
         if (n > SIZE_MAX)
             return false;
     }
@@ -118,6 +120,10 @@ static bool is_value(size_t row, const char *text, size_t length, size_t *number
     *number = 1;
     if (knob->kind == KNOB_CHOICE && is_word(text, length, "auto"))
         return true;
+    static const char *const levels[] = {"off", "sample", "check", "paranoid"};
+    for (*number = 0; knob->kind == KNOB_LEVEL && *number < 4; ++*number)
+        if (is_word(text, length, levels[*number]))
+            return true;
     return is_number(text, length, sized, number) && *number >= knob->least && *number <= knob->most;
 }
 
@@ -244,8 +250,8 @@ static void complain(const char *line) {
     snprintf(name, sizeof name, "' of %s ", entry->name);
     REQUIRE(strstr(line, ", ignored") != NULL && (!entry->value || strstr(line, name) != NULL),
             "'%s' is not about the value of '%s'", line, entry->name);
-    REQUIRE(entry->value || strstr(line, "unknown") != NULL || strstr(line, "no '") != NULL,
-            "'%s' is not about a name", line);
+    REQUIRE(entry->value || strstr(line, "unknown") != NULL || strstr(line, "no '") != NULL, "'%s' is not about a name",
+            line);
 }
 
 /* ---- one input --------------------------------------------------------------------------------------------------- */
@@ -259,7 +265,7 @@ static void expect_defaults(const struct tunables *from) {
         if (tunables_knobs[row].kind == KNOB_TEXT)
             snprintf(values[row].text, sizeof values[row].text, "%s", (const char *)at(from, row));
         else
-            values[row].number = *(const size_t *)at(from, row);
+            values[row].number = *(const _Atomic size_t *)at(from, row);
     ignored_count = 0;
 }
 
@@ -273,7 +279,7 @@ static void same_as_expected(const struct tunables *found, const char *when) {
                     (const char *)value, values[row].text);
             continue;
         }
-        size_t number = *(const size_t *)value;
+        size_t number = *(const _Atomic size_t *)value;
         REQUIRE(number == values[row].number, "%s: %s is %zu, not %zu", when, knob->name, number, values[row].number);
         REQUIRE(number >= knob->least && number <= knob->most, "%s: %s is %zu", when, knob->name, number);
     }
@@ -305,6 +311,7 @@ static void call_mallopt(const char *text, struct tunables *found) {
     int parameter, value;
     if (sscanf(text, "mallopt=%d,%d", &parameter, &value) != 2)
         return;
+    REQUIRE(seal_open(&tunables, sizeof tunables), "seal_open");
     tunables = *found;
     int expected = expect_mallopt(parameter, value), result = tunables_mallopt(parameter, value);
     REQUIRE(result == expected, "mallopt(%d, %d) returns %d", parameter, value, result);

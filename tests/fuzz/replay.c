@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * replay [--show] [--quiet] FILE...: runs inputs of the calls, each in a process of its own, without libFuzzer. --show
- * prints each call when it is made. --one FILE: in this process. Output is TAP. In the open sandbox the allocator is this
- * process's malloc, so options are given by the environment of each process.
+ * replay [--show] [--quiet] [--first] FILE...: runs inputs of the calls, each in a process of its own, without
+ * libFuzzer.
+ * --show prints each call when it is made, --quiet only what fails and a sum, --first stops at the first that fails.
+ * --one FILE: in this process. Output is TAP. In the open sandbox the allocator is this process's malloc, so options
+ * are given by the environment of each process.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -34,7 +36,8 @@ static void print_base64(size_t size) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     printf("# the input in base64: ");
     for (size_t i = 0; i < size; i += 3) {
-        uint32_t bits = (uint32_t)data[i] << 16 | (i + 1 < size ? data[i + 1] << 8 : 0) | (i + 2 < size ? data[i + 2] : 0);
+        uint32_t bits =
+            (uint32_t)data[i] << 16 | (i + 1 < size ? data[i + 1] << 8 : 0) | (i + 2 < size ? data[i + 2] : 0);
         for (size_t k = 0; k < 4; k++)
             putchar(k > size - i ? '=' : digits[bits >> (18 - 6 * k) & 63]);
     }
@@ -70,15 +73,17 @@ static int run_child(const char *program, const char *path, bool shown) {
 }
 
 int main(int argc, char **argv) {
-    bool quiet = false;
+    bool quiet = false, first = false;
     int count = 0, failed = 0;
-    for (int i = 1; i < argc; i++) {
+    for (int i = 1; i < argc && !(first && failed > 0); i++) {
         if (strcmp(argv[i], "--show") == 0) {
             calls_shown = true;
         } else if (strcmp(argv[i], "--hide") == 0) {
             continue;
         } else if (strcmp(argv[i], "--quiet") == 0) {
             quiet = true;
+        } else if (strcmp(argv[i], "--first") == 0) {
+            first = true;
         } else if (strcmp(argv[i], "--one") == 0 && i + 1 < argc) {
             run_one(argv[i + 1]);
         } else {
@@ -95,7 +100,9 @@ int main(int argc, char **argv) {
             }
         }
     }
-    if (!quiet)
+    if (quiet)
+        printf("%d inputs, %d failed\n", count, failed);
+    else
         printf("1..%d\n", count);
     return failed > 0;
 }

@@ -38,11 +38,9 @@ static void must(bool holds, const char *what) {
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
-/* Mappings, in the order of their addresses. */
+/* Mappings, in the order of their addresses; the heap is not among them. */
 enum { RANGES = 8192 };
-static struct range {
-    uintptr_t start, end;
-} ranges[RANGES];
+static struct range { uintptr_t start, end; } ranges[RANGES];
 static size_t range_count;
 static uintptr_t heap_end; /* the break */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -140,8 +138,8 @@ int sandbox_munmap(void *addr, size_t bytes) {
 
 /* In place if what lies behind is free, else to the lowest gap. */
 static void *move_locked(uintptr_t old, size_t old_bytes, size_t bytes, int flags, uintptr_t to) {
-    bool stays = (flags & MREMAP_DONTUNMAP) == 0 && to == 0 &&
-                 (bytes <= old_bytes || is_free(old + old_bytes, old + bytes));
+    bool stays =
+        (flags & MREMAP_DONTUNMAP) == 0 && to == 0 && (bytes <= old_bytes || is_free(old + old_bytes, old + bytes));
     if (!stays && (flags & MREMAP_MAYMOVE) == 0) {
         errno = ENOMEM;
         return MAP_FAILED;
@@ -155,6 +153,8 @@ static void *move_locked(uintptr_t old, size_t old_bytes, size_t bytes, int flag
     if ((flags & MREMAP_DONTUNMAP) == 0)
         remove_range(old, old + old_bytes);
     to = (uintptr_t)result;
+    if (to < MAPS_FIRST) /* back into the heap */
+        return result;
     remove_range(to, to + bytes);
     insert_range(to, to + bytes);
     return result;
@@ -199,8 +199,9 @@ static void *move_break(intptr_t delta) {
     }
     must(fresh >= BREAK_FIRST && fresh <= BREAK_LAST, "the break below its start");
     if (to > from)
-        must(mmap((void *)from, to - from, PROT_READ | PROT_WRITE,
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == (void *)from, "brk");
+        must(mmap((void *)from, to - from, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+                  -1, 0) == (void *)from,
+             "brk");
     else if (to < from)
         must(munmap((void *)to, from - to) == 0, "brk");
     heap_end = fresh;
@@ -444,7 +445,8 @@ void sandbox_begin(char **environment, size_t address_space) {
     address_limit = address_space;
     heap_end = BREAK_FIRST + 0x1230; /* not a page's start, as the real one need not be */
     must(mmap((void *)BREAK_FIRST, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
-              -1, 0) == (void *)BREAK_FIRST, "brk");
+              -1, 0) == (void *)BREAK_FIRST,
+         "brk");
     now_us = 1000000;
     refused = 0;
     sandbox_refuse(0, 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Where the allocator under test lives. Two implementations:
- *  sandbox.c  The allocator is linked in under other names (subject_malloc, …) and without its constructor, and its calls
- *             to the C library arrive here: memory lies at fixed addresses, the clock is set by the input, calls may be
+ *  sandbox.c  The allocator is linked in under other names (subject_malloc, …) and without its constructor, and its
+ * calls to the C library arrive here: memory lies at fixed addresses, the clock is set by the input, calls may be
  *             refused, and all of the allocator's state can be put back to what it was when the program was loaded. So
  *             many inputs run in one process, each from the same start, and a replay is the same to the address.
  *  open.c     The allocator is the process's own malloc, preloaded or linked, on the real OS. One input a process.
@@ -16,7 +16,8 @@
 
 extern const bool sandbox_closed; /* it is sandbox.c: nobody but the calls allocates, memory is refused only on order */
 
-/* A process begins: the environment's variables (NULL-terminated, kept), the limit of its address space (SIZE_MAX: none). */
+/* A process begins: the environment's variables (NULL-terminated, kept), the limit of its address space (SIZE_MAX:
+ * none). */
 void sandbox_begin(char **environment, size_t address_space);
 /* In the first thread: what the constructor does. */
 void sandbox_start(void);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a forked child finds in the lists of threads that are gone. alloc/front.h: front_pop, front_free_sized;
- * alloc/freelist.h: freelist_push; alloc/cache.c: take_spare, adopt_chain, free_foreign, open_bin, cache_refill_slow,
- * take_full, go_home, cache_overflow_slow, cache_flush, cache_close, open_cache; alloc/central.c: the slots. One class; every
- * store to a word is a step, in the order that ORDERED() and atomic_signal_fence keep. A list may hold LIMIT blocks. Each
+ * alloc/freelist.h: freelist_push; alloc/cache.h: bin_take, bin_put; alloc/cache.c: take_spare, adopt_chain, free_foreign,
+ * give_foreign, refill, overflow, pass_full, go_home, flush, cache_close, open_cache; alloc/central.c: the slots. One class;
+ * every store to a word is a step, in the order that ORDERED() and atomic_signal_fence keep. A list may hold LIMIT blocks. Each
  * thread allocates, frees what it or another allocated, flushes, and ends; fork() strikes at any instant at which its locks
  * are free (cache_fork_acquire, central_fork_acquire).
  *
@@ -17,10 +17,10 @@
  * and what it had is not lost. A block on the way from one place to another may be missing.
  *
  * small: -DTHREADS=1 -DBLOCKS=3 -DOPS=6
- * big: -DTHREADS=2 -DBLOCKS=3 -DOPS=3
+ * big: -DTHREADS=2 -DBLOCKS=3 -DOPS=2
  * mutant 1: a free writes the head of the list before the block's link
  * mutant 2: a spare chain is given on before it leaves its place
- * mutant 3: a full list becomes the spare chain before the new list stands
+ * mutant 3: a full list becomes the spare chain before it is taken out of the bin
  * mutant 4: a list goes home while its head still stands
  * mutant 5: the fork does not take the lock of the class
  * mutant 6: a foreign block is published before its link is written
@@ -131,7 +131,6 @@ inline refill() {
     if
     :: limit[me] == 0 ->
         take_spare(s);
-        limit[me] = LIMIT;
         if
         :: s != 0 -> chain_home(s)
         :: else
@@ -147,9 +146,10 @@ inline refill() {
     if
     :: chain != 0 ->
         b = chain;
+        limit[me] = LIMIT;
         head[me] = next[chain];
         length[me] = n - 1
-    :: else
+    :: else -> limit[me] = LIMIT
     fi;
     chain = 0;
     n = 0
@@ -190,18 +190,20 @@ inline free_foreign() {
 /* The list is full but for b, which stays. */
 inline hand_on() {
     chain = head[me];
-    count[chain] = length[me];
     if
-    :: MUTANT(3) -> s = spare[me]; spare[me] = chain
+    :: MUTANT(3)
+    :: else -> head[me] = 0
+    fi;
+    count[chain] = length[me];
+    s = spare[me];
+    if
+    :: MUTANT(3) -> spare[me] = chain
     :: else
     fi;
     next[b] = 0;
     head[me] = b;
     length[me] = 1;
-    if
-    :: !MUTANT(3) -> s = spare[me]; spare[me] = chain
-    :: else
-    fi;
+    spare[me] = chain;
     if
     :: s != 0 -> central_give(s, count[s])
     :: else
@@ -211,11 +213,15 @@ inline hand_on() {
 
 /* A class that is cold: the list and b. */
 inline go_home() {
-    next[b] = head[me];
+    chain = head[me];
     if
-    :: MUTANT(4) -> chain_home(b); head[me] = 0; length[me] = 0
-    :: else -> head[me] = 0; length[me] = 0; chain_home(b)
-    fi
+    :: MUTANT(4)
+    :: else -> head[me] = 0
+    fi;
+    next[b] = chain;
+    length[me] = 0;
+    chain_home(b);
+    head[me] = 0
 }
 
 inline free() {

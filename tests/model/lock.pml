@@ -1,30 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The futex lock. alloc/lock.h: lock_acquire, lock_release; alloc/lock.c: lock_wait_slow, lock_wake_slow (lock_fork_acquire
- * and lock_fork_release do the same). The kernel's part: a wait compares the word and falls asleep in one step; a wake
- * wakes one sleeper. A wait never ends by itself here: if it did, a lost wake-up would not show.
+ * The futex lock. alloc/lock.h: lock_try, lock_acquire, lock_release; alloc/lock.c: lock_wait_slow, lock_wake_slow
+ * (lock_fork_acquire and lock_fork_release do the same). The word holds who has the lock, and whether others wait. The kernel's
+ * part: a wait compares the low half of the word, which is the same for some threads (LOW), and falls asleep in one step; a
+ * wake wakes one sleeper. A wait never ends by itself here: if it did, a lost wake-up would not show.
  *
- * Holds: never two threads inside; no thread sleeps for ever (no state without a step but the end of all).
+ * Holds: never two threads inside; no thread sleeps for ever (no state without a step but the end of all); whoever is inside
+ * is named by the word.
  *
- * small: -DTHREADS=3 -DROUNDS=2 -DSPINS=1
- * big: -DTHREADS=4 -DROUNDS=3 -DSPINS=1
+ * small: -DTHREADS=3 -DROUNDS=1 -DSPINS=1
+ * big: -DTHREADS=3 -DROUNDS=2 -DSPINS=1
  * mutant 1: acquired by a load and a store instead of a compare-and-swap
  * mutant 2: released without a wake
- * mutant 3: who waits leaves 1 in the word, not 2
+ * mutant 3: who goes to sleep does not mark the word as waited for
  * mutant 4: the wait falls asleep without comparing the word
  * mutant 5: the wake comes before the word is set free
- * mutant 6: who was woken takes the lock with 1 although others may still sleep
+ * mutant 6: who was woken takes the lock as not waited for although others may still sleep
+ * mutant 7: the mark is put on by a store instead of a compare-and-swap
  */
 #include "common.h"
 
-byte state;           /* 0 free, 1 held, 2 held and waited for */
+#define WAITED 1
+#define SELF (2 + 2 * me)
+#define LOW(value) (value % 4) /* of every second thread */
+
+byte state; /* 0 free, else who has it, plus WAITED */
 bool asleep[THREADS];
 byte inside;
 
-inline futex_wait(me, value) {
+inline futex_wait(value) {
     atomic {
         if
-        :: state == value || MUTANT(4) -> asleep[me] = true
+        :: LOW(state) == LOW(value) || MUTANT(4) -> asleep[me] = true
         :: else
         fi
     };
@@ -43,54 +50,70 @@ inline futex_wake() {
     }
 }
 
-/* taken = (compare_exchange(state, 0, 1)) */
-inline compare_exchange() {
+/* done = compare_exchange(state, from, into) */
+inline compare_exchange(from, into) {
     if
     :: MUTANT(1) ->
-        taken = (state == 0);
+        done = (state == from);
         if
-        :: taken -> state = 1
+        :: done -> state = into
         :: else
         fi
     :: else ->
         atomic {
-            taken = (state == 0);
+            done = (state == from);
             if
-            :: taken -> state = 1
+            :: done -> state = into
             :: else
             fi
         }
     fi
 }
 
-inline wait_slow(me) {
+inline mark() {
+    if
+    :: MUTANT(3) -> done = true
+    :: MUTANT(7) -> state = holder + WAITED; done = true
+    :: else -> compare_exchange(holder, holder + WAITED)
+    fi
+}
+
+inline wait_slow() {
     do
-    :: spins < SPINS ->
+    :: spins < SPINS && !done ->
         spins++;
         if
-        :: state == 0 -> compare_exchange()
+        :: state == 0 -> compare_exchange(0, SELF)
         :: state != 0
-        fi;
-        if
-        :: taken -> break
-        :: else
         fi
     :: else -> break
     od;
     do
-    :: taken -> break
-    :: !taken ->
-        atomic {
-            old = state;
-            state = ((MUTANT(3) || (MUTANT(6) && slept)) -> 1 : 2)
-        };
+    :: done -> break
+    :: !done ->
         if
-        :: old == 0 -> taken = true
-        :: else ->
-            slept = true;
+        :: MUTANT(6) && slept -> compare_exchange(0, SELF)
+        :: else -> compare_exchange(0, SELF + WAITED)
+        fi;
+        if
+        :: done
+        :: !done ->
+            holder = state;
             if
-            :: MUTANT(3) -> futex_wait(me, 1)
-            :: else -> futex_wait(me, 2)
+            :: holder == 0
+            :: holder != 0 && holder % 2 == WAITED -> futex_wait(holder); slept = true
+            :: holder != 0 && holder % 2 != WAITED ->
+                mark();
+                if
+                :: done ->
+                    done = false;
+                    if
+                    :: MUTANT(3) -> futex_wait(holder)
+                    :: else -> futex_wait(holder + WAITED)
+                    fi;
+                    slept = true
+                :: else
+                fi
             fi
         fi
     od
@@ -99,38 +122,38 @@ inline wait_slow(me) {
 inline release() {
     if
     :: MUTANT(5) ->
-        old = state;
+        holder = state;
         if
-        :: old == 2 -> futex_wake()
+        :: holder % 2 == WAITED -> futex_wake()
         :: else
         fi;
         state = 0
     :: else ->
-        atomic { old = state; state = 0 };
+        atomic { holder = state; state = 0 };
         if
-        :: old == 2 && !MUTANT(2) -> futex_wake()
+        :: holder % 2 == WAITED && !MUTANT(2) -> futex_wake()
         :: else
         fi
     fi
 }
 
 proctype thread(byte me) {
-    byte rounds, spins, old;
-    bool taken, slept;
+    byte rounds, spins, holder;
+    bool done, slept;
     do
     :: rounds < ROUNDS ->
         rounds++;
-        compare_exchange();
+        compare_exchange(0, SELF);
         if
-        :: !taken -> wait_slow(me)
+        :: !done -> wait_slow()
         :: else
         fi;
         inside++;
-        assert(inside == 1);
+        assert(inside == 1 && state - state % 2 == SELF);
         inside--;
-        atomic { taken = false; slept = false; spins = 0; old = 0 };
+        atomic { done = false; slept = false; spins = 0; holder = 0 };
         release();
-        old = 0
+        holder = 0
     :: else -> break
     od
 }

@@ -10,16 +10,16 @@
  * Patterns, one after the other:
  *   chains: alloc/central.c slot_put_among, slot_take: the blocks' words are plain, the slot is put by a release and taken by
  *     an acquire; each new owner writes to the block
- *   lock: alloc/lock.h, lock.c: a section's data are plain; acquire by compare-and-swap and by the exchange of one who
- *     waits, release by exchange
+ *   lock: alloc/lock.h, lock.c: a section's data are plain; acquire by compare-and-swap, by one who waits, too; release by
+ *     exchange; the mark of one who waits is relaxed
  *   place: alloc/central.c first_use, find_class: a class is filled in, then its place is published
  *   watch: alloc/watch.c watch_on, watch.h watch_any, alloc/span.c register_small: a thread that saw the mode allocates; the
  *     program passes the block to another thread, whose free must find no entry and see the mode
  *
  * Holds: no data race; each taker reads what the putter wrote; no free of a block that a mode was told of misses it.
  *
- * small: -DROUNDS=2
- * big: -DROUNDS=3
+ * small: -DROUNDS=2 -DTRADES=2
+ * big: -DROUNDS=2 -DTRADES=3
  * mutant 1: a chain is put with relaxed order
  * mutant 2: a chain is taken with relaxed order
  * mutant 3: the lock is acquired with relaxed order
@@ -34,7 +34,7 @@
 
 #define THREADS 3
 #define PLACES 3
-#define WRITES (6 * ROUNDS)
+#define WRITES (8 * ROUNDS)
 
 byte last[PLACES];                         /* index of the last write */
 byte value[PLACES * WRITES];
@@ -46,7 +46,8 @@ byte finished;
 #define ATTACHED(p, i, q) (((p) * WRITES + (i)) * PLACES + (q))
 #define VIEW(q) view[me * PLACES + q]
 #define JOIN(q, p, i) VIEW(q) = (attached[ATTACHED(p, i, q)] > VIEW(q) -> attached[ATTACHED(p, i, q)] : VIEW(q))
-#define ATTACH(p, i, q) attached[ATTACHED(p, i, q)] = (VIEW(q) > attached[ATTACHED(p, i, q)] -> VIEW(q) : attached[ATTACHED(p, i, q)])
+#define ATTACH(p, i, q) \
+    attached[ATTACHED(p, i, q)] = (VIEW(q) > attached[ATTACHED(p, i, q)] -> VIEW(q) : attached[ATTACHED(p, i, q)])
 
 inline take_view(p, i) { JOIN(0, p, i); JOIN(1, p, i); JOIN(2, p, i) }
 inline attach_view(p, i) { ATTACH(p, i, 0); ATTACH(p, i, 1); ATTACH(p, i, 2) }
@@ -115,7 +116,7 @@ inline plain_write(p, v) { d_step { assert(VIEW(p) == last[p]); append(p, v, fal
 proctype trader(byte me; bool mine) {
     byte got, w, rounds;
     do
-    :: rounds < ROUNDS ->
+    :: rounds < TRADES ->
         rounds++;
         if
         :: mine ->
@@ -155,9 +156,10 @@ proctype locker(byte me) {
         modify(0, 1, (got == 0), !MUTANT(3), false);
         do
         :: got == 0 -> break
-        :: got != 0 -> /* the wait, until it may succeed */
+        :: got != 0 -> /* marked, then the wait, until it may succeed */
+            modify(0, 2, (got == 1), false, false);
             value[WRITE(0, last[0])] == 0;
-            modify(0, 2, true, !MUTANT(4), false)
+            modify(0, 2, (got == 0), !MUTANT(4), false)
         od;
         plain_read(1);
         plain_write(1, got + 1);

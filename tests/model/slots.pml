@@ -13,7 +13,7 @@
  * taken or moved during the look; nobody waits for ever.
  *
  * small: -DTHREADS=2 -DCHAINS=2 -DROUNDS=3
- * big: -DTHREADS=3 -DCHAINS=3 -DROUNDS=3
+ * big: -DTHREADS=3 -DCHAINS=2 -DROUNDS=2
  * mutant 1: a slot is taken by a load and a store instead of an exchange
  * mutant 2: a slot is filled by a load and a store instead of a compare-and-swap
  * mutant 3: statistics put a chain back into any slot

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The switch between fast and watched. alloc/watch.c: watch_on, watch_off; alloc/cache.c: cache_set_lists, keeps,
- * settle_slow, cache_flush, cache_overflow_slow; alloc/span.c: span_show, register_small; alloc/front.h: front_alloc,
+ * settle_slow, flush, cache_overflow_slow; alloc/span.c: span_show, register_small; alloc/front.h: front_alloc,
  * front_free_sized; alloc/front.c: front_alloc_slow, front_free_slow. One class, BLOCKS blocks of one span, which is new
  * while nobody has asked (so that register_small is in the model); lists, the slots (as a set) and the span hold blocks.
  * A list holds one block; at the second it goes to the slots. Threads allocate and free; one switches.
@@ -11,7 +11,7 @@
  * mode on, nothing lies in the slots and lists, where nobody would take it; nobody waits for ever.
  *
  * small: -DTHREADS=1 -DBLOCKS=2 -DROUNDS=3
- * big: -DTHREADS=2 -DBLOCKS=2 -DROUNDS=3
+ * big: -DTHREADS=2 -DBLOCKS=2 -DROUNDS=2
  * mutant 1: the mode is on before the unit map is hidden
  * mutant 2: a span taken while hidden is put into the unit map
  * mutant 3: a thread that learns late of a mode leaves parked what its list held
@@ -205,21 +205,12 @@ inline malloc() {
 /* The count is raised for block x already. */
 inline cache_overflow_slow(x) {
     kept = !caches[me].idle && !lists_off;
-    pushed = false;
     if
     :: !kept ->
         caches[me].count--;
         settle_slow();
         if
-        :: kept && !MUTANT(6) ->
-            atomic {
-                caches[me].count++;
-                pushed = caches[me].count == 1;
-                if
-                :: pushed -> caches[me].head = x + 1
-                :: else
-                fi
-            }
+        :: kept && !MUTANT(6) -> caches[me].count++
         :: else
         fi
     :: else
@@ -229,15 +220,14 @@ inline cache_overflow_slow(x) {
     :: else
     fi;
     if
-    :: pushed
-    :: !pushed && !kept -> give_home(x)
-    :: !pushed && kept && caches[me].head != 0 -> /* full: what was on the list goes with its length, x stays */
+    :: !kept -> give_home(x)
+    :: kept && caches[me].head != 0 -> /* full: what was on the list goes with its length, x stays */
         assert(caches[me].count == 2);
         h = caches[me].head;
         atomic { caches[me].head = x + 1; caches[me].count = 1 };
         slot[h - 1] = true;
         h = 0
-    :: !pushed && kept && caches[me].head == 0 -> atomic { caches[me].head = x + 1; caches[me].count = 1 }
+    :: kept && caches[me].head == 0 -> atomic { caches[me].head = x + 1; caches[me].count = 1 }
     fi
 }
 
@@ -277,7 +267,7 @@ inline free(x) {
 
 proctype thread(byte me) {
     byte rounds, b = NONE, other = NONE, f, h, began_since;
-    bool g, off, kept, pushed, slow, watched, entry, began_on;
+    bool g, off, kept, slow, watched, entry, began_on;
     do
     :: rounds < ROUNDS ->
         rounds++;
@@ -285,7 +275,7 @@ proctype thread(byte me) {
         :: other == NONE -> atomic { other = b; b = NONE }; malloc()
         :: b != NONE -> free(b); atomic { b = other; other = NONE }
         fi;
-        atomic { watched = false; entry = false; slow = false; pushed = false; began_on = false; began_since = 0; kept = false }
+        atomic { watched = false; entry = false; slow = false; began_on = false; began_since = 0; kept = false }
     :: else -> break
     od;
     do

@@ -72,11 +72,11 @@ static void batches(size_t number) {
     printf("milliseconds %zu\n", milliseconds() - start);
 }
 
-/* One size has its blocks from its list for ever, another makes slow calls now and then. */
+/* One size has its blocks from its list for ever, another makes slow calls now and then; until a guarded one is found. */
 static void warm(size_t number) {
     size_t found = 0;
     static void *cold[256];
-    for (size_t i = 0; i < number; i++) {
+    for (size_t i = 0; i < number && found == 0; i++) {
         char *p = malloc(90);
         found += malloc_usable_size(p) == 90; /* exact on guarded pages, 96 elsewhere */
         free(p);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Forks of a static program while its threads allocate: each child finds a sound heap and can allocate, also in threads
- * of its own and in a child of its own. */
+ * of its own and in a child of its own. --no-threads: in none of its own, which qemu-user's own assertions do not survive. */
 #include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -11,6 +11,7 @@
 enum { THREADS = 3, FORKS = 200, BLOCKS = 64 };
 
 static _Atomic bool stop;
+static bool with_threads = true;
 
 /* Sizes of each kind: small, of whole units, mapped. */
 static bool churn(uint64_t seed, int rounds) {
@@ -46,7 +47,8 @@ static int live_as_child(int i) {
     tap_watchdog(20);
     if (myalloc_check_heap() != 0 || !churn((uint64_t)i + 1, 500))
         return 1;
-    if (i % 10 == 0 && (pthread_create(&thread, NULL, once, &tap_count) != 0 || pthread_join(thread, &done) != 0 || !done))
+    if (with_threads && i % 10 == 0 &&
+        (pthread_create(&thread, NULL, once, &tap_count) != 0 || pthread_join(thread, &done) != 0 || !done))
         return 2;
     pid_t child = i % 10 == 5 ? fork() : -1;
     if (child == 0)
@@ -54,8 +56,9 @@ static int live_as_child(int i) {
     return child < 0 || tap_child_passed(child) ? 0 : 3;
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     tap_watchdog(110);
+    with_threads = argc < 2 || strcmp(argv[1], "--no-threads") != 0;
     pthread_t ids[THREADS];
     int passed = 0, sound = 0;
     for (uintptr_t i = 0; i < THREADS; i++)

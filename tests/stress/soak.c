@@ -5,7 +5,8 @@
  * grow by realloc, and blocks that another thread frees; threads end and new ones begin; the load rises and falls. What is
  * live is the same at the end of each round, so the memory of the process must be, too. The slope is that of Theil and Sen,
  * the median over all pairs of samples, which a few odd samples do not move; what it comes to over all the time may be no
- * more than a margin. --seconds N --seed N; paced: it sleeps most of the time.
+ * more than a margin. --seconds N --seed N --soak (an hour, or
+ * SOAK_SECONDS); paced: it sleeps most of the time.
  */
 #include <malloc.h>
 #include <pthread.h>
@@ -140,10 +141,12 @@ static double rollup(FILE *file, const char *name) {
 int main(int argc, char **argv) {
     static double times[SAMPLES_MOST], resident[SAMPLES_MOST], shares[SAMPLES_MOST], heap[SAMPLES_MOST];
     double seconds = 3600;
-    for (int i = 1; i + 1 < argc; i += 2) {
-        if (strcmp(argv[i], "--seconds") == 0)
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--soak") == 0)
+            seconds = getenv("SOAK_SECONDS") != NULL ? atof(getenv("SOAK_SECONDS")) : 3600;
+        else if (i + 1 < argc && strcmp(argv[i], "--seconds") == 0)
             seconds = atof(argv[i + 1]);
-        else if (strcmp(argv[i], "--seed") == 0)
+        else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)
             seed = (uint64_t)atol(argv[i + 1]);
     }
     printf("# %.0f seconds, seed %lu\n", seconds, (unsigned long)seed);

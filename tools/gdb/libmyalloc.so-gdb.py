@@ -324,7 +324,7 @@ def guarded_blocks(address):
     page, found = number(pool["sizes"][0]["stride"]) // 2, []
     for index in range(pool["sizes"].type.strip_typedefs().range()[1] + 1):
         size = pool["sizes"][index]
-        for at in {(place - number(size["start"])) // number(size["stride"]) for place in (address, address + page)}:
+        for at in {(place - number(pool["start"]) - number(size["first"])) // number(size["stride"]) for place in (address, address + page)}:
             if 0 <= at < number(size["used"]):
                 block = size["slots"][at]["block"]
                 start, length = number(block["start"]), number(block["bytes"])
