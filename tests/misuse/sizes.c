@@ -4,7 +4,8 @@
 #include "misuse.h"
 
 /* The compiler shall say nothing about them. */
-static volatile size_t half = (size_t)PTRDIFF_MAX + 1, most = SIZE_MAX, negative = (size_t)-64, odd = 48, none = 0, huge = (size_t)1 << 62;
+static volatile size_t half = (size_t)PTRDIFF_MAX + 1, most = SIZE_MAX, negative = (size_t)-64;
+static volatile size_t odd = 48, none = 0, huge = (size_t)1 << 62;
 
 struct nothrow;
 void *_ZnwmRKSt9nothrow_t(size_t, const struct nothrow *) __attribute__((weak));
