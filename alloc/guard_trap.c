@@ -48,7 +48,10 @@ static void say_hit(const char *p, enum os_access access) {
         return;
     }
     bool below = p < block.start, above = p >= block.start + block.bytes;
-    const char *what = block.freed ? "use after free" : below ? "buffer underflow" : above ? "buffer overflow" : "block executed";
+    const char *what = block.freed ? "use after free"
+                       : below     ? "buffer underflow"
+                       : above     ? "buffer overflow"
+                                   : "block executed";
     size_t far = (size_t)(below ? block.start - p : above ? p - (block.start + block.bytes) : p - block.start);
     report_line("%s: %s at %p, %z bytes %s the block of %z bytes at %p", what, word, p, far,
                 below ? "before" : above ? "behind" : "inside", block.bytes, block.start);

@@ -5,6 +5,7 @@
 
 /* The compiler shall say nothing about them. */
 static volatile size_t half = (size_t)PTRDIFF_MAX + 1, most = SIZE_MAX, negative = (size_t)-64;
+static volatile size_t odd = 48, none = 0, huge = (size_t)1 << 62;
 
 struct nothrow;
 void *_ZnwmRKSt9nothrow_t(size_t, const struct nothrow *) __attribute__((weak));
@@ -96,15 +97,15 @@ static void aligned_negative(void) {
 }
 
 static void aligned_no_power(void) {
-    REFUSED(aligned_alloc(48, 96));
+    REFUSED(aligned_alloc(odd, 96));
 }
 
 static void aligned_zero(void) {
-    REFUSED(aligned_alloc(0, 64));
+    REFUSED(aligned_alloc(none, 64));
 }
 
 static void aligned_absurd(void) {
-    REFUSED(aligned_alloc((size_t)1 << 62, 64));
+    REFUSED(aligned_alloc(huge, 64));
 }
 
 static void memalign_absurd(void) {
