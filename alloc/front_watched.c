@@ -120,6 +120,10 @@ static void *alloc_checked(size_t bytes, size_t align, bool *zeroed, const char 
     if (plain == NULL)
         return NULL;
     void *p = check_enter(plain, bytes, align, call);
+    if (p == NULL) { /* no memory for the record: those of the quarantine will do */
+        release_overdue(true, call);
+        p = check_enter(plain, bytes, align, call);
+    }
     if (p == NULL) {
         front_raw_free(plain, call);
         return front_no_memory();
