@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread's free lists (rank 12), in static TLS, all zero at the start so that "not set up", "list empty" and "list
+ * A thread's free lists (rank 16), in static TLS, all zero at the start so that "not set up", "list empty" and "list
  * full" meet in one slow branch.
  *
  * K1 bins[c].count is the length of bins[c].head minus bins[c].limit: it reaches 0 when the list is full. For a class

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guarded pages (rank 12): a block on pages of its own between two that cannot be touched, for one allocation in about
+ * Guarded pages (rank 19): a block on pages of its own between two that cannot be touched, for one allocation in about
  * tunables.sample_interval. What a program writes or reads beyond such a block, or after it was freed, faults at once; who
  * allocated and who freed it is on record.
  *
