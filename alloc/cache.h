@@ -7,8 +7,8 @@
  *    that the thread has not used yet, and in a cache not yet set up, or closed because its thread is ending, or idle
  *    because lists are off, both are 0 and every operation is slow.
  * K2 spare[c] is NULL or a chain (length in its second word) between the list and the centre. With a limit it was a full
- *    list: a thread that frees and allocates around the limit moves one pointer and no block; or one set aside. Without one it is what the
- *    thread freed of a class that it never allocated.
+ *    list: a thread that frees and allocates around the limit moves one pointer and no block; or one set aside. Without
+ *    one it is what the thread freed of a class that it never allocated.
  * K3 bins[0] is always empty; what the unit map does not know is counted there and comes to the slow branch.
  * K4 `earned` is the bytes by which the goals are above their start.
  *
