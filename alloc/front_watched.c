@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What front.c turns to while something watches every call (rank 16): each mode does its part around the plain
+/* What front.c turns to while something watches every call (rank 27): each mode does its part around the plain
  * allocation. `plain` is always a block of the allocator proper, `p` what the program has. */
 #include <errno.h>
 #include <string.h>
