@@ -315,7 +315,7 @@ builds: test-programs
 
 # What it runs, in the tree that it makes.
 coverage-programs: build/libmyalloc.so build/myalloc $(plain) $(API_TESTS) $(INTERNAL_TESTS) $(OS_TESTS) $(STATIC_TESTS) \
-    $(TRACE_TESTS) build/tests/mcheck/faults_static build/tests/mcheck/linked_static
+    $(TRACE_TESTS) build/tests/protect/sampled_static build/tests/mcheck/faults_static build/tests/mcheck/linked_static
 
 coverage:
 	tests/setup coverage
