@@ -493,10 +493,11 @@ void span_look(void) {
     span_purge(max_size(tunables.decay_ms, 1), tunables.top_pad); /* an age of 0 would mean all that is free */
 }
 
-void span_count(struct span_totals *totals, size_t *unused, size_t *top) {
+void span_count(struct span_totals *totals, struct region_totals *held, size_t *unused, size_t *top) {
     size_t beyond = 0;
     lock_acquire(&span_lock, LOCK_SPANS);
     *totals = span_totals;
+    region_count_bytes(held);
     for (unsigned i = 0; i < region_count; i++)
         beyond += regions[i].mapped - regions[i].frontier;
     struct region *heap = &regions[0];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The page heap (rank 9): runs of units, free or in use. Free spans coalesce at once and are found best fit, lowest
+ * The page heap (rank 13): runs of units, free or in use. Free spans coalesce at once and are found best fit, lowest
  * address first, in a treap ordered by (units, address); what no free span holds is cut from the region's frontier.
  *
  * S1 the structure at a span's first unit is its head and says its state and length. Units inside a SMALL span are
@@ -68,8 +68,9 @@ struct span *span_find(const void *p);
  * everything if age_ms is 0. Returns the bytes given back. `pad` bytes are kept at the top of the heap. */
 size_t span_purge(size_t age_ms, size_t pad);
 
-/* A consistent copy of span_totals; bytes beyond all frontiers; bytes free at the top of the brk heap. */
-void span_count(struct span_totals *totals, size_t *unused, size_t *top);
+/* A consistent copy of span_totals; what regions hold; bytes beyond all frontiers; bytes free at the top of the brk heap. */
+struct region_totals;
+void span_count(struct span_totals *totals, struct region_totals *held, size_t *unused, size_t *top);
 
 /* From time to time, gives back what has been free for long (decay_ms). For slow paths that hold no lock. */
 void span_look(void);

@@ -38,18 +38,17 @@ static void add_class(struct stats *stats, unsigned class) {
 }
 
 static void add_heap(struct stats *stats) {
-    struct region_totals regions_hold;
+    struct region_totals held;
     struct span_totals spans;
-    region_count_bytes(&regions_hold);
-    span_count(&spans, &stats->unused, &stats->top);
-    stats->heap = regions_hold.heap;
-    stats->heap_peak = regions_hold.heap_peak;
+    span_count(&spans, &held, &stats->unused, &stats->top);
+    stats->heap = held.heap;
+    stats->heap_peak = held.heap_peak;
     stats->free_spans = spans.free << UNIT_SHIFT;
     stats->free_span_count = spans.free_count;
     stats->free_dirty = spans.free_dirty << UNIT_SHIFT;
     stats->large = spans.large << UNIT_SHIFT;
     stats->large_count = spans.large_count;
-    stats->metadata = regions_hold.own + budget_own();
+    stats->metadata = held.own + budget_own();
 }
 
 static void add_guarded(struct stats *stats) {
