@@ -394,7 +394,7 @@ enum mcheck_status slab_probe(const void *p, const char *call) {
 static void room_look(const struct room *room, uint32_t *number, struct fault_list *faults, const char *call) {
     lock_acquire(&room->state->lock, LOCK_HARDEN);
     for (; *number < room->state->frontier && faults->count == 0; ++*number)
-        if (cell_at(room, *number)->state == CELL_OPEN)
+        if (cell_was_opened(room, *number) && cell_at(room, *number)->state == CELL_OPEN)
             cell_look(room, *number, faults);
     for (unsigned i = 0; i < faults->count; i++)
         faults->entries[i].call = call;
