@@ -281,7 +281,8 @@ static void step_through(const struct scenario *scenario, uintptr_t base, bool v
             printf("# at %#lx: %s\n", (long)(*where - base), words[outcome]);
     }
     tap(steps > 0 && counts[HUNG] + counts[OTHER] == 0 && open <= scenario->heads * WINDOW,
-        "%s, handler %s: %ld processes, %ld right, %ld told, %ld lost, %ld twice, %ld hung; %ld instructions open", scenario->name,
+        "%s, handler %s: %ld processes, %ld right, %ld told, %ld lost, %ld twice, %ld hung; %ld instructions open",
+        scenario->name,
         action, steps, counts[RIGHT], counts[TOLD], counts[LOST], counts[TWICE], counts[HUNG], open);
 }
 
