@@ -29,14 +29,15 @@ LINK_FLAGS = -shared -Wl,-soname,libmyalloc.so -Wl,--version-script=$(EXPORTS) -
 # A stand-in for Criterion (builds for other machines): CRITERION=-Itests/builds/include
 CRITERION = -lcriterion
 TOOL_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O2 $(WARN)
-TEST_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O1 -Wall -Wextra -Werror -Wno-deprecated-declarations -Wno-use-after-free -Wno-unknown-warning-option -fno-builtin -pthread -Itests
+TEST_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O1 -Wall -Wextra -Werror -Wno-deprecated-declarations -Wno-use-after-free \
+             -Wno-unknown-warning-option -fno-builtin -pthread -Itests
 INTERNAL = $(filter-out %/libc.c %/new.c %/process.c %/introspect.c %/mcheck.c %/os_linux.c %/os_fault.c,$(wildcard alloc/*.c))
 INTERNAL_OBJECTS = $(patsubst alloc/%.c,build/debug/%.o,$(INTERNAL))
 
 # What every program runs comes first in the library, the diagnostics behind it, so that they take no memory until used.
-DIAGNOSTICS = $(wildcard $(patsubst %,alloc/%.c,backtrace check fault front_watched guard guard_events guard_trap harden harden_large \
-                  harden_room harden_slab harden_walk introspect layout leaks mcheck random reach stacks stats stats_text symtab trace \
-                  verify watch world))
+DIAGNOSTICS = $(patsubst %,alloc/%.c,backtrace check fault front_watched guard guard_events guard_trap harden harden_large \
+                  harden_room harden_slab harden_walk introspect layout leaks mcheck random reach stacks stats stats_text \
+                  symtab trace verify watch world)
 SOURCES = $(filter-out $(DIAGNOSTICS),$(wildcard alloc/*.c)) $(DIAGNOSTICS)
 TOOLS = $(filter-out tools/measure.c,$(wildcard tools/*.c))
 
@@ -136,14 +137,16 @@ build/measure: tools/measure.c build/flags
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
 
-plain = $(foreach dir,stress fork misuse fault golden gdb options mcheck protect,$(patsubst tests/$(dir)/%.c,build/tests/$(dir)/%,$(wildcard tests/$(dir)/*.c)))
+plain = $(foreach dir,stress fork misuse fault golden gdb options mcheck protect,\
+              $(patsubst tests/$(dir)/%.c,build/tests/$(dir)/%,$(wildcard tests/$(dir)/*.c)))
 API_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)) \
             $(patsubst tests/unit/%.cc,build/tests/unit/%,$(wildcard tests/unit/api_*.cc))
 OS_TESTS = build/tests/unit/os_linux
 INTERNAL_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/internal_*.c))
 BENCH_TESTS = $(patsubst tests/bench/allocator_%.c,build/tests/bench/%.so,$(wildcard tests/bench/allocator_*.c)) \
               $(patsubst tests/bench/load_%.c,build/tests/bench/%,$(wildcard tests/bench/load_*.c)) build/tests/bench/nothing
-TRACE_TESTS = $(foreach name,$(basename $(notdir $(wildcard tests/trace/*.c))),build/tests/trace/$(name) build/tests/trace/$(name)_static)
+TRACE_TESTS = $(foreach name,$(basename $(notdir $(wildcard tests/trace/*.c))),\
+                  build/tests/trace/$(name) build/tests/trace/$(name)_static)
 TSAN_TESTS = $(patsubst tests/tsan/%.c,build/tests/tsan/%,$(wildcard tests/tsan/*.c))
 STATIC_TESTS = $(patsubst tests/static/%.c,build/tests/static/%,$(wildcard tests/static/*.c)) \
                $(patsubst tests/static/%.cc,build/tests/static/%,$(wildcard tests/static/*.cc))
@@ -151,15 +154,16 @@ STATIC_TESTS = $(patsubst tests/static/%.c,build/tests/static/%,$(wildcard tests
 FUZZ_TESTS = $(addprefix build/tests/fuzz/,replay replay_open replay_static options) build/fuzz/calls build/fuzz/options
 
 test-programs: all debug fault ubsan schedule $(plain) $(BENCH_TESTS) $(API_TESTS) $(INTERNAL_TESTS) $(OS_TESTS) $(TSAN_TESTS) \
-    $(STATIC_TESTS) $(TRACE_TESTS) build/tests/protect/sampled_static build/tests/mcheck/faults_static build/tests/mcheck/linked_static \
-    $(FUZZ_TESTS)
+    $(STATIC_TESTS) $(TRACE_TESTS) build/tests/protect/sampled_static build/tests/mcheck/faults_static \
+    build/tests/mcheck/linked_static $(FUZZ_TESTS)
 
 $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)): build/tests/%: tests/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $< build/libmyalloc.a $(CRITERION)
 $(patsubst tests/unit/%.cc,build/tests/unit/%,$(wildcard tests/unit/api_*.cc)): build/tests/%: tests/%.cc build/libmyalloc.a
 	@mkdir -p $(@D)
-	$(Q)echo '  CXX $@' && $(CXX) -std=c++17 -g -O1 -Wall -Wextra -fno-builtin -fsized-deallocation -Itests -o $@ $< build/libmyalloc.a $(CRITERION)
+	$(Q)echo '  CXX $@' && $(CXX) -std=c++17 -g -O1 -Wall -Wextra -fno-builtin -fsized-deallocation -Itests -o $@ $< \
+	    build/libmyalloc.a $(CRITERION)
 # Tests of inner layers run on the system malloc, with an OS layer that the test directs.
 $(INTERNAL_TESTS): build/tests/%: tests/%.c tests/unit/os_fake.c tests/unit/os_fake.h $(INTERNAL_OBJECTS)
 	@mkdir -p $(@D)
@@ -172,7 +176,8 @@ build/tests/unit/os_linux: tests/unit/os_linux.c $(OS_OBJECTS)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_FAULT=1 -o $@ $< $(OS_OBJECTS) $(CRITERION) $(MORE_INTERNAL)
 $(TSAN_TESTS): build/tests/%: tests/%.c $(call objects,tsan)
 	@mkdir -p $(@D)
-	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -fsanitize=thread -o $@ $< $(filter-out %/libc.o %/new.o %/introspect.o %/mcheck.o,$(call objects,tsan))
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -fsanitize=thread -o $@ $< \
+	    $(filter-out %/libc.o %/new.o %/introspect.o %/mcheck.o,$(call objects,tsan))
 $(patsubst tests/static/%.c,build/tests/static/%,$(wildcard tests/static/*.c)): build/tests/%: tests/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -static -o $@ $< build/libmyalloc.a
@@ -214,7 +219,8 @@ build/tests/bench/%: tests/bench/load_%.c tests/bench/spin.h build/flags
 
 # The allocator in a closed sandbox (tests/fuzz/sandbox.h): under other names, its calls to libc redirected, its variables in
 # sections that can be put back, without its constructor.
-SEAL = --redefine-syms=build/fuzz.names --redefine-syms=tests/fuzz/redirect.txt --rename-section .data=subject_data --rename-section .data.rel.ro.sealed=subject_data \
+SEAL = --redefine-syms=build/fuzz.names --redefine-syms=tests/fuzz/redirect.txt \
+       --rename-section .data=subject_data --rename-section .data.rel.ro.sealed=subject_data \
        --rename-section .bss=subject_bss --rename-section .bss.table=subject_bss \
        --remove-section=.init_array.00101 --remove-section=.rela.init_array.00101 \
        --remove-section=.init_array.101 --remove-section=.rela.init_array.101 \
@@ -225,8 +231,8 @@ build/fuzz.names: alloc/exports.map
 define closed # folder, compiler, flags
 build/$(1)/%.o: alloc/%.c build/flags build/fuzz.names tests/fuzz/redirect.txt
 	@mkdir -p $$(@D)
-	$$(Q)echo '  CC $$@' && $(2) $$(ALLOC_FLAGS) -O1 -DMYALLOC_DEBUG=1 $(3) -MMD -MP -MF $$(@:.o=.d) -MT $$@ -c -o $$@.plain $$< && \
-	    objcopy $$(SEAL) $$@.plain $$@
+	$$(Q)echo '  CC $$@' && $(2) $$(ALLOC_FLAGS) -O1 -DMYALLOC_DEBUG=1 $(3) -MMD -MP -MF $$(@:.o=.d) -MT $$@ \
+	    -c -o $$@.plain $$< && objcopy $$(SEAL) $$@.plain $$@
 -include $$(patsubst alloc/%.c,build/$(1)/%.d,$$(SOURCES))
 endef
 # Everything else of a program in the sandbox: $(1) folder, $(2) compiler, $(3) flags.
@@ -253,7 +259,8 @@ build/fuzz/options: tests/fuzz/options.c $(OPTIONS_SHARES) $(wildcard alloc/*.h 
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && clang $(TEST_FLAGS) -fno-omit-frame-pointer -Ialloc -DMYALLOC_DEBUG=1 \
 	    -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^)
-build/tests/fuzz/options: tests/fuzz/options.c tests/fuzz/options_main.c $(OPTIONS_SHARES) $(wildcard alloc/*.h alloc/*.def) build/flags
+build/tests/fuzz/options: tests/fuzz/options.c tests/fuzz/options_main.c $(OPTIONS_SHARES) \
+    $(wildcard alloc/*.h alloc/*.def) build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_DEBUG=1 -fsanitize=address,undefined -fno-sanitize-recover=all \
 	    -o $@ $(filter %.c,$^)
@@ -307,8 +314,8 @@ builds: test-programs
 	tests/builds/musl.test --all
 
 # What it runs, in the tree that it makes.
-coverage-programs: build/libmyalloc.so build/myalloc $(plain) $(API_TESTS) $(INTERNAL_TESTS) $(OS_TESTS) $(STATIC_TESTS) $(TRACE_TESTS) \
-    build/tests/protect/sampled_static build/tests/mcheck/faults_static build/tests/mcheck/linked_static
+coverage-programs: build/libmyalloc.so build/myalloc $(plain) $(API_TESTS) $(INTERNAL_TESTS) $(OS_TESTS) $(STATIC_TESTS) \
+    $(TRACE_TESTS) build/tests/protect/sampled_static build/tests/mcheck/faults_static build/tests/mcheck/linked_static
 
 coverage:
 	tests/setup coverage
@@ -370,5 +377,6 @@ print-%:
 	@echo '$($*)'
 
 FORCE:
-.PHONY: all manual help debug fault ubsan schedule model test test-programs soak suites fuzz fuzz-coverage builds coverage-programs coverage demo bench bench-deps bench-quick install uninstall clean FORCE
+.PHONY: all manual help debug fault ubsan schedule test test-programs soak model suites fuzz fuzz-coverage builds coverage \
+    coverage-programs demo bench bench-deps bench-quick install uninstall clean FORCE
 .SECONDARY:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who called: the return addresses on the stack, and their names (rank 4). For the slow modes only (checking, leaks,
+ * Who called: the return addresses on the stack, and their names (rank 6). For the slow modes only (checking, leaks,
  * mtrace): nothing here is on the way of a plain allocation.
  *
  * The unwinder is that of libc's backtrace(): it reads the unwind tables, so code without frame pointers is seen too. Its

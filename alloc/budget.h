@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What has been taken from the OS (rank 5): the heap and arenas, mappings of large blocks, the allocator's own data; in
+ * What has been taken from the OS (rank 8): the heap and arenas, mappings of large blocks, the allocator's own data; in
  * bytes of address space. Charged before the OS is asked, refunded after it got the memory back, so the sum is never
  * above tunables.limit but where the limit was lowered later.
  *

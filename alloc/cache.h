@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread's free lists (rank 12), in static TLS, all zero at the start so that "not set up", "list empty" and "list
+ * A thread's free lists (rank 16), in static TLS, all zero at the start so that "not set up", "list empty" and "list
  * full" meet in one slow branch.
  *
  * K1 bins[c].count is the length of bins[c].head minus bins[c].limit: it reaches 0 when the list is full. For a class
  *    that the thread has not used yet, and in a cache not yet set up, or closed because its thread is ending, or idle
  *    because lists are off, both are 0 and every operation is slow.
  * K2 spare[c] is NULL or a chain (length in its second word) between the list and the centre. With a limit it was a full
- *    list: a thread that frees and allocates around the limit moves one pointer and no block; or one set aside. Without one it is what the
- *    thread freed of a class that it never allocated.
+ *    list: a thread that frees and allocates around the limit moves one pointer and no block; or one set aside. Without
+ *    one it is what the thread freed of a class that it never allocated.
  * K3 bins[0] is always empty; what the unit map does not know is counted there and comes to the slow branch.
  * K4 `earned` is the bytes by which the goals are above their start.
  *

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Blocks between threads (rank 11). Each class has
+ * Blocks between threads (rank 15). Each class has
  *  - slots: one cache line of whole chains in transit, put by a compare-and-swap into an empty slot and taken by an
  *    exchange. Nobody follows a link of a chain that is not theirs, so there is no ABA and memory may be unmapped at any
  *    time; and what may be parked is bounded by the number of slots.

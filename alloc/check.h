@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The checks behind mcheck(), MALLOC_CHECK_ and MYALLOC_OPTIONS=check:N (rank 14). A checked block lies in a plain one:
+ * The checks behind mcheck(), MALLOC_CHECK_ and MYALLOC_OPTIONS=check:N (rank 21). A checked block lies in a plain one:
  *
  *     | canary (16 bytes, or the alignment) | the program's bytes, exactly what it asked for | canary (16 bytes) |
  *

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The knobs as the environment gives them (rank 4). In rising precedence: the defaults, glibc's older variables
+ * The knobs as the environment gives them (rank 7). In rising precedence: the defaults, glibc's older variables
  * (MALLOC_TOP_PAD_, …), GLIBC_TUNABLES=glibc.malloc.NAME=VALUE:…, MYALLOC_OPTIONS=NAME:VALUE,…, and later mallopt. Within a
  * variable the last one counts. What cannot be understood is named in one line each, at most COMPLAINTS_MAX, and skipped.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A fault of the program that has to do with a block (rank 6): what it is called, what is known of the block, and how it
+ * A fault of the program that has to do with a block (rank 10): what it is called, what is known of the block, and how it
  * is told. The checks, guarded pages and hardened blocks share it, so that a misuse reads the same whoever finds it:
  *
  *     myalloc: free(0x55dcadd4c010): memory clobbered past end of allocated block

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Chains of free blocks (rank 6). A block's first word links to the next, NULL at the end. The first block of a chain
+ * Chains of free blocks (rank 10). A block's first word links to the next, NULL at the end. The first block of a chain
  * that travels alone keeps the chain's length in its second word; every block has at least two words.
  */
 #ifndef MYALLOC_FREELIST_H

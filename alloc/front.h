@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The semantics of allocation, once each (rank 16): what malloc, calloc, realloc, aligned_alloc and free mean, without
+ * The semantics of allocation, once each (rank 27): what malloc, calloc, realloc, aligned_alloc and free mean, without
  * their names. Failure is NULL with ENOMEM in errno and nothing else changed. `call` names the function that the program
  * called: for messages, and to tell what C++ allocated from what C did.
  *

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What front.c turns to while something watches every call (rank 16): each mode does its part around the plain
+/* What front.c turns to while something watches every call (rank 27): each mode does its part around the plain
  * allocation. `plain` is always a block of the allocator proper, `p` what the program has. */
 #include <errno.h>
 #include <string.h>
@@ -120,6 +120,10 @@ static void *alloc_checked(size_t bytes, size_t align, bool *zeroed, const char 
     if (plain == NULL)
         return NULL;
     void *p = check_enter(plain, bytes, align, call);
+    if (p == NULL) { /* no memory for the record: those of the quarantine will do */
+        release_overdue(true, call);
+        p = check_enter(plain, bytes, align, call);
+    }
     if (p == NULL) {
         front_raw_free(plain, call);
         return front_no_memory();

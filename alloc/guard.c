@@ -83,7 +83,8 @@ static void seed(void) {
 /* Uniform, so that the mean is the interval. What was overdrawn counts, but does not pile up. */
 static void draw_turn(void) {
     int64_t interval = (int64_t)tunables.sample_interval;
-    guard_turn.left = (guard_turn.left < -interval ? -interval : guard_turn.left) + 1 + (int64_t)(draw() % (uint64_t)(2 * interval - 1));
+    int64_t left = guard_turn.left < -interval ? -interval : guard_turn.left;
+    guard_turn.left = left + 1 + (int64_t)(draw() % (uint64_t)(2 * interval - 1));
     guard_turn.due = guard_turn.passed_on = false;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guarded pages (rank 12): a block on pages of its own between two that cannot be touched, for one allocation in about
+ * Guarded pages (rank 19): a block on pages of its own between two that cannot be touched, for one allocation in about
  * tunables.sample_interval. What a program writes or reads beyond such a block, or after it was freed, faults at once; who
  * allocated and who freed it is on record.
  *
@@ -50,8 +50,8 @@ bool guard_is_due_slow(void);
 
 /* True if a guarded page is due, this call standing for so many allocations of its thread since its last; it stays so until
  * guard_alloc is called for a block that fits. One is due every tunables.sample_interval allocations, or every 10 us times
- * that; but not more than one in 8 ms of the process's time, unless the interval is below 100. Under protect:paranoid one is also
- * due as long as there are slots that were never used. */
+ * that; but not more than one in 8 ms of the process's time, unless the interval is below 100. Under protect:paranoid one is
+ * also due as long as there are slots that were never used. */
 static inline bool guard_is_due(size_t allocations) {
     guard_turn.left -= (int64_t)allocations;
     if (LIKELY(guard_turn.left > 0 && ++guard_turn.calls % GUARD_LOOK != 0))

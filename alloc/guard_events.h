@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The last events of guarded pages (rank 11): which blocks were allocated and freed there, by whom, for reports: a block
+ * The last events of guarded pages (rank 16): which blocks were allocated and freed there, by whom, for reports: a block
  * that is hit after it was freed is often explained by what happened shortly before.
  */
 #ifndef MYALLOC_GUARD_EVENTS_H

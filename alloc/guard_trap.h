@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The handler of SIGSEGV and SIGBUS that fault_report asks for (rank 13): tells what a fault in guarded pages has hit, then
+ * The handler of SIGSEGV and SIGBUS that fault_report asks for (rank 22): tells what a fault in guarded pages has hit, then
  * hands on to what the signal led to before. Nothing is installed without that option.
  *
  * It runs on the alternate stack if the thread has one. It allocates nothing, and waits for no lock of the allocator. The

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hardened blocks (rank 12): where every block comes from under protect:paranoid, but for those on guarded pages and the
+ * Hardened blocks (rank 19): where every block comes from under protect:paranoid, but for those on guarded pages and the
  * few from before the environment could be read. harden_slab.h has blocks of up to 32 KiB, harden_large.h larger ones and
  * those for which their class's room is full.
  */

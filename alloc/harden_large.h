@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hardened blocks that slabs have no room for (rank 12): each on pages of its own, at their end as far as its alignment
+ * Hardened blocks that slabs have no room for (rank 18): each on pages of its own, at their end as far as its alignment
  * allows, between ranges of random length that cannot be touched:
  *
  *     | shut | canary | the program's bytes, exactly what it asked for | canary, less than the alignment | shut |

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where hardened blocks of up to SLAB_MOST bytes lie, and what is known of them (rank 12): the inside of harden_slab.h,
+ * Where hardened blocks of up to SLAB_MOST bytes lie, and what is known of them (rank 17): the inside of harden_slab.h,
  * whose header tells the layout. Rooms, their cells, and the records of both; no block's memory is looked at here.
  */
 #ifndef MYALLOC_HARDEN_ROOM_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hardened blocks of up to SLAB_MOST bytes (rank 12). Each size class has a room of address space of its own, with a
+ * Hardened blocks of up to SLAB_MOST bytes (rank 18). Each size class has a room of address space of its own, with a
  * random base; all rooms are one reservation that cannot be touched. A room is cut into cells; every other cell, as blocks
  * are needed, is opened and holds slots of the class, the cells between stay shut. (Once half of the mappings that a
  * process may have are in use, cells are opened side by side.) A block takes a random free slot:

@@ -66,7 +66,8 @@ void slab_walk(struct walk *walk) {
             if ((size_t)(number + 1) * room->stride <= state->records && cell_at(room, number)->state != CELL_NEVER)
                 walk_cell(walk, room, cell_at(room, number), &tally);
         report_walk(walk, tally.live_blocks == state->live_blocks && tally.live_bytes == state->live_bytes &&
-                    tally.open == (room_has_memory(room) ? state->open : tally.open) && tally.empty == state->empty, "harden P1", state);
+                    tally.open == (room_has_memory(room) ? state->open : tally.open) && tally.empty == state->empty,
+                "harden P1", state);
         size_t listed = walk_list(walk, room, state->first, state->last, CELL_OPEN);
         size_t retired = walk_list(walk, room, state->oldest, state->newest, CELL_RETIRED);
         report_walk(walk, listed == tally.listed && retired == tally.retired && retired == state->retired, "harden P2", state);

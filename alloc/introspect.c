@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* glibc's questions and orders to its malloc (rank 17), answered from stats.h: glibc manual, "Statistics for Memory
+/* glibc's questions and orders to its malloc (rank 28), answered from stats.h: glibc manual, "Statistics for Memory
  * Allocation with malloc" and "Malloc Tunable Parameters". */
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Blocks with a mapping of their own (rank 10), found by address in a hash table (open addressing, backward-shift
+ * Blocks with a mapping of their own (rank 14), found by address in a hash table (open addressing, backward-shift
  * deletion, at most half full). The block starts at the start of its mapping, so there is no header to waste a page.
  *
  * L1 every mapping handed out is in the table with its exact length.

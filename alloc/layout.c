@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a debugger needs to know of the structures and debug information does not keep: numbers that are macros, and
- * enums that type no variable (rank 17). Read by tools/gdb; no code refers to it. */
+ * enums that type no variable (rank 28). Read by tools/gdb; no code refers to it. */
 #include "base.h"
 #include "sizeclass.h"
 #include "span.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is still allocated when the program ends, and who allocated it (rank 16). While WATCH_LEAKS is on, each block has
+ * What is still allocated when the program ends, and who allocated it (rank 23). While WATCH_LEAKS is on, each block has
  * a record of its size and its call stack, in a hash table apart from the blocks. At exit, reach.h tells what nothing
  * points to any more; that is printed, grouped by call stack, the largest sum first, and the rest counted. With leaks:2
  * the rest is listed as well.

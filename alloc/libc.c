@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The C names (rank 17), with the errno and argument rules of ISO C, POSIX and the glibc manual ("Unconstrained
+ * The C names (rank 28), with the errno and argument rules of ISO C, POSIX and the glibc manual ("Unconstrained
  * Allocation"). What an allocation means is in front.c.
  */
 #include <errno.h>

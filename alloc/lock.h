@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A futex mutex with a rank (rank 3). Locks are taken in the order of enum lock_rank, one of a rank at a time; debug
+ * A futex mutex with a rank (rank 4). Locks are taken in the order of enum lock_rank, one of a rank at a time; debug
  * builds assert it. A thread that waits for itself has been interrupted by a signal whose handler allocates: that is told
- * (report_reentered), for it would never end. fork() takes every lock in the same order; the forking thread then owns them all, so until
- * lock_fork_end its own acquire and release do nothing (handlers of the program may allocate in between).
+ * (report_reentered), for it would never end. fork() takes every lock in the same order; the forking thread then owns them
+ * all, so until lock_fork_end its own acquire and release do nothing (handlers of the program may allocate in between).
  */
 #ifndef MYALLOC_LOCK_H
 #define MYALLOC_LOCK_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * glibc's mcheck family (rank 17): glibc manual, "Heap Consistency Checking". mcheck() must come before the first
+ * glibc's mcheck family (rank 28): glibc manual, "Heap Consistency Checking". mcheck() must come before the first
  * malloc there, and fails otherwise, which it does in every program whose libraries allocate before main. Here it may
  * come at any time: blocks from before are told from the others, and left unchecked.
  */

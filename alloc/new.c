@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * C++'s operators new and delete (rank 17), by their mangled names, so that the library needs no C++ runtime; C++17
+ * C++'s operators new and delete (rank 28), by their mangled names, so that the library needs no C++ runtime; C++17
  * [new.delete.single] says what they do. The runtime is looked for only when memory has run out: to ask for the
  * new-handler and to throw std::bad_alloc. It may have been loaded after us and outside the global scope (a plug-in of a
  * C program), hence dlopen with RTLD_NOLOAD rather than weak references alone.

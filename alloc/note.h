@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the log of mtrace and the record of leaks hear of each watched call (rank 15): front_watched.c tells it here once,
+ * What the log of mtrace and the record of leaks hear of each watched call (rank 24): front_watched.c tells it here once,
  * the modes that are on get their part. The log leaves out what the unwinder allocates for
  * itself. Called under no lock of the allocator.
  */

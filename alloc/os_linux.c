@@ -111,13 +111,16 @@ bool os_commit(void *addr, size_t bytes) {
     return done;
 }
 
-/* A new mapping in its place, because mprotect would leave the memory charged where the system does not overcommit. */
+/* A new mapping in its place, because mprotect would leave the memory charged where the system does not overcommit; as
+ * os_reserve_shut makes it, so that the kernel joins it to what is shut beside it. */
 bool os_shut(void *addr, size_t bytes) {
     if (os_fault(shut))
         return false;
     int saved = errno;
     void *shut = mmap(addr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     errno = saved;
+    if (shut != MAP_FAILED)
+        advise(addr, bytes, MADV_DONTDUMP);
     return shut != MAP_FAILED;
 }
 

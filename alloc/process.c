@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Start, thread exit and fork (rank 17). Nothing has to run before the first malloc: all state is constant-initialised,
+ * Start, thread exit and fork (rank 28). Nothing has to run before the first malloc: all state is constant-initialised,
  * and what is set up here concerns threads and forks, which come later.
  */
 #include <pthread.h>

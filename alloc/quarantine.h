@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where what was freed waits (rank 3): it takes the place of a random one of `length` that wait, which goes to the end of
+ * Where what was freed waits (rank 4): it takes the place of a random one of `length` that wait, which goes to the end of
  * a queue of `length` more. So a block is not used again before that many others were freed, and nobody knows when. Whoever
  * locks the generator locks this. Elements are numbers, 0 for none.
  */

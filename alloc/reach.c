@@ -84,7 +84,7 @@ static void look_at_words(struct scan *scan, const uint64_t *words, size_t count
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
-static void read_words(struct scan *scan, uintptr_t from, uintptr_t to) {
+static void read_pieces(struct scan *scan, uintptr_t from, uintptr_t to) {
     for (size_t bytes; from < to; from += bytes) {
         bytes = min_size(to - from, PIECE);
         if (!os_read_memory((const void *)from, scan->piece, bytes))
@@ -92,6 +92,17 @@ static void read_words(struct scan *scan, uintptr_t from, uintptr_t to) {
         scan->works = true;
         look_at_words(scan, scan->piece, bytes / sizeof *scan->piece);
     }
+}
+
+/* All but the table of regions: where a region starts, a block may; in a static program it lies among the program's data. */
+static void read_words(struct scan *scan, uintptr_t from, uintptr_t to) {
+    uintptr_t ours = (uintptr_t)regions, behind = ours + sizeof regions;
+    if (from >= behind || to <= ours) {
+        read_pieces(scan, from, to);
+        return;
+    }
+    read_pieces(scan, from, ours);
+    read_pieces(scan, behind, to);
 }
 
 /* A page of a root that is our own, or that a block has for itself. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which blocks can still be reached (rank 15): those that a word in a root points to, or into, and those that a word in
+ * Which blocks can still be reached (rank 22): those that a word in a root points to, or into, and those that a word in
  * a reachable block points to. Roots are the writable mappings of the process that are not the allocator's own: global
  * variables, stacks and thread-local data of all threads that live, memory that the program mapped itself.
  *

@@ -113,19 +113,14 @@ void *region_meta(size_t bytes) {
 }
 
 
-/* Reserves dirty bits, span structures and home bits for `units`; the dirty bits are writable at once. */
+/* Reserves dirty bits, span structures and home bits for `units`. */
 static bool set_up(struct region *region, uintptr_t base, size_t units) {
-    size_t dirty = dirty_bytes(units);
     char *reserved = budget_reserve(reserved_bytes(units));
     if (reserved == NULL)
         return false;
-    if (!os_commit(reserved, dirty)) {
-        budget_unreserve(reserved, reserved_bytes(units));
-        return false;
-    }
     region->max_units = units;
     region->dirty = (uint64_t *)(void *)reserved;
-    region->spans = (struct span *)(void *)(reserved + dirty);
+    region->spans = (struct span *)(void *)(reserved + dirty_bytes(units));
     region->home = (uint64_t *)(void *)((char *)region->spans + unit_pages(units, SPAN_BYTES));
     region->warm = base;
     region->base = base;
@@ -138,18 +133,28 @@ static bool commit_units(void *array, size_t bytes_each, size_t first, size_t en
     return os_commit(from, (size_t)((char *)array + unit_pages(end, bytes_each) - from));
 }
 
-/* Makes span structures, home bits and unit map entries writable up to unit `end`. */
+/* The same for bits. */
+static bool commit_dirty(const struct region *region, size_t first, size_t end) {
+    size_t from = align_down(first / 8, OS_PAGE);
+    return os_commit((char *)region->dirty + from, dirty_bytes(end) - from);
+}
+
+static bool cover_up_to(struct region *region, size_t end) {
+    size_t first = region->covered;
+    if (!commit_dirty(region, first, end) || !commit_units(region->spans, SPAN_BYTES, first, end) ||
+        !commit_units(region->home, HOME_BYTES, first, end) ||
+        !unitmap_cover(region->base + (first << UNIT_SHIFT), (end - first) << UNIT_SHIFT))
+        return false;
+    region->covered = end;
+    return true;
+}
+
+/* Makes dirty bits, span structures, home bits and unit map entries writable up to unit `end`; generously, unless that is
+ * refused: a limit on data counts what is writable. */
 static bool cover(struct region *region, size_t end) {
     if (end <= region->covered)
         return true;
-    size_t first = region->covered;
-    size_t target = min_size(align_up(end, COMMIT_UNITS), region->max_units);
-    if (!commit_units(region->spans, SPAN_BYTES, first, target) ||
-        !commit_units(region->home, HOME_BYTES, first, target) ||
-        !unitmap_cover(region->base + (first << UNIT_SHIFT), (target - first) << UNIT_SHIFT))
-        return false;
-    region->covered = target;
-    return true;
+    return cover_up_to(region, min_size(align_up(end, COMMIT_UNITS), region->max_units)) || cover_up_to(region, end);
 }
 
 static void require_whole_pages(void) {

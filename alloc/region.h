@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Address space for spans (rank 8): the brk heap first, mmap'd arenas where brk is blocked or refused; and memory for
+ * Address space for spans (rank 12): the brk heap first, mmap'd arenas where brk is blocked or refused; and memory for
  * the allocator's own data. A region is a contiguous range of units with one `struct span` (span.h) and one dirty bit
  * for each, kept apart from it so that a program's overflow cannot reach them.
  *

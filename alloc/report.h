@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages without allocation, and the three ways something can be wrong (rank 2):
+ * Messages without allocation, and the three ways something can be wrong (rank 3):
  * misuse by the program -> report_misuse (always on, aborts); a broken invariant of ours -> ASSERT (debug builds);
  * refusal by the OS -> the callee returns NULL, nothing is printed. Event counters of debug builds live here too.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Size <-> class, pure arithmetic (rank 5). Classes 1..64 are the multiples of 16 up to 1 KiB; above, eight to a
+ * Size <-> class, pure arithmetic (rank 9). Classes 1..64 are the multiples of 16 up to 1 KiB; above, eight to a
  * doubling up to SMALL_MAX, so that rounding wastes at most an eighth. Class 0 is no class: it is what the unit map
  * says of memory that holds no small blocks, and what malloc(0) meets.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The page heap (rank 9): runs of units, free or in use. Free spans coalesce at once and are found best fit, lowest
+ * The page heap (rank 13): runs of units, free or in use. Free spans coalesce at once and are found best fit, lowest
  * address first, in a treap ordered by (units, address); what no free span holds is cut from the region's frontier.
  *
  * S1 the structure at a span's first unit is its head and says its state and length. Units inside a SMALL span are

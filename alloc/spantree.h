@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tree of free spans (rank 8): a treap over `left` and `right`, ordered by (units, address), its priorities a hash
+ * The tree of free spans (rank 12): a treap over `left` and `right`, ordered by (units, address), its priorities a hash
  * of the address. Logarithmic in the number of free spans; caller holds the span lock. `region` and `units` of a span
  * must not change while it is in the tree.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Call stacks, each kept once (rank 5), so that a block's record needs four bytes for where it came from. The checker's
+ * Call stacks, each kept once (rank 9), so that a block's record needs four bytes for where it came from. The checker's
  * records and the leak report share them. Stacks are never forgotten: a program has few different ones.
  *
  * F1 a number stays valid for the life of the process; 0 is no stack.

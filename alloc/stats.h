@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What has become of the memory taken from the OS (rank 13), counted when asked, never on the way of an allocation.
+ * What has become of the memory taken from the OS (rank 20), counted when asked, never on the way of an allocation.
  * All numbers are bytes of address space, or say what they count.
  *
  * N1 live + cached + free + metadata = taken, whenever no thread is inside the allocator. `taken` is the sum that

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names of functions from the symbol table of an ELF file (rank 3): what the dynamic loader does not know, static functions
+ * Names of functions from the symbol table of an ELF file (rank 4): what the dynamic loader does not know, static functions
  * and those of a program not linked with -rdynamic. The file is read piece by piece into the stack: no allocation, and
  * no mapping that a truncation of the file would turn into a trap.
  */

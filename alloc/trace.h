@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The log of mtrace() (rank 15): each allocation and free as a line of text, in the form that glibc's `mtrace` script
+ * The log of mtrace() (rank 22): each allocation and free as a line of text, in the form that glibc's `mtrace` script
  * reads (mtrace(3), mtrace(1)):
  *     = Start
  *     @ program:(function+0xOFFSET)[0xOFFSET] + 0xADDRESS 0xSIZE    allocated

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The knobs (rank 4): one typed, bounded row each in tunables.def. Read anywhere, as tunables.NAME, and written at start
+ * The knobs (rank 6): one typed, bounded row each in tunables.def. Read anywhere, as tunables.NAME, and written at start
  * (environment.h), by mallopt and by the dynamic rule (large.c), opened before (seal.h), while other threads read: so numbers
  * are atomic, which costs a load nothing on x86. A number is a size_t whatever its kind: SIZE_MAX is "none" where a row
  * allows it, a FLAG is 0 or 1, a CHOICE 0 off, 1 auto, 2 on. A TEXT is a string, empty by default, and written at start

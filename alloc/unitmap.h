@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Address -> class of the small blocks that lie there (rank 7): one flat table with a 16-bit entry a unit, read without
+ * Address -> class of the small blocks that lie there (rank 11): one flat table with a 16-bit entry a unit, read without
  * a lock by every free. The entry is the byte offset of the class's list in the thread cache; 0 means "no small block":
  * large blocks, foreign memory, NULL.
  *

@@ -41,7 +41,8 @@ void watch_start(void) {
     if (tunables.protect >= LEVEL_CHECK && !hardened && tunables.check == 0 &&
         seal_open(&tunables, sizeof tunables))
         tunables.check = REPORT_SAY | REPORT_ABORT;
-    unsigned modes = (hardened ? WATCH_HARDEN : 0) | (tunables.check != 0 ? WATCH_CHECK : 0) | (tunables.perturb != 0 ? WATCH_PERTURB : 0) |
+    unsigned modes = (hardened ? WATCH_HARDEN : 0) | (tunables.check != 0 ? WATCH_CHECK : 0) |
+                     (tunables.perturb != 0 ? WATCH_PERTURB : 0) |
                      (tunables.leaks != 0 ? WATCH_LEAKS : 0);
     if ((tunables.protect == LEVEL_SAMPLE || tunables.protect == LEVEL_PARANOID) && guard_start())
         modes |= WATCH_GUARD;

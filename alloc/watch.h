@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The switch between fast and watched (rank 13). A mode is something that must see every call: the checks, the fills,
+ * The switch between fast and watched (rank 20). A mode is something that must see every call: the checks, the fills,
  * the log, the record of leaks. While any is on, every call reaches a slow path, without one instruction more on the
  * fast ones:
  *  - threads keep no lists (cache_set_lists), so a malloc finds its list empty and arrives in front_alloc_slow;

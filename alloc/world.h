@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All locks of the allocator at once, in the order of their ranks (rank 16): for fork, and for walks over everything.
+ * All locks of the allocator at once, in the order of their ranks (rank 25): for fork, and for walks over everything.
  * Until world_go, this thread may use the allocator, and another only what its own lists and the centre's slots serve.
  */
 #ifndef MYALLOC_WORLD_H

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 static _Atomic int wrong;
+static _Atomic size_t served;
 
 /* Blocks of many sizes until one is refused, in a chain through their first words; then all are given back. */
 static void *until_refused(void *data) {
@@ -27,6 +28,7 @@ static void *until_refused(void *data) {
             chain = (void **)block;
         }
         wrong += errno != ENOMEM;
+        served += count;
         while (chain != NULL) {
             void **next = *chain;
             free(chain);
@@ -49,7 +51,7 @@ int main(void) {
     for (size_t i = 0; i < count; i++)
         pthread_join(ids[i], NULL);
     void *p = malloc(100); /* all is free again; how large a piece can be had depends on what lies between */
-    int refused = p == NULL;
+    int refused = p == NULL && served > 0; /* in the least space there is none from the start */
     free(p);
     printf("%d refusals without ENOMEM%s\n", wrong, refused ? ", refused although all is free" : "");
     return wrong != 0 || refused;

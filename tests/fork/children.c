@@ -198,7 +198,8 @@ static void without_handlers(void) {
         }
         passed += tap_child_passed(id);
     }
-    tap(passed == PLAIN, "%d of %d children of _Fork and clone, of a process whose threads have ended, allocate", passed, PLAIN);
+    tap(passed == PLAIN, "%d of %d children of _Fork and clone, of a process whose threads have ended, allocate", passed,
+        PLAIN);
 }
 
 int main(int argc, char **argv) {

@@ -290,7 +290,8 @@ int main(int argc, char **argv) {
     where = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     dl_iterate_phdr(find_code, NULL);
     uintptr_t base = *where;
-    bool all = argc > 1 && (strcmp(argv[1], "--all") == 0 || strcmp(argv[1], "--soak") == 0), verbose = argc > 1 && strcmp(argv[1], "--verbose") == 0;
+    bool all = argc > 1 && (strcmp(argv[1], "--all") == 0 || strcmp(argv[1], "--soak") == 0);
+    bool verbose = argc > 1 && strcmp(argv[1], "--verbose") == 0;
     block_bytes = 40; /* the loader finds the functions now, not step by step */
     free(realloc(fill(calloc(1, 40), 1), 80));
     free(malloc(40));

@@ -153,7 +153,8 @@ int main(void) {
     char *name = make_file();
     unsigned long rounds = (unsigned long)tap_effort(ROUNDS);
     bool ended = run(name, rounds, 60);
-    tap(ended && *done == rounds && *locked >= rounds, "%lu forks while threads flush all streams, read lines and print", *done);
+    tap(ended && *done == rounds && *locked >= rounds, "%lu forks while threads flush all streams, read lines and print",
+        *done);
     remedy = false;
     ended = run(name, ROUNDS_UNTIL_HANGING, HANGING_SECONDS);
     tap(!ended && *locked == 0, "without the list of streams taken first it hangs, after %lu forks", *done);

@@ -7,6 +7,9 @@ number=0 failures=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
+# What a program does must not depend on who runs it.
+export HOME=$work LC_ALL=C.UTF-8 TZ=UTC
+unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 
 result() { # STATUS NAME [DETAIL]
     number=$((number + 1))

@@ -21,7 +21,8 @@ static size_t figure(const char *after, const char *name) {
 
 static void show(void) {
     myalloc_stats_json(text, sizeof text);
-    size_t sum = figure("", "\"live\": ") + figure("", "\"cached\": ") + figure("", "\"free\": ") + figure("", "\"metadata\": ");
+    size_t sum = figure("", "\"live\": ") + figure("", "\"cached\": ") + figure("", "\"free\": ") +
+                 figure("", "\"metadata\": ");
     printf("sum %s\n", sum == figure("", "\"taken\": ") ? "right" : "wrong");
     printf("blocks %zu\nbytes %zu\nsamples %zu\n", figure("guarded", "\"blocks\": "), figure("guarded", "\"bytes\": "),
            figure("guarded", "\"samples\": "));

@@ -45,7 +45,8 @@ static unsigned char *blocks[MOST];
 
 static bool intact(size_t first, size_t count) {
     for (size_t i = first; i < count; i += 2)
-        if (blocks[i] != NULL && i % TOUCHED == 1 && (blocks[i][0] != (unsigned char)i || blocks[i][BLOCK - 1] != (unsigned char)i))
+        if (blocks[i] != NULL && i % TOUCHED == 1 &&
+            (blocks[i][0] != (unsigned char)i || blocks[i][BLOCK - 1] != (unsigned char)i))
             return false;
     return true;
 }
@@ -68,7 +69,8 @@ static void serves_what_it_has(void) {
         wrong += small[i] == NULL && errno != ENOMEM;
     }
     tap(served == SOME && smalls == SOME && wrong == 0 && dirty == 0,
-        "without a mapping more, %zu of %d blocks of 128 KiB and %zu small ones are served; calloc's are zero", served, SOME, smalls);
+        "without a mapping more, %zu of %d blocks of 128 KiB and %zu small ones are served; calloc's are zero", served, SOME,
+        smalls);
     unsigned char *shrunk = realloc(again[0], BLOCK / 4 * 3);
     tap(shrunk != NULL && shrunk[BLOCK / 2] == 1, "shrinking does not fail");
     again[0] = shrunk != NULL ? shrunk : again[0];
@@ -104,7 +106,8 @@ static void as_many_mappings_as_there_can_be(void) {
         free(blocks[i]);
     long holes = mappings();
     tap(holes >= most - 5, "every second one freed: %ld mappings of %ld allowed", holes, most);
-    tap(intact(1, count) && mallinfo2().hblks == count / 2, "the other blocks are whole, and %zu are counted", mallinfo2().hblks);
+    tap(intact(1, count) && mallinfo2().hblks == count / 2, "the other blocks are whole, and %zu are counted",
+        mallinfo2().hblks);
     serves_what_it_has();
     tap(myalloc_check_heap() == 0, "all invariants hold");
     for (size_t i = 1; i < count; i += 2)

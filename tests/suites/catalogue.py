@@ -80,8 +80,8 @@ class CPython(Suite):
                "contextlib coroutines types enum dataclasses typing ast compile syntax grammar bisect").split()
     threads = "threading fork1 thread queue threading_local".split()
     longer = ("io subprocess faulthandler bz2 asyncio concurrent_futures multiprocessing_fork multiprocessing_spawn posix os "
-              "signal socket selectors ssl mailbox zipfile tarfile shutil pathlib email hashlib datetime statistics random fractions "
-              "tokenize inspect unittest importlib builtin iter slice range property super class call gzip logging "
+              "signal socket selectors ssl mailbox zipfile tarfile shutil pathlib email hashlib datetime statistics random "
+              "fractions tokenize inspect unittest importlib builtin iter slice range property super class call gzip logging "
               "pickletools plistlib minidom sax unicodedata ucn deque dict_version dictviews peepholer trace sys "
               "sys_settrace embed httplib ftplib http_cookies urllib wsgiref xmlrpc argparse").split()
 
@@ -108,7 +108,8 @@ class Perl(Suite):
     """perl's core tests, by the installed perl and its modules."""
     name = source = "perl"
     folders = "base cmd comp op re uni mro io lib".split()
-    few = "base cmd comp mro op/a op/b op/c op/d op/e op/f op/g op/h op/i op/l op/m op/p op/s op/u re/p re/r uni".split()
+    few = ("base cmd comp mro op/a op/b op/c op/d op/e op/f op/g op/h op/i op/l op/m op/p op/s op/u re/p re/reg_ re/regexp.t "
+           "re/rx uni").split()
 
     def place(self, tree, work):
         for path in tree.iterdir():
@@ -116,8 +117,9 @@ class Perl(Suite):
                 shutil.copytree(path, work / path.name, symlinks=True)
             else:
                 (work / path.name).symlink_to(path)
-        roots = subprocess.run(["/usr/bin/perl", "-MConfig", "-e", "print join ' ', @Config{qw(privlib archlib)}, '/usr/lib/'.qx("
-                                "dpkg-architecture -qDEB_HOST_MULTIARCH) =~ s/\\s//r.'/perl-base'"], capture_output=True, text=True)
+        asked = ("print join ' ', @Config{qw(privlib archlib)}, '/usr/lib/'.qx(dpkg-architecture -qDEB_HOST_MULTIARCH)"
+                 " =~ s/\\s//r.'/perl-base'")
+        roots = subprocess.run(["/usr/bin/perl", "-MConfig", "-e", asked], capture_output=True, text=True)
         for root in roots.stdout.split():
             shell(f"cp -rL {root}/. lib/ && ln -sf /usr/bin/perl t/perl && ln -sf /usr/bin/perl perl", work)
 
@@ -138,8 +140,11 @@ class Perl(Suite):
 class Sqlite(Suite):
     """SQLite's own tests, by its testfixture: among them those in which each allocation in turn is refused."""
     name, source = "sqlite", "sqlite3"
-    few = "malloc mallocA mallocB mallocC mallocF mallocI malloc3 malloc5 malloc6 malloc7 memdb memsubsys1 memsubsys2 select1 select4 " \
-          "insert2 trigger2 thread001 thread002 index sort zeroblob json101 fts3aa in".split()
+    few = ("malloc mallocA mallocB mallocC mallocF mallocI malloc3 malloc5 malloc6 malloc7 memdb memsubsys1 memsubsys2 "
+           "select1 select4 insert2 trigger2 thread001 thread002 index sort zeroblob json101 fts3aa in").split()
+    more = re.compile(r"malloc|mem|.*malloc|thread|fault|.*fault|select|insert|trigger|index|sort|json|fts3|in\b|where|join|"
+                      r"with|window|alter|attach|blob|backup|cache|wal\d?$|vtab|view|pager\d|fuzz$|fuzz[23]$|rowid|table|trans|temp|"
+                      r"pcache")
     slow = "veryquick all full quick extraquick mallocAll permutations soak valgrind journaltest inmemory_journal rtree " \
            "fts3 fts5 session".split()  # lists of other files
 
@@ -152,11 +157,8 @@ class Sqlite(Suite):
 
     def units(self, short, work, slot):
         chosen = self.few if short else sorted(
-            path.stem for path in (work / "test").glob("*.test") if path.stem not in self.slow)
-        if not short:
-            chosen = [name for name in chosen if re.match(r"malloc|mem|.*malloc|thread|fault|.*fault|select|insert|trigger|index|"
-                                                          r"sort|json|fts3|in\b|where|join|with|window|alter|attach|blob|backup|cache|"
-                                                          r"wal\d?$|vtab|view|pager\d|fuzz$|fuzz[23]$|rowid|table|trans|temp|pcache", name)]
+            path.stem for path in (work / "test").glob("*.test")
+            if path.stem not in self.slow and self.more.match(path.stem))
         for name in chosen:
             yield Unit(name, ["./testfixture", f"test/{name}.test"])
 
@@ -173,28 +175,30 @@ class Sqlite(Suite):
 class Redis(Suite):
     """Redis' own tests, by the installed server."""
     name = source = "redis"
-    few = "type/string type/incr type/hash type/list-2 type/set type/zset bitops keyspace scan sort hyperloglog geo".split()
-    more = ("type/list type/list-3 type/stream type/stream-cgroups dump expire aofrw other multi quit auth acl protocol scripting functions "
-            "introspection introspection-2 limits obuf-limits bitfield memefficiency maxmemory lazyfree pubsub slowlog "
-            "info pendingquerybuf querybuf tracking client-eviction networking shutdown pause").split()
+    few = "type/string type/incr type/hash type/list-2 type/set type/zset bitops keyspace scan sort geo".split()
+    more = ("hyperloglog type/list type/list-3 type/stream type/stream-cgroups dump expire aofrw other multi quit auth acl "
+            "protocol scripting functions introspection introspection-2 limits obuf-limits bitfield memefficiency maxmemory "
+            "lazyfree pubsub slowlog info pendingquerybuf querybuf tracking client-eviction networking shutdown pause").split()
     expected = {"unit/type/string: trim on SET with big value":
                 "asks for at most 42000 usable bytes behind 33000, jemalloc's size; here large blocks are whole units, 49152. "
                 "The test runs only because the server takes its allocator for jemalloc"}
 
     def place(self, tree, work):
-        shell(f"cp -r {tree}/tests {tree}/runtest {tree}/redis.conf {tree}/sentinel.conf {work} && mkdir -p {work}/src {work}/tests/tmp", work)
+        shell(f"cp -r {tree}/tests {tree}/runtest {tree}/redis.conf {tree}/sentinel.conf {work} && "
+              f"mkdir -p {work}/src {work}/tests/tmp", work)
         for program in "server cli benchmark check-aof check-rdb sentinel".split():
             (work / "src" / f"redis-{program}").symlink_to(f"/usr/bin/redis-{program}")
 
     def units(self, short, work, slot):
         for name in self.few + ([] if short else self.more):
-            yield Unit(f"unit/{name}", ["./runtest", "--clients", "1", "--baseport", str(21111 + 4000 * slot), "--portcount", "2000",
-                                        "--single", f"unit/{name}"])
+            yield Unit(f"unit/{name}", ["./runtest", "--clients", "1", "--baseport", str(21111 + 4000 * slot),
+                                        "--portcount", "2000", "--single", f"unit/{name}"])
 
     def read(self, unit, output, work):
         output = re.sub(r"\x1b\[[0-9;]*m", "", output)
         failed = {name.strip() for name in re.findall(r"^\[(?:err|exception)\]: (.*?)(?: in tests/.*)?$", output, re.M)}
-        return Result(len(re.findall(r"^\[ok\]: ", output, re.M)), failed, len(re.findall(r"^\[(?:skip|ignore)\]: ", output, re.M)))
+        return Result(len(re.findall(r"^\[ok\]: ", output, re.M)), failed,
+                      len(re.findall(r"^\[(?:skip|ignore)\]: ", output, re.M)))
 
 
 class StressNg(Suite):
@@ -207,7 +211,8 @@ class StressNg(Suite):
         common = ["stress-ng", "--verify", "--temp-path", str(work), "--oomable"]
         together = [word for name in self.stressors[:9] for word in (f"--{name}", "1")]
         yield Unit("all together", [*common, *together, "--vm-bytes", "64m", "-t", str(2 * seconds)])
-        yield Unit("malloc, with threads", [*common, "--malloc", "2", "--malloc-pthreads", "4", "--malloc-touch", "-t", str(seconds)])
+        yield Unit("malloc, with threads",
+                   [*common, "--malloc", "2", "--malloc-pthreads", "4", "--malloc-touch", "-t", str(seconds)])
         yield Unit("malloc, cleared when freed", [*common, "--malloc", "2", "--malloc-zerofree", "-t", str(seconds)])
         for name in self.stressors if not short else ():
             yield Unit(name, [*common, f"--{name}", "2", "-t", str(seconds // 2)])
@@ -280,12 +285,13 @@ class Jq(Suite):
 class Git(Suite):
     """git, built here, and a part of its tests."""
     name = source = "git"
-    few = ("t0000 t0001 t0002 t0003 t0021 t0027 t0060 t0061 t0090 t1001 t1006 t1300 t1400 t1450 t2200 t3200 t3400 t3404 t3700 t3903 t4013 "
-           "t4014 t4015 t4034 t4200 t4202 t4216 t5300 t5302 t5310 t5318 t5319 t5510 t5601 t6000 t6012 t6030 t6300 t6422 t6500 t7003 t7004 "
-           "t7102 t7400 t7508 t7600 t7700 t7810 t7900 t8002 t9300 t9350").split()
+    few = ("t0000 t0001 t0002 t0003 t0021 t0027 t0060 t0061 t0090 t1001 t1006 t1300 t1400 t1450 t2200 t3200 t3400 t3404 "
+           "t3700 t3903 t4013 t4014 t4015 t4034 t4200 t4202 t4216 t5300 t5302 t5310 t5318 t5319 t5510 t5601 t6000 t6012 "
+           "t6030 t6300 t6422 t6500 t7003 t7004 t7102 t7400 t7508 t7600 t7700 t7810 t7900 t8002 t9300 t9350").split()
 
     def build(self, tree):
-        shell("make -j2 NO_GETTEXT=1 NO_TCLTK=1 NO_CURL=1 NO_EXPAT=1 NO_PERL=1 NO_PYTHON=1 NO_OPENSSL=1 CFLAGS='-O1 -g0' all", tree)
+        shell("make -j2 NO_GETTEXT=1 NO_TCLTK=1 NO_CURL=1 NO_EXPAT=1 NO_PERL=1 NO_PYTHON=1 NO_OPENSSL=1 "
+              "CFLAGS='-O1 -g0' all", tree)
 
     def place(self, tree, work):
         (work / "tree").symlink_to(tree)
