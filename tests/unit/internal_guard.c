@@ -309,6 +309,7 @@ Test(guard_start, refused) {
 
 Test(guard_start, less_where_records_are_refused) {
     tunables.sample_memory = MIB;
+    tunables.sample_interval = 1;
     os_fake_refuse_nth = 3;
     cr_assert(guard_start());
     expect_sound(0);
