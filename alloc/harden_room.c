@@ -105,6 +105,16 @@ static bool reserve(struct room_plan *fresh, size_t room_bytes) {
     return false;
 }
 
+/* Undoes it. */
+static void give_back(const struct room_plan *fresh) {
+    size_t records = OS_PAGE;
+    for (unsigned class = 0; class < CLASS_COUNT; class++)
+        records += records_bytes(&fresh->rooms[class]);
+    budget_unmap(fresh->rooms[0].state, states_bytes(fresh));
+    os_unmap(fresh->rooms[0].records - OS_PAGE, records);
+    os_unmap(fresh->start, CLASS_COUNT * fresh->room);
+}
+
 bool room_start(void) {
     size_t bytes = align_up(sizeof(struct room_plan), OS_PAGE), limit = os_address_limit(), room = ROOM_MOST;
     struct room_plan *fresh = budget_map(bytes);
@@ -115,7 +125,9 @@ bool room_start(void) {
         room /= 2;
     while (room >= ROOM_LEAST && !reserve(fresh, room))
         room /= 2;
-    if (fresh->start == NULL || !os_seal(fresh, bytes) || !seal_open(&room_plan, sizeof room_plan)) {
+    if (fresh->start == NULL || !seal_open(&room_plan, sizeof room_plan) || !os_seal(fresh, bytes)) {
+        if (fresh->start != NULL)
+            give_back(fresh);
         budget_unmap(fresh, bytes);
         return false;
     }

@@ -166,9 +166,10 @@ static void slot_release(const struct room *room, uint64_t ticket, struct fault_
     struct room_state *state = room->state;
     struct place place = place_of(room, ticket);
     struct fault fault = {0};
-    if (look(&place, &fault))
+    bool damaged = look(&place, &fault);
+    if (damaged)
         *fault_add(faults, "quarantine", place.start) = fault;
-    if (place.slot->told)
+    if (damaged || place.slot->told)
         wipe(&place);
     place.slot->told = 0;
     place.slot->state = SLOT_FREED;
