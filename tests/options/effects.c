@@ -2,7 +2,6 @@
 /* run: helper */
 /* One thing done under the options that the environment gives, and what came of it on standard output, for
  * effects.test: effects WHAT. Exit status 0 if it could be done. */
-#include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -11,21 +10,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../options/json.h"
 #include "tap.h"
 
 #define MIB ((size_t)1 << 20)
 
-/* The first number behind a key of the statistics. */
-static size_t statistic(const char *key) {
-    static size_t (*json)(char *, size_t);
-    static char text[65536], quoted[64];
-    if (json == NULL)
-        json = (size_t(*)(char *, size_t))dlsym(RTLD_DEFAULT, "myalloc_stats_json");
-    if (json == NULL || json(text, sizeof text) >= sizeof text)
-        abort();
-    snprintf(quoted, sizeof quoted, "\"%s\": ", key);
-    const char *at = strstr(text, quoted);
-    return at ? strtoul(at + strlen(quoted), NULL, 10) : SIZE_MAX;
+/* A number of the statistics, in a group of them or, for "", in none. */
+static size_t statistic(const char *group, const char *key) {
+    json_read();
+    return json_in(group, key);
 }
 
 static void pause_ms(long ms) {
@@ -66,7 +59,7 @@ static int trim(const char *what) {
     free(p);
     pass_time(top_is_lower);
     if (strcmp(what, "top") == 0)
-        printf("%zu\n", statistic("top"));
+        printf("%zu\n", statistic("", "top"));
     else
         puts(top_is_lower() ? "lower" : "kept");
     return 0;
@@ -88,7 +81,7 @@ static int padding(const char *unused) {
 static int growth(const char *unused) {
     (void)unused;
     free(malloc(100));
-    printf("%zu\n", statistic("bytes"));
+    printf("%zu\n", statistic("heap", "bytes"));
     return 0;
 }
 
@@ -140,10 +133,10 @@ static int lists(const char *bytes) {
     size_t size = strtoul(bytes, NULL, 10);
     for (int i = 0; i < COUNT; i++)
         blocks[i] = malloc(size);
-    size_t before = statistic("lists");
+    size_t before = statistic("cached_parts", "lists");
     for (int i = 0; i < COUNT; i++)
         free(blocks[i]);
-    size_t after = statistic("lists");
+    size_t after = statistic("cached_parts", "lists");
     printf("%zd\n", (ssize_t)(after - before));
     return 0;
 }
@@ -164,7 +157,7 @@ static int lists_at_most(const char *set_by_mallopt) {
         void **at = &blocks[tap_random(&random) % COUNT];
         free(*at);
         *at = tap_random(&random) % 2 ? malloc(tap_random(&random) % 3000 + 1) : NULL;
-        size_t now = i % 20 == 0 ? statistic("lists") : 0;
+        size_t now = i % 20 == 0 ? statistic("cached_parts", "lists") : 0;
         most = now > most ? now : most;
     }
     printf("%zu\n", most);
@@ -287,7 +280,7 @@ static int take(const char *most) {
     errno = 0;
     while (count < wanted && malloc(MIB) != NULL)
         count++;
-    printf("%zu %d %zu\n", count, errno == ENOMEM, statistic("peak"));
+    printf("%zu %d %zu\n", count, errno == ENOMEM, statistic("", "peak"));
     return 0;
 }
 

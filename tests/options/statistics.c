@@ -233,7 +233,7 @@ static void while_they_run(void) {
         for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
             sane = sane && json_number(keys[k]) <= 1024 * MIB;
         struct json_classes classes = json_classes();
-        sane = sane && classes.cached == json_number("cached") && classes.home == json_number("home");
+        sane = sane && classes.cached == json_number("cached") && classes.home == json_in("free_parts", "home");
         struct mallinfo2 info = mallinfo2();
         sane = sane && info.arena <= 1024 * MIB && info.uordblks <= 1024 * MIB && info.hblkhd <= 1024 * MIB &&
                info.fordblks <= 1024 * MIB && info.keepcost <= 1024 * MIB;
