@@ -109,9 +109,9 @@ static bool reserve(struct room_plan *fresh, size_t room_bytes) {
 static void give_back(const struct room_plan *fresh) {
     size_t records = OS_PAGE;
     for (unsigned class = 0; class < CLASS_COUNT; class++)
-        records += records_bytes(&fresh->rooms[class]);
+        records += 2 * records_bytes(&fresh->rooms[class]);
     budget_unmap(fresh->rooms[0].state, states_bytes(fresh));
-    os_unmap(fresh->rooms[0].records - OS_PAGE, records);
+    os_unmap(fresh->rooms[0].records[0] - OS_PAGE, records);
     os_unmap(fresh->start, CLASS_COUNT * fresh->room);
 }
 
