@@ -42,8 +42,9 @@ static void shape(struct room *room, unsigned class) {
     room->stride = (uint32_t)align_up(sizeof(struct cell) + room->slots * sizeof(struct slot), sizeof(uint64_t));
 }
 
+/* Of the even cells, or the odd ones; and a page that stays shut. */
 static size_t records_bytes(const struct room *room) {
-    return align_up((size_t)room->cells * room->stride, COMMIT_STEP) + OS_PAGE; /* and a page that stays shut */
+    return align_up(records_upto(room, room->cells), COMMIT_STEP) + OS_PAGE;
 }
 
 static size_t mappings_allowed(void) {
@@ -63,8 +64,9 @@ static void lay_out(struct room_plan *fresh, char *space, char *records, char *s
         struct room *room = &fresh->rooms[class];
         size_t shift = random_below(&random, (uint32_t)(fresh->room / 2 / OS_PAGE)) * OS_PAGE;
         room->base = space + class * fresh->room + shift;
-        room->records = records;
-        records += records_bytes(room);
+        room->records[0] = records;
+        room->records[1] = records + records_bytes(room);
+        records += 2 * records_bytes(room);
         room->state = (struct room_state *)(void *)states + class;
         room->state->quarantine.places = (uint64_t *)(void *)places;
         room->state->quarantine.length = wait_of(room->slot);
@@ -88,7 +90,7 @@ static bool reserve(struct room_plan *fresh, size_t room_bytes) {
         struct room *room = &fresh->rooms[class];
         shape(room, class);
         room->cells = (uint32_t)(room_bytes / 2 / room->cell);
-        records += records_bytes(room);
+        records += 2 * records_bytes(room);
     }
     char *space = os_reserve_shut(CLASS_COUNT * room_bytes), *meta = space ? os_reserve_shut(records) : NULL;
     char *states = meta ? budget_map(states_bytes(fresh)) : NULL;
@@ -103,6 +105,16 @@ static bool reserve(struct room_plan *fresh, size_t room_bytes) {
     return false;
 }
 
+/* Undoes it. */
+static void give_back(const struct room_plan *fresh) {
+    size_t records = OS_PAGE;
+    for (unsigned class = 0; class < CLASS_COUNT; class++)
+        records += 2 * records_bytes(&fresh->rooms[class]);
+    budget_unmap(fresh->rooms[0].state, states_bytes(fresh));
+    os_unmap(fresh->rooms[0].records[0] - OS_PAGE, records);
+    os_unmap(fresh->start, CLASS_COUNT * fresh->room);
+}
+
 bool room_start(void) {
     size_t bytes = align_up(sizeof(struct room_plan), OS_PAGE), limit = os_address_limit(), room = ROOM_MOST;
     struct room_plan *fresh = budget_map(bytes);
@@ -111,9 +123,11 @@ bool room_start(void) {
     fresh->mappings_most = mappings_allowed() / 2;
     while (room > ROOM_LEAST && room > limit / 4 / CLASS_COUNT)
         room /= 2;
-    while (room > ROOM_LEAST && !reserve(fresh, room))
+    while (room >= ROOM_LEAST && !reserve(fresh, room))
         room /= 2;
-    if (fresh->start == NULL || !os_seal(fresh, bytes) || !seal_open(&room_plan, sizeof room_plan)) {
+    if (fresh->start == NULL || !seal_open(&room_plan, sizeof room_plan) || !os_seal(fresh, bytes)) {
+        if (fresh->start != NULL)
+            give_back(fresh);
         budget_unmap(fresh, bytes);
         return false;
     }
@@ -131,7 +145,7 @@ void place_lock(struct place *place, const void *p) {
     if ((const char *)p < room->base)
         return;
     size_t offset = (size_t)((const char *)p - room->base), number = offset / room->cell;
-    if (number >= room->state->frontier || cell_at(room, (uint32_t)number)->state == CELL_NEVER)
+    if (!cell_was_opened(room, number))
         return;
     place->number = (uint32_t)number;
     place->cell = cell_at(room, place->number);
@@ -180,13 +194,12 @@ void cell_unlist(const struct room *room, uint32_t number) {
 
 /* Makes the records up to that of a cell writable. */
 static bool records_reach(const struct room *room, uint32_t number) {
-    struct room_state *state = room->state;
-    size_t end = align_up((size_t)(number + 1) * room->stride, COMMIT_STEP);
-    if (end <= state->records)
+    size_t end = align_up(records_upto(room, number), COMMIT_STEP), *writable = &room->state->records[number % 2];
+    if (end <= *writable)
         return true;
-    if (!budget_commit(room->records + state->records, end - state->records))
+    if (!budget_commit(room->records[number % 2] + *writable, end - *writable))
         return false;
-    state->records = end;
+    *writable = end;
     return true;
 }
 

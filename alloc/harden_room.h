@@ -48,14 +48,14 @@ struct room_state {
     uint32_t oldest, newest, retired;  /* retired cells, and their number */
     uint32_t frontier;                 /* cells from here on were never opened */
     uint32_t empty;                    /* open cells without a block */
-    size_t records;                    /* bytes of records that are writable */
+    size_t records[2];                 /* bytes of records that are writable, of even cells and of odd ones */
     size_t open, live_blocks, live_bytes;
 };
 
 /* What is sealed after the start. */
 struct room {
     char *base;                     /* of cell 0 */
-    char *records;                  /* of cell 0's */
+    char *records[2];               /* of even cells, and of odd ones, of which few are ever opened */
     uint32_t slot, slots;           /* bytes of one; how many a cell has */
     uint32_t cell, gap, stride;     /* bytes: of a cell; before its first slot; from record to record */
     uint32_t cells;                 /* that there can be */
@@ -75,7 +75,18 @@ extern HIDDEN const struct room_plan *room_plan; /* NULL before the start */
 bool room_start(void);
 
 static inline struct cell *cell_at(const struct room *room, uint32_t number) {
-    return (struct cell *)(void *)(room->records + (size_t)number * room->stride);
+    return (struct cell *)(void *)(room->records[number % 2] + (size_t)(number / 2) * room->stride);
+}
+
+/* Bytes of records from the first to that of a cell. */
+static inline size_t records_upto(const struct room *room, uint32_t number) {
+    return (size_t)(number / 2 + 1) * room->stride;
+}
+
+/* Whether a cell was ever opened: no other has a record that can be read. */
+static inline bool cell_was_opened(const struct room *room, size_t number) {
+    return number < room->state->frontier && records_upto(room, (uint32_t)number) <= room->state->records[number % 2] &&
+           cell_at(room, (uint32_t)number)->state != CELL_NEVER;
 }
 
 static inline char *cell_start(const struct room *room, uint32_t number) {

@@ -166,9 +166,10 @@ static void slot_release(const struct room *room, uint64_t ticket, struct fault_
     struct room_state *state = room->state;
     struct place place = place_of(room, ticket);
     struct fault fault = {0};
-    if (look(&place, &fault))
+    bool damaged = look(&place, &fault);
+    if (damaged)
         *fault_add(faults, "quarantine", place.start) = fault;
-    if (place.slot->told)
+    if (damaged || place.slot->told)
         wipe(&place);
     place.slot->told = 0;
     place.slot->state = SLOT_FREED;
@@ -394,7 +395,7 @@ enum mcheck_status slab_probe(const void *p, const char *call) {
 static void room_look(const struct room *room, uint32_t *number, struct fault_list *faults, const char *call) {
     lock_acquire(&room->state->lock, LOCK_HARDEN);
     for (; *number < room->state->frontier && faults->count == 0; ++*number)
-        if (cell_at(room, *number)->state == CELL_OPEN)
+        if (cell_was_opened(room, *number) && cell_at(room, *number)->state == CELL_OPEN)
             cell_look(room, *number, faults);
     for (unsigned i = 0; i < faults->count; i++)
         faults->entries[i].call = call;

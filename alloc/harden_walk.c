@@ -63,7 +63,7 @@ void slab_walk(struct walk *walk) {
         struct tally tally = {0};
         lock_acquire(&room->state->lock, LOCK_HARDEN);
         for (uint32_t number = 1; number < state->frontier && number < room->cells; number++)
-            if ((size_t)(number + 1) * room->stride <= state->records && cell_at(room, number)->state != CELL_NEVER)
+            if (cell_was_opened(room, number))
                 walk_cell(walk, room, cell_at(room, number), &tally);
         report_walk(walk, tally.live_blocks == state->live_blocks && tally.live_bytes == state->live_bytes &&
                     tally.open == (room_has_memory(room) ? state->open : tally.open) && tally.empty == state->empty,

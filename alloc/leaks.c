@@ -115,14 +115,6 @@ struct leaks_record leaks_freeing(const void *p) {
     return record;
 }
 
-struct leaks_record leaks_find(const void *p) {
-    lock_acquire(&leaks_lock, LOCK_LEAKS);
-    const struct leaks_record *found = find_locked((uintptr_t)p);
-    struct leaks_record record = found ? *found : (struct leaks_record){0};
-    lock_release(&leaks_lock, LOCK_LEAKS);
-    return record;
-}
-
 size_t leaks_meta_bytes(void) {
     return table_size ? table_bytes(table_size) : 0;
 }

@@ -33,9 +33,6 @@ void leaks_allocated(const void *p, size_t bytes);
 struct leaks_record leaks_freeing(const void *p);
 void leaks_put_back(const struct leaks_record *record);
 
-/* The record of a block; one with block 0 if it has none. */
-struct leaks_record leaks_find(const void *p);
-
 /* Writes the report to standard error. What the caller keeps in registers must be in its frame. */
 void leaks_report(void);
 

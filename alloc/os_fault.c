@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "os_fault.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -21,7 +22,8 @@ struct site {
 static struct {
     bool read, onwards, random;
     unsigned long at, seed;
-    const char *kind; /* NULL: every kind counts */
+    const char *kind;       /* NULL: every kind counts */
+    const char *sites_only; /* offsets of the only places that count, or NULL */
     _Atomic unsigned long seen, refused;
     struct site sites[SITES];
 } fault BIG_TABLE;
@@ -50,6 +52,7 @@ static void read_plan(void) {
         return;
     const char *text = variable("MYALLOC_FAULT"), *kind = variable("MYALLOC_FAULT_KIND");
     fault.read = true;
+    fault.sites_only = variable("MYALLOC_FAULT_AT");
     fault.kind = kind != NULL && strcmp(kind, "all") != 0 ? kind : NULL;
     if (text == NULL)
         return;
@@ -73,7 +76,13 @@ static struct site *site_of(enum os_fault_kind kind, uintptr_t caller) {
     return &fault.sites[0];
 }
 
-static bool is_counted(enum os_fault_kind kind) {
+static bool is_counted(enum os_fault_kind kind, uintptr_t caller) {
+    const char *list = fault.sites_only;
+    bool here = list == NULL;
+    for (; !here && list != NULL && *list != '\0'; list += *list == ',')
+        here = number(&list) == caller - (uintptr_t)__ehdr_start;
+    if (!here)
+        return false;
     return fault.kind == NULL || strcmp(fault.kind, kinds[kind].name) == 0 || strcmp(fault.kind, kinds[kind].group) == 0;
 }
 
@@ -82,20 +91,6 @@ static bool draw(unsigned long call) {
     uint64_t mixed = (call + fault.seed * 1000003) * UINT64_C(0x9e3779b97f4a7c15);
     mixed = (mixed ^ mixed >> 31) * UINT64_C(0xbf58476d1ce4e5b9);
     return (mixed >> 33) % fault.at == 0;
-}
-
-bool os_fault_due(enum os_fault_kind kind, const void *caller) {
-    if (!fault.read)
-        read_plan();
-    struct site *site = site_of(kind, (uintptr_t)caller);
-    site->seen++;
-    if (fault.at == 0 || !is_counted(kind))
-        return false;
-    unsigned long call = ++fault.seen;
-    bool due = fault.random ? draw(call) : fault.onwards ? call >= fault.at : call == fault.at;
-    site->refused += due;
-    fault.refused += due;
-    return due;
 }
 
 static char *put(char *out, const char *text, unsigned long n) {
@@ -116,29 +111,62 @@ static void put_line(int fd, char *line, char *end) {
         return;
 }
 
-static void list_sites(const char *path) {
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+static void put_site(int fd, uintptr_t key, unsigned long seen, unsigned long refused) {
+    char line[128], *at = line;
+    at = put(at, kinds[(key >> 56) - 1].name, 0) - 1;
+    at = put(at, " ", (key & ~((uintptr_t)0xff << 56)) - (uintptr_t)__ehdr_start);
+    at = put(at, " ", seen);
+    at = put(at, " ", refused);
+    put_line(fd, line, at);
+}
+
+static int open_sites(void) {
+    const char *path = variable("MYALLOC_FAULT_SITES");
+    return path != NULL ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644) : -1;
+}
+
+/* The first call and the first refusal at once: the program may not live to its exit. */
+static void tell(const struct site *site, unsigned long seen, unsigned long refused) {
+    int error = errno, fd = open_sites();
+    if (fd >= 0) {
+        put_site(fd, site->caller, seen, refused);
+        close(fd);
+    }
+    errno = error;
+}
+
+static void list_sites(void) {
+    int fd = open_sites();
     for (size_t i = 0; fd >= 0 && i < SITES; i++) {
-        struct site *site = &fault.sites[i];
-        uintptr_t key = site->caller;
-        char line[128], *at = line;
-        if (key == 0)
-            continue;
-        at = put(at, kinds[(key >> 56) - 1].name, 0) - 1;
-        at = put(at, " ", (key & ~((uintptr_t)0xff << 56)) - (uintptr_t)__ehdr_start);
-        at = put(at, " ", site->seen);
-        at = put(at, " ", site->refused);
-        put_line(fd, line, at);
+        const struct site *site = &fault.sites[i];
+        if (site->caller != 0)
+            put_site(fd, site->caller, site->seen - 1, site->refused - (site->refused > 0));
     }
     if (fd >= 0)
         close(fd);
 }
 
+bool os_fault_due(enum os_fault_kind kind, const void *caller) {
+    if (!fault.read)
+        read_plan();
+    struct site *site = site_of(kind, (uintptr_t)caller);
+    if (site->seen++ == 0)
+        tell(site, 1, 0);
+    if (fault.at == 0 || !is_counted(kind, (uintptr_t)caller))
+        return false;
+    unsigned long call = ++fault.seen;
+    bool due = fault.random ? draw(call) : fault.onwards ? call >= fault.at : call == fault.at;
+    fault.refused += due;
+    if (due && site->refused++ == 0)
+        tell(site, 0, 1);
+    return due;
+}
+
 __attribute__((destructor)) static void say(void) {
-    const char *report = variable("MYALLOC_FAULT_REPORT"), *sites = variable("MYALLOC_FAULT_SITES");
+    const char *report = variable("MYALLOC_FAULT_REPORT");
     char line[64];
     if (MYALLOC_FAULT && report != NULL && *report == '1' && fault.refused > 0)
         put_line(STDERR_FILENO, line, put(line, "myalloc-fault: injected ", fault.refused));
-    if (MYALLOC_FAULT && sites != NULL)
-        list_sites(sites);
+    if (MYALLOC_FAULT)
+        list_sites();
 }

@@ -2,9 +2,10 @@
 /*
  * Fault injection into the OS layer (rank 1), compiled in with -DMYALLOC_FAULT=1 only. Every call that the OS can refuse
  * is of a kind. MYALLOC_FAULT=N makes the Nth call fail, N+ that one and all later ones, ~N:SEED one in N at random.
- * MYALLOC_FAULT_KIND=NAME counts one kind or group alone. With MYALLOC_FAULT_REPORT=1 a line at exit says how many calls
- * were refused; to the file MYALLOC_FAULT_SITES a line is added for each place in the code that called: "KIND OFFSET SEEN
- * REFUSED", the offset being that of the return address in the library.
+ * MYALLOC_FAULT_KIND=NAME counts one kind or group alone, MYALLOC_FAULT_AT=OFFSET,... only calls from these places.
+ * With MYALLOC_FAULT_REPORT=1 a line at exit says how many calls were refused. To the file MYALLOC_FAULT_SITES lines
+ * "KIND OFFSET SEEN REFUSED" are added, whose sums are those of the place in the code that called: one at its first
+ * call, one at its first refusal, one at exit. The offset is that of the return address in the library.
  */
 #ifndef MYALLOC_OS_FAULT_H
 #define MYALLOC_OS_FAULT_H

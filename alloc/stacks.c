@@ -10,6 +10,7 @@
 
 #define BUCKETS ((size_t)1 << 16)
 #define ROOM_LEAST MIB
+#define LIMIT_PART 16 /* of the address space, where it is limited, that the stacks may reserve */
 #define COMMIT_STEP (256 * KIB)
 
 struct stack {
@@ -48,7 +49,9 @@ static uint32_t find(uint32_t number, uint32_t hash, void *const *frames, unsign
 static bool set_up_locked(void) {
     if (buckets != NULL)
         return true;
-    size_t bytes = STACKS_ROOM;
+    size_t limit = os_address_limit(), bytes = STACKS_ROOM;
+    while (bytes > ROOM_LEAST && bytes > limit / LIMIT_PART)
+        bytes /= 4;
     void *space = budget_reserve(bytes);
     while (space == NULL && bytes > ROOM_LEAST)
         space = budget_reserve(bytes /= 4);

@@ -3,13 +3,16 @@
 /*
  * Uses all of the allocator while the OS refuses calls: a failure must be NULL with ENOMEM, leave the old block as it was,
  * and not stop later requests. Prints one line that says how many requests failed; exit status 1 if anything was wrong.
+ * `workload more` asks for other things first, `fork` forks, `misuse` ends with a block freed twice.
  */
 #include <errno.h>
 #include <malloc.h>
+#include <mcheck.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "options/json.h"
@@ -112,9 +115,52 @@ static void *everything(void *data) {
     return data;
 }
 
-int main(void) {
+/* What asks the OS outside of allocation. */
+static void more(void) {
+    mcheck(NULL);
+    mallopt(M_PERTURB, 7);
+    malloc_stats();
+    mtrace();
+    free(checked(malloc(100)));
+    muntrace();
+    enum { COUNT = 600, BYTES = 100000 }; /* a heap so large that it grows by huge pages */
+    static void *blocks[COUNT];
+    for (int i = 0; i < COUNT; i++)
+        blocks[i] = checked(malloc(BYTES));
+    for (int i = 0; i < COUNT; i++)
+        free(blocks[i]);
+}
+
+/* A child has blocks of its parent's, and takes some of its own. */
+static void in_a_child(void) {
+    void *before = checked(malloc(70000));
+    pid_t child = fork();
+    if (child == 0) {
+        free(before);
+        everything(NULL);
+        exit(wrong != 0);
+    }
+    int status = 0;
+    expect(child > 0 && waitpid(child, &status, 0) == child && status == 0, "a child goes on");
+    free(before);
+}
+
+static void freed_twice(void) {
+    void *volatile p = checked(malloc(100)), *volatile again = p;
+    free(p);
+    free(again);
+}
+
+int main(int argc, char **argv) {
+    const char *besides = argc > 1 ? argv[1] : "";
     alarm(60);
+    if (strcmp(besides, "more") == 0)
+        more();
     everything(NULL);
+    if (strcmp(besides, "fork") == 0)
+        in_a_child();
+    if (strcmp(besides, "misuse") == 0)
+        freed_twice();
     pthread_t id;
     if (pthread_create(&id, NULL, everything, NULL) == 0)
         pthread_join(id, NULL);

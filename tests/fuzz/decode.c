@@ -195,11 +195,12 @@ static const struct {
     {M_MYALLOC_HUGEPAGES, 0, 2, false, false},
     {M_MYALLOC_POPULATE, 0, 1, false, false},
     {M_MYALLOC_LIMIT_MIB, 0, INT_MAX, false, false},
+    {M_MYALLOC_SAMPLE_INTERVAL, 1, 1000000000, false, false},
     {0, 1, 0, false, false},
     {1234, 1, 0, false, false},
     {-9, 1, 0, false, false},
     {-1000, 1, 0, false, false},
-    {-1006, 1, 0, false, false},
+    {-1007, 1, 0, false, false},
     {INT_MIN, 1, 0, false, false},
 };
 

@@ -25,16 +25,21 @@ __attribute__((unused)) static void json_read(void) {
         abort();
 }
 
-/* The number behind the first `key` after the first `group` in the text that json_read got. */
+/* The number behind `key` in the object `group`, or, for "", in the outermost one; not in the objects within it. */
 __attribute__((unused)) static size_t json_in(const char *group, const char *key) {
     char quoted[64];
-    snprintf(quoted, sizeof quoted, "\"%s\": ", group);
+    snprintf(quoted, sizeof quoted, "\"%s\": {", group);
     const char *at = group[0] != '\0' ? strstr(json_text, quoted) : json_text;
-    snprintf(quoted, sizeof quoted, "\"%s\": ", key);
-    at = at ? strstr(at, quoted) : NULL;
     if (at == NULL)
         abort();
-    return strtoul(at + strlen(quoted), NULL, 10);
+    at = strchr(at, '{') + 1;
+    snprintf(quoted, sizeof quoted, "\"%s\": ", key);
+    for (int depth = 1; depth > 0 && *at != '\0'; at++) {
+        depth += (*at == '{') - (*at == '}');
+        if (depth == 1 && strncmp(at, quoted, strlen(quoted)) == 0)
+            return strtoul(at + strlen(quoted), NULL, 10);
+    }
+    abort();
 }
 
 __attribute__((unused)) static size_t json_number(const char *key) {
@@ -68,14 +73,15 @@ __attribute__((unused)) static bool json_adds_up(void) {
     size_t free_bytes = json_number("free"), metadata = json_number("metadata");
     size_t heap = json_in("heap", "bytes"), large = json_in("heap", "large"), mapped = json_in("mapped", "bytes");
     size_t guarded = json_in("guarded", "bytes");
-    size_t unused = json_number("unused"), tails = json_number("tails"), home = json_number("home");
+    size_t unused = json_in("free_parts", "unused"), tails = json_in("free_parts", "tails");
+    size_t home = json_in("free_parts", "home");
     const struct {
         const char *name;
         size_t left, right;
     } sums[] = {
         {"live + cached + free + metadata = taken", live + cached + free_bytes + metadata, taken},
         {"heap + mapped + guarded + metadata = taken", heap + mapped + guarded + metadata, taken},
-        {"lists + parked = cached", json_number("lists") + json_number("parked"), cached},
+        {"lists + parked = cached", json_in("cached_parts", "lists") + json_in("cached_parts", "parked"), cached},
         {"home + spans + tails + unused + around = free",
          home + json_in("free_parts", "spans") + tails + unused + json_in("free_parts", "around"), free_bytes},
         {"small + large + mapped + hardened + guarded = live",

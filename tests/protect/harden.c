@@ -379,6 +379,31 @@ static void forked_with_threads(void) {
     tap(myalloc_check_heap() == 0, "... and so has the parent");
 }
 
+static int mappings(void) {
+    FILE *maps = fopen("/proc/self/maps", "r");
+    int lines = 0;
+    for (int c; (c = getc(maps)) != EOF;)
+        lines += c == '\n';
+    fclose(maps);
+    return lines;
+}
+
+/* A cell of eight is a mapping, and so is what lies shut behind it: until it is shut, and joined to what is around it. */
+static void mappings_joined(void) {
+    enum { COUNT = 8000, HELD_MOST = 200 };
+    static char *blocks[COUNT];
+    int before = mappings();
+    for (int i = 0; i < COUNT; i++)
+        blocks[i] = malloc(2000);
+    int open = mappings();
+    for (int i = 0; i < COUNT; i++)
+        free(blocks[i]);
+    malloc_trim(0);
+    int shut = mappings();
+    bool joined = open > before + COUNT / 8 && shut < before + HELD_MOST;
+    tap(joined, "cells that are shut need no mappings (%d, %d, %d)", before, open, shut);
+}
+
 static void absurd(void) {
     static const size_t sizes[] = {SIZE_MAX, SIZE_MAX / 2, (size_t)1 << 62, (size_t)1 << 47, SIZE_MAX - 4096};
     bool refused = true;
@@ -418,5 +443,6 @@ int main(int argc, char **argv) {
     forked_with_threads();
     absurd();
     probes();
+    mappings_joined();
     return tap_done();
 }

@@ -3,8 +3,10 @@
  * a refusal leaves behind. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "budget.h"
+#include "fault.h"
 #include "guard.h"
 #include "os_fake.h"
 #include "report.h"
@@ -180,4 +182,146 @@ Test(guard, paranoid_takes_unused) {
     }
     cr_assert_geq(got, 20, "%zu", got);
     cr_assert_lt(got, 40, "%zu", got);
+}
+
+/* ---- a kernel that has such pages -------------------------------------------------------------------------------- */
+
+static void begin_guards(void) {
+    os_fake_guards = true;
+    begin();
+}
+
+TestSuite(guard_pages, .init = begin_guards);
+
+Test(guard_pages, come_back_zero) {
+    for (int i = 0; i < 200; i++) {
+        unsigned char *p = due(5000, 16);
+        cr_assert_not_null(p);
+        for (size_t k = 0; k < 5000; k++)
+            cr_assert_eq(p[k], 0);
+        memset(p, 0xa5, 5000);
+        guard_free(p, "free", SIZE_MAX, 0);
+    }
+    expect_sound(0);
+}
+
+/* os_guard fails from some time on, as for locked memory: slots are shut by os_protect, and not zero by themselves. */
+Test(guard_pages, can_fail_later) {
+    unsigned char *p = due(100, 16);
+    memset(p, 0xa5, 100);
+    os_fake_guards = false;
+    guard_free(p, "free", SIZE_MAX, 0);
+    for (int i = 0; i < 100; i++) {
+        p = due(100, 16);
+        cr_assert_not_null(p);
+        for (size_t k = 0; k < 100; k++)
+            cr_assert_eq(p[k], 0);
+        guard_free(p, "free", SIZE_MAX, 0);
+    }
+    expect_sound(0);
+}
+
+/* A freed block whose pages could not be shut can be touched; when its turn comes again that is made good. */
+Test(guard_pages, shut_refused) {
+    void *p = due(100, 16);
+    os_fake_guards = false;
+    os_fake_refuse_shut = true;
+    guard_free(p, "free", SIZE_MAX, 0);
+    expect_sound(0);
+    os_fake_refuse_shut = false;
+    for (int i = 0; i < 100; i++)
+        guard_free(due(100, 16), "free", SIZE_MAX, 0);
+    expect_sound(0);
+}
+
+Test(guard_pages, opening_refused) {
+    size_t taken = budget_taken();
+    guard_free(due(100, 16), "free", SIZE_MAX, 0);
+    os_fake_refuse_map = 1;
+    cr_assert_null(due(100, 16));
+    cr_assert_eq(budget_taken(), taken);
+    expect_sound(0);
+    os_fake_refuse_map = 0;
+    cr_assert_not_null(due(100, 16));
+}
+
+/* ---- misuse, told to a handler ----------------------------------------------------------------------------------- */
+
+static enum mcheck_status last;
+static unsigned tellings;
+
+static void keep(enum mcheck_status status) {
+    last = status;
+    tellings++;
+}
+
+static void expect_told(enum mcheck_status status) {
+    cr_assert_eq(tellings, 1, "told %u times", tellings);
+    cr_assert_eq(last, status, "status %d", last);
+    tellings = 0;
+}
+
+Test(guard, misuse_is_told) {
+    size_t bytes;
+    char *p = due(100, 16);
+    fault_set_handler(keep);
+    guard_free(p + 1, "free", SIZE_MAX, 0);
+    expect_told(MCHECK_HEAD);
+    guard_free((char *)page_of(p) + 7 * OS_PAGE, "free", SIZE_MAX, 0); /* a slot that was never used */
+    expect_told(MCHECK_HEAD);
+    cr_assert_not(guard_size(p + 1, "realloc", &bytes));
+    expect_told(MCHECK_HEAD);
+    expect_sound(1);
+    guard_free(p, "free", SIZE_MAX, 0);
+    cr_assert_eq(tellings, 0);
+    guard_free(p, "free", SIZE_MAX, 0);
+    expect_told(MCHECK_FREE);
+    cr_assert_not(guard_size(p, "realloc", &bytes));
+    expect_told(MCHECK_FREE);
+    p = due(100, 16);
+    guard_free(p, "free_sized", 99, 0);
+    expect_told(MCHECK_HEAD);
+    expect_sound(0); /* freed all the same */
+}
+
+Test(guard, canaries_are_looked_at) {
+    fault_set_handler(keep);
+    for (int i = 0; i < 20; i++) {
+        char *p = due(96, 16);
+        bool at_start = (uintptr_t)p % OS_PAGE == 0;
+        p[at_start ? 96 : -1] ^= 1;
+        guard_free(p, "free", SIZE_MAX, 0);
+        expect_told(at_start ? MCHECK_TAIL : MCHECK_HEAD);
+    }
+    expect_sound(0);
+}
+
+Test(guard_start, refused) {
+    size_t taken = budget_taken();
+    tunables.sample_memory = 64 * KIB;
+    os_fake_refuse_map = 1;
+    cr_assert_not(guard_start());
+    cr_assert_eq(budget_taken(), taken);
+    os_fake_refuse_map = 0;
+    cr_assert(guard_start());
+    expect_sound(0);
+}
+
+Test(guard_start, less_where_records_are_refused) {
+    tunables.sample_memory = MIB;
+    tunables.sample_interval = 1;
+    os_fake_refuse_nth = 3;
+    cr_assert(guard_start());
+    expect_sound(0);
+    cr_assert_not_null(due(100, 16));
+}
+
+Test(guard, after_a_fork) {
+    void *p = due(100, 16);
+    guard_fork_acquire();
+    guard_fork_release();
+    guard_fork_acquire();
+    guard_fork_reset();
+    guard_free(p, "free", SIZE_MAX, 0);
+    expect_sound(0);
 }

@@ -15,12 +15,18 @@
 #define BREAK_ROOM ((size_t)8 << 30)
 
 int os_fake_refuse_brk, os_fake_refuse_map, os_fake_refuse_unmap;
+int os_fake_refuse_nth;
+bool os_fake_refuse_shut, os_fake_guards;
 void (*os_fake_while_remapping)(void);
 size_t os_fake_purged, os_fake_mapped, os_fake_map_most = SIZE_MAX;
 uint64_t os_fake_clock = 1000;
 const struct os_fake_file *os_fake_files;
 
 static char *break_start, *break_now;
+
+static bool refused(void) {
+    return os_fake_refuse_map || (os_fake_refuse_nth > 0 && --os_fake_refuse_nth == 0);
+}
 
 #ifndef __x86_64__
 size_t os_page_bytes(void) {
@@ -62,7 +68,7 @@ void *os_sbrk(intptr_t delta) {
 }
 
 void *os_map(size_t bytes) {
-    void *p = os_fake_refuse_map || bytes > os_fake_map_most
+    void *p = refused() || bytes > os_fake_map_most
                   ? MAP_FAILED
                   : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
@@ -73,25 +79,25 @@ void *os_map(size_t bytes) {
 
 void *os_reserve(size_t bytes) {
     void *p = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return os_fake_refuse_map || p == MAP_FAILED ? NULL : p;
+    return refused() || p == MAP_FAILED ? NULL : p;
 }
 
 bool os_commit(void *addr, size_t bytes) {
-    return !os_fake_refuse_map && bytes <= os_fake_map_most && mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
+    return !refused() && bytes <= os_fake_map_most && mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
 }
 
 void *os_reserve_shut(size_t bytes) {
     void *p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return os_fake_refuse_map || p == MAP_FAILED ? NULL : p;
+    return refused() || p == MAP_FAILED ? NULL : p;
 }
 
 bool os_shut(void *addr, size_t bytes) {
-    return !os_fake_refuse_map && mmap(addr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
-                                       -1, 0) != MAP_FAILED;
+    return !refused() && mmap(addr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) !=
+                             MAP_FAILED;
 }
 
 bool os_seal(void *addr, size_t bytes) {
-    return !os_fake_refuse_map && mprotect(addr, bytes, PROT_READ) == 0;
+    return !refused() && mprotect(addr, bytes, PROT_READ) == 0;
 }
 
 bool os_unmap(void *addr, size_t bytes) {
@@ -235,20 +241,18 @@ enum os_access os_access(const void *context) {
 }
 
 bool os_protect(void *addr, size_t bytes, bool open) {
-    if (open && os_fake_refuse_map)
+    if (open ? os_fake_refuse_map : os_fake_refuse_shut)
         return false;
     return mprotect(addr, bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE) == 0;
 }
 
-/* As a kernel that has no such pages. */
+/* As a kernel that has no such pages, unless the test wants them. */
 bool os_guard(void *addr, size_t bytes) {
-    (void)addr, (void)bytes;
-    return false;
+    return os_fake_guards && madvise(addr, bytes, MADV_DONTNEED) == 0 && mprotect(addr, bytes, PROT_NONE) == 0;
 }
 
 bool os_unguard(void *addr, size_t bytes) {
-    (void)addr, (void)bytes;
-    return false;
+    return !os_fake_refuse_map && mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
 }
 
 int os_write(int fd, const char *text, size_t bytes) {

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: MIT */
+/* Hardened blocks on an OS layer that the test directs: what a refusal leaves behind, and that each misuse is told, once,
+ * by its right name. */
+#include <criterion/criterion.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "budget.h"
+#include "fault.h"
+#include "harden.h"
+#include "harden_large.h"
+#include "harden_room.h"
+#include "harden_slab.h"
+#include "os_fake.h"
+#include "report.h"
+#include "tunables.h"
+
+#define LARGE (SMALL_MAX + 100)
+#define BLOCKS 400
+
+static unsigned told[8];
+static char *blocks[BLOCKS];
+
+static void count(enum mcheck_status status) {
+    told[status + 2]++;
+}
+
+/* So many faults since the last time, all of this status. */
+static void expect_told(enum mcheck_status status, unsigned times) {
+    for (int i = 0; i < 8; i++) {
+        unsigned wanted = i == (int)status + 2 ? times : 0;
+        cr_assert_eq(told[i], wanted, "status %d: told %u times, not %u", i - 2, told[i], wanted);
+    }
+    memset(told, 0, sizeof told);
+}
+
+static void expect_quiet(void) {
+    expect_told(MCHECK_OK, 0);
+}
+
+static void begin(void) {
+    cr_assert(harden_start());
+    fault_set_handler(count);
+}
+
+TestSuite(harden, .init = begin);
+
+static void expect_sound(size_t live) {
+    struct harden_totals totals;
+    struct walk walk = {0};
+    harden_walk(&walk);
+    harden_count(&totals);
+    cr_assert_eq(walk.broken, 0, "%zu broken", walk.broken);
+    cr_assert_eq(totals.live_blocks, live, "%zu blocks, not %zu", totals.live_blocks, live);
+}
+
+static char *get(size_t bytes) {
+    char *p = harden_alloc(bytes, BLOCK_ALIGN, "malloc");
+    cr_assert_not_null(p);
+    cr_assert(harden_owns(p));
+    return p;
+}
+
+static void put(void *p) {
+    harden_free(p, "free", SIZE_MAX, 0);
+}
+
+/* ---- the start --------------------------------------------------------------------------------------------------- */
+
+/* The n-th call is refused: there are rooms, smaller ones perhaps, or there is nothing. */
+static void start_refused(int nth, bool starts) {
+    size_t taken = budget_taken();
+    os_fake_refuse_nth = nth;
+    cr_assert_eq(room_start(), starts);
+    cr_assert_eq(os_fake_refuse_nth, 0, "only %d calls fewer than %d", os_fake_refuse_nth, nth);
+    cr_assert_eq(room_plan != NULL, starts);
+    if (!starts) {
+        cr_assert_eq(budget_taken(), taken);
+        cr_assert(room_start());
+    }
+    cr_assert_geq(room_plan->room, 256 * KIB);
+    cr_assert_not_null(slab_alloc(100, BLOCK_ALIGN, "malloc", 0));
+}
+
+Test(harden_start, plan_reserve_refused) {
+    start_refused(1, false);
+}
+
+Test(harden_start, plan_commit_refused) {
+    start_refused(2, false);
+}
+
+Test(harden_start, rooms_refused) {
+    start_refused(3, true);
+}
+
+Test(harden_start, records_refused) {
+    start_refused(4, true);
+}
+
+Test(harden_start, states_reserve_refused) {
+    start_refused(5, true);
+}
+
+Test(harden_start, states_commit_refused) {
+    start_refused(6, true);
+}
+
+Test(harden_start, seal_refused) {
+    start_refused(7, false);
+}
+
+Test(harden_start, begins_once) {
+    os_fake_refuse_map = 1;
+    cr_assert_not(harden_start());
+    os_fake_refuse_map = 0;
+    cr_assert_not(harden_start());
+    cr_assert_null(room_plan);
+}
+
+/* ---- refusals ---------------------------------------------------------------------------------------------------- */
+
+static void alloc_refused(size_t bytes) {
+    struct harden_totals before, after;
+    size_t got = 0, refused = 0;
+    for (size_t i = 0; i < BLOCKS; i++) {
+        size_t taken = budget_taken();
+        harden_count(&before);
+        os_fake_refuse_nth = 1 + (int)(i % 5);
+        blocks[got] = (bytes >= LARGE ? apart_alloc : slab_alloc)(bytes, BLOCK_ALIGN, "malloc", 0);
+        os_fake_refuse_nth = 0;
+        if (blocks[got] != NULL) {
+            memset(blocks[got], 0xa5, bytes);
+            got++;
+            continue;
+        }
+        harden_count(&after);
+        cr_assert_eq(before.live_blocks, after.live_blocks);
+        cr_assert_eq(before.live, after.live);
+        cr_assert_leq(budget_taken(), taken + 64 * KIB); /* records may have grown */
+        refused++;
+    }
+    cr_assert_geq(got, BLOCKS / 4);
+    cr_assert_gt(refused, 0);
+    expect_sound(got);
+    harden_check("check");
+    for (size_t i = 0; i < got; i++)
+        put(blocks[i]);
+    expect_quiet();
+    expect_sound(0);
+}
+
+Test(harden, small_refused_one_by_one) {
+    alloc_refused(3000);
+}
+
+Test(harden, large_refused_one_by_one) {
+    alloc_refused(LARGE);
+}
+
+Test(harden, all_refused) {
+    os_fake_refuse_map = 1;
+    cr_assert_null(harden_alloc(100, BLOCK_ALIGN, "malloc"));
+    cr_assert_null(harden_alloc(LARGE, BLOCK_ALIGN, "malloc"));
+    expect_sound(0);
+    os_fake_refuse_map = 0;
+    put(get(100));
+    put(get(LARGE));
+    expect_sound(0);
+}
+
+Test(harden, the_limit_is_kept) {
+    size_t got = 0;
+    put(get(LARGE));
+    tunables.limit = budget_taken() + 256 * KIB;
+    while (got < BLOCKS && (blocks[got] = harden_alloc(16 * KIB, BLOCK_ALIGN, "malloc")) != NULL)
+        got++;
+    cr_assert_lt(got, 17);
+    cr_assert_null(harden_alloc(LARGE, BLOCK_ALIGN, "malloc"));
+    cr_assert_leq(budget_taken(), tunables.limit);
+    expect_sound(got);
+}
+
+Test(harden, too_large) {
+    cr_assert_null(harden_alloc(SIZE_LIMIT, BLOCK_ALIGN, "malloc"));
+    cr_assert_null(harden_alloc(SIZE_LIMIT / 2, BLOCK_ALIGN, "malloc"));
+    cr_assert_null(harden_alloc(16, SIZE_LIMIT / 2, "memalign"));
+    expect_sound(0);
+}
+
+/* Pages of freed blocks stay when the OS takes none, and are given back later. */
+static void give_back_refused(size_t bytes) {
+    size_t empty = budget_taken();
+    for (size_t i = 0; i < BLOCKS; i++)
+        blocks[i] = get(bytes);
+    os_fake_refuse_map = os_fake_refuse_unmap = 1;
+    for (size_t i = 0; i < BLOCKS; i++)
+        put(blocks[i]);
+    harden_trim(true);
+    expect_sound(0);
+    os_fake_refuse_map = os_fake_refuse_unmap = 0;
+    harden_trim(true);
+    expect_sound(0);
+    cr_assert_leq(budget_taken(), empty + 256 * KIB);
+    expect_quiet();
+    put(get(bytes));
+}
+
+Test(harden, giving_small_back_refused) {
+    give_back_refused(3000);
+}
+
+Test(harden, giving_large_back_refused) {
+    give_back_refused(LARGE);
+}
+
+/* What the OS does not unmap stays known as freed. */
+Test(harden, large_that_stays_is_freed) {
+    char *p = get(LARGE);
+    os_fake_refuse_unmap = 1;
+    put(p);
+    harden_trim(true);
+    cr_assert(harden_owns(p));
+    put(p);
+    expect_told(MCHECK_FREE, 1);
+    expect_sound(0);
+}
+
+Test(harden, trim_gives_memory_back) {
+    for (size_t i = 0; i < BLOCKS; i++)
+        blocks[i] = get(1000);
+    for (size_t i = 0; i < BLOCKS; i++)
+        put(blocks[i]);
+    cr_assert_gt(harden_trim(true), (size_t)100 * 1000);
+    struct harden_totals totals;
+    harden_count(&totals);
+    cr_assert_eq(totals.taken, 0);
+    expect_sound(0);
+}
+
+/* ---- misuses ----------------------------------------------------------------------------------------------------- */
+
+static const size_t SIZES[] = {0, 24, 1000, LARGE};
+#define EACH_SIZE(bytes) for (size_t bytes, at_ = 0; at_ < sizeof SIZES / sizeof *SIZES && (bytes = SIZES[at_], true); at_++)
+
+Test(harden, freed_twice_and_used_freed) {
+    size_t size;
+    EACH_SIZE (bytes) {
+        char *p = get(bytes);
+        put(p);
+        put(p);
+        expect_told(MCHECK_FREE, 1);
+        cr_assert_not(harden_size(p, "realloc", &size));
+        expect_told(MCHECK_FREE, 1);
+        cr_assert_eq(harden_probe(p, "mprobe"), MCHECK_FREE);
+        expect_told(MCHECK_FREE, 1);
+    }
+    expect_sound(0);
+}
+
+Test(harden, no_start_of_a_block) {
+    size_t size;
+    for (size_t i = 1; i < sizeof SIZES / sizeof *SIZES; i++) {
+        char *p = get(SIZES[i]);
+        put(p + 8);
+        expect_told(MCHECK_HEAD, 1);
+        cr_assert_not(harden_size(p + 8, "realloc", &size));
+        expect_told(MCHECK_HEAD, 1);
+        cr_assert_eq(harden_probe(p + 8, "mprobe"), MCHECK_HEAD);
+        expect_told(MCHECK_HEAD, 1);
+        cr_assert_eq(harden_probe(p, "mprobe"), MCHECK_OK);
+        put(p);
+        expect_quiet();
+    }
+    /* where no cell has been opened */
+    put((void *)(uintptr_t)room_plan->start);
+    expect_told(MCHECK_HEAD, 1);
+    expect_sound(0);
+}
+
+Test(harden, written_behind) {
+    for (size_t i = 1; i < sizeof SIZES / sizeof *SIZES; i++) {
+        char *p = get(SIZES[i]);
+        p[SIZES[i]] ^= 1;
+        cr_assert_eq(harden_probe(p, "mprobe"), MCHECK_TAIL);
+        expect_told(MCHECK_TAIL, 1);
+        put(p);
+        expect_told(MCHECK_TAIL, 1);
+    }
+    expect_sound(0);
+}
+
+Test(harden, written_before_large) {
+    char *p = get(LARGE);
+    cr_assert_neq((uintptr_t)p % OS_PAGE, 0);
+    p[-1] ^= 1;
+    harden_trim(false);
+    cr_assert_eq(harden_probe(p, "mprobe"), MCHECK_HEAD);
+    put(p);
+    expect_told(MCHECK_HEAD, 2);
+}
+
+Test(harden, written_after_free) {
+    char *p = get(1000);
+    put(p);
+    p[10] = 1;
+    harden_trim(true);
+    expect_told(MCHECK_FREE, 1);
+    harden_trim(true);
+    harden_check("check");
+    expect_quiet();
+    expect_sound(0);
+}
+
+Test(harden, wrong_size_alignment_and_family) {
+    for (size_t i = 1; i < sizeof SIZES / sizeof *SIZES; i++) {
+        harden_free(get(SIZES[i]), "free_sized", SIZES[i] + 1, 0);
+        expect_told(MCHECK_HEAD, 1);
+        harden_free(get(SIZES[i]), "free_aligned_sized", SIZES[i], 64);
+        expect_told(MCHECK_HEAD, 1);
+        harden_free(get(SIZES[i]), "operator delete", SIZE_MAX, 0);
+        expect_told(MCHECK_HEAD, 1);
+        harden_free(get(SIZES[i]), "free_sized", SIZES[i], 0);
+        expect_quiet();
+    }
+    expect_sound(0);
+}
+
+/* Looking at all finds what no call has met. Without a handler each fault is told once, here into nothing: what is told
+ * after that is new. */
+Test(harden, check_tells_each_once) {
+    for (size_t i = 0; i < 8; i++) {
+        blocks[i] = get(i < 4 ? 1000 : LARGE);
+        blocks[i][i < 4 ? 1000 : LARGE] ^= 1;
+    }
+    fault_set_handler(NULL);
+    report_set_action(0);
+    harden_check("check");
+    fault_set_handler(count);
+    harden_check("check");
+    expect_quiet();
+    for (size_t i = 0; i < 8; i++)
+        cr_assert_eq(harden_probe(blocks[i], "mprobe"), MCHECK_TAIL);
+    expect_told(MCHECK_TAIL, 8);
+}
+
+Test(harden, shrinks_where_it_is) {
+    for (size_t i = 2; i < sizeof SIZES / sizeof *SIZES; i++) {
+        size_t size;
+        char *p = get(SIZES[i]);
+        harden_shrink(p, 10);
+        cr_assert(harden_size(p, "realloc", &size));
+        cr_assert_eq(size, 10);
+        expect_sound(1);
+        p[10] ^= 1;
+        cr_assert_eq(harden_probe(p, "mprobe"), MCHECK_TAIL);
+        p[10] ^= 1;
+        expect_told(MCHECK_TAIL, 1);
+        harden_free(p, "free_sized", 10, 0);
+        expect_quiet();
+    }
+    expect_sound(0);
+}
+
+Test(harden, after_a_fork) {
+    char *p = get(100), *q = get(LARGE);
+    harden_fork_acquire();
+    harden_fork_release();
+    harden_fork_acquire();
+    harden_fork_reset();
+    put(p);
+    put(q);
+    put(get(100));
+    expect_quiet();
+    expect_sound(0);
+}

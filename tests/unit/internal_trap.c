@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/* Faults in guarded pages: what is said of them, and that the program's earlier handler is served as if we were not there. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "guard.h"
+#include "guard_trap.h"
+#include "os_fake.h"
+#include "report.h"
+#include "tunables.h"
+#include "watch.h"
+
+static sigjmp_buf back;
+static volatile sig_atomic_t caught;
+static char said[8192];
+
+static void plain(int number) {
+    caught = number;
+    siglongjmp(back, 1);
+}
+
+static void informed(int number, siginfo_t *info, void *context) {
+    caught = info->si_addr != NULL && context != NULL ? number : -1;
+    siglongjmp(back, 1);
+}
+
+static void begin(void) {
+    tunables.sample_memory = 64 * KIB;
+    tunables.sample_interval = 1;
+    tunables.fault_report = 1;
+    cr_assert(guard_start());
+    watch_on(WATCH_GUARD);
+}
+
+TestSuite(trap, .init = begin);
+
+static void start(struct sigaction earlier) {
+    sigemptyset(&earlier.sa_mask);
+    sigaction(SIGSEGV, &earlier, NULL);
+    sigaction(SIGBUS, &earlier, NULL);
+    guard_trap_start();
+}
+
+static char *block(size_t bytes) {
+    cr_assert(guard_is_due(1));
+    char *p = guard_alloc(bytes, 16, "malloc");
+    cr_assert_not_null(p);
+    return p;
+}
+
+/* Reads there; what is said on standard error is in `said`. */
+static void touch(const char *at) {
+    FILE *file = tmpfile();
+    int real = dup(STDERR_FILENO);
+    caught = 0;
+    dup2(fileno(file), STDERR_FILENO);
+    if (sigsetjmp(back, 1) == 0)
+        (void)*(const volatile char *)at;
+    dup2(real, STDERR_FILENO);
+    ssize_t length = pread(fileno(file), said, sizeof said - 1, 0);
+    said[length > 0 ? length : 0] = '\0';
+    fclose(file);
+    close(real);
+}
+
+static void expect_said(const char *what) {
+    cr_assert_not_null(strstr(said, what), "no \"%s\" in: %s", what, said);
+}
+
+Test(trap, use_after_free) {
+    start((struct sigaction){.sa_sigaction = informed, .sa_flags = SA_SIGINFO});
+    char *p = block(100);
+    guard_free(p, "free", SIZE_MAX, 0);
+    touch(p + 7);
+    cr_assert_eq(caught, SIGSEGV);
+    expect_said("use after free: ");
+    expect_said(", 7 bytes inside the block of 100 bytes at ");
+    expect_said("allocated by malloc");
+    expect_said("freed by free");
+    expect_said("last events of guarded pages, newest first:");
+    touch(p + 8); /* and again */
+    cr_assert_eq(caught, SIGSEGV);
+    expect_said(", 8 bytes inside the block");
+}
+
+Test(trap, beyond_the_pages) {
+    start((struct sigaction){.sa_handler = plain});
+    char *p = block(OS_PAGE);
+    touch(p + OS_PAGE + 3);
+    cr_assert_eq(caught, SIGSEGV);
+    expect_said("buffer overflow: ");
+    expect_said(", 3 bytes behind the block of 4096 bytes");
+    touch(p - 5);
+    expect_said("buffer underflow: ");
+    expect_said(", 5 bytes before the block of 4096 bytes");
+}
+
+Test(trap, no_block_yet) {
+    start((struct sigaction){.sa_handler = plain});
+    char *p = block(100);
+    touch((char *)align_down((uintptr_t)p, OS_PAGE) + 5 * OS_PAGE);
+    cr_assert_eq(caught, SIGSEGV);
+    expect_said("a guarded page that no block had yet");
+}
+
+Test(trap, in_short) {
+    start((struct sigaction){.sa_handler = plain});
+    char *p = block(OS_PAGE);
+    report_set_action(REPORT_SAY | REPORT_SHORT);
+    touch(p + OS_PAGE);
+    expect_said("buffer overflow: ");
+    cr_assert_null(strstr(said, "allocated by"), "%s", said);
+}
+
+Test(trap, handler_for_one_time) {
+    struct sigaction now;
+    start((struct sigaction){.sa_handler = plain, .sa_flags = (int)SA_RESETHAND});
+    touch(block(OS_PAGE) + OS_PAGE);
+    cr_assert_eq(caught, SIGSEGV);
+    sigaction(SIGSEGV, NULL, &now);
+    cr_assert(now.sa_handler == SIG_DFL);
+}
+
+/* No fault of a guarded page: nothing is said. */
+Test(trap, elsewhere) {
+    start((struct sigaction){.sa_handler = plain});
+    touch((const char *)8);
+    cr_assert_eq(caught, SIGSEGV);
+    cr_assert_str_eq(said, "");
+}
+
+Test(trap, ignored_when_sent) {
+    start((struct sigaction){.sa_handler = SIG_IGN});
+    raise(SIGSEGV);
+    raise(SIGBUS);
+    start((struct sigaction){.sa_handler = plain});
+    touch(block(OS_PAGE) + OS_PAGE); /* the handler is still ours */
+    expect_said("buffer overflow: ");
+}
+
+Test(trap, off_when_not_wanted) {
+    struct sigaction now;
+    tunables.fault_report = 0;
+    start((struct sigaction){.sa_handler = plain});
+    sigaction(SIGSEGV, NULL, &now);
+    cr_assert(now.sa_handler == plain);
+}
