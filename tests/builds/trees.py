@@ -6,23 +6,12 @@ import re
 import subprocess
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from tap import finish, ok  # for the tests, too
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("MYALLOC_BUILD", ROOT / "build"))
 TREES = ROOT / "build" / "trees"
-results = []
-
-
-def ok(passed, name, more=""):
-    results.append(bool(passed))
-    print(f"{'ok' if passed else 'not ok'} {len(results)} - {name}", flush=True)
-    if not passed:
-        print("\n".join(f"# {line}" for line in more.splitlines()[-40:]), flush=True)
-    return passed
-
-
-def done():
-    print(f"1..{len(results)}")
-    sys.exit(not all(results))
 
 
 class Tree:

@@ -29,13 +29,13 @@ need() { # PROGRAM PACKAGE
 }
 
 with() { # COMMAND...: under the library
-    LD_PRELOAD=$lib timeout -k 5 80 "$@"
+    LD_PRELOAD=$lib timeout -k 5 200 "$@"
 }
 
 same() { # NAME COMMAND...: output and exit status equal with and without the library
     local name=$1 expected got
     shift
-    expected=$(timeout -k 5 80 "$@" 2>&1 </dev/null; echo "status $?")
+    expected=$(timeout -k 5 200 "$@" 2>&1 </dev/null; echo "status $?")
     got=$(with "$@" 2>&1 </dev/null; echo "status $?")
     case $expected in *"status 0") ;; *) result 1 "$name" "fails without the library: $expected"; return ;; esac
     [ "$expected" = "$got" ]

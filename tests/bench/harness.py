@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""TAP for the tests of the harness, and where its parts are."""
+"""What the tests of the harness share: comparisons, runs of it, and where its parts are."""
 import json
 import os
 import pathlib
@@ -11,17 +11,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 BENCH = HERE.parent.parent / "bench"
 BUILD = pathlib.Path(os.environ.get("MYALLOC_BUILD", HERE.parent.parent / "build"))
 DUMMIES = BUILD / "tests" / "bench"
-sys.path.insert(0, str(BENCH))
-sys.dont_write_bytecode = True
-results = []
-
-
-def ok(passed, name, more=""):
-    results.append(bool(passed))
-    print(f"{'ok' if passed else 'not ok'} {len(results)} - {name}")
-    if not passed and more != "":
-        print("\n".join(f"# {line}" for line in str(more).splitlines()[-40:]))
-    return bool(passed)
+sys.path[:0] = [str(BENCH), str(HERE.parent)]
+from tap import finish, ok  # for the tests, too
 
 
 def near(found, wanted, share, name):
@@ -31,11 +22,6 @@ def near(found, wanted, share, name):
 
 def between(low, found, high, name):
     return ok(low <= found <= high, f"{name}: {found:.4g} lies between {low:g} and {high:g}")
-
-
-def done():
-    print(f"1..{len(results)}")
-    sys.exit(not all(results))
 
 
 def dummy(name):
