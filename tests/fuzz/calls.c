@@ -187,10 +187,11 @@ static void enter(unsigned slot, void *p, size_t bytes, size_t align, enum maker
     REQUIRE((uintptr_t)p % align == 0, "%p is not aligned to %zu", p, align);
     size_t usable = malloc_usable_size(p);
     REQUIRE(usable >= bytes, "%zu usable bytes of %zu at %p", usable, bytes, p);
-    REQUIRE(model.check || usable > 0, "no usable bytes at %p", p);
+    REQUIRE(model.check || start.exact || usable > 0, "no usable bytes at %p", p);
     REQUIRE(usable / 2 <= bytes + 2 * UNIT + align || model.limited || sandbox_refused() > 0 ||
                 start.address_space != SIZE_MAX, /* then a block may stay where it was longer */
             "%zu usable bytes for %zu at %p", usable, bytes, p);
+    REQUIRE(!(start.exact && start.check) || usable == bytes, "%zu usable bytes of a hardened block of %zu", usable, bytes);
     *block = (struct block){p, bytes, usable, align, maker, 0};
     atomic_fetch_add(&model.live, usable);
     if (!model.several)
