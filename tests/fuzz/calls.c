@@ -526,6 +526,11 @@ static void call_info(bool stats) {
     foreign_after(bytes, count);
 }
 
+/* Under protect:paranoid options are refused where no pages of them are the loader's to seal, as in the closed sandbox. */
+static bool sealed(void) {
+    return start.exact && start.check && sandbox_closed;
+}
+
 static void call_mallopt(const struct call *call) {
     struct option option = decode_option(call);
     errno = ERRNO_BEFORE;
@@ -533,11 +538,11 @@ static void call_mallopt(const struct call *call) {
     int result = mallopt(option.parameter, option.value);
     if (result == 0 && sandbox_refused() != refused) /* the knobs could not be made writable */
         return;
-    REQUIRE(result == option.good, "mallopt returns %d", result);
+    REQUIRE(result == (option.good && !sealed()), "mallopt returns %d", result);
     REQUIRE(errno == ERRNO_BEFORE, "mallopt changes errno to %d", errno);
-    if (option.parameter == M_PERTURB)
+    if (option.parameter == M_PERTURB && result == 1)
         model.perturb_known = false;
-    if (option.parameter == M_MYALLOC_LIMIT_MIB && option.good) {
+    if (option.parameter == M_MYALLOC_LIMIT_MIB && result == 1) {
         model.limited = true;
         model.limit_known = false;
     }
@@ -870,6 +875,8 @@ static void end_thread(struct worker *worker) {
 static void first(struct worker *worker) {
     (void)worker;
     sandbox_start();
+    if (sealed()) /* misuse ends the process then */
+        start.action = -1;
     if (start.action >= 0)
         REQUIRE(mallopt(M_CHECK_ACTION, start.action) == 1, "mallopt(M_CHECK_ACTION, %d)", start.action);
     if (!sandbox_closed)

@@ -98,13 +98,12 @@ static bool is_free(uintptr_t start, uintptr_t end) {
     return end <= MAPS_LAST;
 }
 
-/* The lowest gap that is long enough. */
+/* The lowest gap that is long enough; 0: there is none. */
 static uintptr_t find_gap(size_t bytes) {
     uintptr_t at = MAPS_FIRST;
     for (size_t i = 0; i < range_count && ranges[i].start - at < bytes; i++)
         at = ranges[i].end;
-    must(at + bytes <= MAPS_LAST, "no address space");
-    return at;
+    return bytes <= MAPS_LAST - at ? at : 0;
 }
 
 void *sandbox_mmap(void *addr, size_t bytes, int protection, int flags, int fd, off_t offset);
@@ -125,6 +124,11 @@ void *sandbox_mmap(void *addr, size_t bytes, int protection, int flags, int fd, 
     pthread_mutex_lock(&lock);
     bytes = page_up(bytes);
     uintptr_t at = find_gap(bytes);
+    if (at == 0) {
+        pthread_mutex_unlock(&lock);
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
     insert_range(at, at + bytes);
     addr = mmap((void *)at, bytes, protection, flags | MAP_FIXED_NOREPLACE, -1, 0);
     pthread_mutex_unlock(&lock);
@@ -153,6 +157,7 @@ static void *move_locked(uintptr_t old, size_t old_bytes, size_t bytes, int flag
     }
     if (!stays && to == 0)
         to = find_gap(bytes);
+    must(stays || to != 0, "no address space");
     void *result = stays ? mremap((void *)old, old_bytes, bytes, 0)
                          : mremap((void *)old, old_bytes, bytes, flags | MREMAP_FIXED, (void *)to);
     if (result == MAP_FAILED)
