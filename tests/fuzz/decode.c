@@ -72,7 +72,7 @@ static void decode_start(const uint8_t *data, struct start *start) {
         .perturb = options[row].perturb,
         .leaks = options[row].leaks,
         .exact = options[row].exact,
-        .address_space = data[2] % 8 == 1 ? address_spaces[data[2] / 8 % 4] : SIZE_MAX,
+        .address_space = data[2] % 8 == 1 && !options[row].exact ? address_spaces[data[2] / 8 % 4] : SIZE_MAX,
         .action = data[1] & 2 ? (data[1] & 4) != 0 : -1,
         .parallel = data[1] & 1,
         .leave = data[1] & 8,
