@@ -526,9 +526,9 @@ static void call_info(bool stats) {
     foreign_after(bytes, count);
 }
 
-/* Under protect:paranoid options are refused where no pages of them are the loader's to seal, as in the closed sandbox. */
+/* Under protect:paranoid options are sealed after the start. */
 static bool sealed(void) {
-    return start.exact && start.check && sandbox_closed;
+    return start.exact && start.check;
 }
 
 static void call_mallopt(const struct call *call) {
