@@ -12,6 +12,7 @@
 #include "report.h"
 
 #define TABLE_MIN 64    /* records; a power of two */
+#define GUARD_WIDE (2 * MIB)
 #define GUARD_MOST 16   /* OS pages on each side, 1 at least */
 #define WAIT 64         /* freed blocks in each half of the quarantine */
 #define LIMITED_PART 16 /* of the address space that RLIMIT_AS allows, at most so much is in quarantine */
@@ -156,8 +157,10 @@ static void write_canaries(const struct record *record) {
 
 /* ---- allocation -------------------------------------------------------------------------------------------------- */
 
+/* Where address space is not limited, so wide that a write a MiB off lands in it. */
 static size_t draw_guard_locked(void) {
-    return (1 + random_below(&apart_random, GUARD_MOST)) * OS_PAGE;
+    size_t least = os_address_limit() == SIZE_MAX ? GUARD_WIDE : OS_PAGE;
+    return least + random_below(&apart_random, GUARD_MOST) * OS_PAGE;
 }
 
 /* Reserves and opens what a block needs; false if refused. */
