@@ -187,11 +187,10 @@ static void enter(unsigned slot, void *p, size_t bytes, size_t align, enum maker
     REQUIRE((uintptr_t)p % align == 0, "%p is not aligned to %zu", p, align);
     size_t usable = malloc_usable_size(p);
     REQUIRE(usable >= bytes, "%zu usable bytes of %zu at %p", usable, bytes, p);
-    REQUIRE(model.check || start.exact || usable > 0, "no usable bytes at %p", p);
+    REQUIRE(model.check || usable > 0, "no usable bytes at %p", p);
     REQUIRE(usable / 2 <= bytes + 2 * UNIT + align || model.limited || sandbox_refused() > 0 ||
                 start.address_space != SIZE_MAX, /* then a block may stay where it was longer */
             "%zu usable bytes for %zu at %p", usable, bytes, p);
-    REQUIRE(!(start.exact && start.check) || usable == bytes, "%zu usable bytes of a hardened block of %zu", usable, bytes);
     *block = (struct block){p, bytes, usable, align, maker, 0};
     atomic_fetch_add(&model.live, usable);
     if (!model.several)
@@ -526,11 +525,6 @@ static void call_info(bool stats) {
     foreign_after(bytes, count);
 }
 
-/* Under protect:paranoid options are sealed after the start. */
-static bool sealed(void) {
-    return start.exact && start.check;
-}
-
 static void call_mallopt(const struct call *call) {
     struct option option = decode_option(call);
     errno = ERRNO_BEFORE;
@@ -538,11 +532,11 @@ static void call_mallopt(const struct call *call) {
     int result = mallopt(option.parameter, option.value);
     if (result == 0 && sandbox_refused() != refused) /* the knobs could not be made writable */
         return;
-    REQUIRE(result == (option.good && !sealed()), "mallopt returns %d", result);
+    REQUIRE(result == option.good, "mallopt returns %d", result);
     REQUIRE(errno == ERRNO_BEFORE, "mallopt changes errno to %d", errno);
-    if (option.parameter == M_PERTURB && result == 1)
+    if (option.parameter == M_PERTURB)
         model.perturb_known = false;
-    if (option.parameter == M_MYALLOC_LIMIT_MIB && result == 1) {
+    if (option.parameter == M_MYALLOC_LIMIT_MIB && option.good) {
         model.limited = true;
         model.limit_known = false;
     }
@@ -875,8 +869,6 @@ static void end_thread(struct worker *worker) {
 static void first(struct worker *worker) {
     (void)worker;
     sandbox_start();
-    if (sealed()) /* misuse ends the process then */
-        start.action = -1;
     if (start.action >= 0)
         REQUIRE(mallopt(M_CHECK_ACTION, start.action) == 1, "mallopt(M_CHECK_ACTION, %d)", start.action);
     if (!sandbox_closed)

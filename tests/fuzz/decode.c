@@ -17,7 +17,7 @@
 static const struct {
     const char *text;
     size_t limit;
-    bool check, leaks, exact;
+    bool check, leaks;
     unsigned perturb;
 } options[] = {
     {.text = ""},
@@ -46,33 +46,18 @@ static const struct {
     {.text = "populate:on,decay_ms:0"},
     {.text = "hugepages:off,trim_threshold:none,dynamic_threshold:off"},
     {.text = "stats:1"},
-    {.text = "protect:sample,sample_interval:1", .exact = true},
-    {.text = "protect:sample,sample_interval:7,decay_ms:0", .exact = true},
-    {.text = "protect:sample,sample_interval:1,sample_memory:64k", .exact = true},
-    {.text = "protect:paranoid", .check = true, .exact = true},
-    {.text = "protect:paranoid,sample_interval:3,sample_memory:64k", .check = true, .exact = true},
-    {.text = "protect:check", .check = true},
 };
-
-/* Of the values of the first byte, the last ones choose among the sets of `protect`. */
-enum { PROTECTING = 6, PROTECTING_FROM = 208 };
-
-static size_t row_of(uint8_t byte) {
-    size_t plain = COUNT(options) - PROTECTING;
-    return byte < PROTECTING_FROM ? byte % plain : plain + (byte - PROTECTING_FROM) % PROTECTING;
-}
 
 static void decode_start(const uint8_t *data, struct start *start) {
     static const size_t address_spaces[] = {(size_t)64 << 30, (size_t)8 << 30, (size_t)2 << 30, 256 * MIB};
-    size_t row = row_of(data[0]);
+    size_t row = data[0] % COUNT(options);
     *start = (struct start){
         .options = options[row].text,
         .limit = options[row].limit ? options[row].limit : SIZE_MAX,
         .check = options[row].check,
         .perturb = options[row].perturb,
         .leaks = options[row].leaks,
-        .exact = options[row].exact,
-        .address_space = data[2] % 8 == 1 && !options[row].exact ? address_spaces[data[2] / 8 % 4] : SIZE_MAX,
+        .address_space = data[2] % 8 == 1 ? address_spaces[data[2] / 8 % 4] : SIZE_MAX,
         .action = data[1] & 2 ? (data[1] & 4) != 0 : -1,
         .parallel = data[1] & 1,
         .leave = data[1] & 8,

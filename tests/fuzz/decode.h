@@ -55,7 +55,6 @@ struct start {
     const char *options;  /* MYALLOC_OPTIONS */
     size_t limit;         /* that they set; SIZE_MAX: none */
     bool check, leaks;    /* that they switch on */
-    bool exact;           /* they ask for blocks whose usable size is what was asked for */
     unsigned perturb;     /* that they set */
     size_t address_space; /* RLIMIT_AS as the allocator is told */
     int action;           /* mallopt(M_CHECK_ACTION) at the start: misuse is reported (1) or not (0); -1: not called */

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,7 +20,7 @@
 #define BREAK_FIRST ((uintptr_t)1 << 44)
 #define BREAK_LAST (BREAK_FIRST + GIB / 2)
 #define MAPS_FIRST (BREAK_FIRST + 1024 * GIB)
-#define MAPS_LAST (BREAK_FIRST + 48 * 1024 * GIB) /* rooms of hardened blocks are long */
+#define MAPS_LAST (BREAK_FIRST + 4096 * GIB)
 #define WRITABLE_MOST (GIB / 4) /* of one mapping: more than this is refused, as the kernel would at some size */
 
 const bool sandbox_closed = true;
@@ -98,22 +97,19 @@ static bool is_free(uintptr_t start, uintptr_t end) {
     return end <= MAPS_LAST;
 }
 
-/* The lowest gap that is long enough; 0: there is none. */
+/* The lowest gap that is long enough. */
 static uintptr_t find_gap(size_t bytes) {
     uintptr_t at = MAPS_FIRST;
     for (size_t i = 0; i < range_count && ranges[i].start - at < bytes; i++)
         at = ranges[i].end;
-    return bytes <= MAPS_LAST - at ? at : 0;
+    must(at + bytes <= MAPS_LAST, "no address space");
+    return at;
 }
 
 void *sandbox_mmap(void *addr, size_t bytes, int protection, int flags, int fd, off_t offset);
 void *sandbox_mmap(void *addr, size_t bytes, int protection, int flags, int fd, off_t offset) {
     if (flags & MAP_FIXED_NOREPLACE && protection == PROT_NONE) /* the fence below thread-local data, which is not the sandbox's */
         return addr;
-    if (flags & MAP_FIXED && protection == PROT_NONE) { /* os_shut: the place stays ours */
-        must((uintptr_t)addr >= MAPS_FIRST && (uintptr_t)addr + bytes <= MAPS_LAST, "mmap over what is not the sandbox's");
-        return due() ? MAP_FAILED : mmap(addr, bytes, protection, flags, -1, 0);
-    }
     must(addr == NULL && fd == -1 && offset == 0 && bytes > 0, "an unexpected mmap");
     if (due())
         return MAP_FAILED;
@@ -124,11 +120,6 @@ void *sandbox_mmap(void *addr, size_t bytes, int protection, int flags, int fd, 
     pthread_mutex_lock(&lock);
     bytes = page_up(bytes);
     uintptr_t at = find_gap(bytes);
-    if (at == 0) {
-        pthread_mutex_unlock(&lock);
-        errno = ENOMEM;
-        return MAP_FAILED;
-    }
     insert_range(at, at + bytes);
     addr = mmap((void *)at, bytes, protection, flags | MAP_FIXED_NOREPLACE, -1, 0);
     pthread_mutex_unlock(&lock);
@@ -157,7 +148,6 @@ static void *move_locked(uintptr_t old, size_t old_bytes, size_t bytes, int flag
     }
     if (!stays && to == 0)
         to = find_gap(bytes);
-    must(stays || to != 0, "no address space");
     void *result = stays ? mremap((void *)old, old_bytes, bytes, 0)
                          : mremap((void *)old, old_bytes, bytes, flags | MREMAP_FIXED, (void *)to);
     if (result == MAP_FAILED)
@@ -269,22 +259,6 @@ int sandbox_clock(clockid_t clock, struct timespec *now) {
     (void)clock;
     *now = (struct timespec){(time_t)(us / 1000000), (long)(us % 1000000) * 1000};
     return 0;
-}
-
-/* The same bytes in every run of an input; all else goes to the kernel. */
-static uint64_t random_state;
-
-long sandbox_syscall(long number, long a, long b, long c, long d, long e, long f);
-long sandbox_syscall(long number, long a, long b, long c, long d, long e, long f) {
-    if (number != SYS_getrandom)
-        return syscall(number, a, b, c, d, e, f);
-    pthread_mutex_lock(&lock);
-    for (long i = 0; i < b; i++) {
-        random_state = random_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-        ((unsigned char *)a)[i] = (unsigned char)(random_state >> 56);
-    }
-    pthread_mutex_unlock(&lock);
-    return b;
 }
 
 void sandbox_clock_forward(unsigned milliseconds) {
@@ -476,7 +450,6 @@ void sandbox_begin(char **environment, size_t address_space) {
               -1, 0) == (void *)BREAK_FIRST,
          "brk");
     now_us = 1000000;
-    random_state = 1;
     refused = 0;
     sandbox_refuse(0, 0);
     exit_count = late_count = 0;
