@@ -307,4 +307,4 @@ class Git(Suite):
 
 
 SUITES = [Jq(), Gawk(), Bash(), StressNg(), Perl(), Sqlite(), Redis(), Git(), CPython()]  # short ones first
-SHORT = ("cpython", "perl", "sqlite", "redis", "stress-ng")
+SHORT = ("cpython", "perl", "stress-ng")  # what needs no build of its own
