@@ -82,16 +82,23 @@ static size_t states_bytes(const struct room_plan *fresh) {
     return align_up(bytes, OS_PAGE);
 }
 
+/* Of all rooms, behind a page that stays shut. */
+static size_t all_records_bytes(const struct room_plan *plan) {
+    size_t bytes = OS_PAGE;
+    for (unsigned class = 0; class < CLASS_COUNT; class++)
+        bytes += 2 * records_bytes(&plan->rooms[class]);
+    return bytes;
+}
+
 /* Rooms of this size, records for them, and the states. False if anything is refused, nothing is left behind then. */
 static bool reserve(struct room_plan *fresh, size_t room_bytes) {
-    size_t records = OS_PAGE;
     fresh->room = room_bytes;
     for (unsigned class = 0; class < CLASS_COUNT; class++) {
         struct room *room = &fresh->rooms[class];
         shape(room, class);
         room->cells = (uint32_t)(room_bytes / 2 / room->cell);
-        records += 2 * records_bytes(room);
     }
+    size_t records = all_records_bytes(fresh);
     char *space = os_reserve_shut(CLASS_COUNT * room_bytes), *meta = space ? os_reserve_shut(records) : NULL;
     char *states = meta ? budget_map(states_bytes(fresh)) : NULL;
     if (states != NULL) {
@@ -107,11 +114,8 @@ static bool reserve(struct room_plan *fresh, size_t room_bytes) {
 
 /* Undoes it. */
 static void give_back(const struct room_plan *fresh) {
-    size_t records = OS_PAGE;
-    for (unsigned class = 0; class < CLASS_COUNT; class++)
-        records += 2 * records_bytes(&fresh->rooms[class]);
     budget_unmap(fresh->rooms[0].state, states_bytes(fresh));
-    os_unmap(fresh->rooms[0].records[0] - OS_PAGE, records);
+    os_unmap(fresh->rooms[0].records[0] - OS_PAGE, all_records_bytes(fresh));
     os_unmap(fresh->start, CLASS_COUNT * fresh->room);
 }
 
