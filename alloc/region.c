@@ -112,7 +112,6 @@ void *region_meta(size_t bytes) {
     return at;
 }
 
-
 /* Reserves dirty bits, span structures and home bits for `units`. */
 static bool set_up(struct region *region, uintptr_t base, size_t units) {
     char *reserved = budget_reserve(reserved_bytes(units));
@@ -169,7 +168,7 @@ bool region_init(void) {
         return true;
     require_whole_pages();
     char *at = os_sbrk(0);
-    uintptr_t base = align_up((uintptr_t)at, UNIT);
+    uintptr_t base = align_up((uintptr_t)at + 1, UNIT); /* the loader keeps the break it found: no block starts there */
     if (unitmap.table == NULL && !unitmap_init(base))
         return false;
     size_t most = min_size(HEAP_MAX, os_address_limit());
@@ -219,12 +218,17 @@ static void undo_sbrk(size_t bytes) {
     budget_refund(bytes);
 }
 
+/* The first address for units behind a break. */
+static uintptr_t first_unit_behind(const struct region *heap, uintptr_t brk) {
+    return max_size(align_up(brk, UNIT), heap->base);
+}
+
 /* Moves the break by enough for `bytes` of whole units, or a generous step. Returns the first new address. */
 static uintptr_t move_break(struct region *heap, size_t bytes, size_t *got) {
     size_t step = min_size((heap->mapped << UNIT_SHIFT) / GROW_PART, GROW_MAX);
     size_t wanted = align_up(max_size(max_size(bytes, GROW_MIN), step) + tunables.top_pad, UNIT);
     uintptr_t brk = (uintptr_t)os_sbrk(0);
-    size_t gap = align_up(brk, UNIT) - brk;
+    size_t gap = first_unit_behind(heap, brk) - brk;
     void *old = wanted <= SIZE_LIMIT - UNIT ? charged_sbrk(wanted + gap) : NULL;
     if (old == NULL) {
         wanted = bytes;
@@ -245,11 +249,12 @@ static uintptr_t move_break(struct region *heap, size_t bytes, size_t *got) {
 static bool grow_heap(struct region *heap, size_t units, size_t *left) {
     size_t bytes = units << UNIT_SHIFT, ahead = (heap->mapped - heap->frontier) << UNIT_SHIFT;
     uintptr_t end = heap->base + (heap->mapped << UNIT_SHIFT), brk = (uintptr_t)os_sbrk(0);
-    bool foreign = align_up(brk, UNIT) != end;
-    if (brk == 0 || heap->spans == NULL || align_up(brk, UNIT) < end)
+    uintptr_t behind = first_unit_behind(heap, brk);
+    bool foreign = behind != end;
+    if (brk == 0 || heap->spans == NULL || behind < end)
         return false;
     size_t needed = foreign ? bytes : bytes - ahead, got;
-    size_t first_unit = (align_up(brk, UNIT) - heap->base) >> UNIT_SHIFT;
+    size_t first_unit = (behind - heap->base) >> UNIT_SHIFT;
     if (first_unit + (needed >> UNIT_SHIFT) > heap->max_units)
         return false;
     uintptr_t start = move_break(heap, needed, &got);
