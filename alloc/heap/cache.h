@@ -26,6 +26,7 @@
 #include "base/base.h"
 #include "base/freelist.h"
 #include "base/sizeclass.h"
+#include "kit/lock.h"
 
 struct bin {
     void *head;
@@ -138,9 +139,7 @@ size_t cache_length(const struct cache *cache, unsigned class);
 struct walk;
 void cache_walk(struct walk *walk);
 
-void cache_fork_acquire(void);
-void cache_fork_release(void);
-/* In the child: the lists of all other threads are left to the centre. */
-void cache_fork_reset(void);
+/* In the child of a fork, the lists of all other threads are left to the centre. */
+extern HIDDEN const struct lock_set cache_locks;
 
 #endif

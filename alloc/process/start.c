@@ -98,7 +98,6 @@ static void after_fork_in_child(void) {
         backtrace_fork_reset();
     if (streams_locked)
         _IO_list_resetlock();
-    trace_fork_child();
 }
 
 /* What a program linked with -lmcheck defines: a function that calls mcheck(NULL). */
