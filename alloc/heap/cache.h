@@ -61,6 +61,16 @@ static ALWAYS_INLINE struct bin THREAD_SEGMENT *cache_bin(size_t offset) {
     return (struct bin THREAD_SEGMENT *)THREAD_ADDRESS(cache_self, offset);
 }
 
+/* Takes the first block of a bin; NULL if it is empty. */
+static ALWAYS_INLINE void *cache_pop(struct bin THREAD_SEGMENT *bin) {
+    struct block *block = bin->head;
+    if (LIKELY(block != NULL)) {
+        bin->head = block->next;
+        bin->count--;
+    }
+    return block;
+}
+
 /* The bin is shut by adding this to its count. */
 #define BIN_SHUT (1 << 28)
 
