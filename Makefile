@@ -144,8 +144,8 @@ API_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/a
             $(patsubst tests/unit/%.cc,build/tests/unit/%,$(wildcard tests/unit/api_*.cc))
 OS_TESTS = build/tests/unit/os_linux
 INTERNAL_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/internal_*.c))
-BENCH_TESTS = $(patsubst tests/bench/allocator_%.c,build/tests/bench/%.so,$(wildcard tests/bench/allocator_*.c)) \
-              $(patsubst tests/bench/load_%.c,build/tests/bench/%,$(wildcard tests/bench/load_*.c)) build/tests/bench/nothing
+BENCH_TESTS = $(patsubst tests/tools/bench/allocator_%.c,build/tests/tools/bench/%.so,$(wildcard tests/tools/bench/allocator_*.c)) \
+              $(patsubst tests/tools/bench/load_%.c,build/tests/tools/bench/%,$(wildcard tests/tools/bench/load_*.c)) build/tests/tools/bench/nothing
 TRACE_TESTS = $(foreach name,$(basename $(notdir $(wildcard tests/programs/trace/*.c))),\
                   build/tests/programs/trace/$(name) build/tests/programs/trace/$(name)_static)
 TSAN_TESTS = $(patsubst tests/proofs/tsan/%.c,build/tests/proofs/tsan/%,$(wildcard tests/proofs/tsan/*.c))
@@ -206,13 +206,13 @@ $(plain): build/tests/%: tests/%.c tests/tap.h tests/programs/options/json.h bui
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $< -ldl $(EXTRA)
 
 # Allocators whose faults are known, and programs to run on them.
-build/tests/bench/%.so: tests/bench/allocator_%.c tests/bench/spin.h build/flags
+build/tests/tools/bench/%.so: tests/tools/bench/allocator_%.c tests/tools/bench/spin.h build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -shared -fPIC -o $@ $<
-build/tests/bench/nothing: tests/bench/static_nothing.c build/flags
+build/tests/tools/bench/nothing: tests/tools/bench/static_nothing.c build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -static -o $@ $<
-build/tests/bench/%: tests/bench/load_%.c tests/bench/spin.h build/flags
+build/tests/tools/bench/%: tests/tools/bench/load_%.c tests/tools/bench/spin.h build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $<
 

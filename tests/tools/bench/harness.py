@@ -8,10 +8,10 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-BENCH = HERE.parent.parent / "bench"
-BUILD = pathlib.Path(os.environ.get("MYALLOC_BUILD", HERE.parent.parent / "build"))
-DUMMIES = BUILD / "tests" / "bench"
-sys.path[:0] = [str(BENCH), str(HERE.parent)]
+BENCH = HERE.parents[2] / "bench"
+BUILD = pathlib.Path(os.environ.get("MYALLOC_BUILD", HERE.parents[2] / "build"))
+DUMMIES = BUILD / "tests/tools/bench"
+sys.path[:0] = [str(BENCH), str(HERE.parents[1])]
 from tap import finish, ok  # for the tests, too
 
 
