@@ -16,14 +16,14 @@ MORE =
 MORE_OBJECTS =
 MORE_STATIC =
 MORE_INTERNAL =
-EXPORTS = alloc/exports.map
+EXPORTS = alloc/api/exports.map
 # make Q= shows whole command lines
 Q = @
 
 WARN = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wundef -Wpointer-arith
 # The compiler must not read malloc into these files: they are malloc.
 NO_BUILTIN = $(addprefix -fno-builtin-,malloc calloc realloc free memalign aligned_alloc posix_memalign)
-ALLOC_FLAGS = -std=gnu11 -D_GNU_SOURCE -g $(WARN) $(NO_BUILTIN) -fvisibility=hidden -fno-plt -fPIC
+ALLOC_FLAGS = -std=gnu11 -D_GNU_SOURCE -Ialloc -g $(WARN) $(NO_BUILTIN) -fvisibility=hidden -fno-plt -fPIC
 LINK_FLAGS = -shared -Wl,-soname,libmyalloc.so -Wl,--version-script=$(EXPORTS) -Wl,-z,nodelete -Wl,-z,now \
              -Wl,-z,relro -Wl,-z,noseparate-code -Wl,--sort-section=name -Wl,--no-undefined -Wl,--hash-style=gnu
 # A stand-in for Criterion (builds for other machines): CRITERION=-Itests/builds/include
@@ -31,14 +31,13 @@ CRITERION = -lcriterion
 TOOL_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O2 $(WARN)
 TEST_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O1 -Wall -Wextra -Werror -Wno-deprecated-declarations -Wno-use-after-free \
              -Wno-unknown-warning-option -fno-builtin -pthread -Itests
-INTERNAL = $(filter-out %/libc.c %/new.c %/process.c %/introspect.c %/mcheck.c %/os_linux.c %/os_fault.c,$(wildcard alloc/*.c))
+INTERNAL = $(filter-out alloc/os/% %/start.c %/libc.c %/new.c %/introspect.c %/mcheck.c,$(wildcard alloc/*/*.c))
 INTERNAL_OBJECTS = $(patsubst alloc/%.c,build/debug/%.o,$(INTERNAL))
 
 # What every program runs comes first in the library, the diagnostics behind it, so that they take no memory until used.
-DIAGNOSTICS = $(patsubst %,alloc/%.c,backtrace check fault front_watched guard guard_events guard_trap harden harden_large \
-                  harden_room harden_slab harden_walk introspect layout leaks mcheck random reach stacks stats stats_text \
-                  symtab trace verify watch world)
-SOURCES = $(filter-out $(DIAGNOSTICS),$(wildcard alloc/*.c)) $(DIAGNOSTICS)
+DIAGNOSTICS = $(wildcard alloc/callers/*.c alloc/protect/*.c alloc/observe/*.c) \
+              $(patsubst %,alloc/%.c,api/front_watched api/introspect api/mcheck kit/random process/all_locks process/verify)
+SOURCES = $(filter-out $(DIAGNOSTICS),$(wildcard alloc/*/*.c)) $(DIAGNOSTICS)
 TOOLS = $(filter-out tools/measure.c,$(wildcard tools/*.c))
 
 all: build/libmyalloc.so build/libmyalloc.a build/myalloc build/libmyalloc.so-gdb.py manual build/measure
@@ -112,8 +111,8 @@ schedule: build/libmyalloc-schedule.so
 # The command reads options by the library's own table and parser. It knows where the library is installed: there is one for
 # each such place, because LIBDIR may be named only when `make` has been run.
 INSTALLED = build/installed$(LIBDIR)/myalloc
-TOOL_SHARES = $(addprefix alloc/,tunables.c environment.c report.c seal.c os_linux.c)
-build/myalloc $(INSTALLED): $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*.h alloc/*.def) build/flags
+TOOL_SHARES = $(patsubst %,alloc/%.c,kit/tunables kit/environment kit/report kit/readonly os/os_linux)
+build/myalloc $(INSTALLED): $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*/*.h alloc/*/*.def) build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -Ialloc -DMYALLOC_VERSION='"$(VERSION)"' -DMYALLOC_LIBDIR='"$(LIBDIR)"' -o $@ \
 	    $(TOOLS) $(TOOL_SHARES)
@@ -171,7 +170,7 @@ $(INTERNAL_TESTS): build/tests/%: tests/%.c tests/unit/os_fake.c tests/unit/os_f
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_DEBUG=1 -o $@ $< tests/unit/os_fake.c \
 	    $(INTERNAL_OBJECTS) $(CRITERION) $(MORE_INTERNAL)
 # The OS layer itself, which can be told to refuse.
-OS_OBJECTS = build/fault/os_linux.o build/fault/os_fault.o
+OS_OBJECTS = build/fault/os/os_linux.o build/fault/os/os_fault.o
 build/tests/unit/os_linux: tests/unit/os_linux.c $(OS_OBJECTS)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_FAULT=1 -o $@ $< $(OS_OBJECTS) $(CRITERION) $(MORE_INTERNAL)
@@ -225,8 +224,8 @@ SEAL = --redefine-syms=build/fuzz.names --redefine-syms=tests/proofs/fuzz/redire
        --rename-section .bss=subject_bss --rename-section .bss.table=subject_bss \
        --remove-section=.init_array.00101 --remove-section=.rela.init_array.00101 \
        --remove-section=.init_array.101 --remove-section=.rela.init_array.101 \
-       $(if $(filter %/process.o,$@),--redefine-sym start=subject_start --globalize-symbol=start --globalize-symbol=subject_start)
-build/fuzz.names: alloc/exports.map
+       $(if $(filter %/start.o,$@),--redefine-sym start=subject_start --globalize-symbol=start --globalize-symbol=subject_start)
+build/fuzz.names: $(EXPORTS)
 	@mkdir -p $(@D)
 	$(Q)sed 's/^{\|^global:\|^local:.*\|\*;\|^};//' $< | tr -s ' ;' '\n\n' | sed '/./s/.*/& subject_&/' | sed '/./!d' > $@
 define closed # folder, compiler, flags
@@ -256,12 +255,12 @@ build/tests/proofs/fuzz/replay: $(addprefix build/replay/tests/,replay.o calls.o
 	$(Q)echo '  CC $@' && $(CC) -pthread -o $@ $^
 # The parser needs no malloc, so the address sanitiser may watch it.
 OPTIONS_SHARES = $(TOOL_SHARES)
-build/fuzz/options: tests/proofs/fuzz/options.c $(OPTIONS_SHARES) $(wildcard alloc/*.h alloc/*.def) build/flags
+build/fuzz/options: tests/proofs/fuzz/options.c $(OPTIONS_SHARES) $(wildcard alloc/*/*.h alloc/*/*.def) build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && clang $(TEST_FLAGS) -fno-omit-frame-pointer -Ialloc -DMYALLOC_DEBUG=1 \
 	    -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^)
 build/tests/proofs/fuzz/options: tests/proofs/fuzz/options.c tests/proofs/fuzz/options_main.c $(OPTIONS_SHARES) \
-    $(wildcard alloc/*.h alloc/*.def) build/flags
+    $(wildcard alloc/*/*.h alloc/*/*.def) build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_DEBUG=1 -fsanitize=address,undefined -fno-sanitize-recover=all \
 	    -o $@ $(filter %.c,$^)
@@ -350,7 +349,7 @@ install: all $(INSTALLED)
 	install -m 755 build/libmyalloc.so $(DESTDIR)$(LIBDIR)/libmyalloc.so
 	install -m 644 build/libmyalloc.a $(DESTDIR)$(LIBDIR)/libmyalloc.a
 	install -m 755 $(INSTALLED) $(DESTDIR)$(BINDIR)/myalloc
-	install -m 644 alloc/myalloc.h $(DESTDIR)$(INCLUDEDIR)/myalloc.h
+	install -m 644 alloc/base/myalloc.h $(DESTDIR)$(INCLUDEDIR)/myalloc.h
 	install -m 644 build/man/myalloc.1 $(DESTDIR)$(MANDIR)/man1/myalloc.1
 	install -m 644 build/man/myalloc.3 $(DESTDIR)$(MANDIR)/man3/myalloc.3
 	install -m 644 build/man/myalloc_options.7 $(DESTDIR)$(MANDIR)/man7/myalloc_options.7

@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #include "commands.h"
-#include "environment.h"
+#include "kit/environment.h"
 #include "message.h"
-#include "myalloc.h"
-#include "tunables.h"
+#include "base/myalloc.h"
+#include "kit/tunables.h"
 
 enum { WIDTH = 96, INDENT = 4, SHOWN = KNOB_TEXT_MAX + 1, NAMES = 160 };
 
@@ -21,7 +21,7 @@ static const struct {
     const char *parameter, *meaning;
 } texts[] = {
 #define KNOB(name, kind, value, least, most, parameter, tunable, variable, meaning) {#parameter, meaning},
-#include "tunables.def"
+#include "kit/tunables.def"
 #undef KNOB
 };
 

@@ -3,10 +3,10 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "freelist.h"
-#include "report.h"
-#include "sizeclass.h"
-#include "unitmap.h"
+#include "base/freelist.h"
+#include "kit/report.h"
+#include "base/sizeclass.h"
+#include "heap/unitmap.h"
 
 Test(sizeclass, each_size_gets_the_smallest_class_that_holds_it) {
     for (size_t bytes = 1; bytes <= SMALL_MAX; bytes++) {

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "os_fake.h"
-#include "stacks.h"
+#include "callers/stacks.h"
 
 static void *frames[BACKTRACE_MOST];
 static unsigned found, wanted = BACKTRACE_MOST, skipped;

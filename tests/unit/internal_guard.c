@@ -5,33 +5,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "budget.h"
-#include "fault.h"
-#include "guard.h"
+#include "kit/budget.h"
+#include "protect/fault.h"
+#include "protect/guarded.h"
 #include "os_fake.h"
-#include "report.h"
-#include "tunables.h"
+#include "kit/report.h"
+#include "kit/tunables.h"
 
 #define PAGES 14 /* that 64 KiB have room for, beside the records */
 
 static void begin(void) {
     tunables.sample_memory = 64 * KIB;
     tunables.sample_interval = 1;
-    cr_assert(guard_start());
+    cr_assert(guarded_start());
 }
 
 TestSuite(guard, .init = begin);
 
 static void *due(size_t bytes, size_t align) {
-    cr_assert(guard_is_due(1));
-    return guard_alloc(bytes, align, "malloc");
+    cr_assert(guarded_is_due(1));
+    return guarded_alloc(bytes, align, "malloc");
 }
 
 static void expect_sound(size_t blocks) {
-    struct guard_totals totals;
+    struct guarded_totals totals;
     struct walk walk = {0};
-    guard_count(&totals);
-    guard_walk(&walk);
+    guarded_count(&totals);
+    guarded_walk(&walk);
     cr_assert_eq(walk.broken, 0);
     cr_assert_eq(totals.blocks, blocks, "%zu blocks, not %zu", totals.blocks, blocks);
 }
@@ -55,7 +55,7 @@ Test(guard, the_one_freed_longest_ago_comes_next) {
     /* one after another, until the first comes back */
     do {
         first[used] = due(100, 16);
-        guard_free(first[used], "free", SIZE_MAX, 0);
+        guarded_free(first[used], "free", SIZE_MAX, 0);
         used++;
     } while (used < 100 && (used == 1 || page_of(first[used - 1]) != page_of(first[0])));
     cr_assert_geq(used, 20, "a slot came back after %zu", used);
@@ -63,7 +63,7 @@ Test(guard, the_one_freed_longest_ago_comes_next) {
     for (size_t i = 1; i < used - 1; i++) {
         void *p = due(100, 16);
         cr_assert_eq(page_of(p), page_of(first[i]), "slot %zu", i);
-        guard_free(p, "free", SIZE_MAX, 0);
+        guarded_free(p, "free", SIZE_MAX, 0);
     }
     expect_sound(0);
 }
@@ -77,12 +77,12 @@ Test(guard, sizes_and_alignments) {
         cr_assert_eq((uintptr_t)p % align, 0);
         for (size_t k = 0; k < sizes[i]; k++)
             cr_assert_eq(p[k], 0);
-        cr_assert(guard_owns(p) && guard_size(p, "realloc", &told));
+        cr_assert(guarded_owns(p) && guarded_size(p, "realloc", &told));
         cr_assert_eq(told, sizes[i]);
         expect_sound(1);
-        guard_free(p, "free_sized", sizes[i], 0);
+        guarded_free(p, "free_sized", sizes[i], 0);
     }
-    cr_assert_null(due(GUARD_BYTES_MOST + 1, 16));
+    cr_assert_null(due(GUARDED_BYTES_MOST + 1, 16));
     cr_assert_null(due(16, 2 * OS_PAGE));
     expect_sound(0);
 }
@@ -97,7 +97,7 @@ Test(guard, a_refusal_leaves_nothing_behind) {
     void *p = due(100, 16);
     cr_assert_not_null(p);
     cr_assert_eq(budget_taken(), taken + OS_PAGE);
-    guard_free(p, "free", SIZE_MAX, 0);
+    guarded_free(p, "free", SIZE_MAX, 0);
     cr_assert_eq(budget_taken(), taken);
 }
 
@@ -112,22 +112,22 @@ Test(guard, the_limit_is_kept) {
 Test(guard, shrinks_where_it_is) {
     char *p = due(100, 16);
     size_t told;
-    guard_shrink(p, 10);
-    cr_assert(guard_size(p, "realloc", &told));
+    guarded_shrink(p, 10);
+    cr_assert(guarded_size(p, "realloc", &told));
     cr_assert_eq(told, 10);
     expect_sound(1);
-    guard_free(p, "free_sized", 10, 0);
+    guarded_free(p, "free_sized", 10, 0);
 }
 
 Test(guard, who_lies_nearest) {
     struct fault_block block;
     char *p = due(100, 16);
-    cr_assert(guard_near(p + 7, &block) && block.start == p && !block.freed);
-    cr_assert(guard_near((char *)page_of(p) - 1, &block) && block.start == p);
-    cr_assert(guard_near((char *)page_of(p) + OS_PAGE + 1, &block) && block.start == p);
-    guard_free(p, "free", SIZE_MAX, 0);
-    cr_assert(guard_near(p + 7, &block) && block.freed);
-    cr_assert_not(guard_near((char *)page_of(p) + 20 * OS_PAGE, &block));
+    cr_assert(guarded_near(p + 7, &block) && block.start == p && !block.freed);
+    cr_assert(guarded_near((char *)page_of(p) - 1, &block) && block.start == p);
+    cr_assert(guarded_near((char *)page_of(p) + OS_PAGE + 1, &block) && block.start == p);
+    guarded_free(p, "free", SIZE_MAX, 0);
+    cr_assert(guarded_near(p + 7, &block) && block.freed);
+    cr_assert_not(guarded_near((char *)page_of(p) + 20 * OS_PAGE, &block));
 }
 
 /* Intervals from 100 on: one in 8 ms, and what was saved up for 128. */
@@ -136,18 +136,18 @@ Test(guard, time_is_bounded) {
     tunables.sample_interval = 100;
     os_fake_clock = 100000;
     for (int i = 0; i < 100000; i++)
-        if (guard_is_due(100)) {
+        if (guarded_is_due(100)) {
             got++;
-            guard_free(guard_alloc(16, 16, "malloc"), "free", SIZE_MAX, 0);
+            guarded_free(guarded_alloc(16, 16, "malloc"), "free", SIZE_MAX, 0);
         }
     cr_assert_geq(got, 15, "%zu", got);
     cr_assert_leq(got, 18, "%zu", got);
     for (int ms = 0; ms < 100; ms++) {
         os_fake_clock++;
         for (int i = 0; i < 100; i++)
-            if (guard_is_due(100)) {
+            if (guarded_is_due(100)) {
                 got++;
-                guard_free(guard_alloc(16, 16, "malloc"), "free", SIZE_MAX, 0);
+                guarded_free(guarded_alloc(16, 16, "malloc"), "free", SIZE_MAX, 0);
             }
     }
     cr_assert_geq(got, 26, "%zu", got);
@@ -160,9 +160,9 @@ Test(guard, time_stands_for_what_is_not_seen) {
     tunables.sample_interval = 1000;
     os_fake_clock = 100000;
     for (int ms = 0; ms < 1000; ms++, os_fake_clock++)
-        if (guard_is_due(1)) {
+        if (guarded_is_due(1)) {
             got++;
-            guard_free(guard_alloc(16, 16, "malloc"), "free", SIZE_MAX, 0);
+            guarded_free(guarded_alloc(16, 16, "malloc"), "free", SIZE_MAX, 0);
         }
     cr_assert_geq(got, 50, "%zu", got);
     cr_assert_leq(got, 70, "%zu", got);
@@ -171,14 +171,14 @@ Test(guard, time_stands_for_what_is_not_seen) {
 /* Under protect:paranoid every allocation has a slot as long as there is one that was never used. */
 Test(guard, paranoid_takes_unused) {
     tunables.sample_interval = 1000000;
-    guard_takes_unused = true;
+    guarded_takes_unused = true;
     tunables.protect = LEVEL_PARANOID;
     size_t got = 0;
     for (int i = 0; i < 100; i++) {
-        void *p = guard_is_due(1) ? guard_alloc(100, 16, "malloc") : NULL;
+        void *p = guarded_is_due(1) ? guarded_alloc(100, 16, "malloc") : NULL;
         got += p != NULL;
         if (p != NULL)
-            guard_free(p, "free", SIZE_MAX, 0);
+            guarded_free(p, "free", SIZE_MAX, 0);
     }
     cr_assert_geq(got, 20, "%zu", got);
     cr_assert_lt(got, 40, "%zu", got);
@@ -191,52 +191,52 @@ static void begin_guards(void) {
     begin();
 }
 
-TestSuite(guard_pages, .init = begin_guards);
+TestSuite(guarded_pages, .init = begin_guards);
 
-Test(guard_pages, come_back_zero) {
+Test(guarded_pages, come_back_zero) {
     for (int i = 0; i < 200; i++) {
         unsigned char *p = due(5000, 16);
         cr_assert_not_null(p);
         for (size_t k = 0; k < 5000; k++)
             cr_assert_eq(p[k], 0);
         memset(p, 0xa5, 5000);
-        guard_free(p, "free", SIZE_MAX, 0);
+        guarded_free(p, "free", SIZE_MAX, 0);
     }
     expect_sound(0);
 }
 
 /* os_guard fails from some time on, as for locked memory: slots are shut by os_protect, and not zero by themselves. */
-Test(guard_pages, can_fail_later) {
+Test(guarded_pages, can_fail_later) {
     unsigned char *p = due(100, 16);
     memset(p, 0xa5, 100);
     os_fake_guards = false;
-    guard_free(p, "free", SIZE_MAX, 0);
+    guarded_free(p, "free", SIZE_MAX, 0);
     for (int i = 0; i < 100; i++) {
         p = due(100, 16);
         cr_assert_not_null(p);
         for (size_t k = 0; k < 100; k++)
             cr_assert_eq(p[k], 0);
-        guard_free(p, "free", SIZE_MAX, 0);
+        guarded_free(p, "free", SIZE_MAX, 0);
     }
     expect_sound(0);
 }
 
 /* A freed block whose pages could not be shut can be touched; when its turn comes again that is made good. */
-Test(guard_pages, shut_refused) {
+Test(guarded_pages, shut_refused) {
     void *p = due(100, 16);
     os_fake_guards = false;
     os_fake_refuse_shut = true;
-    guard_free(p, "free", SIZE_MAX, 0);
+    guarded_free(p, "free", SIZE_MAX, 0);
     expect_sound(0);
     os_fake_refuse_shut = false;
     for (int i = 0; i < 100; i++)
-        guard_free(due(100, 16), "free", SIZE_MAX, 0);
+        guarded_free(due(100, 16), "free", SIZE_MAX, 0);
     expect_sound(0);
 }
 
-Test(guard_pages, opening_refused) {
+Test(guarded_pages, opening_refused) {
     size_t taken = budget_taken();
-    guard_free(due(100, 16), "free", SIZE_MAX, 0);
+    guarded_free(due(100, 16), "free", SIZE_MAX, 0);
     os_fake_refuse_map = 1;
     cr_assert_null(due(100, 16));
     cr_assert_eq(budget_taken(), taken);
@@ -265,21 +265,21 @@ Test(guard, misuse_is_told) {
     size_t bytes;
     char *p = due(100, 16);
     fault_set_handler(keep);
-    guard_free(p + 1, "free", SIZE_MAX, 0);
+    guarded_free(p + 1, "free", SIZE_MAX, 0);
     expect_told(MCHECK_HEAD);
-    guard_free((char *)page_of(p) + 7 * OS_PAGE, "free", SIZE_MAX, 0); /* a slot that was never used */
+    guarded_free((char *)page_of(p) + 7 * OS_PAGE, "free", SIZE_MAX, 0); /* a slot that was never used */
     expect_told(MCHECK_HEAD);
-    cr_assert_not(guard_size(p + 1, "realloc", &bytes));
+    cr_assert_not(guarded_size(p + 1, "realloc", &bytes));
     expect_told(MCHECK_HEAD);
     expect_sound(1);
-    guard_free(p, "free", SIZE_MAX, 0);
+    guarded_free(p, "free", SIZE_MAX, 0);
     cr_assert_eq(tellings, 0);
-    guard_free(p, "free", SIZE_MAX, 0);
+    guarded_free(p, "free", SIZE_MAX, 0);
     expect_told(MCHECK_FREE);
-    cr_assert_not(guard_size(p, "realloc", &bytes));
+    cr_assert_not(guarded_size(p, "realloc", &bytes));
     expect_told(MCHECK_FREE);
     p = due(100, 16);
-    guard_free(p, "free_sized", 99, 0);
+    guarded_free(p, "free_sized", 99, 0);
     expect_told(MCHECK_HEAD);
     expect_sound(0); /* freed all the same */
 }
@@ -290,38 +290,38 @@ Test(guard, canaries_are_looked_at) {
         char *p = due(96, 16);
         bool at_start = (uintptr_t)p % OS_PAGE == 0;
         p[at_start ? 96 : -1] ^= 1;
-        guard_free(p, "free", SIZE_MAX, 0);
+        guarded_free(p, "free", SIZE_MAX, 0);
         expect_told(at_start ? MCHECK_TAIL : MCHECK_HEAD);
     }
     expect_sound(0);
 }
 
-Test(guard_start, refused) {
+Test(guarded_start, refused) {
     size_t taken = budget_taken();
     tunables.sample_memory = 64 * KIB;
     os_fake_refuse_map = 1;
-    cr_assert_not(guard_start());
+    cr_assert_not(guarded_start());
     cr_assert_eq(budget_taken(), taken);
     os_fake_refuse_map = 0;
-    cr_assert(guard_start());
+    cr_assert(guarded_start());
     expect_sound(0);
 }
 
-Test(guard_start, less_where_records_are_refused) {
+Test(guarded_start, less_where_records_are_refused) {
     tunables.sample_memory = MIB;
     tunables.sample_interval = 1;
     os_fake_refuse_nth = 3;
-    cr_assert(guard_start());
+    cr_assert(guarded_start());
     expect_sound(0);
     cr_assert_not_null(due(100, 16));
 }
 
 Test(guard, after_a_fork) {
     void *p = due(100, 16);
-    guard_fork_acquire();
-    guard_fork_release();
-    guard_fork_acquire();
-    guard_fork_reset();
-    guard_free(p, "free", SIZE_MAX, 0);
+    guarded_fork_acquire();
+    guarded_fork_release();
+    guarded_fork_acquire();
+    guarded_fork_reset();
+    guarded_free(p, "free", SIZE_MAX, 0);
     expect_sound(0);
 }

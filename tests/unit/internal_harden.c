@@ -5,15 +5,15 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "budget.h"
-#include "fault.h"
-#include "harden.h"
-#include "harden_large.h"
-#include "harden_room.h"
-#include "harden_slab.h"
+#include "kit/budget.h"
+#include "protect/fault.h"
+#include "protect/hardened.h"
+#include "protect/hardened_mapped.h"
+#include "protect/hardened_room.h"
+#include "protect/hardened_slab.h"
 #include "os_fake.h"
-#include "report.h"
-#include "tunables.h"
+#include "kit/report.h"
+#include "kit/tunables.h"
 
 #define LARGE (SMALL_MAX + 100)
 #define BLOCKS 400
@@ -39,30 +39,30 @@ static void expect_quiet(void) {
 }
 
 static void begin(void) {
-    cr_assert(harden_start());
+    cr_assert(hardened_start());
     fault_set_handler(count);
 }
 
 TestSuite(harden, .init = begin);
 
 static void expect_sound(size_t live) {
-    struct harden_totals totals;
+    struct hardened_totals totals;
     struct walk walk = {0};
-    harden_walk(&walk);
-    harden_count(&totals);
+    hardened_walk(&walk);
+    hardened_count(&totals);
     cr_assert_eq(walk.broken, 0, "%zu broken", walk.broken);
     cr_assert_eq(totals.live_blocks, live, "%zu blocks, not %zu", totals.live_blocks, live);
 }
 
 static char *get(size_t bytes) {
-    char *p = harden_alloc(bytes, BLOCK_ALIGN, "malloc");
+    char *p = hardened_alloc(bytes, BLOCK_ALIGN, "malloc");
     cr_assert_not_null(p);
-    cr_assert(harden_owns(p));
+    cr_assert(hardened_owns(p));
     return p;
 }
 
 static void put(void *p) {
-    harden_free(p, "free", SIZE_MAX, 0);
+    hardened_free(p, "free", SIZE_MAX, 0);
 }
 
 /* ---- the start --------------------------------------------------------------------------------------------------- */
@@ -82,59 +82,59 @@ static void start_refused(int nth, bool starts) {
     cr_assert_not_null(slab_alloc(100, BLOCK_ALIGN, "malloc", 0));
 }
 
-Test(harden_start, plan_reserve_refused) {
+Test(hardened_start, plan_reserve_refused) {
     start_refused(1, false);
 }
 
-Test(harden_start, plan_commit_refused) {
+Test(hardened_start, plan_commit_refused) {
     start_refused(2, false);
 }
 
-Test(harden_start, rooms_refused) {
+Test(hardened_start, rooms_refused) {
     start_refused(3, true);
 }
 
-Test(harden_start, records_refused) {
+Test(hardened_start, records_refused) {
     start_refused(4, true);
 }
 
-Test(harden_start, states_reserve_refused) {
+Test(hardened_start, states_reserve_refused) {
     start_refused(5, true);
 }
 
-Test(harden_start, states_commit_refused) {
+Test(hardened_start, states_commit_refused) {
     start_refused(6, true);
 }
 
-Test(harden_start, seal_refused) {
+Test(hardened_start, seal_refused) {
     start_refused(7, false);
 }
 
-Test(harden_start, begins_once) {
+Test(hardened_start, begins_once) {
     os_fake_refuse_map = 1;
-    cr_assert_not(harden_start());
+    cr_assert_not(hardened_start());
     os_fake_refuse_map = 0;
-    cr_assert_not(harden_start());
+    cr_assert_not(hardened_start());
     cr_assert_null(room_plan);
 }
 
 /* ---- refusals ---------------------------------------------------------------------------------------------------- */
 
 static void alloc_refused(size_t bytes) {
-    struct harden_totals before, after;
+    struct hardened_totals before, after;
     size_t got = 0, refused = 0;
     for (size_t i = 0; i < BLOCKS; i++) {
         size_t taken = budget_taken();
-        harden_count(&before);
+        hardened_count(&before);
         os_fake_refuse_nth = 1 + (int)(i % 5);
-        blocks[got] = (bytes >= LARGE ? apart_alloc : slab_alloc)(bytes, BLOCK_ALIGN, "malloc", 0);
+        blocks[got] = (bytes >= LARGE ? hardened_mapped_alloc : slab_alloc)(bytes, BLOCK_ALIGN, "malloc", 0);
         os_fake_refuse_nth = 0;
         if (blocks[got] != NULL) {
             memset(blocks[got], 0xa5, bytes);
             got++;
             continue;
         }
-        harden_count(&after);
+        hardened_count(&after);
         cr_assert_eq(before.live_blocks, after.live_blocks);
         cr_assert_eq(before.live, after.live);
         cr_assert_leq(budget_taken(), taken + 64 * KIB); /* records may have grown */
@@ -143,7 +143,7 @@ static void alloc_refused(size_t bytes) {
     cr_assert_geq(got, BLOCKS / 4);
     cr_assert_gt(refused, 0);
     expect_sound(got);
-    harden_check("check");
+    hardened_check("check");
     for (size_t i = 0; i < got; i++)
         put(blocks[i]);
     expect_quiet();
@@ -160,8 +160,8 @@ Test(harden, large_refused_one_by_one) {
 
 Test(harden, all_refused) {
     os_fake_refuse_map = 1;
-    cr_assert_null(harden_alloc(100, BLOCK_ALIGN, "malloc"));
-    cr_assert_null(harden_alloc(LARGE, BLOCK_ALIGN, "malloc"));
+    cr_assert_null(hardened_alloc(100, BLOCK_ALIGN, "malloc"));
+    cr_assert_null(hardened_alloc(LARGE, BLOCK_ALIGN, "malloc"));
     expect_sound(0);
     os_fake_refuse_map = 0;
     put(get(100));
@@ -173,18 +173,18 @@ Test(harden, the_limit_is_kept) {
     size_t got = 0;
     put(get(LARGE));
     tunables.limit = budget_taken() + 256 * KIB;
-    while (got < BLOCKS && (blocks[got] = harden_alloc(16 * KIB, BLOCK_ALIGN, "malloc")) != NULL)
+    while (got < BLOCKS && (blocks[got] = hardened_alloc(16 * KIB, BLOCK_ALIGN, "malloc")) != NULL)
         got++;
     cr_assert_lt(got, 17);
-    cr_assert_null(harden_alloc(LARGE, BLOCK_ALIGN, "malloc"));
+    cr_assert_null(hardened_alloc(LARGE, BLOCK_ALIGN, "malloc"));
     cr_assert_leq(budget_taken(), tunables.limit);
     expect_sound(got);
 }
 
 Test(harden, too_large) {
-    cr_assert_null(harden_alloc(SIZE_LIMIT, BLOCK_ALIGN, "malloc"));
-    cr_assert_null(harden_alloc(SIZE_LIMIT / 2, BLOCK_ALIGN, "malloc"));
-    cr_assert_null(harden_alloc(16, SIZE_LIMIT / 2, "memalign"));
+    cr_assert_null(hardened_alloc(SIZE_LIMIT, BLOCK_ALIGN, "malloc"));
+    cr_assert_null(hardened_alloc(SIZE_LIMIT / 2, BLOCK_ALIGN, "malloc"));
+    cr_assert_null(hardened_alloc(16, SIZE_LIMIT / 2, "memalign"));
     expect_sound(0);
 }
 
@@ -196,10 +196,10 @@ static void give_back_refused(size_t bytes) {
     os_fake_refuse_map = os_fake_refuse_unmap = 1;
     for (size_t i = 0; i < BLOCKS; i++)
         put(blocks[i]);
-    harden_trim(true);
+    hardened_trim(true);
     expect_sound(0);
     os_fake_refuse_map = os_fake_refuse_unmap = 0;
-    harden_trim(true);
+    hardened_trim(true);
     expect_sound(0);
     cr_assert_leq(budget_taken(), empty + 256 * KIB);
     expect_quiet();
@@ -219,8 +219,8 @@ Test(harden, large_that_stays_is_freed) {
     char *p = get(LARGE);
     os_fake_refuse_unmap = 1;
     put(p);
-    harden_trim(true);
-    cr_assert(harden_owns(p));
+    hardened_trim(true);
+    cr_assert(hardened_owns(p));
     put(p);
     expect_told(MCHECK_FREE, 1);
     expect_sound(0);
@@ -231,9 +231,9 @@ Test(harden, trim_gives_memory_back) {
         blocks[i] = get(1000);
     for (size_t i = 0; i < BLOCKS; i++)
         put(blocks[i]);
-    cr_assert_gt(harden_trim(true), (size_t)100 * 1000);
-    struct harden_totals totals;
-    harden_count(&totals);
+    cr_assert_gt(hardened_trim(true), (size_t)100 * 1000);
+    struct hardened_totals totals;
+    hardened_count(&totals);
     cr_assert_eq(totals.taken, 0);
     expect_sound(0);
 }
@@ -250,9 +250,9 @@ Test(harden, freed_twice_and_used_freed) {
         put(p);
         put(p);
         expect_told(MCHECK_FREE, 1);
-        cr_assert_not(harden_size(p, "realloc", &size));
+        cr_assert_not(hardened_size(p, "realloc", &size));
         expect_told(MCHECK_FREE, 1);
-        cr_assert_eq(harden_probe(p, "mprobe"), MCHECK_FREE);
+        cr_assert_eq(hardened_probe(p, "mprobe"), MCHECK_FREE);
         expect_told(MCHECK_FREE, 1);
     }
     expect_sound(0);
@@ -264,11 +264,11 @@ Test(harden, no_start_of_a_block) {
         char *p = get(SIZES[i]);
         put(p + 8);
         expect_told(MCHECK_HEAD, 1);
-        cr_assert_not(harden_size(p + 8, "realloc", &size));
+        cr_assert_not(hardened_size(p + 8, "realloc", &size));
         expect_told(MCHECK_HEAD, 1);
-        cr_assert_eq(harden_probe(p + 8, "mprobe"), MCHECK_HEAD);
+        cr_assert_eq(hardened_probe(p + 8, "mprobe"), MCHECK_HEAD);
         expect_told(MCHECK_HEAD, 1);
-        cr_assert_eq(harden_probe(p, "mprobe"), MCHECK_OK);
+        cr_assert_eq(hardened_probe(p, "mprobe"), MCHECK_OK);
         put(p);
         expect_quiet();
     }
@@ -282,7 +282,7 @@ Test(harden, written_behind) {
     for (size_t i = 1; i < sizeof SIZES / sizeof *SIZES; i++) {
         char *p = get(SIZES[i]);
         p[SIZES[i]] ^= 1;
-        cr_assert_eq(harden_probe(p, "mprobe"), MCHECK_TAIL);
+        cr_assert_eq(hardened_probe(p, "mprobe"), MCHECK_TAIL);
         expect_told(MCHECK_TAIL, 1);
         put(p);
         expect_told(MCHECK_TAIL, 1);
@@ -294,8 +294,8 @@ Test(harden, written_before_large) {
     char *p = get(LARGE);
     cr_assert_neq((uintptr_t)p % OS_PAGE, 0);
     p[-1] ^= 1;
-    harden_trim(false);
-    cr_assert_eq(harden_probe(p, "mprobe"), MCHECK_HEAD);
+    hardened_trim(false);
+    cr_assert_eq(hardened_probe(p, "mprobe"), MCHECK_HEAD);
     put(p);
     expect_told(MCHECK_HEAD, 2);
 }
@@ -304,23 +304,23 @@ Test(harden, written_after_free) {
     char *p = get(1000);
     put(p);
     p[10] = 1;
-    harden_trim(true);
+    hardened_trim(true);
     expect_told(MCHECK_FREE, 1);
-    harden_trim(true);
-    harden_check("check");
+    hardened_trim(true);
+    hardened_check("check");
     expect_quiet();
     expect_sound(0);
 }
 
 Test(harden, wrong_size_alignment_and_family) {
     for (size_t i = 1; i < sizeof SIZES / sizeof *SIZES; i++) {
-        harden_free(get(SIZES[i]), "free_sized", SIZES[i] + 1, 0);
+        hardened_free(get(SIZES[i]), "free_sized", SIZES[i] + 1, 0);
         expect_told(MCHECK_HEAD, 1);
-        harden_free(get(SIZES[i]), "free_aligned_sized", SIZES[i], 64);
+        hardened_free(get(SIZES[i]), "free_aligned_sized", SIZES[i], 64);
         expect_told(MCHECK_HEAD, 1);
-        harden_free(get(SIZES[i]), "operator delete", SIZE_MAX, 0);
+        hardened_free(get(SIZES[i]), "operator delete", SIZE_MAX, 0);
         expect_told(MCHECK_HEAD, 1);
-        harden_free(get(SIZES[i]), "free_sized", SIZES[i], 0);
+        hardened_free(get(SIZES[i]), "free_sized", SIZES[i], 0);
         expect_quiet();
     }
     expect_sound(0);
@@ -335,12 +335,12 @@ Test(harden, check_tells_each_once) {
     }
     fault_set_handler(NULL);
     report_set_action(0);
-    harden_check("check");
+    hardened_check("check");
     fault_set_handler(count);
-    harden_check("check");
+    hardened_check("check");
     expect_quiet();
     for (size_t i = 0; i < 8; i++)
-        cr_assert_eq(harden_probe(blocks[i], "mprobe"), MCHECK_TAIL);
+        cr_assert_eq(hardened_probe(blocks[i], "mprobe"), MCHECK_TAIL);
     expect_told(MCHECK_TAIL, 8);
 }
 
@@ -348,15 +348,15 @@ Test(harden, shrinks_where_it_is) {
     for (size_t i = 2; i < sizeof SIZES / sizeof *SIZES; i++) {
         size_t size;
         char *p = get(SIZES[i]);
-        harden_shrink(p, 10);
-        cr_assert(harden_size(p, "realloc", &size));
+        hardened_shrink(p, 10);
+        cr_assert(hardened_size(p, "realloc", &size));
         cr_assert_eq(size, 10);
         expect_sound(1);
         p[10] ^= 1;
-        cr_assert_eq(harden_probe(p, "mprobe"), MCHECK_TAIL);
+        cr_assert_eq(hardened_probe(p, "mprobe"), MCHECK_TAIL);
         p[10] ^= 1;
         expect_told(MCHECK_TAIL, 1);
-        harden_free(p, "free_sized", 10, 0);
+        hardened_free(p, "free_sized", 10, 0);
         expect_quiet();
     }
     expect_sound(0);
@@ -364,10 +364,10 @@ Test(harden, shrinks_where_it_is) {
 
 Test(harden, after_a_fork) {
     char *p = get(100), *q = get(LARGE);
-    harden_fork_acquire();
-    harden_fork_release();
-    harden_fork_acquire();
-    harden_fork_reset();
+    hardened_fork_acquire();
+    hardened_fork_release();
+    hardened_fork_acquire();
+    hardened_fork_reset();
     put(p);
     put(q);
     put(get(100));

@@ -8,12 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "budget.h"
-#include "environment.h"
-#include "myalloc.h"
+#include "kit/budget.h"
+#include "kit/environment.h"
+#include "base/myalloc.h"
 #include "os_fake.h"
 #include "tap.h"
-#include "tunables.h"
+#include "kit/tunables.h"
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
 

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "canary.h"
-#include "quarantine.h"
-#include "random.h"
+#include "base/canary.h"
+#include "kit/quarantine.h"
+#include "kit/random.h"
 
 static void expect_block(const uint32_t key[8], uint64_t counter, unsigned rounds, const char *hex) {
     uint32_t words[16];

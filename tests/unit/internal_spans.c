@@ -3,15 +3,15 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "budget.h"
-#include "large.h"
+#include "kit/budget.h"
+#include "heap/mapped.h"
 #include "os_fake.h"
-#include "region.h"
-#include "report.h"
-#include "sizeclass.h"
-#include "span.h"
-#include "tunables.h"
-#include "unitmap.h"
+#include "heap/region.h"
+#include "kit/report.h"
+#include "base/sizeclass.h"
+#include "heap/span.h"
+#include "kit/tunables.h"
+#include "heap/unitmap.h"
 
 static struct span *large(size_t units) {
     bool zeroed;
@@ -212,34 +212,34 @@ Test(large, table_finds_what_it_holds) {
     enum { COUNT = 3000 };
     static void *p[COUNT];
     for (size_t i = 0; i < COUNT; i++)
-        cr_assert_not_null(p[i] = large_alloc(i % 7 * OS_PAGE + 1, OS_PAGE));
+        cr_assert_not_null(p[i] = mapped_alloc(i % 7 * OS_PAGE + 1, OS_PAGE));
     for (size_t i = 0; i < COUNT; i += 2)
-        cr_assert(large_free(p[i]));
+        cr_assert(mapped_free(p[i]));
     for (size_t i = 0; i < COUNT; i++)
-        cr_assert_eq(large_bytes(p[i]), i % 2 ? (i % 7 + 1) * OS_PAGE : 0);
-    cr_assert_not(large_free(p[0]));
-    cr_assert_eq(large_totals.count, COUNT / 2);
+        cr_assert_eq(mapped_bytes(p[i]), i % 2 ? (i % 7 + 1) * OS_PAGE : 0);
+    cr_assert_not(mapped_free(p[0]));
+    cr_assert_eq(mapped_totals.count, COUNT / 2);
     for (size_t i = 1; i < COUNT; i += 2) {
         strcpy(p[i], "kept");
-        cr_assert_not_null(p[i] = large_resize(p[i], 100 * OS_PAGE));
+        cr_assert_not_null(p[i] = mapped_resize(p[i], 100 * OS_PAGE));
         cr_assert_str_eq(p[i], "kept");
-        cr_assert(large_free(p[i]));
+        cr_assert(mapped_free(p[i]));
     }
-    cr_assert_eq(large_totals.count, 0);
-    cr_assert_eq(large_totals.bytes, 0);
+    cr_assert_eq(mapped_totals.count, 0);
+    cr_assert_eq(mapped_totals.bytes, 0);
 }
 
 Test(large, limit_and_refusal) {
     tunables.mmap_max = 2;
-    void *a = large_alloc(1, OS_PAGE), *b = large_alloc(1, 64 * OS_PAGE);
+    void *a = mapped_alloc(1, OS_PAGE), *b = mapped_alloc(1, 64 * OS_PAGE);
     cr_assert_eq((uintptr_t)b % (64 * OS_PAGE), 0);
-    cr_assert_null(large_alloc(1, OS_PAGE));
+    cr_assert_null(mapped_alloc(1, OS_PAGE));
     os_fake_refuse_map = 1;
     strcpy(a, "kept");
-    cr_assert_null(large_resize(a, 1000 * OS_PAGE));
+    cr_assert_null(mapped_resize(a, 1000 * OS_PAGE));
     cr_assert_str_eq(a, "kept");
-    cr_assert_eq(large_bytes(a), OS_PAGE);
-    cr_assert(large_free(a) && large_free(b));
+    cr_assert_eq(mapped_bytes(a), OS_PAGE);
+    cr_assert(mapped_free(a) && mapped_free(b));
 }
 
 /* The table is a page of 256 entries, of which half may be used. A mapping is not in it while it is resized; meanwhile
@@ -249,25 +249,25 @@ static void *resized[ENTRIES];
 static size_t deep, intruders;
 
 static void others_come_in_between(void) {
-    while (large_alloc(1, OS_PAGE) != NULL)
+    while (mapped_alloc(1, OS_PAGE) != NULL)
         intruders++;
     if (++deep < ENTRIES)
-        cr_assert_not_null(resized[deep] = large_resize(resized[deep], 2 * OS_PAGE));
+        cr_assert_not_null(resized[deep] = mapped_resize(resized[deep], 2 * OS_PAGE));
 }
 
 Test(large, an_entry_that_is_away_can_come_back) {
     for (size_t i = 0; i < ENTRIES; i++)
-        cr_assert_not_null(resized[i] = large_alloc(1, OS_PAGE));
+        cr_assert_not_null(resized[i] = mapped_alloc(1, OS_PAGE));
     os_fake_map_most = OS_PAGE;
     os_fake_while_remapping = others_come_in_between;
-    resized[0] = large_resize(resized[0], 2 * OS_PAGE);
+    resized[0] = mapped_resize(resized[0], 2 * OS_PAGE);
     os_fake_while_remapping = NULL;
     cr_assert_eq(deep, ENTRIES);
     cr_assert_eq(intruders, 0);
     for (size_t i = 0; i < ENTRIES; i++)
-        cr_assert_eq(large_bytes(resized[i]), 2 * OS_PAGE);
+        cr_assert_eq(mapped_bytes(resized[i]), 2 * OS_PAGE);
     struct walk walk = {0};
-    large_walk(&walk);
+    mapped_walk(&walk);
     cr_assert_eq(walk.broken, 0);
 }
 
@@ -275,30 +275,30 @@ Test(large, what_cannot_be_unmapped_serves_again) {
     enum { COUNT = 300 };
     void *p[COUNT];
     for (size_t i = 0; i < COUNT; i++)
-        memset(p[i] = large_alloc(3 * OS_PAGE, OS_PAGE), 1, 3 * OS_PAGE);
+        memset(p[i] = mapped_alloc(3 * OS_PAGE, OS_PAGE), 1, 3 * OS_PAGE);
     size_t taken = budget_taken();
     os_fake_refuse_unmap = 1;
     for (size_t i = 0; i < COUNT; i++)
-        cr_assert(large_free(p[i]) && large_bytes(p[i]) == 0 && !large_free(p[i]));
-    cr_assert_eq(large_totals.count, 0);
+        cr_assert(mapped_free(p[i]) && mapped_bytes(p[i]) == 0 && !mapped_free(p[i]));
+    cr_assert_eq(mapped_totals.count, 0);
     cr_assert_eq(budget_taken(), taken - COUNT * 3 * OS_PAGE);
     size_t mapped = os_fake_mapped;
     os_fake_refuse_map = 1;
     for (size_t i = 0; i < COUNT; i++) {
-        cr_assert_not_null(p[i] = large_alloc(2 * OS_PAGE, OS_PAGE));
-        cr_assert_eq(large_bytes(p[i]), 3 * OS_PAGE);
+        cr_assert_not_null(p[i] = mapped_alloc(2 * OS_PAGE, OS_PAGE));
+        cr_assert_eq(mapped_bytes(p[i]), 3 * OS_PAGE);
         cr_assert(((char *)p[i])[0] == 0 && ((char *)p[i])[3 * OS_PAGE - 1] == 0);
     }
-    cr_assert_null(large_alloc(2 * OS_PAGE, OS_PAGE));
+    cr_assert_null(mapped_alloc(2 * OS_PAGE, OS_PAGE));
     strcpy(p[7], "kept");
-    p[7] = large_resize(p[7], OS_PAGE); /* refused, too: it stays */
-    cr_assert(p[7] != NULL && strcmp(p[7], "kept") == 0 && large_bytes(p[7]) == 3 * OS_PAGE);
+    p[7] = mapped_resize(p[7], OS_PAGE); /* refused, too: it stays */
+    cr_assert(p[7] != NULL && strcmp(p[7], "kept") == 0 && mapped_bytes(p[7]) == 3 * OS_PAGE);
     for (size_t i = 0; i < COUNT; i++)
-        cr_assert(large_free(p[i]));
+        cr_assert(mapped_free(p[i]));
     os_fake_refuse_map = os_fake_refuse_unmap = 0;
-    large_trim();
+    mapped_trim();
     cr_assert_eq(os_fake_mapped, mapped - COUNT * 3 * OS_PAGE);
     struct walk walk = {0};
-    large_walk(&walk);
+    mapped_walk(&walk);
     cr_assert_eq(walk.broken, 0);
 }

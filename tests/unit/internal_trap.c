@@ -8,12 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "guard.h"
-#include "guard_trap.h"
+#include "protect/guarded.h"
+#include "protect/guarded_trap.h"
 #include "os_fake.h"
-#include "report.h"
-#include "tunables.h"
-#include "watch.h"
+#include "kit/report.h"
+#include "kit/tunables.h"
+#include "heap/mode_switch.h"
 
 static sigjmp_buf back;
 static volatile sig_atomic_t caught;
@@ -33,8 +33,8 @@ static void begin(void) {
     tunables.sample_memory = 64 * KIB;
     tunables.sample_interval = 1;
     tunables.fault_report = 1;
-    cr_assert(guard_start());
-    watch_on(WATCH_GUARD);
+    cr_assert(guarded_start());
+    mode_switch_on(MODE_GUARDED);
 }
 
 TestSuite(trap, .init = begin);
@@ -43,12 +43,12 @@ static void start(struct sigaction earlier) {
     sigemptyset(&earlier.sa_mask);
     sigaction(SIGSEGV, &earlier, NULL);
     sigaction(SIGBUS, &earlier, NULL);
-    guard_trap_start();
+    guarded_trap_start();
 }
 
 static char *block(size_t bytes) {
-    cr_assert(guard_is_due(1));
-    char *p = guard_alloc(bytes, 16, "malloc");
+    cr_assert(guarded_is_due(1));
+    char *p = guarded_alloc(bytes, 16, "malloc");
     cr_assert_not_null(p);
     return p;
 }
@@ -75,7 +75,7 @@ static void expect_said(const char *what) {
 Test(trap, use_after_free) {
     start((struct sigaction){.sa_sigaction = informed, .sa_flags = SA_SIGINFO});
     char *p = block(100);
-    guard_free(p, "free", SIZE_MAX, 0);
+    guarded_free(p, "free", SIZE_MAX, 0);
     touch(p + 7);
     cr_assert_eq(caught, SIGSEGV);
     expect_said("use after free: ");

@@ -8,20 +8,20 @@
 #include <sys/single_threaded.h>
 #include <unistd.h>
 
-#include "budget.h"
-#include "cache.h"
-#include "central.h"
-#include "check.h"
-#include "freelist.h"
-#include "front.h"
-#include "large.h"
+#include "kit/budget.h"
+#include "heap/cache.h"
+#include "heap/central.h"
+#include "protect/check.h"
+#include "base/freelist.h"
+#include "api/front.h"
+#include "heap/mapped.h"
 #include "os_fake.h"
-#include "region.h"
-#include "sizeclass.h"
-#include "span.h"
-#include "unitmap.h"
-#include "verify.h"
-#include "watch.h"
+#include "heap/region.h"
+#include "base/sizeclass.h"
+#include "heap/span.h"
+#include "heap/unitmap.h"
+#include "process/verify.h"
+#include "heap/mode_switch.h"
 
 static char said[4096];
 
@@ -256,7 +256,7 @@ Test(verify, cache_k4) {
 }
 
 Test(verify, large_l1) {
-    large_totals.count++;
+    mapped_totals.count++;
     names("large L1");
 }
 
@@ -266,14 +266,14 @@ Test(verify, watch_w1) {
 }
 
 Test(verify, watch_w1_map) {
-    watch_on(WATCH_PERTURB);
+    mode_switch_on(MODE_PERTURB);
     cr_assert_eq(walk(), 0, "%s", said);
     unitmap_set((uintptr_t)span_address(span_of(blocks[1])), 1, CLASS_STEP);
     names("unitmap U1");
 }
 
 static void *checked(size_t bytes) {
-    watch_on(WATCH_CHECK);
+    mode_switch_on(MODE_CHECK);
     void *p = front_alloc(bytes, "malloc");
     cr_assert_not_null(p);
     cr_assert_eq(walk(), 0, "%s", said);

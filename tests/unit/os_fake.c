@@ -9,8 +9,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "seal.h"
-#include "tunables.h"
+#include "kit/readonly.h"
+#include "kit/tunables.h"
 
 #define BREAK_ROOM ((size_t)8 << 30)
 
@@ -114,7 +114,7 @@ bool os_find_relro(const void *inside, void **start, size_t *bytes) {
 
 /* Tests set knobs by hand. */
 __attribute__((constructor)) static void open_knobs(void) {
-    seal_open(&tunables, sizeof tunables);
+    readonly_open(&tunables, sizeof tunables);
 }
 
 /* Bytes that a test can count on: 0, 1, 2, ... */

@@ -3,7 +3,7 @@
 #ifndef TESTS_OS_FAKE_H
 #define TESTS_OS_FAKE_H
 
-#include "os.h"
+#include "os/os.h"
 
 extern int os_fake_refuse_brk, os_fake_refuse_map, os_fake_refuse_unmap; /* while not 0 */
 extern int os_fake_refuse_nth;                  /* of those that map, counted down to 0 */

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "os.h"
+#include "os/os.h"
 
 #define ROOM (16 * OS_PAGE)
 

@@ -84,14 +84,14 @@ class Heap:
     """What the allocator's structures say now."""
 
     def __init__(self):
-        layout = static("layout.c", "layout")
+        layout = static("observe/layout.c", "layout")
         self.shift = number(layout["unit_shift"])
         self.step, self.exact = number(layout["class_step"]), number(layout["exact_classes"])
         self.class_count, self.home_words = number(layout["class_count"]), number(layout["home_words"])
         self.states = {field.name: field.enumval for field in layout["state"].type.strip_typedefs().fields()}
-        regions = static("region.c", "regions")
+        regions = static("heap/region.c", "regions")
         self.regions = []
-        for index in range(number(static("region.c", "region_count"))):
+        for index in range(number(static("heap/region.c", "region_count"))):
             region = regions[index]
             spans = region["spans"]
             self.regions.append({"base": number(region["base"]), "frontier": number(region["frontier"]),
@@ -104,7 +104,7 @@ class Heap:
             region["data"] = read(region["spans"], region["frontier"] * self.span.size) if region["frontier"] else b""
 
     def bytes_of(self, index):
-        """Size of a class's blocks; alloc/sizeclass.h says the same, and spans() compares the two."""
+        """Size of a class's blocks; alloc/base/sizeclass.h says the same, and spans() compares the two."""
         if index <= self.exact:
             return index * self.step
         above = index - self.exact - 1
@@ -195,7 +195,7 @@ class Caches:
 
     def __init__(self, heap):
         self.threads = {}
-        pointer = static("cache.c", "caches")
+        pointer = static("heap/cache.c", "caches")
         while pointer:
             cache = pointer.dereference()
             kind = cache.type.strip_typedefs()
@@ -225,10 +225,10 @@ class Caches:
 
 def parked(heap, index):
     """Chains between threads: where, head, length."""
-    place = number(static("central.c", "place_of")[index])
+    place = number(static("heap/central.c", "place_of")[index])
     if place == 0:  # never used
         return
-    central = static("central.c", "classes")[place - 1]
+    central = static("heap/central.c", "classes")[place - 1]
     for slot in range(central["slots"].type.strip_typedefs().range()[1] + 1):
         head = number(central["slots"][slot])
         if head:
@@ -247,7 +247,7 @@ def parked(heap, index):
 
 def mappings():
     """(address, bytes) of each block with a mapping of its own."""
-    table, size = static("large.c", "table"), number(static("large.c", "table_size"))
+    table, size = static("heap/mapped.c", "table"), number(static("heap/mapped.c", "table_size"))
     if size:
         entry = Record(target_of(table), ("addr", "bytes"))
         data = read(number(table), size * entry.size)
@@ -263,7 +263,7 @@ def stack(count):
     """Lines for a call stack that stacks.c keeps under a number."""
     if not count:
         return ["    (no call stack was recorded)"]
-    words = static("stacks.c", "words")
+    words = static("callers/stacks.c", "words")
     kept = (words + count).cast(gdb.lookup_type("struct stack").pointer()).dereference()
     lines = []
     for level in range(number(kept["count"])):
@@ -284,7 +284,7 @@ def stack(count):
 
 def leak_record(address):
     """The leak report's record of the block that the address lies in."""
-    table, size = static("leaks.c", "table"), number(static("leaks.c", "table_size"))
+    table, size = static("observe/leaks.c", "table"), number(static("observe/leaks.c", "table_size"))
     if size:
         entry = Record(target_of(table), ("block", "bytes", "stack"))
         data = read(number(table), size * entry.size)
@@ -297,8 +297,8 @@ def leak_record(address):
 
 def check_record(address):
     """The checks' record of the block, live or in quarantine, that the address lies in."""
-    slab = static("check.c", "slabs")
-    live = number(gdb.parse_and_eval("'alloc/check.c'::CHECK_LIVE")) if slab else 0
+    slab = static("protect/check.c", "slabs")
+    live = number(gdb.parse_and_eval("'alloc/protect/check.c'::CHECK_LIVE")) if slab else 0
     while slab:
         records = slab["records"]
         entry = Record(records.type.target(), ("block", "plain", "bytes", "alloc_stack", "free_stack", "state"))
@@ -318,7 +318,7 @@ def check_record(address):
 def guarded_blocks(address):
     """(distance, block) of the guarded blocks whose slots the address touches: one it lies in, or before which it lies on the
     page that cannot be touched."""
-    pool = static("guard.c", "pool")
+    pool = static("protect/guarded.c", "pool")
     if not number(pool["start"]) <= address < number(pool["start"]) + number(pool["bytes"]):
         return None
     page, found = number(pool["sizes"][0]["stride"]) // 2, []
@@ -516,7 +516,7 @@ Usage: myalloc heap"""
         print(f"small blocks:   {live} bytes in {blocks} live blocks")
         print(f"large blocks:   {others['SPAN_LARGE'][1]} bytes in {others['SPAN_LARGE'][0]} live blocks in the heap")
         print(f"mappings:       {sum(length for _, length in mapped)} bytes in {len(mapped)} live blocks")
-        live = static("guard.c", "live")
+        live = static("protect/guarded.c", "live")
         if number(live["samples"]):
             print(f"guarded pages:  {number(live['bytes'])} bytes in {number(live['blocks'])} live blocks, of {number(live['samples'])} "
                   "that there ever were")

@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "../../../alloc/myalloc.h"
+#include "../../../alloc/base/myalloc.h"
 #include "tap.h"
 
 enum { THREADS = 3, FORKS = 200, BLOCKS = 64 };

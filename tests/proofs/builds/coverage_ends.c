@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "lock.h"
+#include "kit/lock.h"
 
 extern void __gcov_dump(void);
 extern void __gcov_reset(void);

@@ -2,7 +2,7 @@
 /* For the test programs under musl, whose headers lack these. */
 #include <stdio.h>
 
-#include "../../../alloc/glibc.h"
+#include "../../../alloc/base/glibc.h"
 
 struct mallinfo mallinfo(void);
 struct mallinfo2 mallinfo2(void);

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../../../alloc/myalloc.h"
+#include "../../../alloc/base/myalloc.h"
 #include "decode.h"
 #include "sandbox.h"
 

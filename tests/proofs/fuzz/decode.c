@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../../../alloc/myalloc.h"
+#include "../../../alloc/base/myalloc.h"
 
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)

@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "environment.h"
-#include "myalloc.h"
-#include "seal.h"
-#include "tunables.h"
+#include "kit/environment.h"
+#include "base/myalloc.h"
+#include "kit/readonly.h"
+#include "kit/tunables.h"
 
 enum { VARIABLES = 24, IGNORED = 4096, LINE_MOST = 400 };
 
@@ -311,7 +311,7 @@ static void call_mallopt(const char *text, struct tunables *found) {
     int parameter, value;
     if (sscanf(text, "mallopt=%d,%d", &parameter, &value) != 2)
         return;
-    REQUIRE(seal_open(&tunables, sizeof tunables), "seal_open");
+    REQUIRE(readonly_open(&tunables, sizeof tunables), "readonly_open");
     tunables = *found;
     int expected = expect_mallopt(parameter, value), result = tunables_mallopt(parameter, value);
     REQUIRE(result == expected, "mallopt(%d, %d) returns %d", parameter, value, result);

@@ -426,7 +426,7 @@ int sandbox_key_create(pthread_key_t *key, void (*destructor)(void *)) {
 
 /* All that the allocator's files define and may change; the Makefile gives the sections these names. */
 extern char __start_subject_data[], __stop_subject_data[], __start_subject_bss[], __stop_subject_bss[];
-extern void subject_start(void); /* the constructor in process.c */
+extern void subject_start(void); /* the constructor in start.c */
 
 static void put_back_state(void) {
     static char *initial;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The sum of what is taken from the OS and its limit. alloc/budget.c: budget_charge, budget_refund. Threads charge 1 or 2,
+ * The sum of what is taken from the OS and its limit. alloc/kit/budget.c: budget_charge, budget_refund. Threads charge 1 or 2,
  * hold that much while they have it from the OS (or are refused by it), and refund it after they gave it back.
  *
  * Holds: the sum is never above the limit, nor below what is held; at the end it is 0 and the peak is the highest sum that

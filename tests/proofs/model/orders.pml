@@ -8,12 +8,12 @@
  * no load reads a write that is yet to come: what C11 allows beyond that (load buffering) is not covered.
  *
  * Patterns, one after the other:
- *   chains: alloc/central.c slot_put_among, slot_take: the blocks' words are plain, the slot is put by a release and taken by
+ *   chains: alloc/heap/central.c slot_put_among, slot_take: the blocks' words are plain, the slot is put by a release and taken by
  *     an acquire; each new owner writes to the block
- *   lock: alloc/lock.h, lock.c: a section's data are plain; acquire by compare-and-swap, by one who waits, too; release by
+ *   lock: alloc/kit/lock.h, lock.c: a section's data are plain; acquire by compare-and-swap, by one who waits, too; release by
  *     exchange; the mark of one who waits is relaxed
- *   place: alloc/central.c first_use, find_class: a class is filled in, then its place is published
- *   watch: alloc/watch.c watch_on, watch.h watch_any, alloc/span.c register_small: a thread that saw the mode allocates; the
+ *   place: alloc/heap/central.c first_use, find_class: a class is filled in, then its place is published
+ *   watch: alloc/process/mode_switch.c mode_switch_on, mode_switch.h modes_any, alloc/heap/span.c register_small: a thread that saw the mode allocates; the
  *     program passes the block to another thread, whose free must find no entry and see the mode
  *
  * Holds: no data race; each taker reads what the putter wrote; no free of a block that a mode was told of misses it.
@@ -190,7 +190,7 @@ proctype later_user(byte me) {
     finished++
 }
 
-/* ---- watch: place 0 is watch_modes, 1 an entry of the unit map, 2 the program's own mailbox ---- */
+/* ---- watch: place 0 is modes, 1 an entry of the unit map, 2 the program's own mailbox ---- */
 
 proctype switcher(byte me) {
     byte got, w;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Chains of blocks between threads. alloc/central.c: slot_put, slot_put_among, slot_take, refuse_parked_twice,
+ * Chains of blocks between threads. alloc/heap/central.c: slot_put, slot_put_among, slot_take, refuse_parked_twice,
  * central_take, central_give, any_parked and central_flush, central_count (walk_slots moves chains the same way). Chains
  * stand for their blocks. What is at home is a set guarded by the lock of the class, which is a model of its own (lock.pml);
  * piles and adopted lists are reached under that lock alone and behave as what is at home. Chain c is LENGTH(c) blocks long;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The switch between fast and watched. alloc/watch.c: watch_on, watch_off; alloc/cache.c: cache_set_lists, keeps,
- * settle_slow, flush, cache_overflow_slow; alloc/span.c: span_show, register_small; alloc/front.h: front_alloc,
- * front_free_sized; alloc/front.c: front_alloc_slow, front_free_slow. One class, BLOCKS blocks of one span, which is new
+ * The switch between fast and watched. alloc/process/mode_switch.c: mode_switch_on, mode_switch_off; alloc/heap/cache.c: cache_set_lists, keeps,
+ * settle_slow, flush, cache_overflow_slow; alloc/heap/span.c: span_show, register_small; alloc/api/front.h: front_alloc,
+ * front_free_sized; alloc/api/front.c: front_alloc_slow, front_free_slow. One class, BLOCKS blocks of one span, which is new
  * while nobody has asked (so that register_small is in the model); lists, the slots (as a set) and the span hold blocks.
  * A list holds one block; at the second it goes to the slots. Threads allocate and free; one switches.
  *
@@ -25,7 +25,7 @@
 
 bool mode, unmapped, lists_off, acquired; /* acquired: there is a span */
 bool shown;                             /* the unit map's entry */
-bool span_lock, watch_lock, class_lock;
+bool span_lock, mode_switch_lock, class_lock;
 bool home[BLOCKS], slot[BLOCKS], used[BLOCKS];
 byte since;      /* how often the mode was switched off */
 byte finished;
@@ -132,8 +132,8 @@ inline ensure_open() {
     fi
 }
 
-inline watch_on() {
-    acquire(watch_lock);
+inline mode_switch_on() {
+    acquire(mode_switch_lock);
     if
     :: MUTANT(1) -> mode = true
     :: else
@@ -142,17 +142,17 @@ inline watch_on() {
     span_show(false);
     central_flush();
     mode = true;
-    release(watch_lock)
+    release(mode_switch_lock)
 }
 
-inline watch_off() {
-    acquire(watch_lock);
+inline mode_switch_off() {
+    acquire(mode_switch_lock);
     if
     :: MUTANT(5) -> span_show(true); atomic { mode = false; since++ }
     :: else -> atomic { mode = false; since++ }; span_show(true)
     fi;
     lists_off = false;
-    release(watch_lock)
+    release(mode_switch_lock)
 }
 
 /* cache_refill_slow. The block is b afterwards, or NONE. */
@@ -296,9 +296,9 @@ proctype thread(byte me) {
 proctype switcher() {
     byte f;
     bool g;
-    watch_on();
-    watch_off();
-    watch_on();
+    mode_switch_on();
+    mode_switch_off();
+    mode_switch_on();
     finished == THREADS;
     finished++
 }

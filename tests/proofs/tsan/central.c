@@ -2,9 +2,9 @@
 /* The central lists under ThreadSanitizer: threads take chains, write to every block, and give them back by all ways. */
 #include <pthread.h>
 
-#include "central.h"
-#include "freelist.h"
-#include "span.h"
+#include "heap/central.h"
+#include "base/freelist.h"
+#include "heap/span.h"
 #include "tap.h"
 
 enum { THREADS = 4, ROUNDS = 20000, CLASSES = 5, HELD_BYTES = 4 << 20 };

@@ -4,14 +4,14 @@
 #include <malloc.h>
 #include <pthread.h>
 
-#include "cache.h"
-#include "front.h"
-#include "large.h"
-#include "myalloc.h"
-#include "stats.h"
+#include "heap/cache.h"
+#include "api/front.h"
+#include "heap/mapped.h"
+#include "base/myalloc.h"
+#include "observe/stats.h"
 #include "tap.h"
-#include "tunables.h"
-#include "verify.h"
+#include "kit/tunables.h"
+#include "process/verify.h"
 
 enum { TRADERS = 3, LIVES = 150, BOXES = 32, LOOKS = 60, FORKS = 12, LARGE_MOST = 600000 };
 
@@ -74,16 +74,16 @@ static void *look(void *unused) {
         broken += stats.taken == 0;
         broken += verify_heap() != 0;
         front_trim(0);
-        large_mallopt(M_MMAP_THRESHOLD, 64000 + i * 3000);
-        large_mallopt(M_TRIM_THRESHOLD, 100000 + i);
-        large_mallopt(M_TOP_PAD, i);
-        large_mallopt(M_MMAP_MAX, 1000 + i);
-        large_mallopt(M_MYALLOC_DECAY_MS, i);
-        large_mallopt(M_MYALLOC_LIMIT_MIB, 4000 + i);
-        large_mallopt(M_MYALLOC_HUGEPAGES, i % 3);
-        large_mallopt(M_MYALLOC_POPULATE, i % 2);
+        mapped_mallopt(M_MMAP_THRESHOLD, 64000 + i * 3000);
+        mapped_mallopt(M_TRIM_THRESHOLD, 100000 + i);
+        mapped_mallopt(M_TOP_PAD, i);
+        mapped_mallopt(M_MMAP_MAX, 1000 + i);
+        mapped_mallopt(M_MYALLOC_DECAY_MS, i);
+        mapped_mallopt(M_MYALLOC_LIMIT_MIB, 4000 + i);
+        mapped_mallopt(M_MYALLOC_HUGEPAGES, i % 3);
+        mapped_mallopt(M_MYALLOC_POPULATE, i % 2);
         tunables.dynamic_threshold = 1; /* so that frees go on raising it */
-        if (i == LOOKS / 2 && large_mallopt(M_MYALLOC_CACHE_LIMIT, 20000))
+        if (i == LOOKS / 2 && mapped_mallopt(M_MYALLOC_CACHE_LIMIT, 20000))
             cache_bound_now();
     }
     return NULL;

@@ -3,11 +3,12 @@
  * what another allocated, while the fills go on and off and all blocks are looked at. */
 #include <pthread.h>
 
-#include "check.h"
-#include "front.h"
+#include "protect/check.h"
+#include "api/front.h"
 #include "tap.h"
-#include "verify.h"
-#include "watch.h"
+#include "process/verify.h"
+#include "heap/mode_switch.h"
+#include "process/mode_start.h"
 
 enum { THREADS = 4, ROUNDS = 4000, BOXES = 64 };
 
@@ -47,9 +48,9 @@ static void nothing(void) {
 }
 
 static void on_and_off(void) {
-    watch_on(WATCH_PERTURB);
+    mode_switch_on(MODE_PERTURB);
     usleep(100);
-    watch_off(WATCH_PERTURB);
+    mode_switch_off(MODE_PERTURB);
     usleep(100);
 }
 
@@ -60,10 +61,10 @@ static void look(void) {
 
 int main(void) {
     tap_watchdog(110);
-    watch_start();
-    watch_on(WATCH_PERTURB);
+    mode_start();
+    mode_switch_on(MODE_PERTURB);
     run("all calls watched", nothing);
-    watch_on(WATCH_CHECK);
+    mode_switch_on(MODE_CHECK);
     run("checked, and all blocks looked at meanwhile", look);
     run("checked, fills on and off", on_and_off);
     return tap_done();

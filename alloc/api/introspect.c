@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* glibc's questions and orders to its malloc, answered from stats.h: glibc manual, "Statistics for Memory
+ * Allocation with malloc" and "Malloc Tunable Parameters". */
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/glibc.h"
+#include "base/myalloc.h"
+#include "base/sizeclass.h"
+#include "os/os.h"
+#include "kit/environment.h"
+#include "kit/report.h"
+#include "kit/tunables.h"
+#include "heap/mapped.h"
+#include "heap/mode_switch.h"
+#include "observe/stats.h"
+#include "observe/trace.h"
+#include "process/mode_start.h"
+#include "api/front.h"
+
+EXPORT int mallopt(int parameter, int value) {
+    if (modes_has(MODE_START)) /* before anything is set by hand */
+        mode_start();
+    if (!mapped_mallopt(parameter, value))
+        return 0;
+    if (parameter == M_CHECK_ACTION)
+        report_set_action((unsigned)value & (REPORT_SAY | REPORT_ABORT | REPORT_SHORT));
+    if (parameter == M_PERTURB && tunables.perturb != 0)
+        mode_switch_on(MODE_PERTURB);
+    else if (parameter == M_PERTURB)
+        mode_switch_off(MODE_PERTURB);
+    if (parameter == M_MYALLOC_CACHE_LIMIT)
+        cache_bound_now();
+    return 1;
+}
+
+EXPORT struct mallinfo2 mallinfo2(void) {
+    struct stats stats;
+    stats_read(&stats);
+    size_t in_use = stats.live - stats.mapped - stats.guarded;
+    return (struct mallinfo2){
+        .arena = stats.heap,
+        .ordblks = stats.home_blocks + stats.free_span_count,
+        .smblks = stats.cached_blocks,
+        .hblks = stats.mapped_count + stats.guarded_count,
+        .hblkhd = stats.mapped + stats.guarded,
+        .fsmblks = stats.cached,
+        .uordblks = in_use,
+        .fordblks = stats.heap > in_use ? stats.heap - in_use : 0, /* other threads may have changed one since */
+        .keepcost = stats.top,
+    };
+}
+
+static int as_int(size_t n) {
+    return n > INT_MAX ? INT_MAX : (int)n;
+}
+
+/* The fields of the old structure are int: what does not fit is INT_MAX, not a remainder. */
+EXPORT struct mallinfo mallinfo(void) {
+    struct mallinfo2 info = mallinfo2();
+    return (struct mallinfo){
+        .arena = as_int(info.arena),
+        .ordblks = as_int(info.ordblks),
+        .smblks = as_int(info.smblks),
+        .hblks = as_int(info.hblks),
+        .hblkhd = as_int(info.hblkhd),
+        .fsmblks = as_int(info.fsmblks),
+        .uordblks = as_int(info.uordblks),
+        .fordblks = as_int(info.fordblks),
+        .keepcost = as_int(info.keepcost),
+    };
+}
+
+/* One line of malloc_stats, laid out as glibc does. */
+static size_t stats_line(char *out, size_t room, const char *name, size_t number) {
+    char digits[24];
+    static const char blanks[] = "          ";
+    size_t length = report_format(digits, sizeof digits, "%z", number);
+    return report_format(out, room, "%s = %s%s\n", name, blanks + min_size(length, sizeof blanks - 1), digits);
+}
+
+/* The heap is one arena to glibc's eyes, whatever regions it is made of. */
+EXPORT void malloc_stats(void) {
+    struct stats stats;
+    char text[512];
+    stats_read(&stats);
+    size_t at = report_format(text, sizeof text, "Arena 0:\n");
+    at += stats_line(text + at, sizeof text - at, "system bytes    ", stats.heap);
+    at += stats_line(text + at, sizeof text - at, "in use bytes    ", stats.live - stats.mapped - stats.guarded);
+    at += report_format(text + at, sizeof text - at, "Total (incl. mmap):\n");
+    at += stats_line(text + at, sizeof text - at, "system bytes    ", stats.heap + stats.mapped + stats.guarded);
+    at += stats_line(text + at, sizeof text - at, "in use bytes    ", stats.live);
+    at += stats_line(text + at, sizeof text - at, "max mmap regions", stats.mapped_count_peak);
+    at += stats_line(text + at, sizeof text - at, "max mmap bytes  ", stats.mapped_peak);
+    os_write(STDERR_FILENO, text, at);
+}
+
+/* Free blocks of each class; a block of the class can be asked for by any size from `from` to `to`. */
+static void info_sizes(FILE *stream, const struct stats *stats) {
+    fputs("<sizes>\n", stream);
+    for (unsigned c = 1; c < CLASS_COUNT; c++) {
+        size_t count = stats->classes[c].cached + stats->classes[c].home;
+        if (count > 0)
+            fprintf(stream, "  <size from=\"%zu\" to=\"%zu\" total=\"%zu\" count=\"%zu\"/>\n", class_bytes(c - 1) + 1,
+                    class_bytes(c), count * class_bytes(c), count);
+    }
+    fputs("</sizes>\n", stream);
+}
+
+/* What the heap and the whole have in common. "rest" is all that is free, but on fast lists. */
+static void info_totals(FILE *stream, const struct stats *stats) {
+    fprintf(stream,
+            "<total type=\"fast\" count=\"%zu\" size=\"%zu\"/>\n<total type=\"rest\" count=\"%zu\" size=\"%zu\"/>\n",
+            stats->cached_blocks, stats->cached, stats->home_blocks + stats->free_span_count, stats->free);
+}
+
+static void info_system(FILE *stream, size_t current, size_t most) {
+    fprintf(stream,
+            "<system type=\"current\" size=\"%zu\"/>\n<system type=\"max\" size=\"%zu\"/>\n"
+            "<aspace type=\"total\" size=\"%zu\"/>\n<aspace type=\"mprotect\" size=\"%zu\"/>\n",
+            current, most, current, current);
+}
+
+EXPORT int malloc_info(int options, FILE *stream) {
+    struct stats stats;
+    if (options != 0)
+        return EINVAL;
+    stats_read(&stats); /* before stdio allocates a buffer */
+    fputs("<malloc version=\"1\">\n<heap nr=\"0\">\n", stream);
+    info_sizes(stream, &stats);
+    info_totals(stream, &stats);
+    info_system(stream, stats.heap, stats.heap_peak);
+    fputs("</heap>\n", stream);
+    info_totals(stream, &stats);
+    fprintf(stream, "<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n", stats.mapped_count, stats.mapped);
+    if (stats.samples > 0)
+        fprintf(stream, "<total type=\"guarded\" count=\"%zu\" size=\"%zu\"/>\n", stats.guarded_count, stats.guarded);
+    info_system(stream, stats.heap + stats.mapped + stats.guarded, stats.peak);
+    fputs("</malloc>\n", stream);
+    return 0;
+}
+
+EXPORT void mtrace(void) {
+    trace_start();
+}
+
+EXPORT void muntrace(void) {
+    trace_stop();
+}
+
+EXPORT size_t myalloc_stats_json(char *out, size_t room) {
+    return stats_json(out, room);
+}
+
+EXPORT int malloc_trim(size_t pad) {
+    environment_read();
+    return front_trim(pad) > 0;
+}

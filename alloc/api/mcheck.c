@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * glibc's mcheck family: glibc manual, "Heap Consistency Checking". mcheck() must come before the first
+ * malloc there, and fails otherwise, which it does in every program whose libraries allocate before main. Here it may
+ * come at any time: blocks from before are told from the others, and left unchecked.
+ */
+#include "base/base.h"
+#include "base/glibc.h"
+#include "base/myalloc.h"
+#include "heap/mode_switch.h"
+#include "callers/backtrace.h"
+#include "protect/check.h"
+#include "protect/hardened.h"
+#include "process/mode_start.h"
+#include "process/verify.h"
+#include "api/front.h"
+
+static int start(void (*function)(enum mcheck_status), bool pedantic) {
+    backtrace_prepare();
+    check_set_handler(function, pedantic);
+    mode_start();
+    mode_switch_on(MODE_CHECK);
+    return 0;
+}
+
+EXPORT int mcheck(void (*function)(enum mcheck_status)) {
+    return start(function, false);
+}
+
+EXPORT int mcheck_pedantic(void (*function)(enum mcheck_status)) {
+    return start(function, true);
+}
+
+EXPORT void mcheck_check_all(void) {
+    if (modes_has(MODE_CHECK | MODE_HARDENED))
+        check_all("mcheck_check_all");
+}
+
+/* MCHECK_DISABLED also for a block from before mcheck(): nothing is known of what lies around it. */
+EXPORT enum mcheck_status mprobe(void *p) {
+    enum mcheck_status status = MCHECK_DISABLED;
+    if (modes_has(MODE_HARDENED) && (hardened_owns(p) || (front_raw_start(p) != p && !modes_has(MODE_CHECK))))
+        return hardened_probe(p, "mprobe");
+    if (!modes_has(MODE_CHECK) || check_probe(p, "mprobe", &status) == CHECK_DONE)
+        return status;
+    if (front_raw_start(p) == p && !check_holds(p))
+        return MCHECK_DISABLED;
+    check_invalid(p, "mprobe");
+    return MCHECK_HEAD;
+}
+
+EXPORT int myalloc_check_heap(void) {
+    return verify_heap() == 0 ? 0 : -1;
+}

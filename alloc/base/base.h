@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* Attributes, constants and arithmetic that every layer shares. Nothing here has state. */
+#ifndef MYALLOC_BASE_H
+#define MYALLOC_BASE_H
+
+#if defined(__SIZEOF_POINTER__) && __SIZEOF_POINTER__ != 8
+#error "myalloc is written for 64-bit systems"
+#endif
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifndef MYALLOC_DEBUG
+#define MYALLOC_DEBUG 0 /* 1: every ASSERT is checked and the event counters run */
+#endif
+#ifndef MYALLOC_STATIC
+#define MYALLOC_STATIC 0 /* 1: built for libmyalloc.a */
+#endif
+#ifndef MYALLOC_FAULT
+#define MYALLOC_FAULT 0 /* 1: the OS layer can be told to refuse its Nth call */
+#endif
+
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define COLD __attribute__((noinline, cold))
+#define NOINLINE __attribute__((noinline))
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+/* On data that other files see: without it the compiler goes through the GOT. */
+#define HIDDEN __attribute__((visibility("hidden")))
+#define EXPORT __attribute__((visibility("default")))
+/* On functions that read what another thread may be writing, word by word, and make do with a moment's value: the writer's
+ * paths are too short for an atomic access. ThreadSanitizer must not tell. */
+#define READS_OTHERS __attribute__((no_sanitize("thread")))
+/* On tables of which little is used: the linker sorts sections by name, so that they lie behind the small variables and
+ * do not spread those over many pages. */
+#define BIG_TABLE __attribute__((section(".bss.table")))
+#define CACHE_LINE 64
+#define LINE_ALIGNED __attribute__((aligned(CACHE_LINE)))
+/* Initial-exec: the library is present from program start, so a thread's cache lies at a fixed offset. */
+#define THREAD_LOCAL __thread __attribute__((tls_model("initial-exec")))
+
+/* The address `offset` bytes into thread-local data, through the segment register: nothing to add up but the offset.
+ * gcc would first load the thread's base address; clang does well by itself, and ThreadSanitizer knows no segments. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_THREAD__)
+#define THREAD_SEGMENT __seg_fs
+#define THREAD_ADDRESS(symbol, offset)                                                                                 \
+    __extension__({                                                                                                    \
+        uintptr_t address = (offset);                                                                                  \
+        __asm__("addq " #symbol "@gottpoff(%%rip), %0" : "+r"(address) : : "cc");                                      \
+        address;                                                                                                       \
+    })
+#else
+#define THREAD_SEGMENT
+#define THREAD_ADDRESS(symbol, offset) ((uintptr_t)&(symbol) + (offset))
+#endif
+
+#define KIB ((size_t)1 << 10)
+#define MIB ((size_t)1 << 20)
+#define GIB ((size_t)1 << 30)
+
+/* A page of the OS. All but x86-64 have kernels with several sizes. A unit must be whole pages (region_init looks). */
+#define OS_PAGE_MIN ((size_t)4096)
+#if defined(__x86_64__)
+#define OS_PAGE OS_PAGE_MIN
+#else
+#define OS_PAGE os_page_bytes() /* os.h */
+size_t os_page_bytes(void) __attribute__((const));
+#endif
+#define HUGE_PAGE (2 * MIB)
+
+/* What Linux hands to programs that do not ask for more. */
+#if defined(__aarch64__)
+#define ADDRESS_BITS 48
+#else
+#define ADDRESS_BITS 47
+#endif
+
+/* A unit is the grain of the page heap: spans are whole units, the unit map has one entry a unit. A system with pages of
+ * 64 KiB needs a build with 16 here. */
+#ifndef UNIT_SHIFT
+#define UNIT_SHIFT 14
+#endif
+#define UNIT ((size_t)1 << UNIT_SHIFT)
+
+#define BLOCK_ALIGN ((size_t)16)
+#define SIZE_LIMIT ((size_t)PTRDIFF_MAX) /* no request above this can succeed */
+
+_Static_assert(UNIT % OS_PAGE_MIN == 0, "a unit is whole OS pages");
+
+static inline size_t align_up(size_t n, size_t align) {
+    return (n + align - 1) & ~(align - 1);
+}
+
+static inline size_t align_down(size_t n, size_t align) {
+    return n & ~(align - 1);
+}
+
+static inline bool is_pow2(size_t n) {
+    return n != 0 && (n & (n - 1)) == 0;
+}
+
+static inline size_t min_size(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+static inline size_t max_size(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+/* Position of the highest set bit; n must not be 0. */
+static inline unsigned high_bit(size_t n) {
+    return 63u - (unsigned)__builtin_clzl(n);
+}
+
+static inline size_t units_for(size_t bytes) {
+    return (bytes + UNIT - 1) >> UNIT_SHIFT;
+}
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+#include "callers/stacks.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "os/os.h"
+#include "kit/budget.h"
+#include "kit/lock.h"
+
+#define BUCKETS ((size_t)1 << 16)
+#define ROOM_LEAST MIB
+#define LIMIT_PART 16 /* of the address space, where it is limited, that the stacks may reserve */
+#define COMMIT_STEP (256 * KIB)
+
+struct stack {
+    uint32_t next; /* number of the next stack in the bucket */
+    uint32_t hash;
+    uint32_t count;
+    void *frames[];
+};
+
+static struct lock stacks_lock;
+/* A stack's number is its distance from here in words. The first word is never used: number 0 is no stack. */
+static uint64_t *words;
+static size_t used, committed, room; /* words, bytes, bytes */
+static _Atomic uint32_t *buckets;
+
+static struct stack *at(uint32_t number) {
+    return (struct stack *)(words + number);
+}
+
+static uint32_t hash_of(void *const *frames, unsigned count) {
+    uint64_t hash = count;
+    for (unsigned i = 0; i < count; i++)
+        hash = (hash ^ (uintptr_t)frames[i]) * UINT64_C(0x9e3779b97f4a7c15) + (hash >> 29);
+    return (uint32_t)(hash >> 32);
+}
+
+static uint32_t find(uint32_t number, uint32_t hash, void *const *frames, unsigned count) {
+    for (; number != 0; number = at(number)->next) {
+        const struct stack *stack = at(number);
+        if (stack->hash == hash && stack->count == count && memcmp(stack->frames, frames, count * sizeof *frames) == 0)
+            return number;
+    }
+    return 0;
+}
+
+static bool set_up_locked(void) {
+    if (buckets != NULL)
+        return true;
+    size_t limit = os_address_limit(), bytes = STACKS_ROOM;
+    while (bytes > ROOM_LEAST && bytes > limit / LIMIT_PART)
+        bytes /= 4;
+    void *space = budget_reserve(bytes);
+    while (space == NULL && bytes > ROOM_LEAST)
+        space = budget_reserve(bytes /= 4);
+    if (space == NULL)
+        return false;
+    void *heads = budget_map(BUCKETS * sizeof *buckets);
+    if (heads == NULL) {
+        budget_unreserve(space, bytes);
+        return false;
+    }
+    words = space;
+    room = bytes;
+    used = 1;
+    buckets = heads;
+    return true;
+}
+
+static bool reserve_locked(size_t more) {
+    size_t end = (used + more) * sizeof *words;
+    if (end > room)
+        return false;
+    if (end > committed) {
+        if (!budget_commit((char *)words + committed, COMMIT_STEP))
+            return false;
+        committed += COMMIT_STEP;
+    }
+    return true;
+}
+
+static uint32_t add_locked(_Atomic uint32_t *bucket, uint32_t hash, void *const *frames, unsigned count) {
+    size_t need = (sizeof(struct stack) + count * sizeof *frames + sizeof *words - 1) / sizeof *words;
+    if (!reserve_locked(need))
+        return 0;
+    uint32_t number = (uint32_t)used;
+    struct stack *stack = at(number);
+    *stack = (struct stack){.next = *bucket, .hash = hash, .count = count};
+    memcpy(stack->frames, frames, count * sizeof *frames);
+    used += need;
+    atomic_store_explicit(bucket, number, memory_order_release);
+    return number;
+}
+
+uint32_t stacks_keep(void *const *frames, unsigned count) {
+    if (count == 0 || count > BACKTRACE_MOST)
+        return 0;
+    uint32_t hash = hash_of(frames, count), number = 0;
+    lock_acquire(&stacks_lock, LOCK_STACKS);
+    if (set_up_locked()) {
+        _Atomic uint32_t *bucket = &buckets[hash % BUCKETS];
+        number = find(*bucket, hash, frames, count);
+        if (number == 0)
+            number = add_locked(bucket, hash, frames, count);
+    }
+    lock_release(&stacks_lock, LOCK_STACKS);
+    return number;
+}
+
+uint32_t stacks_capture(void) {
+    void *frames[BACKTRACE_MOST];
+    unsigned count = backtrace_capture(frames, BACKTRACE_MOST, 0);
+    return stacks_keep(frames, count);
+}
+
+void *const *stacks_frames(uint32_t number, unsigned *count) {
+    *count = number != 0 ? at(number)->count : 0;
+    return number != 0 ? at(number)->frames : NULL;
+}
+
+size_t stacks_meta_bytes(void) {
+    return buckets != NULL ? room + BUCKETS * sizeof *buckets : 0;
+}
+
+void stacks_fork_acquire(void) {
+    lock_fork_acquire(&stacks_lock);
+}
+
+void stacks_fork_release(void) {
+    lock_fork_release(&stacks_lock);
+}
+
+void stacks_fork_reset(void) {
+    lock_fork_reset(&stacks_lock);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Call stacks, each kept once, so that a block's record needs four bytes for where it came from. The checker's
+ * records and the leak report share them. Stacks are never forgotten: a program has few different ones.
+ *
+ * F1 a number stays valid for the life of the process; 0 is no stack.
+ * F2 what a number names never changes, so reading needs no lock.
+ *
+ * Memory: address space of STACKS_ROOM (less where RLIMIT_AS is short), made writable as it fills. When it is full, or
+ * the OS refuses, new stacks are number 0 and nothing else suffers. Lock: LOCK_STACKS, inside.
+ */
+#ifndef MYALLOC_STACKS_H
+#define MYALLOC_STACKS_H
+
+#include "base/base.h"
+#include "callers/backtrace.h"
+
+#define STACKS_ROOM (64 * MIB)
+
+/* The number of these frames (at most BACKTRACE_MOST). 0 if count is 0 or there is no room. */
+uint32_t stacks_keep(void *const *frames, unsigned count);
+
+/* Captures the allocator's callers and keeps them; 0 if there are none. Caller holds no lock of the allocator. */
+uint32_t stacks_capture(void);
+
+/* The frames of a stack and their number; NULL and 0 for number 0. */
+void *const *stacks_frames(uint32_t number, unsigned *count);
+
+/* Address space held, in bytes. */
+size_t stacks_meta_bytes(void);
+
+void stacks_fork_acquire(void);
+void stacks_fork_release(void);
+void stacks_fork_reset(void);
+
+#endif

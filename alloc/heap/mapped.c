@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: MIT */
+#include "heap/mapped.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "os/os.h"
+#include "kit/budget.h"
+#include "kit/lock.h"
+#include "kit/readonly.h"
+#include "kit/report.h"
+#include "kit/tunables.h"
+#include "heap/region.h"
+
+#define TABLE_MIN 256 /* entries: one OS page */
+#define KEPT ((size_t)1) /* added to a length: the mapping is kept (L2) */
+#define KEPT_TRIES 2     /* kept mappings that are tried again when another could go, */
+#define KEPT_TRIES_ALL 1024 /* or when all that is free is to go; each that goes is worth as many more */
+
+struct mapping {
+    uintptr_t addr;
+    size_t bytes; /* 0: the slot is empty */
+};
+
+struct mapped_totals mapped_totals;
+static struct lock mapped_lock;
+static struct mapping *table;
+static size_t table_size;       /* a power of two */
+static _Atomic size_t kept;     /* entries of that kind */
+static _Atomic size_t promised; /* entries to come (L3); raised under the lock, dropped at any time */
+static size_t cursor;           /* where the next kept mapping is looked for */
+
+static size_t slot_of(uintptr_t addr) {
+    return (size_t)((addr / OS_PAGE) * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (table_size - 1);
+}
+
+static struct mapping *find_locked(uintptr_t addr) {
+    if (table_size == 0)
+        return NULL;
+    for (size_t i = slot_of(addr);; i = (i + 1) & (table_size - 1)) {
+        if (table[i].bytes == 0)
+            return NULL;
+        if (table[i].addr == addr)
+            return table[i].bytes & KEPT ? NULL : &table[i];
+    }
+}
+
+static void place_locked(uintptr_t addr, size_t bytes) {
+    size_t i = slot_of(addr);
+    while (table[i].bytes != 0)
+        i = (i + 1) & (table_size - 1);
+    table[i] = (struct mapping){addr, bytes};
+}
+
+/* Makes a promised entry. */
+static void insert_locked(void *addr, size_t bytes) {
+    place_locked((uintptr_t)addr, bytes);
+    promised--;
+    if (bytes & KEPT) {
+        kept++;
+        return;
+    }
+    mapped_totals.count++;
+    mapped_totals.bytes += bytes;
+    mapped_totals.count_peak = max_size(mapped_totals.count_peak, mapped_totals.count);
+    mapped_totals.bytes_peak = max_size(mapped_totals.bytes_peak, mapped_totals.bytes);
+}
+
+/* Its place stays promised. */
+static void remove_locked(struct mapping *gone) {
+    promised++;
+    if (gone->bytes & KEPT) {
+        kept--;
+    } else {
+        mapped_totals.count--;
+        mapped_totals.bytes -= gone->bytes;
+    }
+    size_t hole = (size_t)(gone - table), mask = table_size - 1;
+    for (size_t i = (hole + 1) & mask; table[i].bytes != 0; i = (i + 1) & mask) {
+        /* An entry may fill the hole if its own slot does not lie cyclically behind the hole. */
+        if (((i - slot_of(table[i].addr)) & mask) >= ((i - hole) & mask)) {
+            table[hole] = table[i];
+            hole = i;
+        }
+    }
+    table[hole].bytes = 0;
+}
+
+static bool grow_locked(void) {
+    size_t old_size = table_size, size = old_size ? old_size * 2 : TABLE_MIN;
+    struct mapping *old = table, *fresh = budget_map(align_up(size * sizeof *fresh, OS_PAGE));
+    if (fresh == NULL)
+        return false;
+    table = fresh;
+    table_size = size;
+    for (size_t i = 0; i < old_size; i++)
+        if (old[i].bytes != 0)
+            place_locked(old[i].addr, old[i].bytes);
+    if (old != NULL)
+        budget_unmap(old, align_up(old_size * sizeof *old, OS_PAGE));
+    return true;
+}
+
+/* Promises room for one more entry (L3). */
+static bool promise_locked(void) {
+    if ((mapped_totals.count + kept + promised) * 2 >= table_size && !grow_locked())
+        return false;
+    promised++;
+    return true;
+}
+
+/* False if there are too many mappings, or no memory for the entry of another. */
+static bool promise(void) {
+    lock_acquire(&mapped_lock, LOCK_MAPPED);
+    bool done = mapped_totals.count + promised < tunables.mmap_max && promise_locked();
+    lock_release(&mapped_lock, LOCK_MAPPED);
+    return done;
+}
+
+bool mapped_is_table(const void *p) {
+    lock_acquire(&mapped_lock, LOCK_MAPPED);
+    bool is = (uintptr_t)p - (uintptr_t)table < align_up(table_size * sizeof *table, OS_PAGE);
+    lock_release(&mapped_lock, LOCK_MAPPED);
+    return is;
+}
+
+/* Enters a mapping for which there is a promise. */
+static void enter(void *addr, size_t bytes) {
+    lock_acquire(&mapped_lock, LOCK_MAPPED);
+    insert_locked(addr, bytes);
+    lock_release(&mapped_lock, LOCK_MAPPED);
+}
+
+static void raise_threshold_locked(size_t bytes) {
+    if (tunables.dynamic_threshold && bytes > tunables.mmap_threshold && bytes <= LARGE_DYNAMIC_MAX &&
+        readonly_open(&tunables, sizeof tunables)) {
+        tunables.mmap_threshold = min_size(2 * bytes, LARGE_DYNAMIC_MAX + OS_PAGE);
+        tunables.trim_threshold = 2 * bytes;
+    }
+}
+
+/* Takes the entry out and returns its length, 0 if there is none. Its place stays promised. */
+static size_t leave(const void *addr, bool to_free) {
+    lock_acquire(&mapped_lock, LOCK_MAPPED);
+    struct mapping *mapping = find_locked((uintptr_t)addr);
+    size_t bytes = mapping ? mapping->bytes : 0;
+    if (mapping != NULL)
+        remove_locked(mapping);
+    if (to_free)
+        raise_threshold_locked(bytes);
+    lock_release(&mapped_lock, LOCK_MAPPED);
+    return bytes;
+}
+
+/* ---- kept mappings ----------------------------------------------------------------------------------------------- */
+
+/* Unmaps, or keeps what the OS refuses to take: the hole may need a mapping more than the kernel allows. The promise for
+ * its entry is used up. */
+static bool unmap_or_keep(void *addr, size_t bytes) {
+    if (os_unmap(addr, bytes)) {
+        promised--;
+        return true;
+    }
+    if (!os_purge(addr, bytes))
+        memset(addr, 0, bytes);
+    enter(addr, bytes | KEPT);
+    return false;
+}
+
+/* The next kept entry, NULL if there is none. */
+static struct mapping *next_kept_locked(void) {
+    for (size_t i = 0; kept > 0 && i < table_size; i++) {
+        struct mapping *mapping = &table[cursor++ & (table_size - 1)];
+        if (mapping->bytes & KEPT)
+            return mapping;
+    }
+    return NULL;
+}
+
+static bool release_one(void) {
+    lock_acquire(&mapped_lock, LOCK_MAPPED);
+    struct mapping *mapping = next_kept_locked(), found = mapping ? *mapping : (struct mapping){0, 0};
+    if (mapping != NULL)
+        remove_locked(mapping);
+    lock_release(&mapped_lock, LOCK_MAPPED);
+    return mapping != NULL && unmap_or_keep((void *)found.addr, found.bytes - KEPT);
+}
+
+/* Where one mapping could go, a kept neighbour may be at an edge now. */
+static COLD void release_kept(size_t tries, size_t more) {
+    for (; tries > 0 && kept > 0; tries--)
+        if (release_one())
+            tries += more;
+}
+
+void mapped_trim(void) {
+    release_kept(KEPT_TRIES_ALL, KEPT_TRIES_ALL);
+}
+
+/* A kept mapping of at least `bytes`, and at most twice that; its length in *length. */
+static COLD void *reuse(size_t bytes, size_t align, size_t *length) {
+    void *found = NULL;
+    lock_acquire(&mapped_lock, LOCK_MAPPED);
+    for (size_t i = kept; i > 0 && found == NULL; i--) {
+        struct mapping *mapping = next_kept_locked();
+        size_t have = mapping->bytes - KEPT;
+        if (have < bytes || have / 2 > bytes || mapping->addr % align != 0 || !budget_charge(have))
+            continue;
+        found = (void *)mapping->addr;
+        *length = have;
+        remove_locked(mapping);
+        promised--; /* the caller has one */
+    }
+    lock_release(&mapped_lock, LOCK_MAPPED);
+    return found;
+}
+
+/* ---- interface --------------------------------------------------------------------------------------------------- */
+
+static void drop_slack(void *addr, size_t bytes) {
+    lock_acquire(&mapped_lock, LOCK_MAPPED);
+    bool room = promise_locked();
+    lock_release(&mapped_lock, LOCK_MAPPED);
+    if (room)
+        unmap_or_keep(addr, bytes);
+    else
+        os_unmap(addr, bytes);
+}
+
+static void *map_aligned(size_t bytes, size_t align) {
+    if (align <= OS_PAGE)
+        return os_map(bytes);
+    if (bytes + align < bytes)
+        return NULL;
+    char *raw = os_map(bytes + align);
+    if (raw == NULL)
+        return NULL;
+    char *start = (char *)align_up((uintptr_t)raw, align);
+    if (start > raw)
+        drop_slack(raw, (size_t)(start - raw));
+    if (raw + align > start)
+        drop_slack(start + bytes, (size_t)(raw + align - start));
+    return start;
+}
+
+static void *map_charged(size_t bytes, size_t align) {
+    if (!budget_charge(bytes))
+        return NULL;
+    void *addr = map_aligned(bytes, align);
+    if (addr == NULL)
+        budget_refund(bytes);
+    return addr;
+}
+
+void *mapped_alloc(size_t bytes, size_t align) {
+    bytes = align_up(bytes, OS_PAGE);
+    if (!promise())
+        return NULL;
+    size_t length = bytes;
+    void *addr = UNLIKELY(kept > 0) ? reuse(bytes, align, &length) : NULL;
+    if (addr == NULL)
+        addr = map_charged(bytes, align);
+    if (addr == NULL) {
+        promised--;
+        return NULL;
+    }
+    enter(addr, length);
+    region_prepare(addr, length);
+    return addr;
+}
+
+size_t mapped_bytes(const void *p) {
+    lock_acquire(&mapped_lock, LOCK_MAPPED);
+    struct mapping *mapping = find_locked((uintptr_t)p);
+    size_t bytes = mapping ? mapping->bytes : 0;
+    lock_release(&mapped_lock, LOCK_MAPPED);
+    return bytes;
+}
+
+bool mapped_free(void *p) {
+    size_t bytes = leave(p, true);
+    if (bytes == 0)
+        return false;
+    if (unmap_or_keep(p, bytes))
+        release_kept(KEPT_TRIES, 0);
+    budget_refund(bytes);
+    return true;
+}
+
+/* *bytes is what the mapping has afterwards. */
+static void *remap_charged(void *p, size_t old, size_t *bytes) {
+    size_t wanted = *bytes;
+    if (wanted > old && !budget_charge(wanted - old))
+        return NULL;
+    void *moved = os_remap(p, old, wanted, true);
+    if (moved == NULL && wanted > old) {
+        budget_refund(wanted - old);
+    } else if (moved == NULL) { /* the kernel will not cut it off: it stays, without memory */
+        os_purge((char *)p + wanted, old - wanted);
+        *bytes = old;
+        return p;
+    } else if (wanted < old) {
+        budget_refund(old - wanted);
+    } else {
+        region_prepare((char *)moved + old, wanted - old);
+    }
+    return moved;
+}
+
+void *mapped_resize(void *p, size_t bytes) {
+    bytes = align_up(bytes, OS_PAGE);
+    /* Out of the table while it moves: another thread may be given the old address before we have entered the new. */
+    size_t old = leave(p, false);
+    void *moved = old == bytes ? p : remap_charged(p, old, &bytes);
+    enter(moved ? moved : p, moved ? bytes : old);
+    return moved;
+}
+
+/* Pages of the heap as a mapping of new_bytes. */
+static char *steal(void *p, size_t bytes, size_t new_bytes) {
+    char *moved = os_steal(p, bytes);
+    if (moved == NULL)
+        return NULL;
+    char *grown = os_remap(moved, bytes, new_bytes, true);
+    if (grown == NULL)
+        os_put_back(moved, p, bytes);
+    else if (new_bytes > bytes)
+        region_prepare(grown + bytes, new_bytes - bytes);
+    return grown;
+}
+
+void *mapped_steal(void *p, size_t bytes, size_t new_bytes) {
+    new_bytes = align_up(new_bytes, OS_PAGE);
+    if (!promise())
+        return NULL;
+    char *grown = NULL;
+    if (budget_charge(new_bytes) && (grown = steal(p, bytes, new_bytes)) == NULL)
+        budget_refund(new_bytes);
+    if (grown != NULL)
+        enter(grown, new_bytes);
+    else
+        promised--;
+    return grown;
+}
+
+int mapped_mallopt(int parameter, int value) {
+    lock_acquire(&mapped_lock, LOCK_MAPPED);
+    int done = tunables_mallopt(parameter, value);
+    lock_release(&mapped_lock, LOCK_MAPPED);
+    return done;
+}
+
+void mapped_count(struct mapped_totals *totals) {
+    lock_acquire(&mapped_lock, LOCK_MAPPED);
+    *totals = mapped_totals;
+    lock_release(&mapped_lock, LOCK_MAPPED);
+}
+
+void mapped_walk(struct walk *walk) {
+    size_t count = 0, bytes = 0, free = 0;
+    lock_acquire(&mapped_lock, LOCK_MAPPED);
+    for (size_t i = 0; i < table_size; i++) {
+        const struct mapping *mapping = &table[i];
+        bool is_kept = (mapping->bytes & KEPT) != 0;
+        free += is_kept;
+        if (mapping->bytes == 0 || is_kept)
+            continue;
+        count++;
+        bytes += mapping->bytes;
+        report_walk(walk, (mapping->addr | mapping->bytes) % OS_PAGE == 0 && find_locked(mapping->addr) == mapping,
+                    "large L1", mapping);
+    }
+    report_walk(walk, count == mapped_totals.count && bytes == mapped_totals.bytes, "large L1", &mapped_totals);
+    report_walk(walk, free == kept, "large L2", &mapped_totals);
+    report_walk(walk, (count + free + promised) * 2 <= table_size, "large L3", &mapped_totals);
+    lock_release(&mapped_lock, LOCK_MAPPED);
+}
+
+void mapped_fork_acquire(void) {
+    lock_fork_acquire(&mapped_lock);
+}
+
+void mapped_fork_release(void) {
+    lock_fork_release(&mapped_lock);
+}
+
+void mapped_fork_reset(void) {
+    promised = 0; /* to threads that are gone */
+    lock_fork_reset(&mapped_lock);
+}

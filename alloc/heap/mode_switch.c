@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#include "heap/mode_switch.h"
+
+#include "kit/lock.h"
+#include "heap/cache.h"
+#include "heap/central.h"
+#include "heap/span.h"
+
+static struct lock mode_switch_lock;
+
+/* Guarded pages are given out, and freed, in calls that are slow anyway. */
+static bool needs_all(unsigned modes) {
+    return (modes & ~(unsigned)(MODE_START | MODE_GUARDED)) != 0;
+}
+
+void mode_switch_on(unsigned modes) {
+    lock_acquire(&mode_switch_lock, LOCK_MODES);
+    if (needs_all(modes) && !needs_all(modes_active)) {
+        cache_set_lists(false);
+        span_show(false);
+        cache_flush();
+        central_flush(); /* what is parked would not be taken by threads without lists */
+    }
+    /* Last: whoever sees the mode sees the unit map without entries, and so does whoever gets a block from there. */
+    atomic_fetch_or_explicit(&modes_active, modes, memory_order_release);
+    lock_release(&mode_switch_lock, LOCK_MODES);
+}
+
+void mode_switch_off(unsigned modes) {
+    ASSERT((modes & (MODE_CHECK | MODE_START | MODE_GUARDED | MODE_HARDENED)) == 0);
+    lock_acquire(&mode_switch_lock, LOCK_MODES);
+    unsigned before = atomic_fetch_and_explicit(&modes_active, ~modes, memory_order_release);
+    if (needs_all(before) && !needs_all(before & ~modes)) {
+        span_show(true);
+        cache_set_lists(true);
+    }
+    lock_release(&mode_switch_lock, LOCK_MODES);
+}
+
+void mode_switch_started(void) {
+    atomic_fetch_and_explicit(&modes_active, ~(unsigned)MODE_START, memory_order_release);
+}
+
+void mode_switch_fork_acquire(void) {
+    lock_fork_acquire(&mode_switch_lock);
+}
+
+void mode_switch_fork_release(void) {
+    lock_fork_release(&mode_switch_lock);
+}
+
+void mode_switch_fork_reset(void) {
+    lock_fork_reset(&mode_switch_lock);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The switch between fast and watched: what turns modes (modes.h) on and off. While a mode that must see every call is on,
+ * every call reaches a slow path, without one instruction more on the fast ones:
+ *  - threads keep no lists (cache_set_lists), so a malloc finds its list empty and arrives in front_alloc_slow;
+ *  - the unit map shows no small span (span_show), so a free arrives in front_free_slow as if its block were large.
+ * There, and in the slow parts of realloc and malloc_usable_size, modes_any() sends the call to front_watched.c, which
+ * serves each mode in turn. A mode needs no more than a bit in modes.h and its lines there.
+ *
+ * W1 while such a mode is on, no small span is in the unit map, and lists only shrink: a thread empties its own at its
+ *    first slow call, of which every free is one.
+ *
+ * So a mode that is switched on late sees every free from then on, and every allocation of a thread but those that its
+ * lists still serve before that first slow call. Blocks from before are not known to the mode; it must tell them from
+ * others by its own records.
+ *
+ * Lock: LOCK_MODES, while switching; span and class locks are taken under it.
+ */
+#ifndef MYALLOC_MODE_SWITCH_H
+#define MYALLOC_MODE_SWITCH_H
+
+#include "kit/modes.h"
+
+/* Switch modes, any bits of enum mode. Any time, by any thread that holds no lock of the allocator. */
+void mode_switch_on(unsigned modes);
+void mode_switch_off(unsigned modes);
+
+/* The environment has been read: MODE_START ends. */
+void mode_switch_started(void);
+
+void mode_switch_fork_acquire(void);
+void mode_switch_fork_release(void);
+void mode_switch_fork_reset(void);
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Address space for spans: the brk heap first, mmap'd arenas where brk is blocked or refused; and memory for
+ * the allocator's own data. A region is a contiguous range of units with one `struct span` (span.h) and one dirty bit
+ * for each, kept apart from it so that a program's overflow cannot reach them.
+ *
+ * R1 regions are only ever added; base, spans, dirty and home never change, so region_find needs no lock.
+ * R2 units [0, frontier) are spans; [frontier, mapped) are ours, never handed out and zero.
+ * R3 the brk region never shrinks past memory that another caller of sbrk obtained.
+ *
+ * All but region_find and region_meta are called with the span lock held.
+ */
+#ifndef MYALLOC_REGION_H
+#define MYALLOC_REGION_H
+
+#include "base/base.h"
+
+/* One for each unit. Who may touch which field is said in span.h and central.h; regions only keep room for them. */
+struct span {
+    union {
+        struct { struct span *next, *prev; };       /* SMALL: other spans of the class with blocks to give */
+        struct { struct span *newer, *older; };     /* FREE and dirty: by the time of the free */
+    };
+    union {
+        struct {
+            struct span *left, *right;  /* FREE: the tree by size and address */
+            uint64_t freed_at;          /* FREE: when, in ms */
+        };
+        uint64_t few_bits[3];           /* SMALL: blocks at home, if these are bits enough (span_home) */
+    };
+    uint32_t units;             /* head: length */
+    uint32_t head;              /* PART, TAIL: unit index of the head */
+    uint32_t dirty;             /* FREE: how many of the units are dirty */
+    uint16_t live;              /* SMALL: blocks that are not home */
+    uint16_t carved;            /* SMALL: blocks cut so far, from the start */
+    uint16_t capacity;          /* SMALL: blocks that fit */
+    uint8_t class;              /* SMALL */
+    uint8_t state;              /* enum span_state */
+    uint8_t region;             /* index into regions, set on first use */
+    bool listed;                /* SMALL: is on its class's list; FREE: is on the list by age */
+};
+_Static_assert(sizeof(struct span) == CACHE_LINE, "span structures do not share cache lines");
+
+#define HOME_WORDS (UNIT / BLOCK_ALIGN / 64)
+
+struct region {
+    uintptr_t base;
+    size_t max_units; /* what spans and dirty have room for */
+    _Atomic size_t frontier, mapped; /* units */
+    struct span *spans;
+    uint64_t *dirty;       /* a bit a unit: set if it may hold anything but zeros */
+    uint64_t *home;        /* HOME_WORDS a unit: bits for spans of so many blocks that the span has no room (span_home) */
+    uintptr_t warm;        /* pages up to here were made present ahead of use */
+    size_t covered;        /* units for which span structures and unit map entries are writable */
+    size_t charged;        /* units for which own data is charged: the most that were ever mapped */
+    size_t foreign;        /* units of other callers of sbrk, between ours */
+    size_t lost;           /* bytes taken but lying on no whole unit of ours */
+};
+
+#define REGIONS_MAX 256
+extern HIDDEN struct region regions[REGIONS_MAX]; /* regions[0] is the brk heap */
+extern HIDDEN _Atomic unsigned region_count;
+
+/* Sets up the brk heap's bookkeeping and the unit map. False if the OS refuses; may be tried again. */
+bool region_init(void);
+
+struct region *region_find_slow(uintptr_t addr);
+
+/* The region that `addr` lies in, or NULL. Any thread, any time. */
+static inline struct region *region_find(const void *p) {
+    struct region *heap = &regions[0];
+    if (LIKELY((uintptr_t)p - heap->base < heap->mapped << UNIT_SHIFT))
+        return heap;
+    return region_find_slow((uintptr_t)p);
+}
+
+/* Makes sure that `units` lie between frontier and mapped. If the heap could only go on behind foreign memory, the
+ * frontier has moved there and *left units from the old frontier on are left behind (otherwise *left is 0). False if
+ * refused. */
+bool region_grow(struct region *region, size_t units, size_t *left);
+
+/* Adds an arena of at least `units`. NULL if refused. */
+struct region *region_add(size_t units);
+
+/* What hugepages and populate ask for, done to memory that the OS has just given. */
+void region_prepare(void *addr, size_t bytes);
+
+/* Gives the units from `first` on back to the OS by moving the break down; keeps `pad` bytes. Returns the bytes given
+ * back; 0 if foreign memory lies above or the region is no brk heap. */
+size_t region_shrink(struct region *region, size_t first, size_t pad);
+
+/* After a refusal: gives back bookkeeping address space that RLIMIT_AS, lowered since the start, leaves no room for.
+ * True if it is worth trying again. */
+bool region_relieve(void);
+
+/* Zeroed memory for the allocator's own data, never given back. NULL if refused. Any thread; takes LOCK_META. */
+void *region_meta(size_t bytes);
+
+/* True if `p` lies in memory of region_meta. */
+bool region_is_meta(const void *p);
+
+/* What regions have taken from the OS, all of it charged (budget.h). `own` is the OS pages of span
+ * structures, dirty bits, home bits and unit map entries for all units that were ever mapped, and what was lost to
+ * alignment. */
+struct region_totals {
+    size_t heap, heap_peak; /* bytes of units mapped now, and the most there were */
+    size_t own;
+};
+void region_count_bytes(struct region_totals *totals);
+
+/* Looks whether R1-R3 hold for a region. */
+struct walk;
+void region_walk(struct walk *walk, const struct region *region);
+
+void region_fork_acquire(void);
+void region_fork_release(void);
+void region_fork_reset(void);
+
+#endif

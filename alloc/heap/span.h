@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The page heap: runs of units, free or in use. Free spans coalesce at once and are found best fit, lowest
+ * address first, in a treap ordered by (units, address); what no free span holds is cut from the region's frontier.
+ *
+ * S1 the structure at a span's first unit is its head and says its state and length. Units inside a SMALL span are
+ *    PART with `head` set; the last unit of a FREE span of several units is TAIL with `head` set; all others are NONE,
+ *    so a pointer into the middle of a large span is told from its start.
+ * S2 no two FREE spans touch, but where a hole of foreign memory lies between.
+ * S3 every FREE span is in the tree; it is on the list by age exactly if some of its units are dirty.
+ * S4 a unit whose dirty bit is clear holds zeros.
+ *
+ * Lock: LOCK_SPANS, taken inside. Failure leaves everything as it was. A linear list of free runs was measured first
+ * and lost (1.2 in time on ghostscript); a bitmap of units cannot give best fit in logarithmic time.
+ */
+#ifndef MYALLOC_SPAN_H
+#define MYALLOC_SPAN_H
+
+#include "base/base.h"
+#include "kit/report.h"
+#include "heap/region.h"
+
+enum span_state { SPAN_NONE, SPAN_FREE, SPAN_TAIL, SPAN_SMALL, SPAN_PART, SPAN_LARGE };
+
+/* What the page heap holds, in units; written under the lock. `small` is also read without it. */
+struct span_totals {
+    size_t free, free_dirty, free_count, large, large_count;
+    _Atomic size_t small;
+};
+extern HIDDEN struct span_totals span_totals;
+
+/* A span for blocks of the class, registered in the unit map, nothing carved. NULL if the OS refuses memory. */
+struct span *span_acquire_small(unsigned class);
+
+/* Whether the unit map shows small spans, those there are and those to come. Hidden, every free takes the slow way and
+ * finds the class through the region (mode_switch.h). */
+void span_show(bool shown);
+
+/* A large block of `units`, starting at a multiple of `align` (a power of two). *zeroed tells if all of it is known to
+ * be zero. NULL if the OS refuses. */
+struct span *span_acquire_large(size_t units, size_t align, bool *zeroed);
+
+/* Frees a span. A SMALL one must have all its blocks home and be on no list. */
+void span_release(struct span *span);
+
+/* Makes a LARGE span `units` long without moving it. False if the space behind it is taken. */
+bool span_try_resize(struct span *span, size_t units);
+
+/* Address of a span's first byte. */
+static inline char *span_address(const struct span *span) {
+    const struct region *region = &regions[span->region];
+    return (char *)region->base + ((size_t)(span - region->spans) << UNIT_SHIFT);
+}
+
+/* A SMALL span's blocks that are at home, a bit each by their order in memory; as many words as the capacity needs.
+ * Guarded by the lock of the class. */
+#define SPAN_FEW (sizeof(((struct span *)0)->few_bits) * CHAR_BIT)
+static inline uint64_t *span_home(struct span *span) {
+    struct region *region = &regions[span->region];
+    return span->capacity <= SPAN_FEW ? span->few_bits : region->home + (size_t)(span - region->spans) * HOME_WORDS;
+}
+
+/* The head of the SMALL or LARGE span that `p` lies in; NULL if there is none, or if `p` lies in a LARGE span but not
+ * in its first unit. */
+struct span *span_find(const void *p);
+
+/* Gives free memory back to the OS: what was freed more than `age_ms` ago if there is more than the hot reserve, or
+ * everything if age_ms is 0. Returns the bytes given back. `pad` bytes are kept at the top of the heap. */
+size_t span_purge(size_t age_ms, size_t pad);
+
+/* A consistent copy of span_totals; what regions hold; bytes beyond all frontiers; bytes free at the top of the brk heap. */
+struct region_totals;
+void span_count(struct span_totals *totals, struct region_totals *held, size_t *unused, size_t *top);
+
+/* From time to time, gives back what has been free for long (decay_ms). For slow paths that hold no lock. */
+void span_look(void);
+
+void span_fork_acquire(void);
+void span_fork_release(void);
+void span_fork_reset(void);
+
+/* True if `p` is a block that was cut from a SMALL span of the class. */
+bool span_is_block(const void *p, unsigned class);
+
+/* Blocks in a chain of such blocks; SIZE_MAX if something else is in it, or it is longer than `most`. */
+size_t span_chain_length(const void *chain, unsigned class, size_t most);
+
+/* Looks whether S1-S4, U1-U2 and R1-R3 hold over all regions. Takes the lock. */
+void span_walk(struct walk *walk);
+
+/* Calls `see` with each SMALL span, under the lock. */
+void span_each_small(void (*see)(struct span *span, void *data), void *data);
+
+/* Asserts that span_walk finds nothing. Caller holds no lock. */
+void span_check(void);
+
+#endif

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+#include "kit/budget.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "os/os.h"
+#include "kit/report.h"
+#include "kit/tunables.h"
+
+#define PATH_ROOM 1024
+#define CGROUP_ROOT "/sys/fs/cgroup"
+#define GUARD (64 * KIB)
+#define NO_LIMIT_FROM ((size_t)1 << 60) /* version 1 says "none" by a number of this kind */
+
+static _Atomic size_t taken, peak, own;
+static _Atomic size_t cgroup_limit; /* 0: not looked up yet */
+
+/* ---- control groups ---------------------------------------------------------------------------------------------- */
+
+/* The number that a file holds; SIZE_MAX for "max" or another word. False if the file cannot be read. */
+static bool read_limit(const char *path, size_t *limit) {
+    char text[32];
+    size_t length = os_read_file(path, text, sizeof text - 1), number = 0, i = 0;
+    for (; i < length && text[i] >= '0' && text[i] <= '9'; i++)
+        if (number < NO_LIMIT_FROM)
+            number = number * 10 + (size_t)(text[i] - '0');
+    *limit = i == 0 || number >= NO_LIMIT_FROM ? SIZE_MAX : number;
+    return length > 0;
+}
+
+/* The least limit of a group and those above it, whose paths are its path cut at each slash. */
+static bool least_limit(const char *root, char *group, const char *file, size_t *least) {
+    char path[PATH_ROOM + 64];
+    bool found = false;
+    *least = SIZE_MAX;
+    for (size_t length = strlen(group);;) {
+        size_t limit;
+        while (length > 0 && group[length - 1] == '/')
+            length--;
+        group[length] = '\0';
+        report_format(path, sizeof path, "%s%s/%s", root, group, file);
+        if (read_limit(path, &limit)) {
+            found = true;
+            *least = min_size(*least, limit);
+        }
+        if (length == 0)
+            return found;
+        while (length > 0 && group[length - 1] != '/')
+            length--;
+    }
+}
+
+/* The path behind `controller` in a line NUMBER:CONTROLLER:PATH of /proc/self/cgroup, cut off there; NULL if none. */
+static char *group_of(char *lines, const char *controller) {
+    size_t wanted = strlen(controller);
+    for (char *line = lines; line != NULL && *line != '\0';) {
+        char *colon = strchr(line, ':'), *end = strchr(line, '\n');
+        if (colon != NULL && strncmp(colon + 1, controller, wanted) == 0 && colon[1 + wanted] == ':') {
+            if (end != NULL)
+                *end = '\0';
+            return colon + 2 + wanted;
+        }
+        line = end ? end + 1 : NULL;
+    }
+    return NULL;
+}
+
+/* A group's limit counts all that its processes hold, code, stacks and mappings of the program's own, too: a heap that took
+ * all of it would never be told so, because the kernel ends the program first. */
+static size_t heap_share(size_t limit) {
+    return limit == SIZE_MAX ? limit : limit - min_size(max_size(limit / 8, 16 * MIB), limit / 2);
+}
+
+static size_t look_up(void) {
+    char lines[2 * PATH_ROOM], *group;
+    size_t limit, length = os_read_file("/proc/self/cgroup", lines, sizeof lines - 1);
+    lines[length] = '\0';
+    group = group_of(lines, "memory");
+    if (group != NULL && strlen(group) < PATH_ROOM &&
+        least_limit(CGROUP_ROOT "/memory", group, "memory.limit_in_bytes", &limit))
+        return heap_share(limit);
+    lines[os_read_file("/proc/self/cgroup", lines, sizeof lines - 1)] = '\0';
+    group = group_of(lines, "");
+    if (group != NULL && strlen(group) < PATH_ROOM && least_limit(CGROUP_ROOT, group, "memory.max", &limit))
+        return heap_share(limit);
+    report_line("limit:cgroup: no memory.max or memory.limit_in_bytes can be read under " CGROUP_ROOT
+                "; there is no limit");
+    return SIZE_MAX;
+}
+
+static size_t COLD cgroup_limit_slow(void) {
+    size_t limit = atomic_load_explicit(&cgroup_limit, memory_order_relaxed);
+    if (limit == 0) {
+        limit = max_size(look_up(), 1);
+        atomic_store_explicit(&cgroup_limit, limit, memory_order_relaxed);
+    }
+    return limit;
+}
+
+size_t budget_limit(void) {
+    size_t limit = tunables.limit;
+    return UNLIKELY(limit == LIMIT_CGROUP) ? cgroup_limit_slow() : limit;
+}
+
+/* ---- the sum ----------------------------------------------------------------------------------------------------- */
+
+bool budget_charge(size_t bytes) {
+    size_t limit = budget_limit(), old = atomic_load_explicit(&taken, memory_order_relaxed), highest;
+    do {
+        if (bytes > limit || old > limit - bytes)
+            return false;
+    } while (
+        !atomic_compare_exchange_weak_explicit(&taken, &old, old + bytes, memory_order_relaxed, memory_order_relaxed));
+    highest = atomic_load_explicit(&peak, memory_order_relaxed);
+    while (old + bytes > highest && !atomic_compare_exchange_weak_explicit(&peak, &highest, old + bytes,
+                                                                           memory_order_relaxed, memory_order_relaxed))
+        continue;
+    return true;
+}
+
+void budget_refund(size_t bytes) {
+    atomic_fetch_sub_explicit(&taken, bytes, memory_order_relaxed);
+}
+
+static void *between_guards(size_t bytes, void *(*reserve)(size_t)) {
+    char *space = bytes <= SIZE_LIMIT - 2 * GUARD ? reserve(bytes + 2 * GUARD) : NULL;
+    return space != NULL ? space + GUARD : NULL;
+}
+
+void *budget_reserve(size_t bytes) {
+    return between_guards(bytes, os_reserve);
+}
+
+void budget_unreserve(void *addr, size_t bytes) {
+    os_unmap((char *)addr - GUARD, bytes + 2 * GUARD);
+}
+
+void *budget_map(size_t bytes) {
+    void *addr = between_guards(bytes, os_reserve_shut);
+    if (addr != NULL && !budget_commit(addr, bytes)) {
+        budget_unreserve(addr, bytes);
+        return NULL;
+    }
+    return addr;
+}
+
+bool budget_commit(void *addr, size_t bytes) {
+    if (!budget_charge(bytes))
+        return false;
+    bool done = os_commit(addr, bytes);
+    if (done)
+        atomic_fetch_add_explicit(&own, bytes, memory_order_relaxed);
+    else
+        budget_refund(bytes);
+    return done;
+}
+
+void budget_unmap(void *addr, size_t bytes) {
+    atomic_fetch_sub_explicit(&own, bytes, memory_order_relaxed);
+    budget_unreserve(addr, bytes);
+    budget_refund(bytes);
+}
+
+void budget_give_back(void *addr, size_t bytes) {
+    if (!os_unmap(addr, bytes))
+        os_purge(addr, bytes); /* addresses are lost, memory is not */
+    budget_refund(bytes);
+}
+
+size_t budget_taken(void) {
+    return atomic_load_explicit(&taken, memory_order_relaxed);
+}
+
+size_t budget_peak(void) {
+    return atomic_load_explicit(&peak, memory_order_relaxed);
+}
+
+size_t budget_own(void) {
+    return atomic_load_explicit(&own, memory_order_relaxed);
+}

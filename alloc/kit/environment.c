@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+#include "kit/environment.h"
+
+#include <string.h>
+
+#include "os/os.h"
+#include "kit/readonly.h"
+#include "kit/report.h"
+
+/* libc's, not getenv: nothing is called that could allocate, and its absence tells that libc is not set up yet. */
+extern char **__environ;
+
+_Atomic int environment_state;
+
+#define GLIBC_PREFIX "glibc.malloc."
+#define SHOWN_MAX 48 /* characters of a name or value in a complaint */
+
+struct reading {
+    struct tunables *into;
+    const char *variable;
+    void (*complain)(const char *line);
+    int complaints;
+};
+
+/* ---- complaints -------------------------------------------------------------------------------------------------- */
+
+/* A piece of the environment, cut and with what is not printable as \xNN. */
+static const char *shown(const char *text, size_t length, char *out, size_t room) {
+    static const char hex[] = "0123456789abcdef";
+    size_t used = 0;
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)text[i];
+        bool plain = c >= 0x20 && c < 0x7f && c != '\\';
+        if (used + (plain ? 1 : 4) > SHOWN_MAX || used + 8 > room) {
+            memcpy(out + used, "...", 3);
+            used += 3;
+            break;
+        }
+        if (plain) {
+            out[used++] = (char)c;
+        } else {
+            const char escape[4] = {'\\', 'x', hex[c >> 4], hex[c & 15]};
+            memcpy(out + used, escape, 4);
+            used += 4;
+        }
+    }
+    out[used] = '\0';
+    return out;
+}
+
+static void complain_unknown(struct reading *reading, const char *what, const char *text, size_t length) {
+    char name[SHOWN_MAX + 8], line[400];
+    if (reading->complain == NULL || ++reading->complaints > COMPLAINTS_MAX)
+        return;
+    report_format(line, sizeof line, "%s: %s '%s', ignored ('myalloc options' lists what there is)", reading->variable,
+                  what, shown(text, length, name, sizeof name));
+    reading->complain(line);
+}
+
+static void complain_value(struct reading *reading, const struct knob *knob, const char *text, size_t length,
+                           const char *wrong) {
+    char value[SHOWN_MAX + 8], allowed[96], line[400];
+    if (reading->complain == NULL || ++reading->complaints > COMPLAINTS_MAX)
+        return;
+    report_format(line, sizeof line, "%s: value '%s' of %s %s, ignored; allowed: %s", reading->variable,
+                  shown(text, length, value, sizeof value), knob->name, wrong,
+                  tunables_allowed(knob, allowed, sizeof allowed));
+    reading->complain(line);
+}
+
+static void complain_more(const struct reading *reading) {
+    char line[128];
+    if (reading->complain == NULL || reading->complaints <= COMPLAINTS_MAX)
+        return;
+    report_format(line, sizeof line, "%d more entries of the environment ignored",
+                  reading->complaints - COMPLAINTS_MAX);
+    reading->complain(line);
+}
+
+/* ---- the variables ----------------------------------------------------------------------------------------------- */
+
+static const char *value_of(char *const *variables, const char *name) {
+    size_t length = strlen(name);
+    for (; *variables != NULL; variables++)
+        if (strncmp(*variables, name, length) == 0 && (*variables)[length] == '=')
+            return *variables + length + 1;
+    return NULL;
+}
+
+static void set(struct reading *reading, const struct knob *knob, const char *text, size_t length) {
+    const char *wrong = tunables_set_text(reading->into, knob, text, length);
+    if (wrong != NULL)
+        complain_value(reading, knob, text, length, wrong);
+}
+
+/* The knob whose own name, or whose name under glibc.malloc., is this. */
+static const struct knob *find(const char *name, size_t length, bool glibc) {
+    for (const struct knob *knob = tunables_knobs; knob < tunables_knobs + KNOBS; knob++) {
+        const char *own = glibc ? knob->tunable : knob->name;
+        if (length > 0 && strlen(own) == length && memcmp(own, name, length) == 0)
+            return knob;
+    }
+    return NULL;
+}
+
+static void read_old_variables(struct reading *reading, char *const *variables) {
+    for (const struct knob *knob = tunables_knobs; knob < tunables_knobs + KNOBS; knob++) {
+        const char *value = knob->variable[0] != '\0' ? value_of(variables, knob->variable) : NULL;
+        if (value == NULL || *value == '\0')
+            continue;
+        reading->variable = knob->variable;
+        set(reading, knob, value, strlen(value));
+    }
+}
+
+/* One entry of GLIBC_TUNABLES. Other parts of glibc have theirs there too: those are not ours to judge. */
+static void read_tunable(struct reading *reading, const char *entry, size_t length) {
+    size_t prefix = sizeof GLIBC_PREFIX - 1;
+    if (length < prefix || memcmp(entry, GLIBC_PREFIX, prefix) != 0)
+        return;
+    const char *equals = memchr(entry, '=', length);
+    size_t name = equals ? (size_t)(equals - entry) : length;
+    const struct knob *knob = find(entry + prefix, name - prefix, true);
+    if (knob == NULL)
+        complain_unknown(reading, "unknown tunable", entry, name);
+    else if (equals == NULL)
+        complain_unknown(reading, "no '=' and value in", entry, length);
+    else
+        set(reading, knob, equals + 1, length - name - 1);
+}
+
+static void read_option(struct reading *reading, const char *entry, size_t length) {
+    const char *colon = memchr(entry, ':', length);
+    const struct knob *knob = find(entry, colon ? (size_t)(colon - entry) : length, false);
+    if (colon == NULL)
+        complain_unknown(reading, knob ? "no ':' and value behind" : "no ':' in", entry, length);
+    else if (knob == NULL)
+        complain_unknown(reading, "unknown key", entry, (size_t)(colon - entry));
+    else
+        set(reading, knob, colon + 1, length - (size_t)(colon - entry) - 1);
+}
+
+static void read_list(struct reading *reading, char *const *variables, const char *name, char separator,
+                      void (*read_entry)(struct reading *, const char *, size_t)) {
+    const char *entry = value_of(variables, name);
+    reading->variable = name;
+    while (entry != NULL) {
+        const char *end = strchr(entry, separator);
+        size_t length = end ? (size_t)(end - entry) : strlen(entry);
+        if (length > 0)
+            read_entry(reading, entry, length);
+        entry = end ? end + 1 : NULL;
+    }
+}
+
+void environment_apply(char *const *variables, struct tunables *into, void (*complain)(const char *line)) {
+    struct reading reading = {.into = into, .complain = complain};
+    read_old_variables(&reading, variables);
+    read_list(&reading, variables, "GLIBC_TUNABLES", ':', read_tunable);
+    read_list(&reading, variables, "MYALLOC_OPTIONS", ',', read_option);
+    complain_more(&reading);
+}
+
+/* ---- once -------------------------------------------------------------------------------------------------------- */
+
+static void complain_on_stderr(const char *line) {
+    report_line("%s", line);
+}
+
+static bool concerns_us(const char *variable) {
+    return (variable[0] == 'M' && (strncmp(variable, "MALLOC_", 7) == 0 || strncmp(variable, "MYALLOC_", 8) == 0)) ||
+           strncmp(variable, "GLIBC_TUNABLES=", 15) == 0;
+}
+
+void COLD environment_read_slow(void) {
+    char **variables = __environ;
+    if (variables == NULL) /* libc is not set up yet, or the program has cleared it: look again next time */
+        return;
+    bool any = false;
+    for (char **variable = variables; *variable != NULL && !any; variable++)
+        any = concerns_us(*variable);
+    if (!any || os_is_secure()) {
+        atomic_store_explicit(&environment_state, 1, memory_order_release);
+        return;
+    }
+    struct tunables fresh = tunables;
+    int unread = 0;
+    environment_apply(variables, &fresh, NULL);
+    if (!atomic_compare_exchange_strong(&environment_state, &unread, 1))
+        return;
+    if (!readonly_open(&tunables, sizeof tunables)) {
+        report_line("the system refuses to make the page of the options writable; all are at their defaults");
+        return;
+    }
+    tunables = fresh;
+    environment_apply(variables, &fresh, complain_on_stderr);
+}

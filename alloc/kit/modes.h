@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which modes are on. A mode is something that must see every call: the checks, the fills, the log, the record of leaks,
+ * hardened blocks; guarded pages see some calls. The word is here, under everything that asks; what switches it, and how
+ * the fast paths come to know, is in mode_switch.h.
+ */
+#ifndef MYALLOC_MODES_H
+#define MYALLOC_MODES_H
+
+#include <stdatomic.h>
+
+#include "base/base.h"
+
+enum mode {
+    MODE_START = 16,    /* from the start until the environment has been read; nothing else is on then */
+    MODE_CHECK = 1,     /* canaries, quarantine: never switched off again, blocks are laid out differently */
+    MODE_PERTURB = 2,   /* allocated and freed bytes are filled */
+    MODE_TRACE = 4,     /* the log of mtrace() */
+    MODE_LEAKS = 8,     /* who allocated what is still there */
+    MODE_GUARDED = 32,  /* some blocks lie on guarded pages: never switched off again, does not need to see every call */
+    MODE_HARDENED = 64, /* all blocks are hardened: never switched off again */
+};
+
+/* Bits of enum mode. Written by mode_switch.c only. */
+extern HIDDEN _Atomic unsigned modes_active;
+
+static inline bool modes_any(void) {
+    return UNLIKELY(atomic_load_explicit(&modes_active, memory_order_acquire) != 0);
+}
+
+/* Nothing else is on. */
+static inline bool modes_only(enum mode mode) {
+    return atomic_load_explicit(&modes_active, memory_order_acquire) == mode;
+}
+
+/* True if any of the modes is on. */
+static inline bool modes_has(unsigned modes) {
+    return (atomic_load_explicit(&modes_active, memory_order_acquire) & modes) != 0;
+}
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+#include "kit/readonly.h"
+
+#include "os/os.h"
+
+static bool closed READONLY = false;
+
+bool readonly_open(void *variable, size_t bytes) {
+    uintptr_t start = align_down((uintptr_t)variable, OS_PAGE), end = align_up((uintptr_t)variable + bytes, OS_PAGE);
+    return !closed && os_protect((void *)start, end - start, true);
+}
+
+void readonly_close(void) {
+    void *start;
+    size_t bytes;
+    if (!readonly_open(&closed, sizeof closed))
+        return;
+    closed = true;
+    if (os_find_relro(&closed, &start, &bytes))
+        os_seal(start, bytes);
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+#include "observe/leaks.h"
+
+#include <unistd.h>
+
+#include "os/os.h"
+#include "kit/budget.h"
+#include "kit/lock.h"
+#include "kit/modes.h"
+#include "kit/report.h"
+#include "kit/tunables.h"
+#include "callers/backtrace.h"
+#include "callers/stacks.h"
+#include "observe/reachable.h"
+
+#define TABLE_MIN 1024   /* records */
+#define GROUPS_SHOWN 100 /* a report is to be read */
+
+extern int __cxa_atexit(void (*function)(void *), void *argument, void *dso);
+
+static struct lock leaks_lock;
+static struct leaks_record *table;
+static size_t table_size, count; /* a power of two; at most half full */
+static size_t refused;
+static struct os_file standard_error; /* as it was at the start */
+
+/* ---- the table --------------------------------------------------------------------------------------------------- */
+
+static size_t slot_of(uintptr_t block) {
+    return (size_t)((block / BLOCK_ALIGN) * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (table_size - 1);
+}
+
+static struct leaks_record *find_locked(uintptr_t block) {
+    if (table_size == 0)
+        return NULL;
+    for (size_t i = slot_of(block);; i = (i + 1) & (table_size - 1)) {
+        if (table[i].block == 0)
+            return NULL;
+        if (table[i].block == block)
+            return &table[i];
+    }
+}
+
+static void insert_locked(const struct leaks_record *record) {
+    size_t i = slot_of(record->block);
+    while (table[i].block != 0 && table[i].block != record->block)
+        i = (i + 1) & (table_size - 1);
+    count += table[i].block == 0;
+    table[i] = *record;
+}
+
+static void remove_locked(struct leaks_record *gone) {
+    size_t hole = (size_t)(gone - table), mask = table_size - 1;
+    count--;
+    for (size_t i = (hole + 1) & mask; table[i].block != 0; i = (i + 1) & mask) {
+        /* An entry may fill the hole if its own slot does not lie cyclically behind the hole. */
+        if (((i - slot_of(table[i].block)) & mask) >= ((i - hole) & mask)) {
+            table[hole] = table[i];
+            hole = i;
+        }
+    }
+    table[hole].block = 0;
+}
+
+static size_t table_bytes(size_t size) {
+    return align_up(size * sizeof *table, OS_PAGE);
+}
+
+/* Room for one more record. */
+static bool reserve_locked(void) {
+    if (count * 2 < table_size)
+        return true;
+    size_t old_size = table_size, size = old_size ? old_size * 2 : TABLE_MIN;
+    struct leaks_record *old = table, *fresh = budget_map(table_bytes(size));
+    if (fresh == NULL)
+        return false;
+    table = fresh;
+    table_size = size;
+    count = 0;
+    for (size_t i = 0; i < old_size; i++)
+        if (old[i].block != 0)
+            insert_locked(&old[i]);
+    if (old != NULL)
+        budget_unmap(old, table_bytes(old_size));
+    return true;
+}
+
+void leaks_put_back(const struct leaks_record *record) {
+    if (record->block == 0)
+        return;
+    lock_acquire(&leaks_lock, LOCK_LEAKS);
+    if (reserve_locked())
+        insert_locked(record);
+    else
+        refused++;
+    lock_release(&leaks_lock, LOCK_LEAKS);
+}
+
+void leaks_allocated(const void *p, size_t bytes) {
+    if (p == NULL)
+        return;
+    struct leaks_record record = {(uintptr_t)p, bytes, stacks_capture(), backtrace_inside()};
+    leaks_put_back(&record);
+}
+
+struct leaks_record leaks_freeing(const void *p) {
+    struct leaks_record record = {0};
+    lock_acquire(&leaks_lock, LOCK_LEAKS);
+    struct leaks_record *found = find_locked((uintptr_t)p);
+    if (found != NULL) {
+        record = *found;
+        remove_locked(found);
+    }
+    lock_release(&leaks_lock, LOCK_LEAKS);
+    return record;
+}
+
+size_t leaks_meta_bytes(void) {
+    return table_size ? table_bytes(table_size) : 0;
+}
+
+/* ---- the report -------------------------------------------------------------------------------------------------- */
+
+/* While it is made, `table` entries are copied to an array; blocks of the same fate and stack become one group in place. */
+typedef bool before(const struct reachable_block *a, const struct reachable_block *b);
+
+static bool by_address(const struct reachable_block *a, const struct reachable_block *b) {
+    return a->start < b->start;
+}
+
+static bool by_place(const struct reachable_block *a, const struct reachable_block *b) {
+    return a->kind != b->kind ? a->kind < b->kind : a->stack < b->stack;
+}
+
+static bool by_bytes(const struct reachable_block *a, const struct reachable_block *b) {
+    if (a->kind != b->kind)
+        return a->kind < b->kind;
+    if (a->bytes != b->bytes)
+        return a->bytes > b->bytes;
+    return a->blocks != b->blocks ? a->blocks > b->blocks : a->stack < b->stack;
+}
+
+static void sift(struct reachable_block *blocks, size_t at, size_t size, before *order) {
+    struct reachable_block moved = blocks[at];
+    for (size_t child; (child = at * 2 + 1) < size; at = child) {
+        if (child + 1 < size && order(&blocks[child], &blocks[child + 1]))
+            child++;
+        if (!order(&moved, &blocks[child]))
+            break;
+        blocks[at] = blocks[child];
+    }
+    blocks[at] = moved;
+}
+
+/* Heap sort: libc's qsort may allocate. */
+static void sort(struct reachable_block *blocks, size_t size, before *order) {
+    for (size_t i = size / 2; i-- > 0;)
+        sift(blocks, i, size, order);
+    for (size_t last = size; last-- > 1;) {
+        struct reachable_block largest = blocks[0];
+        blocks[0] = blocks[last];
+        blocks[last] = largest;
+        sift(blocks, 0, last, order);
+    }
+}
+
+/* One group for each fate and stack, without the unwinder's blocks; returns their number. */
+static size_t sum_up(struct reachable_block *blocks, size_t size) {
+    size_t out = 0;
+    sort(blocks, size, by_place);
+    for (size_t i = 0; i < size; i++) {
+        struct reachable_block *last = out > 0 ? &blocks[out - 1] : NULL;
+        if (blocks[i].root)
+            continue;
+        if (last != NULL && last->kind == blocks[i].kind && last->stack == blocks[i].stack) {
+            last->bytes += blocks[i].bytes;
+            last->blocks++;
+        } else {
+            blocks[out++] = blocks[i];
+        }
+    }
+    sort(blocks, out, by_bytes);
+    return out;
+}
+
+/* A copy of the records, of *size entries, in *room bytes of memory; NULL if there are none or memory is refused. */
+static struct reachable_block *copy_records(size_t *size, size_t *room) {
+    struct reachable_block *blocks = NULL;
+    *size = 0;
+    lock_acquire(&leaks_lock, LOCK_LEAKS);
+    *room = align_up(count * sizeof *blocks, OS_PAGE);
+    blocks = count > 0 ? budget_map(*room) : NULL;
+    for (size_t i = 0; blocks != NULL && i < table_size; i++)
+        if (table[i].block != 0)
+            blocks[(*size)++] = (struct reachable_block){.start = table[i].block, .bytes = table[i].bytes, .blocks = 1,
+                                                     .stack = table[i].stack, .root = table[i].own};
+    lock_release(&leaks_lock, LOCK_LEAKS);
+    return blocks;
+}
+
+/* Sorts out what is lost. Where that cannot be known, all is listed as if it were held. */
+static bool judge(struct reachable_block *blocks, size_t size, size_t room, const void *stack) {
+    struct reachable_range own[] = {{(uintptr_t)blocks, (uintptr_t)blocks + room},
+                                {(uintptr_t)table, (uintptr_t)table + table_bytes(table_size)}};
+    sort(blocks, size, by_address);
+    if (reachable_mark(blocks, size, own, sizeof own / sizeof *own, stack))
+        return true;
+    for (size_t i = 0; i < size; i++)
+        blocks[i].kind = REACH_HELD;
+    return false;
+}
+
+static const char *plural(size_t n) {
+    return n == 1 ? "" : "s";
+}
+
+static void print_group(const struct reachable_block *group) {
+    static const char *const fates[] = {
+        [REACH_LOST] = "lost",
+        [REACH_LOST_WITH] = "lost with blocks that point there",
+        [REACH_HELD] = "still held",
+    };
+    unsigned frames;
+    void *const *stack = stacks_frames(group->stack, &frames);
+    report_line("leaks: %z byte%s in %z block%s %s, %s", group->bytes, plural(group->bytes), group->blocks,
+                plural(group->blocks), fates[group->kind],
+                frames > 0 ? "allocated at:" : "allocated before call stacks could be recorded");
+    backtrace_print(STDERR_FILENO, stack, frames);
+}
+
+struct sum {
+    size_t bytes, blocks, places;
+};
+
+static struct sum add_up(const struct reachable_block *groups, size_t size) {
+    struct sum sum = {0, 0, size};
+    for (size_t i = 0; i < size; i++) {
+        sum.bytes += groups[i].bytes;
+        sum.blocks += groups[i].blocks;
+    }
+    return sum;
+}
+
+static void print_sum(const char *start, const struct sum *sum, const char *end) {
+    report_line("leaks: %s%z byte%s in %z block%s from %z place%s%s", start, sum->bytes, plural(sum->bytes), sum->blocks,
+                plural(sum->blocks), sum->places, plural(sum->places), end);
+}
+
+/* The groups are sorted: the lost ones come first. */
+static void print_groups(const struct reachable_block *groups, size_t size, bool judged) {
+    size_t lost = 0, shown = 0;
+    while (lost < size && groups[lost].kind != REACH_HELD)
+        lost++;
+    struct sum gone = add_up(groups, lost), held = add_up(groups + lost, size - lost);
+    char process[48];
+    report_format(process, sizeof process, "process %d: ", (int)getpid());
+    if (judged)
+        print_sum(process, &gone, " lost at exit: nothing points to them");
+    print_sum(process, &held, judged ? " still held at exit" : " still allocated at exit; what is lost cannot be told here");
+    size_t listed = judged && tunables.leaks == 1 ? lost : size;
+    for (; shown < listed && shown < GROUPS_SHOWN; shown++)
+        print_group(&groups[shown]);
+    struct sum more = add_up(groups + shown, listed - shown);
+    if (more.places > 0)
+        print_sum("and ", &more, ", not listed");
+}
+
+NOINLINE void leaks_report(void) {
+    const void *stack = __builtin_frame_address(0); /* above it lie the caller's frame and registers, below it ours */
+    size_t size, room;
+    bool empty = count == 0;
+    struct reachable_block *blocks = copy_records(&size, &room);
+    if (blocks != NULL) {
+        bool judged = judge(blocks, size, room, stack);
+        print_groups(blocks, sum_up(blocks, size), judged);
+        budget_unmap(blocks, room);
+    } else if (empty) {
+        print_groups(NULL, 0, true);
+    } else {
+        report_line("leaks: process %d: %z blocks still allocated at exit, but no memory to list them", (int)getpid(),
+                    count);
+    }
+    if (refused > 0)
+        report_line("leaks: %z blocks more were not recorded: memory for the records was refused", refused);
+}
+
+/* ---- start ------------------------------------------------------------------------------------------------------- */
+
+static void at_exit(void *unused) {
+    (void)unused;
+    /* Many programs close it as the last thing they do, to see whether all was written. */
+    os_file_put_back(&standard_error, STDERR_FILENO);
+    __builtin_unwind_init(); /* puts the registers that hold others' variables into this frame */
+    leaks_report();
+    __asm__ volatile(""); /* ... which must not make way for the call */
+}
+
+void leaks_arrange(void) {
+    if (!modes_has(MODE_LEAKS))
+        return;
+    os_file_keep(&standard_error, STDERR_FILENO);
+    /* Without a library to belong to, and registered before the program's own: runs after all of them and after the
+     * destructors of all libraries (in a static program, before its destructors). */
+    __cxa_atexit(at_exit, NULL, NULL);
+}
+
+void leaks_fork_acquire(void) {
+    lock_fork_acquire(&leaks_lock);
+}
+
+void leaks_fork_release(void) {
+    lock_fork_release(&leaks_lock);
+}
+
+void leaks_fork_reset(void) {
+    lock_fork_reset(&leaks_lock);
+}

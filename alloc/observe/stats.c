@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+#include "observe/stats.h"
+
+#include "kit/budget.h"
+#include "heap/cache.h"
+#include "heap/central.h"
+#include "heap/mapped.h"
+#include "heap/region.h"
+#include "heap/span.h"
+#include "protect/guarded.h"
+#include "protect/hardened.h"
+
+static void add_cache(const struct cache *cache, void *data) {
+    struct stats *stats = data;
+    stats->threads++;
+    for (unsigned c = 1; c < CLASS_COUNT; c++)
+        stats->classes[c].cached += cache_length(cache, c);
+}
+
+/* What threads' lists hold is known already. */
+static void add_class(struct stats *stats, unsigned class) {
+    struct central_totals totals;
+    central_count(class, &totals);
+    size_t size = class_bytes(class), span = class_units(class) * UNIT, all = totals.spans * (span / size);
+    struct stats_class *blocks = &stats->classes[class];
+    size_t listed = blocks->cached;
+    blocks->home = min_size(totals.home, all);
+    blocks->cached = min_size(blocks->cached + totals.parked, all - blocks->home);
+    blocks->live = all - blocks->home - blocks->cached;
+    stats->live += blocks->live * size;
+    stats->live_blocks += blocks->live;
+    stats->cached += blocks->cached * size;
+    stats->listed += min_size(listed, blocks->cached) * size;
+    stats->cached_blocks += blocks->cached;
+    stats->home += blocks->home * size;
+    stats->home_blocks += blocks->home;
+    stats->tails += totals.spans * (span % size);
+}
+
+static void add_heap(struct stats *stats) {
+    struct region_totals held;
+    struct span_totals spans;
+    span_count(&spans, &held, &stats->unused, &stats->top);
+    stats->heap = held.heap;
+    stats->heap_peak = held.heap_peak;
+    stats->free_spans = spans.free << UNIT_SHIFT;
+    stats->free_span_count = spans.free_count;
+    stats->free_dirty = spans.free_dirty << UNIT_SHIFT;
+    stats->large = spans.large << UNIT_SHIFT;
+    stats->large_count = spans.large_count;
+    stats->metadata = held.own + budget_own();
+}
+
+static void add_guarded(struct stats *stats) {
+    struct guarded_totals guarded;
+    guarded_count(&guarded);
+    stats->guarded = guarded.bytes;
+    stats->guarded_count = guarded.blocks;
+    stats->samples = guarded.samples;
+    stats->live += guarded.bytes;
+    stats->live_blocks += guarded.blocks;
+    stats->metadata += guarded.pages - guarded.bytes;
+}
+
+/* Hardened blocks lie in no span; to questions that know one heap alone, their pages are part of it. */
+static void add_hardened(struct stats *stats) {
+    struct hardened_totals totals;
+    hardened_count(&totals);
+    stats->hardened = totals.live;
+    stats->hardened_count = totals.live_blocks;
+    stats->around = totals.taken - totals.live;
+    stats->heap += totals.taken;
+    stats->heap_peak += totals.taken;
+    stats->live += totals.live;
+    stats->live_blocks += totals.live_blocks;
+}
+
+void stats_read(struct stats *stats) {
+    *stats = (struct stats){0};
+    cache_each(add_cache, stats);
+    for (unsigned c = 1; c < CLASS_COUNT; c++)
+        add_class(stats, c);
+    add_heap(stats);
+    add_guarded(stats);
+    add_hardened(stats);
+    struct mapped_totals mapped;
+    mapped_count(&mapped);
+    stats->mapped = mapped.bytes;
+    stats->mapped_count = mapped.count;
+    stats->mapped_peak = mapped.bytes_peak;
+    stats->mapped_count_peak = mapped.count_peak;
+    stats->live += stats->large + stats->mapped;
+    stats->live_blocks += stats->large_count + stats->mapped_count;
+    stats->parked = stats->cached - stats->listed;
+    stats->free = stats->home + stats->free_spans + stats->tails + stats->unused + stats->around;
+    stats->taken = budget_taken();
+    stats->peak = budget_peak();
+    stats->limit = budget_limit();
+}

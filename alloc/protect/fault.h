@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A fault of the program that has to do with a block: what it is called, what is known of the block, and how it
+ * is told. The checks, guarded pages and hardened blocks share it, so that a misuse reads the same whoever finds it:
+ *
+ *     myalloc: free(0x55dcadd4c010): memory clobbered past end of allocated block
+ *     myalloc:   called from
+ *         #0 ...
+ *     myalloc:   block of 24 bytes at 0x55dcadd4c010, changed at offset 24
+ *     myalloc:   allocated by malloc
+ *         #0 ...
+ */
+#ifndef MYALLOC_FAULT_H
+#define MYALLOC_FAULT_H
+
+#include "base/base.h"
+#include "base/glibc.h"
+
+enum fault_kind {
+    FAULT_NONE,
+    FAULT_HEAD,          /* bytes before the block have changed */
+    FAULT_TAIL,          /* bytes behind it */
+    FAULT_FREED_TWICE,
+    FAULT_USED_FREED,    /* a call that is no free, for a block that is free */
+    FAULT_WRITTEN_FREED, /* its memory has changed since it was freed */
+    FAULT_FAMILY,        /* freed by another family of calls than it was allocated by */
+    FAULT_SIZE,          /* the call names a size that is not the block's */
+    FAULT_ALIGNMENT,
+    FAULT_INVALID,       /* no block starts there */
+};
+
+/* What is known of a block. */
+struct fault_block {
+    const char *start;
+    size_t bytes, align;
+    const char *alloc_call, *free_call; /* constant texts */
+    uint32_t alloc_stack, free_stack;   /* stacks.h */
+    bool freed;
+};
+
+struct fault {
+    enum fault_kind kind;
+    bool block_known;
+    ptrdiff_t offset; /* of the changed byte, or of the pointer, from the block's start */
+    size_t told;      /* the size or alignment that the call names */
+    struct fault_block block;
+    void (*more)(void); /* what else there is to say, NULL for nothing */
+};
+
+/* Tells of a fault: to mcheck()'s function if there is one, else as report_action says, which may end the process. `p` is
+ * the pointer that the call was given. No lock is held. A fault inside of such a report is not told. */
+COLD void fault_tell(const char *call, const void *p, const struct fault *fault);
+
+/* Faults found under a lock, to be told once it is released. Those beyond the last are left out. */
+#define FAULTS_MOST 4
+struct fault_list {
+    unsigned count; /* the rest need not be set at the start */
+    struct {
+        const char *call;
+        const void *p;
+        struct fault fault;
+    } entries[FAULTS_MOST];
+};
+
+/* Adds a fault to the list, and returns it. */
+struct fault *fault_add(struct fault_list *list, const char *call, const void *p);
+void fault_tell_all(const struct fault_list *list);
+
+/* A call's name as a small number, for records; the same text always has the same. 0 is a call that is not known. */
+uint8_t fault_call_number(const char *call);
+const char *fault_call_name(uint8_t number);
+
+/* What is wrong with a call that frees or resizes a live block, but for its memory: sets kind and told, if the fault is
+ * FAULT_NONE yet. `bytes` may be SIZE_MAX and `align` 0 for not told. */
+void fault_judge(struct fault *fault, const struct fault_block *block, const char *call, size_t bytes, size_t align);
+
+/* A call that uses a block without freeing it. */
+#define FAULT_USE "malloc_usable_size"
+
+/* The fault in any call for a block that is free. */
+enum fault_kind fault_of_freed(const char *call);
+
+/* mcheck(3): the function that is told of faults instead of a message and an end, NULL for those. */
+void fault_set_handler(void (*handler)(enum mcheck_status));
+bool fault_has_handler(void);
+
+/* From now on the function's address is kept in a form that cannot be forged. Before any other thread runs. */
+void fault_mask_handler(void);
+
+/* True in a report of this thread: the program's function is at it, and may allocate. */
+bool fault_is_telling(void);
+
+/* Parts of such a report: a line and the frames of a stack; who allocated the block, and who freed it. */
+void fault_say_stack(const char *what, const char *call, uint32_t stack);
+void fault_say_history(const struct fault_block *block);
+
+enum mcheck_status fault_status(enum fault_kind kind);
+
+#endif

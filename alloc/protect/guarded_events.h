@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The last events of guarded pages: which blocks were allocated and freed there, by whom, for reports: a block
+ * that is hit after it was freed is often explained by what happened shortly before.
+ */
+#ifndef MYALLOC_GUARDED_EVENTS_H
+#define MYALLOC_GUARDED_EVENTS_H
+
+#include "base/base.h"
+
+#define GUARDED_EVENTS 64      /* kept */
+#define GUARDED_EVENTS_TOLD 8
+
+struct guarded_event {
+    const void *block;
+    size_t bytes;
+    const char *call; /* constant text */
+    uint32_t stack;   /* stacks.h */
+    int thread;       /* the OS's number for it */
+};
+
+/* Caller holds the lock of guard.h. */
+void guarded_events_add(const struct guarded_event *event);
+
+/* Writes the last ones to standard error, newest first, a line each and one for where it was called from. Waits for
+ * nobody: what another thread adds meanwhile may be missing. */
+void guarded_events_say(void);
+
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+#include "protect/guarded_trap.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "os/os.h"
+#include "kit/modes.h"
+#include "kit/report.h"
+#include "kit/tunables.h"
+#include "callers/backtrace.h"
+#include "protect/fault.h"
+#include "protect/guarded.h"
+#include "protect/guarded_events.h"
+
+#define TRAMPOLINE 1 /* the frame that the kernel returns to, between the handler's and the one that faulted */
+
+static const int signals[] = {SIGSEGV, SIGBUS};
+#define SIGNALS (sizeof signals / sizeof *signals)
+static struct sigaction before[SIGNALS];
+static _Atomic int teller; /* the thread that tells of a fault; others wait until it has done */
+
+/* ---- what is told ------------------------------------------------------------------------------------------------ */
+
+static const char *access_word(enum os_access access) {
+    static const char *const words[] = {
+        [OS_ACCESS] = "access", [OS_READ] = "read", [OS_WRITE] = "write", [OS_EXECUTE] = "jump"};
+    return words[access];
+}
+
+/* The innermost frame is where the fault was, no return address: what is printed is one less. */
+static void say_where(void) {
+    void *frames[BACKTRACE_MOST];
+    unsigned count = backtrace_capture(frames, BACKTRACE_MOST, TRAMPOLINE);
+    if (count == 0)
+        return;
+    frames[0] = (char *)frames[0] + 1;
+    report_line("  at");
+    backtrace_print(STDERR_FILENO, frames, count);
+}
+
+static void say_hit(const char *p, enum os_access access) {
+    struct fault_block block;
+    const char *word = access_word(access);
+    if (!guarded_near(p, &block)) {
+        report_line("%s at %p: a guarded page that no block had yet", word, p);
+        return;
+    }
+    bool below = p < block.start, above = p >= block.start + block.bytes;
+    const char *what = block.freed ? "use after free"
+                       : below     ? "buffer underflow"
+                       : above     ? "buffer overflow"
+                                   : "block executed";
+    size_t far = (size_t)(below ? block.start - p : above ? p - (block.start + block.bytes) : p - block.start);
+    report_line("%s: %s at %p, %z bytes %s the block of %z bytes at %p", what, word, p, far,
+                below ? "before" : above ? "behind" : "inside", block.bytes, block.start);
+    if (report_action & REPORT_SHORT)
+        return;
+    if (access != OS_EXECUTE) /* the unwinder would read the code there */
+        say_where();
+    fault_say_history(&block);
+    guarded_events_say();
+}
+
+/* A fault of this very report is not told. */
+static void tell(const char *p, const void *context) {
+    int self = os_thread_id(), other = 0;
+    while (!atomic_compare_exchange_strong(&teller, &other, self)) {
+        if (other == self)
+            return;
+        os_futex_wait((_Atomic uint32_t *)&teller, (uint32_t)other);
+        other = 0;
+    }
+    say_hit(p, os_access(context));
+    atomic_store(&teller, 0);
+    os_futex_wake((_Atomic uint32_t *)&teller);
+}
+
+/* ---- what comes after -------------------------------------------------------------------------------------------- */
+
+static bool is_default(const struct sigaction *action) {
+    return !(action->sa_flags & SA_SIGINFO) && (action->sa_handler == SIG_DFL || action->sa_handler == SIG_IGN);
+}
+
+/* A fault comes again when we return, and meets what was there before: with SIG_DFL, and with SIG_IGN too, the kernel ends
+ * the process where the fault was. A signal that was sent does not come again. */
+static void leave(int number, const struct sigaction *action, bool sent) {
+    if (sent && action->sa_handler == SIG_IGN)
+        return;
+    os_signal(number, action, NULL);
+    if (sent)
+        os_raise(number);
+}
+
+static void hand_on(const struct sigaction *action, int number, siginfo_t *info, void *context) {
+    if (is_default(action)) {
+        leave(number, action, info->si_code <= 0);
+        return;
+    }
+    if (action->sa_flags & SA_RESETHAND)
+        os_signal(number, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+    if (action->sa_flags & SA_SIGINFO)
+        action->sa_sigaction(number, info, context);
+    else
+        action->sa_handler(number);
+}
+
+static void handle(int number, siginfo_t *info, void *context) {
+    const struct sigaction *action = &before[number == signals[0] ? 0 : 1];
+    if (info->si_code > 0 && guarded_owns(info->si_addr))
+        tell(info->si_addr, context);
+    hand_on(action, number, info, context);
+}
+
+void guarded_trap_start(void) {
+    if (!tunables.fault_report || !modes_has(MODE_GUARDED))
+        return;
+    for (unsigned i = 0; i < SIGNALS; i++) {
+        os_signal(signals[i], NULL, &before[i]);
+        /* The earlier handler finds the signals blocked that it asked for. */
+        struct sigaction ours = {.sa_sigaction = handle, .sa_mask = before[i].sa_mask};
+        ours.sa_flags = SA_SIGINFO | SA_ONSTACK | (before[i].sa_flags & (SA_NODEFER | SA_RESTART));
+        os_signal(signals[i], &ours, NULL);
+    }
+}
