@@ -111,7 +111,7 @@ schedule: build/libmyalloc-schedule.so
 # The command reads options by the library's own table and parser. It knows where the library is installed: there is one for
 # each such place, because LIBDIR may be named only when `make` has been run.
 INSTALLED = build/installed$(LIBDIR)/myalloc
-TOOL_SHARES = $(patsubst %,alloc/%.c,kit/tunables kit/environment kit/report kit/readonly os/os_linux)
+TOOL_SHARES = $(patsubst %,alloc/%.c,kit/tunables kit/environment kit/report kit/readonly os/memory os/files os/system)
 build/myalloc $(INSTALLED): $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*/*.h alloc/*/*.def) build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -Ialloc -DMYALLOC_VERSION='"$(VERSION)"' -DMYALLOC_LIBDIR='"$(LIBDIR)"' -o $@ \
@@ -170,7 +170,7 @@ $(INTERNAL_TESTS): build/tests/%: tests/%.c tests/unit/os_fake.c tests/unit/os_f
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_DEBUG=1 -o $@ $< tests/unit/os_fake.c \
 	    $(INTERNAL_OBJECTS) $(CRITERION) $(MORE_INTERNAL)
 # The OS layer itself, which can be told to refuse.
-OS_OBJECTS = build/fault/os/os_linux.o build/fault/os/os_fault.o
+OS_OBJECTS = $(patsubst %,build/fault/os/%.o,memory files system os_fault)
 build/tests/unit/os_linux: tests/unit/os_linux.c $(OS_OBJECTS)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_FAULT=1 -o $@ $< $(OS_OBJECTS) $(CRITERION) $(MORE_INTERNAL)

@@ -26,7 +26,7 @@ struct slot {
     uint8_t pages;            /* of the block */
     uint8_t state;
     uint8_t canary;
-    bool shut;  /* by os_protect, not by os_guard */
+    bool shut;  /* decommitted, not guarded by os_guard_install */
     bool bare;  /* FREED, but can be touched: the OS refused both */
     bool dirty; /* the OS has not got the memory back, so it is not zero */
 };
@@ -44,8 +44,8 @@ static struct {
     size_t bytes;
     size_t pages_most;    /* that may be in use */
     size_t unused;        /* slots */
-    bool marks;           /* os_guard works, or did: pages may carry its marks */
-    bool mapped;          /* os_guard does not work (any more) */
+    bool marks;           /* os_guard_install works, or did: pages may carry its marks */
+    bool mapped;          /* os_guard_install does not work (any more) */
     struct size sizes[SIZES];
 } pool;
 static struct guarded_totals live;
@@ -105,16 +105,16 @@ static struct slot *slot_at(const void *p, struct size **of) {
     return NULL;
 }
 
-/* Prepares the pages of some more slots: open, but guarded. Without os_guard they stay as they are, shut. */
+/* Prepares the pages of some more slots: open, but guarded. Without os_guard_install they stay as they are, shut. */
 static bool make_ready_locked(struct size *size) {
     uint32_t more = (uint32_t)min_size(max_size(READY_PAGES * OS_PAGE / size->stride, 1), size->count - size->ready);
     char *first = pages_at(size, size->ready);
     if (!pool.mapped) {
-        if (!os_protect(first, more * size->stride, true))
+        if (!os_commit(first, more * size->stride))
             return false;
-        pool.mapped = !os_guard(first, more * size->stride);
+        pool.mapped = !os_guard_install(first, more * size->stride);
         pool.marks |= !pool.mapped;
-        if (pool.mapped && !os_protect(first, more * size->stride, false))
+        if (pool.mapped && !os_decommit(first, more * size->stride))
             return false;
     }
     size->ready += more;
@@ -155,9 +155,9 @@ static void append_locked(struct size *size, struct slot *slot) {
 static bool open_pages(struct slot *slot, char *pages, size_t bytes) {
     if (bytes == 0)
         return true;
-    if ((pool.mapped || slot->shut) && !os_protect(pages, bytes, true))
+    if ((pool.mapped || slot->shut) && !os_commit(pages, bytes))
         return false;
-    if (pool.marks && !os_unguard(pages, bytes))
+    if (pool.marks && !os_guard_remove(pages, bytes))
         return false;
     if (slot->dirty)
         memset(pages, 0, bytes);
@@ -168,11 +168,11 @@ static bool open_pages(struct slot *slot, char *pages, size_t bytes) {
 /* Pages that cannot be touched, and whose memory the OS has, as far as it does its part. */
 static void shut_pages(struct slot *slot, char *pages, size_t bytes) {
     slot->bare = false;
-    if (bytes == 0 || (!pool.mapped && os_guard(pages, bytes)))
+    if (bytes == 0 || (!pool.mapped && os_guard_install(pages, bytes)))
         return;
-    slot->dirty = !os_purge(pages, bytes);
-    slot->shut = os_protect(pages, bytes, false);
+    slot->shut = os_decommit(pages, bytes);
     slot->bare = !slot->shut;
+    slot->dirty = slot->bare && !os_purge(pages, bytes);
 }
 
 /* ---- blocks ------------------------------------------------------------------------------------------------------ */
@@ -436,7 +436,7 @@ static size_t address_bytes(size_t pages) {
 
 static bool set_up_locked(size_t pages) {
     size_t bytes = address_bytes(pages);
-    char *start = bytes <= os_address_limit() / ADDRESS_PART ? os_reserve_shut(bytes) : NULL;
+    char *start = bytes <= os_address_limit() / ADDRESS_PART ? os_reserve(bytes) : NULL;
     if (start == NULL)
         return false;
     struct slot *slots = budget_map(records_bytes(pages));

@@ -172,7 +172,7 @@ static bool map(struct record *record, size_t align, size_t before, size_t behin
     record->map_bytes = before + data + slack + behind;
     if (!budget_charge(data))
         return false;
-    record->map = os_reserve_shut(record->map_bytes);
+    record->map = os_reserve(record->map_bytes);
     if (record->map != NULL) {
         record->data = (char *)align_up((uintptr_t)record->map + before, max_size(align, OS_PAGE));
         record->start = (char *)align_down((uintptr_t)record->data + data - record->bytes, align);
@@ -288,7 +288,7 @@ static const void *overdue(bool all) {
 /* Pages of a freed block go back; what leaves the quarantine for it, and what is too much in there, is unmapped. */
 static void hold(const struct record *freed) {
     const void *out = freed->start;
-    if (freed->data_bytes != 0 && !os_shut(freed->data, freed->data_bytes)) {
+    if (freed->data_bytes != 0 && !os_decommit(freed->data, freed->data_bytes)) {
         unmap(freed->start);
         budget_refund(freed->data_bytes);
         return;

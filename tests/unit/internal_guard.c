@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Guarded pages on an OS layer that the test directs, and that has no os_guard: which slot comes next, what is bounded, what
+/* Guarded pages on an OS layer that the test directs, and that has no os_guard_install: which slot comes next, what is bounded, what
  * a refusal leaves behind. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -206,7 +206,7 @@ Test(guarded_pages, come_back_zero) {
     expect_sound(0);
 }
 
-/* os_guard fails from some time on, as for locked memory: slots are shut by os_protect, and not zero by themselves. */
+/* os_guard_install fails from some time on, as for locked memory: slots are decommitted instead. */
 Test(guarded_pages, can_fail_later) {
     unsigned char *p = due(100, 16);
     memset(p, 0xa5, 100);
@@ -226,10 +226,10 @@ Test(guarded_pages, can_fail_later) {
 Test(guarded_pages, shut_refused) {
     void *p = due(100, 16);
     os_fake_guards = false;
-    os_fake_refuse_shut = true;
+    os_fake_refuse_decommit = true;
     guarded_free(p, "free", SIZE_MAX, 0);
     expect_sound(0);
-    os_fake_refuse_shut = false;
+    os_fake_refuse_decommit = false;
     for (int i = 0; i < 100; i++)
         guarded_free(due(100, 16), "free", SIZE_MAX, 0);
     expect_sound(0);
