@@ -12,6 +12,7 @@
 #include "callers/backtrace.h"
 #include "protect/guarded.h"
 #include "protect/hardened.h"
+#include "protect/sampler.h"
 #include "process/thread.h"
 #include "process/verify.h"
 #include "api/front_watched.h"
@@ -45,7 +46,7 @@ static COLD void free_watched_slow(void *p, const char *call, size_t bytes, size
 
 /* Guarded pages are all there is, and it is not the turn of this allocation. */
 static bool skips_guard(size_t bytes) {
-    return modes_only(MODE_GUARDED) && LIKELY(!guarded_is_due(cache_stands_for(bytes)));
+    return modes_only(MODE_GUARDED) && LIKELY(!sampler_is_due(cache_stands_for(bytes)));
 }
 
 NOINLINE void *front_alloc_slow(size_t bytes, const char *call) {
