@@ -53,7 +53,9 @@ print(sum(i * row["a"] for i, row in enumerate(rows)), sum(i * len(text) for i, 
 """
 PERL = r"""
 my %h; srand(1);
-for my $i (1 .. 400000) { my $k = "k" . int(rand(50000)); $h{$k} .= " $i"; $h{$k} = substr($h{$k}, 0, 50) if length $h{$k} > 100 }
+for my $i (1 .. 400000) {
+    my $k = "k" . int(rand(50000)); $h{$k} .= " $i"; $h{$k} = substr($h{$k}, 0, 50) if length $h{$k} > 100
+}
 my $s = join(",", map { split / /, $h{$_} } sort keys %h);
 print length($s), " ", unpack("%32C*", $s), "\n";
 """
@@ -76,8 +78,9 @@ def c_source():
     lines = ["int printf(const char *, ...);"]
     for i in range(100):
         lines.append(f"struct s{i} {{ int a, b; const char *c; struct s{i} *n; }};\n"
-                     f"int f{i}(struct s{i} *p, int x) {{ int r = 0; for (int i = 0; i < x; i++) {{ switch ((p->a * {i} + i) % 7) "
-                     f"{{ case 0: r += p->b; break; case 1: r ^= x * {i}; break; case 2: r -= p->c[i]; break; case 3: r *= 3; "
+                     f"int f{i}(struct s{i} *p, int x) {{ int r = 0; for (int i = 0; i < x; i++) {{ "
+                     f"switch ((p->a * {i} + i) % 7) {{ case 0: r += p->b; break; case 1: r ^= x * {i}; break; "
+                     f"case 2: r -= p->c[i]; break; case 3: r *= 3; "
                      f'default: r += printf("%d", r); }} if (p->n) p = p->n; }} return r; }}')
     return "\n".join(lines)
 
@@ -107,7 +110,9 @@ for (let i = 0; i < 200000; i++) { const k = "k" + i % 20000; names.set(k, (name
 let sum = 0;
 for (let i = 0; i < 20; i++) { text = zlib.inflateSync(zlib.deflateSync(text, { level: 1 })); sum += text[i * 1000]; }
 const pieces = [];
-for (let i = 0; i < 20000; i++) { pieces.push(Buffer.alloc(100 + i * 7919 % 9000, i % 256)); if (i % 2) pieces[i * 7919 % i] = null; }
+for (let i = 0; i < 20000; i++) {
+    pieces.push(Buffer.alloc(100 + i * 7919 % 9000, i % 256)); if (i % 2) pieces[i * 7919 % i] = null;
+}
 for (const piece of pieces) if (piece) sum += piece[piece.length - 1];
 console.log(sum, names.size, text.length);
 """
@@ -148,7 +153,8 @@ def write_inputs(work):
     (work / "big.c").write_text(c_source())
     (work / "templates.cc").write_text(CXX)
     (work / "lines").write_text("".join(f"{i * 7919 % 1000003} line {i}\n" for i in range(400000)))
-    (work / "rows.json").write_text("[" + ",".join(f'{{"a":{i * 7919 % 1009},"b":"{"x" * (i % 50)}"}}' for i in range(120000)) + "]")
+    (work / "rows.json").write_text("[" + ",".join(f'{{"a":{i * 7919 % 1009},"b":"{"x" * (i % 50)}"}}'
+                                                   for i in range(120000)) + "]")
     (work / "many.sh").write_text("i=0; while [ $i -lt 600 ]; do /bin/true; i=$((i+1)); done; echo $i\n")
     (work / "page.ps").write_text("%!PS\n" + "".join(
         f"{i % 500 + 20} {i * 7 % 700 + 20} moveto 100 {i % 400} rlineto {i % 5} setlinewidth stroke /Times-Roman findfont "
@@ -281,8 +287,8 @@ def unavailable(folder, patterns):
 
 def compile_command(source, compilers=("gcc", "g++")):
     """How to compile a load or helper. The compiler must not see through malloc and free."""
-    flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-pthread",
-             *(f"-fno-builtin-{name}" for name in ("malloc", "calloc", "realloc", "free", "aligned_alloc", "strdup", "strndup"))]
+    own = ("malloc", "calloc", "realloc", "free", "aligned_alloc", "strdup", "strndup")
+    flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-pthread", *(f"-fno-builtin-{name}" for name in own)]
     if source.suffix == ".cc":
         return [compilers[1], "-std=c++17", "-fsized-deallocation", *flags]
     return [compilers[0], "-std=gnu11", "-D_GNU_SOURCE", *flags, *(["-static"] if source.parent.name != "loads" else [])]

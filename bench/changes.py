@@ -22,8 +22,8 @@ def floor_of(pair, metric):
 def mean_cells(before, after, name, keys):
     """Geometric means over the benchmarks `keys`, a metric each."""
     pair = [{key: results[key] for key in keys} for results in (before, after)]
-    return [cell(figures.change_mean(*pair, name, metric), max(figures.mean_noise(results, metric) for results in (before, after)))
-            for metric in METRICS]
+    floors = {metric: max(figures.mean_noise(results, metric) for results in (before, after)) for metric in METRICS}
+    return [cell(figures.change_mean(*pair, name, metric), floors[metric]) for metric in METRICS]
 
 
 def of_allocator(before, after, name, keys):
@@ -68,5 +68,6 @@ def print_change(first, second, everything=False):
         report.print_table(console, of_others(before, after, others, keys))
     alone = [key for key in [*before, *after] if key not in keys]
     console.print("\nafter / before with its 95 % interval, each relative to glibc in its own rounds (glibc itself: absolute);"
-                  "\n`-` less, `+` more beyond interval and noise." + (f" Only in one of them: {', '.join(alone)}." if alone else ""))
+                  "\n`-` less, `+` more beyond interval and noise."
+                  + (f" Only in one of them: {', '.join(alone)}." if alone else ""))
     return True

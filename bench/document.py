@@ -89,8 +89,8 @@ class Result:
     def problem(self):
         if not self.rounds:
             return "no rounds"
-        names = self.rounds[0].samples.keys()
-        return "" if all(one.samples.keys() == names for one in self.rounds + self.dropped) else "rounds of different allocators"
+        names, every = self.rounds[0].samples.keys(), self.rounds + self.dropped
+        return "" if all(one.samples.keys() == names for one in every) else "rounds of different allocators"
 
 
 @dataclasses.dataclass
@@ -195,9 +195,9 @@ def from_json(value):
         raise Wrong(f"not a file of bench/run --json (no \"format\": \"{FORMAT}\")")
     version = value.get("version")
     if version != VERSION:
-        age = ("older: measure again, or render it with the bench/run that wrote it" if isinstance(version, int) and version < VERSION
-               else "newer: it takes the bench/run that wrote it")
-        raise Wrong(f"version {version}, this program reads version {VERSION}; the file is {age}")
+        age = f"{'older' if version < VERSION else 'newer'}: " if isinstance(version, int) else ""
+        raise Wrong(f"version {version}, {age}this program reads version {VERSION}; measure again, or take the one that wrote "
+                    "it")
     return read(Document, {name: part for name, part in value.items() if name not in ("format", "version")})
 
 

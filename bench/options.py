@@ -65,10 +65,12 @@ def new_parser():
     add("--list", action="store_true", help="name the benchmarks")
     add("--only", default="*", metavar="PATTERNS", help="patterns of benchmarks, separated by commas")
     add("--alloc", default="", metavar="NAMES", help="allocators, separated by commas; NAME=/path/lib.so adds one")
-    add("--rounds", "--runs", type=rounds, help=f"at least so many ({ROUNDS}; --quick {ROUNDS_QUICK}); more until intervals are narrow")
+    add("--rounds", "--runs", type=rounds,
+        help=f"at least so many ({ROUNDS}; --quick {ROUNDS_QUICK}); more until intervals are narrow")
     add("--minutes", type=positive, help=f"what all may take ({MINUTES:g}; --quick {MINUTES_QUICK:g}, own program "
         f"{MINUTES_OWN:g}): more rounds are made only while time is left")
-    add("--limit", type=positive, metavar="SECONDS", help=f"after which one run counts as hung ({LIMIT:g}; --quick {LIMIT_QUICK:g})")
+    add("--limit", type=positive, metavar="SECONDS",
+        help=f"after which one run counts as hung ({LIMIT:g}; --quick {LIMIT_QUICK:g})")
     add("--quick", action="store_true", help="two rounds without warm-up, of the benchmarks that fit; says which do not")
     add("--seed", type=int, default=1, help="of the order of runs (1)")
     add("--json", type=pathlib.Path, metavar="FILE", help="write every sample to this file")

@@ -73,7 +73,8 @@ def print_all(document):
     if not results:
         console.print(Text("No benchmark has two rounds.", STYLES["failed"]))
     if len(results) > 1:
-        console.print("1.02= 0.48: ratio to the best of the others on that benchmark (`=`: cannot be told from it), ratio to glibc.")
+        console.print("1.02= 0.48: ratio to the best of the others on that benchmark (`=`: cannot be told from it), ratio to "
+                      "glibc.")
     for line in wording.notes(document):
         console.print(line)
     for key, name, wrong in wording.failures(results):

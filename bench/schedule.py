@@ -146,8 +146,9 @@ class Schedule:
                 self.one_round(course, False)
         need = sum(course.cost() * self.wanted(course) for course in self.courses)
         if need > self.left():
-            self.progress.say(f"{self.plan.rounds} rounds will take about {need / 60:.1f} minutes, {max(self.left(), 0) / 60:.1f} "
-                              "are left: this run will be late. --only picks benchmarks, --rounds and --quick do less")
+            left = max(self.left(), 0) / 60
+            self.progress.say(f"{self.plan.rounds} rounds will take about {need / 60:.1f} minutes, {left:.1f} are left: "
+                              "this run will be late. --only picks benchmarks, --rounds and --quick do less")
         for number in range(1, self.plan.rounds + 1):
             self.progress.note(f"round {number} of at least {self.plan.rounds}", always=True)
             for course in self.courses:

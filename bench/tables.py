@@ -65,12 +65,11 @@ def mean(found, floor, base, itself=False):
 
 def group_mean(results, name, metric, floor):
     """Of a group, to the best and to glibc."""
-    found = mean(figures.geometric(results, name, "best", metric), floor, "best")
-    to_glibc = figures.geometric(results, name, "glibc", metric)
-    if found.hint:
-        ratio = figures.geometric(results, name, "best", metric)[0]
-        found.long = f"{ratio:.2f}{'=' if found.kind else ' '}" + (f" {to_glibc[0]:.2f}" if to_glibc else "")
-    return found
+    found, to_glibc = (figures.geometric(results, name, base, metric) for base in ("best", "glibc"))
+    made = mean(found, floor, "best")
+    if found:
+        made.long = f"{found[0]:.2f}{'=' if made.kind else ' '}" + (f" {to_glibc[0]:.2f}" if to_glibc else "")
+    return made
 
 
 def by_metric(results, metric):
@@ -81,7 +80,8 @@ def by_metric(results, metric):
         if len(groups) > 1:
             table.add(group, kind="group")
         for key, result in members.items():
-            table.add(Cell(key, hint=result.about), wording.best_text(result, metric), *(cell(result, name, metric) for name in names))
+            table.add(Cell(key, hint=result.about), wording.best_text(result, metric),
+                      *(cell(result, name, metric) for name in names))
         if len(groups) > 1 and len(members) > 1:
             floor = figures.mean_noise(members, metric)
             table.add("   geometric mean", "", *(group_mean(members, name, metric, floor) for name in names), kind="mean")
@@ -93,8 +93,9 @@ def by_metric(results, metric):
 def add_means(table, results, names, metric):
     floor, all_ = figures.mean_noise(results, metric), len(figures.averaged(results))
     for base in ("best", "glibc"):
-        table.add("ALL, geometric mean", f"to {base}", *(mean(figures.geometric(results, name, base, metric), floor, base, name == base)
-                                                         for name in names), kind="mean")
+        found = {name: figures.geometric(results, name, base, metric) for name in names}
+        table.add("ALL, geometric mean", f"to {base}", *(mean(found[name], floor, base, name == base) for name in names),
+                  kind="mean")
     counts = [found[3] if (found := figures.geometric(results, name, "best", metric)) else 0 for name in names]
     if any(count != all_ for count in counts):
         table.add("  of how many", f"of {all_}", *counts)
@@ -124,7 +125,8 @@ def misses(results):
     table = Table(f"Misses: where myalloc is worse than the best by more than {tolerated}", ["", "", "ratio", "of", "95 %"],
                   left=(0, 1, 3, 4))
     for key, metric, found, best in wording.misses(results):
-        table.add(key, metric, f"{found[0]:.2f}", best, wording.interval_text(found) + wording.doubt(results[key], found, metric))
+        doubt = wording.doubt(results[key], found, metric)
+        table.add(key, metric, f"{found[0]:.2f}", best, wording.interval_text(found) + doubt)
     if not table.rows:
         table.notes.append("none")
     return table
