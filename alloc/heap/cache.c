@@ -16,8 +16,6 @@
 
 #define FOREIGN_MOST 16 /* blocks that a thread may free of a class before it has a list without having allocated */
 
-THREAD_LOCAL struct cache cache_self;
-
 static struct lock caches_lock;
 static struct cache *caches;
 static _Atomic bool lists_off;
