@@ -4,7 +4,6 @@ VERSION = 0.1.0
 PREFIX = /usr/local
 DESTDIR =
 LIBDIR = $(PREFIX)/lib
-HARNESS_DIR = $(PREFIX)/share/myalloc/bench
 # CROSS=aarch64-linux-gnu- builds for another machine
 CROSS =
 # The caller's compiler and flags, from the command line or the environment. CPPFLAGS, CFLAGS and LDFLAGS are for what is
@@ -102,7 +101,7 @@ build/libmyalloc.a: $(call objects,static)
 # The command reads options by the library's own table and parser. It knows where the library is installed: there is one for
 # each such place, because LIBDIR may be named only when `make` has been run.
 INSTALLED = build/installed$(LIBDIR)/myalloc
-TOOL_SHARES = $(patsubst %,alloc/%.c,kit/tunables kit/environment kit/report kit/readonly os/os_linux)
+TOOL_SHARES = $(patsubst %,alloc/%.c,kit/tunables kit/environment kit/report kit/readonly os/memory os/files os/system)
 build/myalloc $(INSTALLED): $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*/*.h alloc/*/*.def) build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -DMYALLOC_VERSION='"$(VERSION)"' -DMYALLOC_LIBDIR='"$(LIBDIR)"' $(LDFLAGS) -o $@ \
@@ -130,13 +129,6 @@ demo:
 	$(MAKE) all
 	tools/demo
 
-bench-deps:
-	tests/setup bench
-bench: bench-deps all debug
-	bench/run --json build/bench.json --html build/bench.html
-bench-quick: bench-deps all debug
-	bench/run --quick --json build/bench-quick.json --html build/bench-quick.html
-
 # ---- installation ---------------------------------------------------------------------------------------------------
 
 BINDIR = $(PREFIX)/bin
@@ -147,7 +139,7 @@ MANDIR = $(PREFIX)/share/man
 GDBDIR = $(LIBDIR)
 COMPLETIONDIR = $(PREFIX)/share/bash-completion/completions
 
-install: all $(INSTALLED)
+install: all $(INSTALLED) install-harness
 	install -d $(addprefix $(DESTDIR),$(LIBDIR)/pkgconfig $(BINDIR) $(INCLUDEDIR) $(MANDIR)/man1 $(MANDIR)/man3 \
 	    $(MANDIR)/man7 $(COMPLETIONDIR) $(GDBDIR))
 	install -m 755 build/libmyalloc.so $(DESTDIR)$(LIBDIR)/libmyalloc.so
@@ -159,9 +151,6 @@ install: all $(INSTALLED)
 	install -m 644 build/man/myalloc_options.7 $(DESTDIR)$(MANDIR)/man7/myalloc_options.7
 	install -m 644 tools/completion/myalloc $(DESTDIR)$(COMPLETIONDIR)/myalloc
 	install -m 644 tools/gdb/libmyalloc.so-gdb.py $(DESTDIR)$(GDBDIR)/libmyalloc.so-gdb.py
-	install -d $(DESTDIR)$(HARNESS_DIR)
-	install -m 755 bench/run build/measure $(DESTDIR)$(HARNESS_DIR)
-	install -m 644 $(wildcard bench/*.py) $(DESTDIR)$(HARNESS_DIR)
 	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' tools/myalloc.pc.in \
 	    > $(DESTDIR)$(LIBDIR)/pkgconfig/myalloc.pc
 	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/myalloc.pc
@@ -180,8 +169,8 @@ clean:
 print-%:
 	@echo '$($*)'
 
-include tests/proofs/fuzz.mk tests/tests.mk
+include bench/bench.mk tests/proofs/fuzz.mk tests/tests.mk
 
 FORCE:
-.PHONY: all manual help demo bench bench-deps bench-quick install uninstall clean FORCE
+.PHONY: all manual help demo install uninstall clean FORCE
 .SECONDARY:

@@ -7,7 +7,8 @@ TEST_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O1 -Wall -Wextra $(WERROR) -Wno-deprec
              -Wno-unknown-warning-option -fno-builtin -pthread -Itests
 TEST_CXXFLAGS = -std=c++17 -g -O1 -Wall -Wextra $(WERROR) -Itests
 # Tests of inner layers have the layers above and the OS of their own.
-INTERNAL = $(filter-out alloc/os/% %/start.c %/libc.c %/new.c %/introspect.c %/mcheck.c,$(wildcard alloc/*/*.c))
+INTERNAL = $(filter-out alloc/os/% %/fork.c %/thread.c %/start.c %/libc.c %/new.c %/introspect.c %/mcheck.c,\
+               $(wildcard alloc/*/*.c))
 INTERNAL_OBJECTS = $(patsubst alloc/%.c,build/debug/%.o,$(INTERNAL))
 
 # ---- builds with checks ----------------------------------------------------------------------------------------------
@@ -65,7 +66,7 @@ $(INTERNAL_TESTS): build/tests/%: tests/%.c tests/unit/os_fake.c tests/unit/os_f
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_DEBUG=1 -o $@ $< tests/unit/os_fake.c \
 	    $(INTERNAL_OBJECTS) $(CRITERION) $(MORE_INTERNAL)
 # The OS layer itself, which can be told to refuse.
-OS_OBJECTS = build/fault/os/os_linux.o build/fault/os/os_fault.o
+OS_OBJECTS = $(patsubst %,build/fault/os/%.o,memory files system os_fault)
 build/tests/unit/os_linux: tests/unit/os_linux.c $(OS_OBJECTS)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_FAULT=1 -o $@ $< $(OS_OBJECTS) $(CRITERION) $(MORE_INTERNAL)

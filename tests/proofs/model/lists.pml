@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a forked child finds in the lists of threads that are gone. alloc/api/front.h: front_pop, front_free_sized;
+ * What a forked child finds in the lists of threads that are gone. alloc/heap/cache.h: cache_pop; alloc/api/front.h: front_free_sized;
  * alloc/base/freelist.h: freelist_push; alloc/heap/cache.h: bin_take, bin_put; alloc/heap/cache.c: take_spare, adopt_chain, free_foreign,
- * give_foreign, refill, overflow, pass_full, go_home, flush, cache_close, open_cache; alloc/heap/central.c: the slots. One class;
+ * give_foreign, refill, overflow, pass_full, go_home, flush, cache_close, cache_try_open; alloc/heap/central.c: the slots. One class;
  * every store to a word is a step, in the order that ORDERED() and atomic_signal_fence keep. A list may hold LIMIT blocks. Each
  * thread allocates, frees what it or another allocated, flushes, and ends; fork() strikes at any instant at which its locks
- * are free (cache_fork_acquire, central_fork_acquire).
+ * are free (alloc/kit/lock.c: lock_set_acquire).
  *
  * The child's copy is one instant: until the kernel has protected the last page a store reaches parent and child alike, and
  * a thread that meets a protected page waits until the copy is done. Only the processor may change the order of stores to
@@ -329,7 +329,7 @@ inline walk(first) {
     od
 }
 
-/* fork() at one instant; what the child does with what it finds: cache_fork_reset, and later takers. */
+/* fork() at one instant; what the child does with what it finds: cache.c forked, and later takers. */
 proctype fork() {
     byte i, at, n;
     bool seen[BLOCKS + 1];

@@ -231,7 +231,7 @@ inline cache_overflow_slow(x) {
     fi
 }
 
-/* The block's list, whether the fast path or free_small_slow puts it there. No other thread sees the list. */
+/* The block's list, whether the fast path or plain_free_small_slow puts it there. No other thread sees the list. */
 inline push_or_overflow(x) {
     atomic {
         caches[me].count++;
