@@ -176,36 +176,18 @@ static COLD void *reuse(size_t bytes, size_t align, size_t *length) {
 
 /* ---- interface --------------------------------------------------------------------------------------------------- */
 
-static void drop_slack(void *addr, size_t bytes) {
+/* For os_map_aligned: unmaps an end of a mapping, or keeps it. */
+static bool drop_slack(void *addr, size_t bytes) {
     lock_acquire(&mapped_lock, LOCK_MAPPED);
     bool room = promise_locked();
     lock_release(&mapped_lock, LOCK_MAPPED);
-    if (room)
-        unmap_or_keep(addr, bytes);
-    else
-        os_unmap(addr, bytes);
-}
-
-static void *map_aligned(size_t bytes, size_t align) {
-    if (align <= OS_PAGE)
-        return os_map(bytes);
-    if (bytes + align < bytes)
-        return NULL;
-    char *raw = os_map(bytes + align);
-    if (raw == NULL)
-        return NULL;
-    char *start = (char *)align_up((uintptr_t)raw, align);
-    if (start > raw)
-        drop_slack(raw, (size_t)(start - raw));
-    if (raw + align > start)
-        drop_slack(start + bytes, (size_t)(raw + align - start));
-    return start;
+    return room ? unmap_or_keep(addr, bytes) : os_unmap(addr, bytes);
 }
 
 static void *map_charged(size_t bytes, size_t align) {
     if (!budget_charge(bytes))
         return NULL;
-    void *addr = map_aligned(bytes, align);
+    void *addr = os_map_aligned(bytes, align, drop_slack);
     if (addr == NULL)
         budget_refund(bytes);
     return addr;

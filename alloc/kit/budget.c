@@ -129,7 +129,7 @@ static void *between_guards(size_t bytes, void *(*reserve)(size_t)) {
 }
 
 void *budget_reserve(size_t bytes) {
-    return between_guards(bytes, os_reserve);
+    return between_guards(bytes, os_reserve_zeros);
 }
 
 void budget_unreserve(void *addr, size_t bytes) {
@@ -137,7 +137,7 @@ void budget_unreserve(void *addr, size_t bytes) {
 }
 
 void *budget_map(size_t bytes) {
-    void *addr = between_guards(bytes, os_reserve_shut);
+    void *addr = between_guards(bytes, os_reserve);
     if (addr != NULL && !budget_commit(addr, bytes)) {
         budget_unreserve(addr, bytes);
         return NULL;

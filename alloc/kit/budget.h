@@ -20,7 +20,7 @@
 bool budget_charge(size_t bytes);
 void budget_refund(size_t bytes);
 
-/* Address space for the allocator's own data, as os_reserve gives it, between two guards that are never writable: a
+/* Address space for the allocator's own data, as os_reserve_zeros gives it, between two guards that are never writable: a
  * program that runs over the end or the start of a mapping beside it faults there. Not charged. NULL if refused. */
 void *budget_reserve(size_t bytes);
 void budget_unreserve(void *addr, size_t bytes);

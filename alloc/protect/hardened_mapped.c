@@ -46,7 +46,7 @@ static struct record *find_locked(const void *start) {
 
 bool hardened_mapped_start(void) {
     size_t limit = os_address_limit();
-    quarantine = (struct quarantine){.places = places, .length = WAIT};
+    quarantine = (struct quarantine){.places = places, .random = WAIT, .queue = WAIT};
     held_most = limit == SIZE_MAX ? LARGE_HELD_MOST : min_size(limit / LIMITED_PART, LARGE_HELD_MOST);
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
     bool done = budget_grow_map(&records, 1);
@@ -83,9 +83,10 @@ static void note(struct fault *fault, enum fault_kind kind, const struct record 
 static bool look(struct record *record, struct fault *fault) {
     if (record->state != LIVE || record->told)
         return false;
-    const char *head = canary_look_back(record->secret, record->data, record->start);
-    const char *tail = canary_look(record->secret, tail_of(record), data_end(record));
-    if (head == NULL && tail == data_end(record))
+    const char *end = data_end(record), *behind = tail_of(record);
+    const char *head = canary_look_back(record->secret, record->data, record->start, NULL);
+    const char *tail = canary_look(record->secret, behind, end, canary_nul(behind, end));
+    if (head == NULL && tail == end)
         return false;
     note(fault, head != NULL ? FAULT_HEAD : FAULT_TAIL, record, head != NULL ? head : tail);
     record->told = !fault_has_handler();
@@ -93,8 +94,9 @@ static bool look(struct record *record, struct fault *fault) {
 }
 
 static void write_canaries(const struct record *record) {
-    canary_write(record->secret, record->data, record->start);
-    canary_write(record->secret, tail_of(record), data_end(record));
+    char *end = data_end(record), *behind = tail_of(record);
+    canary_write(record->secret, record->data, record->start, NULL);
+    canary_write(record->secret, behind, end, canary_nul(behind, end));
 }
 
 /* ---- allocation -------------------------------------------------------------------------------------------------- */
@@ -112,7 +114,7 @@ static bool map(struct record *record, size_t align, size_t before, size_t behin
     record->map_bytes = before + data + slack + behind;
     if (!budget_charge(data))
         return false;
-    record->map = os_reserve_shut(record->map_bytes);
+    record->map = os_reserve(record->map_bytes);
     if (record->map != NULL) {
         record->data = (char *)align_up((uintptr_t)record->map + before, max_size(align, OS_PAGE));
         record->start = (char *)align_down((uintptr_t)record->data + data - record->bytes, align);
@@ -230,7 +232,7 @@ static const void *overdue(bool all) {
 /* Pages of a freed block go back; what leaves the quarantine for it, and what is too much in there, is unmapped. */
 static void hold(const struct record *freed) {
     const void *out = freed->start;
-    if (freed->data_bytes != 0 && !os_shut(freed->data, freed->data_bytes)) {
+    if (freed->data_bytes != 0 && !os_decommit(freed->data, freed->data_bytes)) {
         unmap(freed->start);
         budget_refund(freed->data_bytes);
         return;

@@ -68,10 +68,10 @@ static void lay_out(struct room_plan *fresh, char *space, char *records, char *s
         room->records[1] = records + records_bytes(room);
         records += 2 * records_bytes(room);
         room->state = (struct room_state *)(void *)states + class;
-        room->state->quarantine.places = (uint64_t *)(void *)places;
-        room->state->quarantine.length = wait_of(room->slot);
+        uint32_t wait = wait_of(room->slot);
+        room->state->quarantine = (struct quarantine){.places = (uint64_t *)(void *)places, .random = wait, .queue = wait};
         room->state->frontier = 1; /* cell 0 stays shut */
-        places += 2 * sizeof(uint64_t) * wait_of(room->slot);
+        places += 2 * sizeof(uint64_t) * wait;
     }
 }
 
@@ -99,7 +99,7 @@ static bool reserve(struct room_plan *fresh, size_t room_bytes) {
         room->cells = (uint32_t)(room_bytes / 2 / room->cell);
     }
     size_t records = all_records_bytes(fresh);
-    char *space = os_reserve_shut(CLASS_COUNT * room_bytes), *meta = space ? os_reserve_shut(records) : NULL;
+    char *space = os_reserve(CLASS_COUNT * room_bytes), *meta = space ? os_reserve(records) : NULL;
     char *states = meta ? budget_map(states_bytes(fresh)) : NULL;
     if (states != NULL) {
         lay_out(fresh, space, meta + OS_PAGE, states);
@@ -129,7 +129,7 @@ bool room_start(void) {
         room /= 2;
     while (room >= ROOM_LEAST && !reserve(fresh, room))
         room /= 2;
-    if (fresh->start == NULL || !readonly_open(&room_plan, sizeof room_plan) || !os_seal(fresh, bytes)) {
+    if (fresh->start == NULL || !readonly_open(&room_plan, sizeof room_plan) || !os_readonly(fresh, bytes)) {
         if (fresh->start != NULL)
             give_back(fresh);
         budget_unmap(fresh, bytes);
@@ -259,7 +259,7 @@ bool cell_open(const struct room *room) {
 bool cell_retire(const struct room *room, uint32_t number) {
     struct room_state *state = room->state;
     if (room_has_memory(room)) {
-        if (!os_shut(cell_start(room, number), room->cell))
+        if (!os_decommit(cell_start(room, number), room->cell))
             return false;
         budget_refund(room->cell);
         state->open--;
