@@ -7,7 +7,7 @@ TEST_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O1 -Wall -Wextra $(WERROR) -Wno-deprec
              -Wno-unknown-warning-option -fno-builtin -pthread -Itests
 TEST_CXXFLAGS = -std=c++17 -g -O1 -Wall -Wextra $(WERROR) -Itests
 # Tests of inner layers have the layers above and the OS of their own.
-INTERNAL = $(filter-out alloc/os/% %/fork.c %/thread.c %/start.c %/libc.c %/new.c %/introspect.c %/mcheck.c,\
+INTERNAL = $(filter-out alloc/os/% %/start.c %/libc.c %/new.c %/introspect.c %/mcheck.c,\
                $(wildcard alloc/*/*.c))
 INTERNAL_OBJECTS = $(patsubst alloc/%.c,build/debug/%.o,$(INTERNAL))
 
