@@ -36,7 +36,7 @@ bool hardened_mapped_owns(const void *p);
 /* True if `p` lies in the table, which holds addresses of blocks. */
 bool hardened_mapped_is_table(const void *p);
 
-/* As their namesakes in hardened_slab.h, for what hardened_mapped_owns or is the front's to report. */
+/* As their namesakes in hardened_small.h, for what hardened_mapped_owns or is the front's to report. */
 void hardened_mapped_free(void *p, const char *call, size_t bytes, size_t align, uint32_t stack);
 bool hardened_mapped_size(const void *p, const char *call, size_t *bytes);
 void hardened_mapped_shrink(void *p, size_t bytes);

@@ -9,8 +9,8 @@
 #include "protect/fault.h"
 #include "protect/hardened.h"
 #include "protect/hardened_mapped.h"
-#include "protect/hardened_room.h"
 #include "protect/hardened_slab.h"
+#include "protect/hardened_small.h"
 #include "os_fake.h"
 #include "kit/report.h"
 #include "kit/tunables.h"
@@ -67,19 +67,19 @@ static void put(void *p) {
 
 /* ---- the start --------------------------------------------------------------------------------------------------- */
 
-/* The n-th call is refused: there are rooms, smaller ones perhaps, or there is nothing. */
+/* The n-th call is refused: there are ranges, smaller ones perhaps, or there is nothing. */
 static void start_refused(int nth, bool starts) {
     size_t taken = budget_taken();
     os_fake_refuse_nth = nth;
-    cr_assert_eq(room_start(), starts);
+    cr_assert_eq(ranges_start(), starts);
     cr_assert_eq(os_fake_refuse_nth, 0, "only %d calls fewer than %d", os_fake_refuse_nth, nth);
-    cr_assert_eq(room_plan != NULL, starts);
+    cr_assert_eq(range_plan != NULL, starts);
     if (!starts) {
         cr_assert_eq(budget_taken(), taken);
-        cr_assert(room_start());
+        cr_assert(ranges_start());
     }
-    cr_assert_geq(room_plan->room, 256 * KIB);
-    cr_assert_not_null(slab_alloc(100, BLOCK_ALIGN, "malloc", 0));
+    cr_assert_geq(range_plan->bytes, 256 * KIB);
+    cr_assert_not_null(hardened_small_alloc(100, BLOCK_ALIGN, "malloc", 0));
 }
 
 Test(hardened_start, plan_reserve_refused) {
@@ -115,7 +115,7 @@ Test(hardened_start, begins_once) {
     cr_assert_not(hardened_start());
     os_fake_refuse_map = 0;
     cr_assert_not(hardened_start());
-    cr_assert_null(room_plan);
+    cr_assert_null(range_plan);
 }
 
 /* ---- refusals ---------------------------------------------------------------------------------------------------- */
@@ -127,7 +127,7 @@ static void alloc_refused(size_t bytes) {
         size_t taken = budget_taken();
         hardened_count(&before);
         os_fake_refuse_nth = 1 + (int)(i % 5);
-        blocks[got] = (bytes >= LARGE ? hardened_mapped_alloc : slab_alloc)(bytes, BLOCK_ALIGN, "malloc", 0);
+        blocks[got] = (bytes >= LARGE ? hardened_mapped_alloc : hardened_small_alloc)(bytes, BLOCK_ALIGN, "malloc", 0);
         os_fake_refuse_nth = 0;
         if (blocks[got] != NULL) {
             memset(blocks[got], 0xa5, bytes);
@@ -272,8 +272,8 @@ Test(harden, no_start_of_a_block) {
         put(p);
         expect_quiet();
     }
-    /* where no cell has been opened */
-    put((void *)(uintptr_t)room_plan->start);
+    /* where no slab has been opened */
+    put((void *)(uintptr_t)range_plan->start);
     expect_told(MCHECK_HEAD, 1);
     expect_sound(0);
 }
@@ -364,15 +364,15 @@ Test(harden, shrinks_where_it_is) {
 
 Test(harden, after_a_fork) {
     char *p = get(100), *q = get(LARGE);
-    lock_set_acquire(&room_locks);
+    lock_set_acquire(&range_locks);
     lock_set_acquire(&hardened_mapped_locks);
-    lock_set_release(&room_locks);
+    lock_set_release(&range_locks);
     lock_set_release(&hardened_mapped_locks);
-    lock_set_acquire(&room_locks);
+    lock_set_acquire(&range_locks);
     lock_set_acquire(&hardened_mapped_locks);
     random_locks.forked();
     lock_set_reset(&hardened_mapped_locks);
-    lock_set_reset(&room_locks);
+    lock_set_reset(&range_locks);
     put(p);
     put(q);
     put(get(100));
