@@ -4,11 +4,14 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/canary.h"
 #include "os/os.h"
 #include "kit/budget.h"
 #include "kit/lock.h"
+#include "kit/modes.h"
 #include "kit/report.h"
 #include "kit/tunables.h"
+#include "heap/cache.h"
 #include "callers/stacks.h"
 #include "protect/guarded_events.h"
 #include "protect/sampler.h"
@@ -25,7 +28,6 @@ struct slot {
     uint32_t next;            /* FREED: number of the one freed after it, in its size, from 1; 0 for none */
     uint8_t pages;            /* of the block */
     uint8_t state;
-    uint8_t canary;
     bool shut;  /* decommitted, not guarded by os_guard_install */
     bool bare;  /* FREED, but can be touched: the OS refused both */
     bool dirty; /* the OS has not got the memory back, so it is not zero */
@@ -44,11 +46,12 @@ static struct {
     size_t bytes;
     size_t pages_most;    /* that may be in use */
     size_t unused;        /* slots */
+    uint64_t secret;      /* of all canaries */
     bool marks;           /* os_guard_install works, or did: pages may carry its marks */
     bool mapped;          /* os_guard_install does not work (any more) */
     struct size sizes[SIZES];
 } pool;
-static struct guarded_totals live;
+static struct protection_totals live;
 static struct lock guarded_lock;
 
 /* ---- slots ------------------------------------------------------------------------------------------------------- */
@@ -182,27 +185,21 @@ static char *place(char *pages, size_t room, size_t bytes, size_t align) {
     return sampler_draw() >> 63 ? pages : pages + align_down(room - bytes, align);
 }
 
+/* No NUL in them: nothing lies behind that a string could show, the next page cannot be touched. */
 static void canaries_write(const struct slot *slot, char *pages) {
-    char *block = pages + (slot->block.start - pages), *end = block + slot->block.bytes;
-    memset(pages, slot->canary, (size_t)(block - pages));
-    memset(end, slot->canary, (size_t)(pages + slot->pages * OS_PAGE - end));
+    char *block = pages + (slot->block.start - pages);
+    canary_write(pool.secret, pages, block, NULL);
+    canary_write(pool.secret, block + slot->block.bytes, pages + slot->pages * OS_PAGE, NULL);
 }
 
 /* Finds the changed byte next to the block. */
-static enum fault_kind canaries_look(const struct slot *slot, const char *pages, ptrdiff_t *offset) {
-    const unsigned char *first = (const unsigned char *)pages, *end = first + slot->pages * OS_PAGE;
-    const unsigned char *block = (const unsigned char *)slot->block.start;
-    for (const unsigned char *at = block; at-- > first;)
-        if (*at != slot->canary) {
-            *offset = at - block;
-            return FAULT_HEAD;
-        }
-    for (const unsigned char *at = block + slot->block.bytes; at < end; at++)
-        if (*at != slot->canary) {
-            *offset = at - block;
-            return FAULT_TAIL;
-        }
-    return FAULT_NONE;
+static void canaries_look(const struct slot *slot, const char *pages, struct fault *fault) {
+    const char *block = slot->block.start, *end = block + slot->block.bytes, *last = pages + slot->pages * OS_PAGE;
+    const char *before = canary_look_back(pool.secret, pages, block, NULL), *behind = canary_look(pool.secret, end, last, NULL);
+    if (before == NULL && behind == last)
+        return;
+    fault->kind = before != NULL ? FAULT_HEAD : FAULT_TAIL;
+    fault->offset = (before != NULL ? before : behind) - block;
 }
 
 static void note_locked(const struct slot *slot, const char *call, uint32_t stack) {
@@ -213,14 +210,14 @@ static void count_locked(const struct slot *slot, bool enters) {
     size_t pages = slot->pages * OS_PAGE;
     live.blocks += enters ? 1 : (size_t)-1;
     live.bytes += enters ? slot->block.bytes : -slot->block.bytes;
-    live.pages += enters ? pages : -pages;
+    live.taken += enters ? pages : -pages;
     live.samples += enters;
 }
 
 static void *alloc_locked(size_t bytes, size_t align, const char *call, uint32_t here) {
     size_t pages = pages_for(bytes), room = pages * OS_PAGE;
     struct size *size = size_for(pages);
-    struct slot *slot = live.pages / OS_PAGE + pages <= pool.pages_most ? next_locked(size) : NULL;
+    struct slot *slot = live.taken / OS_PAGE + pages <= pool.pages_most ? next_locked(size) : NULL;
     if (slot == NULL || !budget_charge(room))
         return NULL;
     char *first = pages_of(size, slot);
@@ -236,14 +233,13 @@ static void *alloc_locked(size_t bytes, size_t align, const char *call, uint32_t
     slot->block.alloc_stack = here;
     slot->pages = (uint8_t)pages;
     slot->state = LIVE;
-    slot->canary = (uint8_t)(sampler_draw() >> 56) | 0x80; /* neither a NUL nor a character */
     canaries_write(slot, first);
     count_locked(slot, true);
     note_locked(slot, call, here);
     return first + (slot->block.start - first);
 }
 
-void *guarded_alloc(size_t bytes, size_t align, const char *call) {
+static void *alloc(size_t bytes, size_t align, const char *call) {
     align = max_size(align, BLOCK_ALIGN);
     if (bytes > GUARDED_BYTES_MOST || align > OS_PAGE)
         return NULL;
@@ -251,7 +247,7 @@ void *guarded_alloc(size_t bytes, size_t align, const char *call) {
     if (!sampler_self.due && size->used == size->count)
         return NULL;
     void *p = NULL;
-    if (live.pages / OS_PAGE < pool.pages_most) { /* no call stack for nothing */
+    if (live.taken / OS_PAGE < pool.pages_most) { /* no call stack for nothing */
         uint32_t here = stacks_capture();
         lock_acquire(&guarded_lock, LOCK_GUARDED);
         p = alloc_locked(bytes, align, call, here);
@@ -262,101 +258,78 @@ void *guarded_alloc(size_t bytes, size_t align, const char *call) {
     return p;
 }
 
+/* An allocation that one of the thread's lists serves does not come here. So that those have their part, every second sample
+ * that is due goes to the next allocation of another size, whose list is taken away for it. */
+static void *alloc_if_due(size_t bytes, size_t align, bool *zeroed, const char *call) {
+    *zeroed = true;
+    if (LIKELY(!sampler_is_due(cache_stands_for(bytes))))
+        return NULL;
+    return sampler_passes_on() && cache_set_aside() ? NULL : alloc(bytes, align, call);
+}
+
 bool guarded_owns(const void *p) {
     return (uintptr_t)p - pool.start < pool.bytes;
 }
 
-bool guarded_is_record(const void *p) {
-    return (uintptr_t)p - (uintptr_t)pool.sizes[0].slots < (pool.bytes != 0 ? records_bytes(pool.pages_most) : 0);
+static bool is_no_root(const void *p) {
+    size_t records = pool.bytes != 0 ? records_bytes(pool.pages_most) : 0;
+    return guarded_owns(p) || (uintptr_t)p - (uintptr_t)pool.sizes[0].slots < records;
 }
 
-/* What is wrong with a call for the block at p. The block is live if anything but that, its memory or a size is wrong. */
-static void look_locked(struct fault *fault, const void *p, const char *call, size_t bytes, size_t align, bool memory) {
+/* ---- one block ---------------------------------------------------------------------------------------------------- */
+
+static void lock(const void *p) {
+    (void)p;
+    lock_acquire(&guarded_lock, LOCK_GUARDED);
+}
+
+static void unlock(const void *p) {
+    (void)p;
+    lock_release(&guarded_lock, LOCK_GUARDED);
+}
+
+static enum found find(const void *p, struct fault_block *block) {
+    struct size *size;
+    const struct slot *slot = slot_at(p, &size);
+    if (slot == NULL || slot->state == UNUSED)
+        return FOUND_NOTHING;
+    *block = slot->block;
+    return slot->block.start != p ? FOUND_NEAR : slot->state == LIVE ? FOUND_LIVE : FOUND_FREED;
+}
+
+/* Pages of a freed block cannot be touched. */
+static void look(const void *p, bool again, struct fault *fault) {
+    struct size *size;
+    const struct slot *slot = slot_at(p, &size);
+    (void)again;
+    if (slot->state == LIVE)
+        canaries_look(slot, pages_of(size, slot), fault);
+}
+
+static void *retire(void *p, const char *call, uint32_t stack, struct fault_list *faults) {
     struct size *size;
     struct slot *slot = slot_at(p, &size);
-    if (slot == NULL || slot->state == UNUSED) {
-        fault->kind = FAULT_INVALID;
-        return;
-    }
-    fault->block_known = true;
-    fault->block = slot->block;
-    fault->offset = (const char *)p - slot->block.start;
-    if (fault->offset != 0)
-        fault->kind = FAULT_INVALID;
-    else if (slot->state == FREED)
-        fault->kind = fault_of_freed(call);
-    else if (memory)
-        fault->kind = canaries_look(slot, pages_of(size, slot), &fault->offset);
-    if (fault->kind == FAULT_NONE)
-        fault_judge(fault, &slot->block, call, bytes, align);
-}
-
-static bool is_refused(const struct fault *fault) {
-    return fault->kind == FAULT_INVALID || fault->kind == FAULT_FREED_TWICE || fault->kind == FAULT_USED_FREED;
-}
-
-/* False if another thread came first. */
-static bool free_locked(struct fault *fault, void *p, const char *call, uint32_t here) {
-    struct size *size;
-    struct slot *slot = slot_at(p, &size);
-    if (slot->state != LIVE || slot->block.start != p) {
-        *fault = (struct fault){.more = guarded_events_say};
-        look_locked(fault, p, call, SIZE_MAX, 0, false);
-        return fault->kind == FAULT_NONE;
-    }
+    (void)faults;
     slot->block.free_call = call;
-    slot->block.free_stack = here;
+    slot->block.free_stack = stack;
     slot->block.freed = true;
     slot->state = FREED;
     shut_pages(slot, pages_of(size, slot), slot->pages * OS_PAGE);
     append_locked(size, slot);
     count_locked(slot, false);
-    note_locked(slot, call, here);
+    note_locked(slot, call, stack);
     budget_refund(slot->pages * OS_PAGE);
-    return true;
+    return NULL;
 }
 
-/* A fault is told before the block's pages are gone, for the sake of a core file. */
-void guarded_free(void *p, const char *call, size_t bytes, size_t align) {
-    struct fault fault = {.more = guarded_events_say};
-    uint32_t here = stacks_capture();
-    lock_acquire(&guarded_lock, LOCK_GUARDED);
-    look_locked(&fault, p, call, bytes, align, true);
-    bool done = fault.kind == FAULT_NONE && free_locked(&fault, p, call, here);
-    lock_release(&guarded_lock, LOCK_GUARDED);
-    if (done)
-        return;
-    fault_tell(call, p, &fault);
-    if (is_refused(&fault))
-        return;
-    lock_acquire(&guarded_lock, LOCK_GUARDED);
-    done = free_locked(&fault, p, call, here);
-    lock_release(&guarded_lock, LOCK_GUARDED);
-    if (!done)
-        fault_tell(call, p, &fault);
-}
-
-bool guarded_size(const void *p, const char *call, size_t *bytes) {
-    struct fault fault = {.more = guarded_events_say};
-    lock_acquire(&guarded_lock, LOCK_GUARDED);
-    look_locked(&fault, p, call, SIZE_MAX, 0, false);
-    lock_release(&guarded_lock, LOCK_GUARDED);
-    if (is_refused(&fault))
-        fault_tell(call, p, &fault);
-    *bytes = fault.block.bytes;
-    return !is_refused(&fault);
-}
-
-void guarded_shrink(void *p, size_t bytes) {
+static void shrink(void *p, size_t bytes, const char *call, uint32_t stack) {
     struct size *size;
-    lock_acquire(&guarded_lock, LOCK_GUARDED);
     struct slot *slot = slot_at(p, &size);
-    if (slot != NULL && slot->state == LIVE && slot->block.start == p && bytes < slot->block.bytes) {
-        live.bytes -= slot->block.bytes - bytes;
-        slot->block.bytes = bytes;
-        memset((char *)p + bytes, slot->canary, (size_t)(pages_of(size, slot) + slot->pages * OS_PAGE - (char *)p) - bytes);
-    }
-    lock_release(&guarded_lock, LOCK_GUARDED);
+    live.bytes -= slot->block.bytes - bytes;
+    slot->block.bytes = bytes;
+    slot->block.alloc_call = call;
+    slot->block.alloc_stack = stack;
+    canary_write(pool.secret, (char *)p + bytes, pages_of(size, slot) + slot->pages * OS_PAGE, NULL);
 }
 
 /* ---- questions --------------------------------------------------------------------------------------------------- */
@@ -381,7 +354,7 @@ bool guarded_near(const void *p, struct fault_block *block) {
     return best != NULL;
 }
 
-void guarded_count(struct guarded_totals *totals) {
+static void count(struct protection_totals *totals) {
     lock_acquire(&guarded_lock, LOCK_GUARDED);
     *totals = live;
     lock_release(&guarded_lock, LOCK_GUARDED);
@@ -393,7 +366,7 @@ static bool lies_in_its_pages(const struct size *size, const struct slot *slot) 
            (uintptr_t)block % slot->block.align == 0;
 }
 
-static void walk_size_locked(struct walk *walk, const struct size *size, struct guarded_totals *found) {
+static void walk_size_locked(struct walk *walk, const struct size *size, struct protection_totals *found) {
     size_t freed = 0, listed = 0;
     uint32_t last = 0;
     for (uint32_t i = 0; i < size->count; i++) {
@@ -404,7 +377,7 @@ static void walk_size_locked(struct walk *walk, const struct size *size, struct 
             continue;
         found->blocks++;
         found->bytes += slot->block.bytes;
-        found->pages += slot->pages * OS_PAGE;
+        found->taken += slot->pages * OS_PAGE;
         report_walk(walk, lies_in_its_pages(size, slot), "guard G3", slot);
     }
     for (uint32_t at = size->oldest; at != 0 && listed <= freed; last = at, at = size->slots[at - 1].next, listed++)
@@ -413,14 +386,14 @@ static void walk_size_locked(struct walk *walk, const struct size *size, struct 
     report_walk(walk, listed == freed && last == size->newest, "guard G1", size);
 }
 
-void guarded_walk(struct walk *walk) {
-    struct guarded_totals found = {0};
+static void walk(struct walk *walk) {
+    struct protection_totals found = {0};
     lock_acquire(&guarded_lock, LOCK_GUARDED);
     for (unsigned i = 0; i < SIZES; i++)
         walk_size_locked(walk, &pool.sizes[i], &found);
     report_walk(walk,
-                found.blocks == live.blocks && found.bytes == live.bytes && found.pages == live.pages &&
-                    live.pages <= pool.pages_most * OS_PAGE,
+                found.blocks == live.blocks && found.bytes == live.bytes && found.taken == live.taken &&
+                    live.taken <= pool.pages_most * OS_PAGE,
                 "guard G2", &live);
     lock_release(&guarded_lock, LOCK_GUARDED);
 }
@@ -455,6 +428,7 @@ static bool set_up_locked(size_t pages) {
     pool.unused = slots_in_all(pages);
     sampler_takes_all = tunables.protect == LEVEL_PARANOID;
     pool.pages_most = pages;
+    pool.secret = sampler_draw();
     pool.start = (uintptr_t)start;
     pool.bytes = bytes;
     return true;
@@ -473,3 +447,19 @@ bool guarded_start(void) {
 }
 
 const struct lock_set guarded_locks = {.rank = LOCK_GUARDED, .lock = &guarded_lock, .forked = sampler_forked};
+
+const struct protection guarded_protection = {
+    .mode = MODE_GUARDED,
+    .alloc = alloc_if_due,
+    .owns = guarded_owns,
+    .lock = lock,
+    .unlock = unlock,
+    .find = find,
+    .look = look,
+    .retire = retire,
+    .shrink = shrink,
+    .more = guarded_events_say,
+    .count = count,
+    .walk = walk,
+    .is_no_root = is_no_root,
+};

@@ -25,7 +25,7 @@
 
 #include "base/base.h"
 #include "kit/lock.h"
-#include "protect/fault.h"
+#include "protect/protection.h"
 
 #define GUARDED_MAPPED_MOST 4096
 #define GUARDED_BYTES_MOST (8 * OS_PAGE)
@@ -33,41 +33,14 @@
 /* Sets up the pages, once, from mode_start. False if the OS refuses; there are none then. */
 bool guarded_start(void);
 
-/* A zeroed block of `bytes` (0 allowed) aligned to `align` on a guarded page, if it is due (sampler.h) and there is room;
- * else NULL. Caller holds no lock of the allocator. */
-void *guarded_alloc(size_t bytes, size_t align, const char *call);
-
 /* True if `p` points into the guarded pages, whatever is there. */
 bool guarded_owns(const void *p);
-
-/* True if `p` points into the records of them. */
-bool guarded_is_record(const void *p);
-
-/* Frees what guarded_owns; reports what is no live block's start, or whose size (UNSIZED if not told) or alignment (0) does
- * not fit. */
-void guarded_free(void *p, const char *call, size_t bytes, size_t align);
-
-/* The size asked for of a live block that starts at `p`. False if there is none, which is reported. */
-bool guarded_size(const void *p, const char *call, size_t *bytes);
-
-/* Makes a live block smaller where it is. */
-void guarded_shrink(void *p, size_t bytes);
 
 /* What is known of the block that lies nearest to an address of guarded pages, freed ones included. False if there is none.
  * Takes no lock, so that a fault handler can ask: what other threads do at the moment may be half seen. */
 bool guarded_near(const void *p, struct fault_block *block);
 
-struct guarded_totals {
-    size_t blocks, bytes; /* live: what the program asked for */
-    size_t pages;         /* bytes of the pages in use for them, charged */
-    size_t samples;       /* blocks ever */
-};
-void guarded_count(struct guarded_totals *totals);
-
-/* Looks whether G1-G3 hold. */
-struct walk;
-void guarded_walk(struct walk *walk);
-
+extern HIDDEN const struct protection guarded_protection;
 extern HIDDEN const struct lock_set guarded_locks;
 
 #endif

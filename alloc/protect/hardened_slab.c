@@ -139,30 +139,26 @@ bool ranges_start(void) {
     return true;
 }
 
-/* ---- places --------------------------------------------------------------------------------------------------------- */
+/* ---- positions ------------------------------------------------------------------------------------------------------ */
 
-void position_lock(struct position *position, const void *p) {
-    size_t class = (size_t)((const char *)p - range_plan->start) / range_plan->bytes;
-    const struct range *range = &range_plan->ranges[class];
-    *position = (struct position){.range = range, .state = range->state};
-    lock_acquire(&range->state->lock, LOCK_HARDENED);
-    if ((const char *)p < range->base)
-        return;
-    size_t offset = (size_t)((const char *)p - range->base), number = offset / range->slab;
-    if (!slab_was_opened(range, number))
-        return;
-    position->number = (uint32_t)number;
-    position->slab = slab_at(range, position->number);
-    offset -= number * range->slab;
-    if (offset < range->gap)
-        return;
-    position->index = (uint32_t)((offset - range->gap) / range->slot);
-    position->slot = &position->slab->slots[position->index];
-    position->start = slot_start(range, position->number, position->index);
+const struct range *range_around(const void *p) {
+    return &range_plan->ranges[(size_t)((const char *)p - range_plan->start) / range_plan->bytes];
 }
 
-void position_unlock(const struct position *position) {
-    lock_release(&position->state->lock, LOCK_HARDENED);
+struct position position_around(const void *p) {
+    const struct range *range = range_around(p);
+    struct position position = {.range = range, .state = range->state};
+    if ((const char *)p < range->base)
+        return position;
+    size_t offset = (size_t)((const char *)p - range->base), number = offset / range->slab;
+    if (!slab_was_opened(range, number))
+        return position;
+    position.number = (uint32_t)number;
+    position.slab = slab_at(range, position.number);
+    offset -= number * range->slab;
+    if (offset < range->gap)
+        return position;
+    return position_at(range, position.number, (uint32_t)((offset - range->gap) / range->slot));
 }
 
 struct position position_at(const struct range *range, uint32_t number, uint32_t index) {

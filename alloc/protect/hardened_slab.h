@@ -2,6 +2,10 @@
 /*
  * Where hardened blocks of up to HARDENED_SMALL_MOST bytes lie, and what is known of them: the inside of hardened_small.h,
  * whose header tells the layout. Ranges, their slabs, and the records of both; no block's memory is looked at here.
+ *
+ * P1 the free bits of an open slab are the slots that are neither LIVE nor HELD; counts agree with records.
+ * P2 a class's list of slabs is those that are open and have a free slot; retired slabs are shut and have no other.
+ * P3 what is in quarantine is HELD, each slot once, and nothing else is.
  */
 #ifndef MYALLOC_HARDENED_SLAB_H
 #define MYALLOC_HARDENED_SLAB_H
@@ -113,7 +117,10 @@ bool slab_retire(const struct range *range, uint32_t number);
 void slab_list(const struct range *range, uint32_t number);
 void slab_unlist(const struct range *range, uint32_t number);
 
-/* A slot, or where one could be. Taken by position_lock, which takes the lock of the class in whose range `p` lies. */
+/* The range that `p` lies in, which is one of the addresses of all ranges. */
+const struct range *range_around(const void *p);
+
+/* Where a slot is, or where one could be. */
 struct position {
     const struct range *range;
     struct range_state *state;
@@ -124,8 +131,8 @@ struct position {
     char *start;       /* of the slot */
 };
 
-void position_lock(struct position *position, const void *p);
-void position_unlock(const struct position *position);
+/* Where `p` lies, an address of all ranges; or slot `index` of a slab. The lock of the range is held. */
+struct position position_around(const void *p);
 struct position position_at(const struct range *range, uint32_t number, uint32_t index);
 
 /* A slot as one number, not 0, and back. */
@@ -136,6 +143,10 @@ static inline uint64_t position_ticket(const struct position *position) {
 static inline struct position position_of(const struct range *range, uint64_t ticket) {
     return position_at(range, (uint32_t)((ticket - 1) >> 8), (uint32_t)((ticket - 1) & 0xff));
 }
+
+/* Looks whether P1-P3 hold. Takes the locks. */
+struct walk;
+void hardened_slab_walk(struct walk *walk);
 
 extern HIDDEN const struct lock_set range_locks;
 

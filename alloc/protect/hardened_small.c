@@ -4,16 +4,13 @@
 #include <string.h>
 
 #include "base/canary.h"
-#include "kit/report.h"
+#include "kit/modes.h"
+#include "callers/stacks.h"
 #include "protect/hardened_slab.h"
 
 #define HEAD_LOOK 64 /* bytes before a block that are looked at when it is freed, beside the canary */
 
-bool hardened_small_start(void) {
-    return ranges_start();
-}
-
-bool hardened_small_owns(const void *p) {
+static bool owns(const void *p) {
     return range_plan != NULL && (uintptr_t)p - (uintptr_t)range_plan->start < CLASS_COUNT * range_plan->bytes;
 }
 
@@ -204,7 +201,7 @@ static size_t range_trim(const struct range *range, bool all, struct fault_list 
     return (before - state->open) * range->slab;
 }
 
-size_t hardened_small_trim(bool all) {
+static size_t trim(bool all) {
     size_t bytes = 0;
     for (unsigned class = 0; range_plan != NULL && class < CLASS_COUNT; class++) {
         const struct range *range = &range_plan->ranges[class];
@@ -280,13 +277,16 @@ static unsigned class_for(size_t bytes, size_t align) {
     return class != 0 && bytes > 0 ? class : CLASS_COUNT;
 }
 
-void *hardened_small_alloc(size_t bytes, size_t align, const char *call, uint32_t stack) {
+static void *alloc(size_t bytes, size_t align, bool *zeroed, const char *call) {
+    align = max_size(align, BLOCK_ALIGN);
     unsigned class = class_for(bytes, align);
     if (class == CLASS_COUNT)
         return NULL;
     const struct range *range = &range_plan->ranges[class];
     struct fault_list faults;
     struct position position;
+    uint32_t stack = stacks_capture();
+    *zeroed = true;
     faults.count = 0;
     lock_acquire(&range->state->lock, LOCK_HARDENED);
     bool done = slot_take(range, &position);
@@ -303,136 +303,105 @@ void *hardened_small_alloc(size_t bytes, size_t align, const char *call, uint32_
     return done ? position.start : NULL;
 }
 
-/* ---- free -------------------------------------------------------------------------------------------------------- */
+/* ---- one block ---------------------------------------------------------------------------------------------------- */
 
-/* What is wrong with a pointer that must be a live block's start. False if it is none. */
-static bool judge_pointer(const struct position *position, const void *p, const char *call, struct fault_list *faults) {
-    const struct slot *slot = position->slot;
-    if (slot != NULL && slot->state == SLOT_LIVE && position->start == p)
-        return true;
-    struct fault *fault = fault_add(faults, call, p);
-    if (slot != NULL)
-        note(fault, FAULT_INVALID, position, p);
-    fault->kind = slot != NULL && slot->state != SLOT_UNUSED && position->start == p ? fault_of_freed(call) : FAULT_INVALID;
-    return false;
+static void lock(const void *p) {
+    lock_acquire(&range_around(p)->state->lock, LOCK_HARDENED);
 }
 
-/* What is wrong with a live block and with a call for it. */
-static void judge_block(const struct position *position, const char *call, size_t bytes, size_t align, struct fault_list *faults) {
-    struct fault fault = {0};
-    if (!look(position, &fault) && !look_before(position, &fault)) {
-        fault.block = known(position);
-        fault.block_known = true;
-        fault_judge(&fault, &fault.block, call, bytes, align);
-    }
-    if (fault.kind != FAULT_NONE)
-        *fault_add(faults, call, position->start) = fault;
+static void unlock(const void *p) {
+    lock_release(&range_around(p)->state->lock, LOCK_HARDENED);
 }
 
-static void slot_hold(const struct position *position, const char *call, uint32_t stack, struct fault_list *faults) {
-    struct slot *slot = position->slot;
+static enum found find(const void *p, struct fault_block *block) {
+    struct position position = position_around(p);
+    if (position.slot == NULL || position.slot->state == SLOT_UNUSED)
+        return FOUND_NOTHING;
+    *block = known(&position);
+    return position.start != p ? FOUND_NEAR : position.slot->state == SLOT_LIVE ? FOUND_LIVE : FOUND_FREED;
+}
+
+static void look_at_block(const void *p, bool again, struct fault *fault) {
+    struct position position = position_around(p);
+    if (again)
+        position.slot->told = 0;
+    if (!look(&position, fault) && position.slot->state == SLOT_LIVE)
+        look_before(&position, fault);
+}
+
+static void *retire(void *p, const char *call, uint32_t stack, struct fault_list *faults) {
+    struct position position = position_around(p);
+    struct slot *slot = position.slot;
     slot->state = SLOT_HELD;
     slot->told = 0;
     slot->free_call = fault_call_number(call);
     slot->free_stack = stack;
-    position->state->live_blocks--;
-    position->state->live_bytes -= slot->bytes;
-    wipe(position);
-    uint64_t out = quarantine_push(&position->state->quarantine, &position->state->random, position_ticket(position));
+    position.state->live_blocks--;
+    position.state->live_bytes -= slot->bytes;
+    wipe(&position);
+    uint64_t out = quarantine_push(&position.state->quarantine, &position.state->random, position_ticket(&position));
     if (out != 0)
-        slot_release(position->range, out, faults);
+        slot_release(position.range, out, faults);
+    return NULL;
 }
 
-void hardened_small_free(void *p, const char *call, size_t bytes, size_t align, uint32_t stack) {
-    struct fault_list faults;
-    struct position position;
-    faults.count = 0;
-    position_lock(&position, p);
-    if (judge_pointer(&position, p, call, &faults)) {
-        judge_block(&position, call, bytes, align, &faults);
-        slot_hold(&position, call, stack, &faults);
-    }
-    position_unlock(&position);
-    fault_tell_all(&faults);
-}
-
-bool hardened_small_size(const void *p, const char *call, size_t *bytes) {
-    struct fault_list faults;
-    struct position position;
-    faults.count = 0;
-    position_lock(&position, p);
-    bool lives = judge_pointer(&position, p, call, &faults);
-    if (lives)
-        *bytes = position.slot->bytes;
-    position_unlock(&position);
-    fault_tell_all(&faults);
-    return lives;
-}
-
-void hardened_small_shrink(void *p, size_t bytes) {
-    struct position position;
-    position_lock(&position, p);
-    if (position.slot != NULL && position.slot->state == SLOT_LIVE && position.start == p && bytes < position.slot->bytes) {
-        position.state->live_bytes -= position.slot->bytes - bytes;
-        position.slot->bytes = (uint32_t)bytes;
+static void shrink(void *p, size_t bytes, const char *call, uint32_t stack) {
+    struct position position = position_around(p);
+    position.state->live_bytes -= position.slot->bytes - bytes;
+    position.slot->bytes = (uint32_t)bytes;
+    position.slot->alloc_call = fault_call_number(call);
+    position.slot->alloc_stack = stack;
+    if (range_has_memory(position.range))
         tail_write(&position, position.start + bytes);
-    }
-    position_unlock(&position);
 }
 
-/* ---- looking at all ---------------------------------------------------------------------------------------------- */
+/* ---- all blocks --------------------------------------------------------------------------------------------------- */
 
-enum mcheck_status hardened_small_probe(const void *p, const char *call) {
-    struct fault_list faults;
-    struct position position;
-    faults.count = 0;
-    position_lock(&position, p);
-    bool lives = judge_pointer(&position, p, FAULT_USE, &faults);
-    if (lives) {
-        position.slot->told = 0;
-        struct fault fault = {0};
-        if (look(&position, &fault) || look_before(&position, &fault))
-            *fault_add(&faults, call, p) = fault;
-    }
-    position_unlock(&position);
-    for (unsigned i = 0; i < faults.count; i++)
-        faults.entries[i].call = call;
-    fault_tell_all(&faults);
-    return faults.count > 0 ? fault_status(faults.entries[0].fault.kind) : MCHECK_OK;
-}
-
-/* Looks at the slabs from *number on until something is found to tell, and a few more. */
-static void range_look(const struct range *range, uint32_t *number, struct fault_list *faults, const char *call) {
+/* Looks at the slabs of a class from *number on until something is found to tell. */
+static void range_look(const struct range *range, size_t *number, struct fault_list *faults) {
     lock_acquire(&range->state->lock, LOCK_HARDENED);
     for (; *number < range->state->frontier && faults->count == 0; ++*number)
-        if (slab_was_opened(range, *number) && slab_at(range, *number)->state == SLAB_OPEN)
-            slab_look(range, *number, faults);
-    for (unsigned i = 0; i < faults->count; i++)
-        faults->entries[i].call = call;
+        if (slab_was_opened(range, *number) && slab_at(range, (uint32_t)*number)->state == SLAB_OPEN)
+            slab_look(range, (uint32_t)*number, faults);
     lock_release(&range->state->lock, LOCK_HARDENED);
 }
 
-void hardened_small_check(const char *call) {
-    struct fault_list faults;
-    for (unsigned class = 1; range_plan != NULL && class < CLASS_COUNT && !fault_is_telling(); class++) {
-        uint32_t number = 1;
-        do {
-            faults.count = 0;
-            range_look(&range_plan->ranges[class], &number, &faults, call);
-            fault_tell_all(&faults);
-        } while (faults.count > 0);
+/* The cursor: class, slab. */
+static bool look_on(struct protection_cursor *cursor, struct fault_list *faults) {
+    while (range_plan != NULL && cursor->at[0] < CLASS_COUNT) {
+        range_look(&range_plan->ranges[cursor->at[0]], &cursor->at[1], faults);
+        if (faults->count > 0)
+            return true;
+        cursor->at[0]++;
+        cursor->at[1] = 0;
     }
+    return false;
 }
 
-void hardened_small_count(struct hardened_small_totals *totals) {
-    *totals = (struct hardened_small_totals){0};
+static void count(struct protection_totals *totals) {
     for (unsigned class = 0; range_plan != NULL && class < CLASS_COUNT; class++) {
         struct range_state *state = range_plan->ranges[class].state;
         lock_acquire(&state->lock, LOCK_HARDENED);
-        totals->live += state->live_bytes;
-        totals->live_blocks += state->live_blocks;
+        totals->bytes += state->live_bytes;
+        totals->blocks += state->live_blocks;
         totals->taken += state->open * range_plan->ranges[class].slab;
         lock_release(&state->lock, LOCK_HARDENED);
     }
 }
 
+const struct protection hardened_small_protection = {
+    .mode = MODE_HARDENED,
+    .alloc = alloc,
+    .trim = trim,
+    .owns = owns,
+    .lock = lock,
+    .unlock = unlock,
+    .find = find,
+    .look = look_at_block,
+    .retire = retire,
+    .shrink = shrink,
+    .look_on = look_on,
+    .count = count,
+    .walk = hardened_slab_walk,
+    .is_no_root = owns,
+};

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The invariants of hardened_small.h, looked at. */
+/* P1-P3 of hardened_slab.h, looked at. */
 #include "kit/report.h"
 #include "protect/hardened_slab.h"
-#include "protect/hardened_small.h"
 
 struct tally {
     size_t live_blocks, live_bytes, held, open, listed, retired, empty;
@@ -56,7 +55,7 @@ static void walk_quarantine(struct walk *walk, const struct range *range, size_t
     report_walk(walk, found == held && found == quarantine->held, "harden P3", quarantine);
 }
 
-void hardened_small_walk(struct walk *walk) {
+void hardened_slab_walk(struct walk *walk) {
     for (unsigned class = 0; range_plan != NULL && class < CLASS_COUNT; class++) {
         const struct range *range = &range_plan->ranges[class];
         const struct range_state *state = range->state;
