@@ -14,6 +14,7 @@
 #include "kit/report.h"
 #include "kit/tunables.h"
 #include "heap/mapped.h"
+#include "heap/cache_bound.h"
 #include "heap/mode_switch.h"
 #include "observe/stats.h"
 #include "observe/trace.h"

@@ -119,7 +119,6 @@ static void let_go_locked(struct check_record *record, struct fault_list *faults
     quarantine_bytes -= held_bytes(record);
     if (record->plain != NULL)
         freelist_push(left, record->plain);
-    check_record_remove(record);
     check_record_drop(record);
 }
 
@@ -147,7 +146,6 @@ static void forget_gone_locked(const void *block) {
         return;
     ASSERT(gone->state == CHECK_FREED && gone->plain == NULL); /* H1 */
     quarantine_remove(&quarantine, gone->place);
-    check_record_remove(gone);
     check_record_drop(gone);
 }
 
@@ -188,14 +186,11 @@ static void *enter(char *plain, size_t bytes, size_t align, const char *call) {
     char *block = plain + align;
     lock(NULL);
     forget_gone_locked(block);
-    struct check_record *record = check_record_new();
-    if (record != NULL) {
-        *record = (struct check_record){.block = block, .plain = plain, .bytes = bytes, .align = align, .state = CHECK_LIVE};
-        record->alloc_call = call;
-        record->alloc_stack = here;
-        check_record_insert(record);
+    const struct check_record *record = check_record_enter(
+        &(struct check_record){.block = block, .plain = plain, .bytes = bytes, .align = align, .alloc_call = call,
+                               .alloc_stack = here, .state = CHECK_LIVE});
+    if (record != NULL)
         canaries_write(record);
-    }
     unlock(NULL);
     return record != NULL ? block : NULL;
 }
@@ -219,15 +214,12 @@ static bool adopt(void *p, size_t bytes, const char *call) {
     uint32_t here = stacks_capture();
     faults.count = 0;
     lock(p);
-    struct check_record *record = check_record_new();
-    if (record != NULL) {
-        *record = (struct check_record){.block = p, .plain = p, .bytes = bytes, .align = BLOCK_ALIGN, .bare = true};
-        record->alloc_call = "a call that was not checked";
-        record->free_call = call;
-        record->free_stack = here;
-        check_record_insert(record);
+    struct check_record *record = check_record_enter(
+        &(struct check_record){.block = p, .plain = p, .bytes = bytes, .align = BLOCK_ALIGN, .bare = true,
+                               .alloc_call = "a call that was not checked", .free_call = call, .free_stack = here,
+                               .state = CHECK_FREED});
+    if (record != NULL)
         hold_locked(record, &faults, &left);
-    }
     unlock(p);
     fault_tell_all(&faults);
     free_all(left, call);
@@ -312,10 +304,8 @@ static struct check_record *detach(void *p) {
     struct check_record *record = check_record_find(p);
     if (record != NULL && (record->state != CHECK_LIVE || record->align != BLOCK_ALIGN))
         record = NULL;
-    if (record != NULL) {
-        check_record_remove(record);
-        record->state = CHECK_DETACHED;
-    }
+    if (record != NULL)
+        check_record_detach(record);
     unlock(p);
     return record;
 }
@@ -333,8 +323,7 @@ static void *attach(struct check_record *record, char *plain, size_t bytes, cons
     record->block = block;
     record->plain = plain;
     record->bytes = bytes;
-    record->state = CHECK_LIVE;
-    check_record_insert(record);
+    check_record_attach(record);
     canaries_write(record);
     unlock(plain);
     return block;
@@ -389,6 +378,13 @@ static void walk_quarantine_locked(struct walk *walk) {
     report_walk(walk, blocks == quarantine.held && bytes == quarantine_bytes, "check H3", &quarantine);
 }
 
+static bool is_no_root(const void *p) {
+    lock(p);
+    bool is = check_records_cover(p);
+    unlock(p);
+    return is;
+}
+
 static void walk(struct walk *walk) {
     lock(NULL);
     check_records_walk(walk);
@@ -407,7 +403,7 @@ bool check_is_pedantic(void) {
     return pedantic;
 }
 
-const struct lock_set check_locks = {.rank = LOCK_CHECK, .lock = &check_lock};
+const struct lock_set check_locks = {.rank = LOCK_CHECK, .lock = &check_lock, .forked = check_records_forked};
 
 const struct protection check_protection = {
     .mode = MODE_CHECK,
@@ -426,4 +422,5 @@ const struct protection check_protection = {
     .shrink = shrink,
     .look_on = look_on,
     .walk = walk,
+    .is_no_root = is_no_root,
 };

@@ -1,60 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 #include "protect/check_records.h"
 
+#include "base/address_map.h"
+#include "base/freelist.h"
+#include "kit/budget.h"
 #include "kit/report.h"
 #include "heap/region.h"
 
-#define TABLE_MIN 512 /* buckets */
-#define BLOCKS_A_BUCKET 2
+struct entry {
+    char *block;
+    struct check_record *record;
+};
 
 struct check_chunk *check_chunks;
-static struct check_record *unused;
-static struct check_record **table;
-static size_t table_size, record_count; /* buckets, a power of two; records in them */
-
-static struct check_record **bucket_of(const void *block) {
-    return &table[((uintptr_t)block / BLOCK_ALIGN * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (table_size - 1)];
-}
+static void *unused; /* records, linked as freelist.h does it */
+static struct address_map records = ADDRESS_MAP(struct entry);
+static size_t detached; /* records that are not in the map for a moment, and for which it has room */
 
 struct check_record *check_record_find(const void *block) {
-    struct check_record *record = table_size > 0 ? *bucket_of(block) : NULL;
-    while (record != NULL && record->block != block)
-        record = record->next;
-    return record;
+    const struct entry *entry = address_map_find(&records, block);
+    return entry != NULL ? entry->record : NULL;
 }
 
-void check_record_insert(struct check_record *record) {
-    struct check_record **bucket = bucket_of(record->block);
-    record->next = *bucket;
-    *bucket = record;
-    record_count++;
+static void insert(struct check_record *record) {
+    ((struct entry *)address_map_insert(&records, record->block))->record = record;
 }
 
-void check_record_remove(struct check_record *record) {
-    struct check_record **link = bucket_of(record->block);
-    while (*link != record)
-        link = &(*link)->next;
-    *link = record->next;
-    record_count--;
-}
-
-/* More buckets when they fill up; without memory for more they fill up further. */
-static bool table_grow(void) {
-    if (record_count < table_size * BLOCKS_A_BUCKET)
-        return true;
-    size_t old_size = table_size, size = old_size ? old_size * 2 : TABLE_MIN;
-    struct check_record **old = table, **fresh = region_meta(size * sizeof *fresh);
-    if (fresh == NULL)
-        return old_size > 0;
-    table = fresh;
-    table_size = size;
-    record_count = 0;
-    for (size_t i = 0; i < old_size; i++)
-        for (struct check_record *record = old[i], *next; record != NULL; record = next) {
-            next = record->next;
-            check_record_insert(record);
-        }
-    return true; /* the old table is not given back: all of them together are not larger than the new one */
+static void erase(const struct check_record *record) {
+    address_map_remove(&records, address_map_find(&records, record->block));
 }
 
 static bool chunk_add(void) {
@@ -64,23 +37,43 @@ static bool chunk_add(void) {
     chunk->next = check_chunks;
     check_chunks = chunk;
     for (size_t i = 0; i < CHUNK_RECORDS; i++)
-        check_record_drop(&chunk->records[i]);
+        freelist_push(&unused, &chunk->records[i]);
     return true;
 }
 
-struct check_record *check_record_new(void) {
-    if ((unused == NULL && !chunk_add()) || !table_grow())
+struct check_record *check_record_enter(const struct check_record *known) {
+    if ((unused == NULL && !chunk_add()) || !budget_grow_map(&records, detached + 1))
         return NULL;
-    struct check_record *record = unused;
-    unused = record->next;
-    *record = (struct check_record){0};
+    struct check_record *record = freelist_pop(&unused);
+    *record = *known;
+    insert(record);
     return record;
 }
 
 void check_record_drop(struct check_record *record) {
+    erase(record);
     record->state = CHECK_UNUSED;
-    record->next = unused;
-    unused = record;
+    freelist_push(&unused, record);
+}
+
+void check_record_detach(struct check_record *record) {
+    erase(record);
+    record->state = CHECK_DETACHED;
+    detached++;
+}
+
+void check_record_attach(struct check_record *record) {
+    record->state = CHECK_LIVE;
+    insert(record);
+    detached--;
+}
+
+void check_records_forked(void) {
+    detached = 0;
+}
+
+bool check_records_cover(const void *p) {
+    return address_map_covers(&records, p);
 }
 
 void check_records_walk(struct walk *walk) {
@@ -93,5 +86,7 @@ void check_records_walk(struct walk *walk) {
             found++;
             report_walk(walk, check_record_find(record->block) == record, "check H1", record);
         }
-    report_walk(walk, found == record_count, "check H1", table);
+    report_walk(walk, found == records.count, "check H1", &records);
+    const void *lost = address_map_verify(&records);
+    report_walk(walk, lost == NULL, "check H1", lost);
 }

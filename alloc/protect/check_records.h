@@ -20,8 +20,7 @@ enum check_state {
 };
 
 struct check_record {
-    struct check_record *next; /* of the same bucket; of the unused */
-    char *block, *plain;       /* plain is NULL once the memory is gone */
+    char *block, *plain; /* plain is NULL once the memory is gone */
     size_t bytes, align;
     const char *alloc_call, *free_call;
     uint32_t alloc_stack, free_stack; /* stacks.h */
@@ -42,15 +41,21 @@ extern HIDDEN struct check_chunk *check_chunks;
 /* The record of the block that starts there; NULL if there is none. */
 struct check_record *check_record_find(const void *block);
 
-/* A record that is not in the table yet, all 0, and a place for it there; NULL if memory for it is refused. */
-struct check_record *check_record_new(void);
+/* Enters a copy of what is known of a block, LIVE or FREED, of which there is no record. NULL if memory for it is refused. */
+struct check_record *check_record_enter(const struct check_record *known);
 
-/* Puts a record into the table, by its block's address; takes it out. */
-void check_record_insert(struct check_record *record);
-void check_record_remove(struct check_record *record);
-
-/* The record, which is not in the table, may be used again. */
+/* The block is forgotten. */
 void check_record_drop(struct check_record *record);
+
+/* A live block is not found for a moment; then again, and its address may have changed. Attaching cannot fail. */
+void check_record_detach(struct check_record *record);
+void check_record_attach(struct check_record *record);
+
+/* In the child of a fork: threads that are gone attach nothing any more. */
+void check_records_forked(void);
+
+/* True if `p` points into the table that finds records, which holds addresses of blocks. */
+bool check_records_cover(const void *p);
 
 /* Looks whether H1 holds. */
 struct walk;
