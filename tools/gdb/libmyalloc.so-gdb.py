@@ -317,7 +317,7 @@ def check_record(address):
 def guarded_blocks(address):
     """(distance, block) of the guarded blocks whose slots the address touches: one it lies in, or before which it lies on the
     page that cannot be touched."""
-    pool = static("protect/guarded.c", "pool")
+    pool = gdb.parse_and_eval("guarded_pool")
     if not number(pool["start"]) <= address < number(pool["start"]) + number(pool["bytes"]):
         return None
     page, found = number(pool["sizes"][0]["stride"]) // 2, []
