@@ -31,7 +31,7 @@ CRITERION = -lcriterion
 TOOL_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O2 $(WARN)
 TEST_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O1 -Wall -Wextra -Werror -Wno-deprecated-declarations -Wno-use-after-free \
              -Wno-unknown-warning-option -fno-builtin -pthread -Itests
-INTERNAL = $(filter-out alloc/os/% %/start.c %/libc.c %/new.c %/introspect.c %/mcheck.c,$(wildcard alloc/*/*.c))
+INTERNAL = $(filter-out alloc/os/% %/fork.c %/thread.c %/start.c %/libc.c %/new.c %/introspect.c %/mcheck.c,$(wildcard alloc/*/*.c))
 INTERNAL_OBJECTS = $(patsubst alloc/%.c,build/debug/%.o,$(INTERNAL))
 
 # What every program runs comes first in the library, the diagnostics behind it, so that they take no memory until used.
@@ -93,7 +93,7 @@ build/libmyalloc-debug.so: $(call objects,debug)
 build/libmyalloc-fault.so: $(call objects,fault)
 build/libmyalloc-ubsan.so: $(call objects,ubsan)
 build/libmyalloc-schedule.so: $(call objects,schedule) build/schedule/perturb.o
-build/schedule/perturb.o: tests/schedule/perturb.c build/flags
+build/schedule/perturb.o: tests/proofs/schedule/perturb.c build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(ALLOC_FLAGS) -O2 -c -o $@ $<
 # One object, so that the linker takes all of it or nothing, with the inner names hidden from the program's. Its code goes
@@ -136,25 +136,26 @@ build/measure: tools/measure.c build/flags
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
 
-plain = $(foreach dir,stress fork misuse fault golden gdb options mcheck protect,\
-              $(patsubst tests/$(dir)/%.c,build/tests/$(dir)/%,$(wildcard tests/$(dir)/*.c)))
+plain_sources = $(foreach dir,stress fork misuse fault options mcheck protect,$(wildcard tests/programs/$(dir)/*.c)) \
+                $(wildcard tests/proofs/golden/*.c tests/tools/gdb/*.c)
+plain = $(patsubst tests/%.c,build/tests/%,$(plain_sources))
 API_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)) \
             $(patsubst tests/unit/%.cc,build/tests/unit/%,$(wildcard tests/unit/api_*.cc))
 OS_TESTS = build/tests/unit/os_linux
 INTERNAL_TESTS = $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/internal_*.c))
-BENCH_TESTS = $(patsubst tests/bench/allocator_%.c,build/tests/bench/%.so,$(wildcard tests/bench/allocator_*.c)) \
-              $(patsubst tests/bench/load_%.c,build/tests/bench/%,$(wildcard tests/bench/load_*.c)) build/tests/bench/nothing
-TRACE_TESTS = $(foreach name,$(basename $(notdir $(wildcard tests/trace/*.c))),\
-                  build/tests/trace/$(name) build/tests/trace/$(name)_static)
-TSAN_TESTS = $(patsubst tests/tsan/%.c,build/tests/tsan/%,$(wildcard tests/tsan/*.c))
-STATIC_TESTS = $(patsubst tests/static/%.c,build/tests/static/%,$(wildcard tests/static/*.c)) \
-               $(patsubst tests/static/%.cc,build/tests/static/%,$(wildcard tests/static/*.cc))
+BENCH_TESTS = $(patsubst tests/tools/bench/allocator_%.c,build/tests/tools/bench/%.so,$(wildcard tests/tools/bench/allocator_*.c)) \
+              $(patsubst tests/tools/bench/load_%.c,build/tests/tools/bench/%,$(wildcard tests/tools/bench/load_*.c)) build/tests/tools/bench/nothing
+TRACE_TESTS = $(foreach name,$(basename $(notdir $(wildcard tests/programs/trace/*.c))),\
+                  build/tests/programs/trace/$(name) build/tests/programs/trace/$(name)_static)
+TSAN_TESTS = $(patsubst tests/proofs/tsan/%.c,build/tests/proofs/tsan/%,$(wildcard tests/proofs/tsan/*.c))
+STATIC_TESTS = $(patsubst tests/programs/static/%.c,build/tests/programs/static/%,$(wildcard tests/programs/static/*.c)) \
+               $(patsubst tests/programs/static/%.cc,build/tests/programs/static/%,$(wildcard tests/programs/static/*.cc))
 
-FUZZ_TESTS = $(addprefix build/tests/fuzz/,replay replay_open replay_static options) build/fuzz/calls build/fuzz/options
+FUZZ_TESTS = $(addprefix build/tests/proofs/fuzz/,replay replay_open replay_static options) build/fuzz/calls build/fuzz/options
 
 test-programs: all debug fault ubsan schedule $(plain) $(BENCH_TESTS) $(API_TESTS) $(INTERNAL_TESTS) $(OS_TESTS) $(TSAN_TESTS) \
-    $(STATIC_TESTS) $(TRACE_TESTS) build/tests/protect/sampled_static build/tests/mcheck/faults_static \
-    build/tests/mcheck/linked_static $(FUZZ_TESTS)
+    $(STATIC_TESTS) $(TRACE_TESTS) build/tests/programs/protect/sampled_static build/tests/programs/mcheck/faults_static \
+    build/tests/programs/mcheck/linked_static $(FUZZ_TESTS)
 
 $(patsubst tests/unit/%.c,build/tests/unit/%,$(wildcard tests/unit/api_*.c)): build/tests/%: tests/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
@@ -177,48 +178,48 @@ $(TSAN_TESTS): build/tests/%: tests/%.c $(call objects,tsan)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -fsanitize=thread -o $@ $< \
 	    $(filter-out %/libc.o %/new.o %/introspect.o %/mcheck.o,$(call objects,tsan))
-$(patsubst tests/static/%.c,build/tests/static/%,$(wildcard tests/static/*.c)): build/tests/%: tests/%.c build/libmyalloc.a
+$(patsubst tests/programs/static/%.c,build/tests/programs/static/%,$(wildcard tests/programs/static/*.c)): build/tests/%: tests/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -static -o $@ $< build/libmyalloc.a
-$(patsubst tests/static/%.cc,build/tests/static/%,$(wildcard tests/static/*.cc)): build/tests/%: tests/%.cc build/libmyalloc.a
+$(patsubst tests/programs/static/%.cc,build/tests/programs/static/%,$(wildcard tests/programs/static/*.cc)): build/tests/%: tests/%.cc build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CXX $@' && $(CXX) -std=c++17 -g -O1 -Wall -Wextra -pthread -Itests -static -o $@ $< build/libmyalloc.a
 # -rdynamic: some names are there for the loader, those of static functions are not. No -O1: each line has its own code.
-build/tests/trace/%_static: tests/trace/%.c tests/tap.h build/libmyalloc.a
+build/tests/programs/trace/%_static: tests/programs/trace/%.c tests/tap.h build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -O0 -fomit-frame-pointer -static -o $@ $< build/libmyalloc.a
-build/tests/trace/%: tests/trace/%.c tests/tap.h build/flags
+build/tests/programs/trace/%: tests/programs/trace/%.c tests/tap.h build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -O0 -fomit-frame-pointer -rdynamic -o $@ $<
-build/tests/fork/streams: EXTRA = -rdynamic
-build/tests/mcheck/linked build/tests/mcheck/linked_static: EXTRA = -lmcheck
-build/tests/protect/%_static: tests/protect/%.c build/libmyalloc.a
+build/tests/programs/fork/streams: EXTRA = -rdynamic
+build/tests/programs/mcheck/linked build/tests/programs/mcheck/linked_static: EXTRA = -lmcheck
+build/tests/programs/protect/%_static: tests/programs/protect/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -static -o $@ $< build/libmyalloc.a
-build/tests/mcheck/%_static: tests/mcheck/%.c build/libmyalloc.a
+build/tests/programs/mcheck/%_static: tests/programs/mcheck/%.c build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -static -o $@ $< build/libmyalloc.a $(EXTRA)
-$(filter build/tests/misuse/%,$(plain)): tests/misuse/misuse.h
-$(plain): build/tests/%: tests/%.c tests/tap.h tests/options/json.h build/flags
+$(filter build/tests/programs/misuse/%,$(plain)): tests/programs/misuse/misuse.h
+$(plain): build/tests/%: tests/%.c tests/tap.h tests/programs/options/json.h build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $< -ldl $(EXTRA)
 
 # Allocators whose faults are known, and programs to run on them.
-build/tests/bench/%.so: tests/bench/allocator_%.c tests/bench/spin.h build/flags
+build/tests/tools/bench/%.so: tests/tools/bench/allocator_%.c tests/tools/bench/spin.h build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -shared -fPIC -o $@ $<
-build/tests/bench/nothing: tests/bench/static_nothing.c build/flags
+build/tests/tools/bench/nothing: tests/tools/bench/static_nothing.c build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -static -o $@ $<
-build/tests/bench/%: tests/bench/load_%.c tests/bench/spin.h build/flags
+build/tests/tools/bench/%: tests/tools/bench/load_%.c tests/tools/bench/spin.h build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $<
 
 # ---- fuzzing --------------------------------------------------------------------------------------------------------
 
-# The allocator in a closed sandbox (tests/fuzz/sandbox.h): under other names, its calls to libc redirected, its variables in
+# The allocator in a closed sandbox (tests/proofs/fuzz/sandbox.h): under other names, its calls to libc redirected, its variables in
 # sections that can be put back, without its constructor.
-SEAL = --redefine-syms=build/fuzz.names --redefine-syms=tests/fuzz/redirect.txt \
+SEAL = --redefine-syms=build/fuzz.names --redefine-syms=tests/proofs/fuzz/redirect.txt \
        --rename-section .data=subject_data --rename-section .data.rel.ro.sealed=subject_data \
        --rename-section .bss=subject_bss --rename-section .bss.table=subject_bss \
        --remove-section=.init_array.00101 --remove-section=.rela.init_array.00101 \
@@ -228,7 +229,7 @@ build/fuzz.names: $(EXPORTS)
 	@mkdir -p $(@D)
 	$(Q)sed 's/^{\|^global:\|^local:.*\|\*;\|^};//' $< | tr -s ' ;' '\n\n' | sed '/./s/.*/& subject_&/' | sed '/./!d' > $@
 define closed # folder, compiler, flags
-build/$(1)/%.o: alloc/%.c build/flags build/fuzz.names tests/fuzz/redirect.txt
+build/$(1)/%.o: alloc/%.c build/flags build/fuzz.names tests/proofs/fuzz/redirect.txt
 	@mkdir -p $$(@D)
 	$$(Q)echo '  CC $$@' && $(2) $$(ALLOC_FLAGS) -O1 -DMYALLOC_DEBUG=1 $(3) -MMD -MP -MF $$(@:.o=.d) -MT $$@ \
 	    -c -o $$@.plain $$< && objcopy $$(SEAL) $$@.plain $$@
@@ -236,7 +237,7 @@ build/$(1)/%.o: alloc/%.c build/flags build/fuzz.names tests/fuzz/redirect.txt
 endef
 # Everything else of a program in the sandbox: $(1) folder, $(2) compiler, $(3) flags.
 define sandboxed
-build/$(1)/tests/%.o: tests/fuzz/%.c $$(wildcard tests/fuzz/*.h) build/fuzz.names build/flags
+build/$(1)/tests/%.o: tests/proofs/fuzz/%.c $$(wildcard tests/proofs/fuzz/*.h) build/fuzz.names build/flags
 	@mkdir -p $$(@D)
 	$$(Q)echo '  CC $$@' && $(2) $$(TEST_FLAGS) $(3) -c -o $$@.plain $$< && \
 	    objcopy $$(if $$(filter %/calls.o,$$@),--redefine-syms=build/fuzz.names) $$@.plain $$@
@@ -249,25 +250,25 @@ $(eval $(call sandboxed,replay,$$(CC),))
 $(eval $(call sandboxed,coverage,clang,))
 build/fuzz/calls: $(addprefix build/fuzz/tests/,fuzz_calls.o calls.o decode.o sandbox.o) $(call objects,fuzz)
 	$(Q)echo '  CC $@' && clang -fsanitize=fuzzer -pthread -o $@ $^
-build/tests/fuzz/replay: $(addprefix build/replay/tests/,replay.o calls.o decode.o sandbox.o) $(call objects,replay)
+build/tests/proofs/fuzz/replay: $(addprefix build/replay/tests/,replay.o calls.o decode.o sandbox.o) $(call objects,replay)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) -pthread -o $@ $^
 # The parser needs no malloc, so the address sanitiser may watch it.
 OPTIONS_SHARES = $(TOOL_SHARES)
-build/fuzz/options: tests/fuzz/options.c $(OPTIONS_SHARES) $(wildcard alloc/*/*.h alloc/*/*.def) build/flags
+build/fuzz/options: tests/proofs/fuzz/options.c $(OPTIONS_SHARES) $(wildcard alloc/*/*.h alloc/*/*.def) build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && clang $(TEST_FLAGS) -fno-omit-frame-pointer -Ialloc -DMYALLOC_DEBUG=1 \
 	    -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^)
-build/tests/fuzz/options: tests/fuzz/options.c tests/fuzz/options_main.c $(OPTIONS_SHARES) \
+build/tests/proofs/fuzz/options: tests/proofs/fuzz/options.c tests/proofs/fuzz/options_main.c $(OPTIONS_SHARES) \
     $(wildcard alloc/*/*.h alloc/*/*.def) build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_DEBUG=1 -fsanitize=address,undefined -fno-sanitize-recover=all \
 	    -o $@ $(filter %.c,$^)
 # Linked with the library, but run with one of its builds preloaded, whose name is the same.
-build/tests/fuzz/replay_open: build/libmyalloc.so
-build/tests/fuzz/replay_static: build/libmyalloc.a
-build/tests/fuzz/replay_open build/tests/fuzz/replay_static: $(addprefix tests/fuzz/,replay.c calls.c decode.c open.c) \
-    $(wildcard tests/fuzz/*.h)
+build/tests/proofs/fuzz/replay_open: build/libmyalloc.so
+build/tests/proofs/fuzz/replay_static: build/libmyalloc.a
+build/tests/proofs/fuzz/replay_open build/tests/proofs/fuzz/replay_static: $(addprefix tests/proofs/fuzz/,replay.c calls.c decode.c open.c) \
+    $(wildcard tests/proofs/fuzz/*.h)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $(filter-out %.h,$^)
 
@@ -276,7 +277,7 @@ SECONDS_PER_TARGET = 300
 fuzz:
 	tests/setup test
 	$(MAKE) all $(FUZZ_TESTS)
-	tests/fuzz/run $(SECONDS_PER_TARGET) $(SEED)
+	tests/proofs/fuzz/run $(SECONDS_PER_TARGET) $(SEED)
 # Lines of alloc/ that the kept inputs reach, and those found since.
 build/coverage/replay: $(addprefix build/coverage/tests/,replay.o calls.o decode.o sandbox.o) $(call objects,coverage)
 	$(Q)echo '  CC $@' && clang -fprofile-instr-generate -pthread -o $@ $^
@@ -284,7 +285,7 @@ fuzz-coverage:
 	tests/setup fuzz-coverage
 	$(MAKE) build/coverage/replay
 	$(Q)rm -f build/coverage/*.profraw; LLVM_PROFILE_FILE=build/coverage/%4m.profraw build/coverage/replay --quiet \
-	    tests/fuzz/corpus/calls/* $(wildcard build/fuzz/found/calls/new/*)
+	    tests/proofs/fuzz/corpus/calls/* $(wildcard build/fuzz/found/calls/new/*)
 	$(Q)llvm-profdata merge -o build/coverage/all.profdata build/coverage/*.profraw && \
 	    llvm-cov report build/coverage/replay -instr-profile=build/coverage/all.profdata alloc/
 
@@ -295,30 +296,30 @@ test:
 
 soak: test-programs
 	tests/run --soak
-	tests/schedule/schedule.test --seeds 64 --effort 10
+	tests/proofs/schedule/schedule.test --seeds 64 --effort 10
 
 model:
 	tests/setup test
-	tests/model/model.test --big
+	tests/proofs/model/model.test --big
 
 suites:
 	tests/setup suites
 	$(MAKE) all
-	tests/suites/run
+	tests/outside/suites/run
 
 builds: test-programs
 	tests/setup test
-	tests/builds/builds.test --all
-	tests/builds/aarch64.test --all
-	tests/builds/musl.test --all
+	tests/proofs/builds/builds.test --all
+	tests/proofs/builds/aarch64.test --all
+	tests/proofs/builds/musl.test --all
 
 # What it runs, in the tree that it makes.
 coverage-programs: build/libmyalloc.so build/myalloc $(plain) $(API_TESTS) $(INTERNAL_TESTS) $(OS_TESTS) $(STATIC_TESTS) \
-    $(TRACE_TESTS) build/tests/protect/sampled_static build/tests/mcheck/faults_static build/tests/mcheck/linked_static
+    $(TRACE_TESTS) build/tests/programs/protect/sampled_static build/tests/programs/mcheck/faults_static build/tests/programs/mcheck/linked_static
 
 coverage:
 	tests/setup coverage
-	tests/builds/coverage --html build/coverage.html
+	tests/proofs/builds/coverage --html build/coverage.html
 
 demo:
 	tests/setup demo

@@ -4,8 +4,8 @@
  * their names. Failure is NULL with ENOMEM in errno and nothing else changed. `call` names the function that the program
  * called: for messages, and to tell what C++ allocated from what C did.
  *
- * While something watches every call (mode_switch.h), the slow parts hand over to front_watched.c, which lets the modes do
- * their part around the same allocation, the front_raw_ functions.
+ * The fast paths are here; the slow parts end in the plain allocation (plain.h) or, while a mode is on (modes.h), in
+ * front_watched.h.
  */
 #ifndef MYALLOC_FRONT_H
 #define MYALLOC_FRONT_H
@@ -18,28 +18,16 @@
 #include "heap/cache.h"
 #include "heap/unitmap.h"
 
-#define UNSIZED SIZE_MAX /* the call that frees does not tell the size */
-
 /* Sets errno to ENOMEM on failure. */
 void *front_alloc_slow(size_t bytes, const char *call);
 /* `counted` is the bin that the free has raised; the unit map may have changed since, so it is not asked again. */
 void front_free_slow(void *p, const char *call, size_t bytes, size_t align, struct bin THREAD_SEGMENT *counted);
 
-/* Takes the first block of a bin; NULL if it is empty. */
-static ALWAYS_INLINE void *front_pop(struct bin THREAD_SEGMENT *bin) {
-    struct block *block = bin->head;
-    if (LIKELY(block != NULL)) {
-        bin->head = block->next;
-        bin->count--;
-    }
-    return block;
-}
-
 /* A block of at least `bytes`, aligned to BLOCK_ALIGN. bytes == 0 gives a block of its own, as glibc does. */
 static ALWAYS_INLINE void *front_alloc(size_t bytes, const char *call) {
     COUNT(COUNT_OPS);
     if (LIKELY(bytes <= EXACT_MAX)) {
-        void *block = front_pop(cache_bin(align_up(bytes, CLASS_STEP)));
+        void *block = cache_pop(cache_bin(align_up(bytes, CLASS_STEP)));
         if (LIKELY(block != NULL))
             return block;
     }
@@ -81,31 +69,5 @@ size_t front_usable(const void *p, const char *call);
 /* Gives what this thread and the centre hold back to the spans, and all free memory but `pad` bytes to the OS. Returns
  * the bytes the OS got. */
 size_t front_trim(size_t pad);
-
-/* ---- between front.c and front_watched.c ------------------------------------------------------------------------- */
-
-/* What the slow parts turn to while modes_any(). bytes may be 0. */
-void *front_watched_alloc(size_t bytes, size_t align, bool *zeroed, const char *call);
-void front_watched_free(void *p, const char *call, size_t bytes, size_t align);
-void *front_watched_realloc(void *p, size_t bytes, const char *call);
-size_t front_watched_usable(const void *p, const char *call);
-
-/* The plain allocation, seen by no mode. bytes > 0. */
-void *front_raw_alloc(size_t bytes, size_t align, bool *zeroed);
-void front_raw_free(void *p, const char *call);
-
-/* Bytes of the block that starts at `p`; 0 if none does. */
-size_t front_raw_usable(const void *p);
-
-/* Resizes a large block without copying it; it may move. NULL if it is not large or that cannot be done, nothing has
- * changed then. */
-void *front_raw_resize(void *p, size_t bytes);
-
-/* The start of the block that `p` lies in; NULL if that cannot be told: not ours, or beyond the first unit of a large
- * block. */
-void *front_raw_start(const void *p);
-
-/* NULL, with errno set. */
-void *front_no_memory(void);
 
 #endif

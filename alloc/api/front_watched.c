@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* What front.c turns to while something watches every call: each mode does its part around the plain
- * allocation. `plain` is always a block of the allocator proper, `p` what the program has. */
+#include "api/front_watched.h"
+
 #include <errno.h>
 #include <string.h>
 
 #include "kit/modes.h"
 #include "kit/tunables.h"
 #include "heap/cache.h"
+#include "heap/plain.h"
 #include "protect/check.h"
 #include "protect/guarded.h"
 #include "protect/hardened.h"
 #include "observe/observers.h"
 #include "process/mode_start.h"
-#include "api/front.h"
+
+/* `plain` is always a block of the plain allocation, `p` what the program has. */
 
 /* From here on a checked block that is resized moves its pages rather than its bytes. */
 #define RESIZE_MIN (128 * KIB)
@@ -41,7 +43,7 @@ static void perturb_free(void *p, size_t bytes) {
 
 /* Where all blocks are hardened, what is no block is theirs to report, but for the few from before the start. */
 static bool is_nowhere(const void *p) {
-    return !modes_has(MODE_CHECK) && front_raw_start(p) != p;
+    return !modes_has(MODE_CHECK) && plain_start(p) != p;
 }
 
 /* Blocks that lie apart from the allocator's own: on guarded pages, or hardened. */
@@ -92,7 +94,7 @@ static void *realloc_apart(void *p, size_t bytes, const char *call) {
     size_t old;
     bool zeroed;
     if (!size_apart(p, call, &old))
-        return front_no_memory();
+        return plain_no_memory();
     void *fresh = front_watched_alloc(bytes, BLOCK_ALIGN, &zeroed, call);
     if (fresh == NULL)
         return bytes <= old ? shrink_apart(p, bytes) : NULL;
@@ -106,17 +108,17 @@ static void *realloc_apart(void *p, size_t bytes, const char *call) {
 static void release_overdue(bool all, const char *call) {
     void *plain;
     while ((plain = check_overdue(all)) != NULL)
-        front_raw_free(plain, call);
+        plain_free(plain, call);
 }
 
 /* Before memory runs out for the program, the quarantine is given up. */
 static void *alloc_checked(size_t bytes, size_t align, bool *zeroed, const char *call) {
     int saved = errno;
     size_t room = check_room(bytes, align);
-    void *plain = front_raw_alloc(room, align, zeroed);
+    void *plain = plain_alloc(room, align, zeroed);
     if (plain == NULL && room != SIZE_MAX) {
         release_overdue(true, call);
-        plain = front_raw_alloc(room, align, zeroed);
+        plain = plain_alloc(room, align, zeroed);
     }
     if (plain == NULL)
         return NULL;
@@ -126,8 +128,8 @@ static void *alloc_checked(size_t bytes, size_t align, bool *zeroed, const char 
         p = check_enter(plain, bytes, align, call);
     }
     if (p == NULL) {
-        front_raw_free(plain, call);
-        return front_no_memory();
+        plain_free(plain, call);
+        return plain_no_memory();
     }
     errno = saved;
     return p;
@@ -136,7 +138,7 @@ static void *alloc_checked(size_t bytes, size_t align, bool *zeroed, const char 
 /* Bytes of a plain block that starts at `p` and holds no checked one: it is from before the checks. 0 if there is none.
  */
 static size_t unchecked_bytes(const void *p) {
-    return front_raw_start(p) == p && !check_holds(p) ? front_raw_usable(p) : 0;
+    return plain_start(p) == p && !check_holds(p) ? plain_usable(p) : 0;
 }
 
 static void free_unchecked(void *p, const char *call) {
@@ -144,7 +146,7 @@ static void free_unchecked(void *p, const char *call) {
     if (bytes == 0)
         check_invalid(p, call);
     else if (!check_adopt(p, bytes, call))
-        front_raw_free(p, call);
+        plain_free(p, call);
 }
 
 static void free_checked(void *p, const char *call, size_t bytes, size_t align) {
@@ -156,7 +158,7 @@ static void free_checked(void *p, const char *call, size_t bytes, size_t align) 
     if (result == CHECK_UNKNOWN)
         free_unchecked(p, call);
     if (plain != NULL)
-        front_raw_free(plain, call);
+        plain_free(plain, call);
     release_overdue(false, call);
 }
 
@@ -171,7 +173,7 @@ static void *resize_checked(void *p, size_t old, size_t bytes, const char *call)
     if (record == NULL)
         return NULL;
     if (record->align == BLOCK_ALIGN)
-        moved = front_raw_resize(plain, room);
+        moved = plain_resize(plain, room);
     p = check_attach(record, moved ? moved : plain, moved ? bytes : old, call);
     return moved ? p : NULL;
 }
@@ -211,7 +213,7 @@ static void *realloc_checked(void *p, size_t bytes, const char *call) {
     size_t old;
     bool known;
     if (!size_checked(p, call, &old, &known))
-        return front_no_memory();
+        return plain_no_memory();
     struct leaks_record was = observers_resizing(p);
     void *resized = known ? resize_checked(p, old, bytes, call) : NULL;
     if (resized != NULL && bytes > old)
@@ -238,7 +240,7 @@ static size_t usable_checked(const void *p, const char *call) {
 static void *move_plain(void *p, size_t old, size_t bytes, const char *call) {
     bool zeroed;
     int saved = errno;
-    void *fresh = front_raw_alloc(bytes, BLOCK_ALIGN, &zeroed);
+    void *fresh = plain_alloc(bytes, BLOCK_ALIGN, &zeroed);
     if (fresh == NULL && bytes <= old) {
         errno = saved;
         return p;
@@ -247,29 +249,29 @@ static void *move_plain(void *p, size_t old, size_t bytes, const char *call) {
         return NULL;
     size_t kept = min_size(old, bytes);
     memcpy(fresh, p, kept);
-    perturb_alloc((char *)fresh + kept, front_raw_usable(fresh) - kept);
+    perturb_alloc((char *)fresh + kept, plain_usable(fresh) - kept);
     perturb_free(p, old);
-    front_raw_free(p, call);
+    plain_free(p, call);
     return fresh;
 }
 
 static void *resize_plain(void *p, size_t old, size_t bytes, const char *call) {
-    void *resized = bytes > old / 2 ? front_raw_resize(p, bytes) : NULL; /* a large one also gives back what it loses */
+    void *resized = bytes > old / 2 ? plain_resize(p, bytes) : NULL; /* a large one also gives back what it loses */
     if (resized == NULL && bytes <= old && bytes >= old / 2)
         return p;
     if (resized == NULL)
         return move_plain(p, old, bytes, call);
-    size_t usable = front_raw_usable(resized);
+    size_t usable = plain_usable(resized);
     if (usable > old)
         perturb_alloc((char *)resized + old, usable - old);
     return resized;
 }
 
 static void *realloc_plain(void *p, size_t bytes, const char *call) {
-    size_t old = front_raw_usable(p);
+    size_t old = plain_usable(p);
     if (old == 0) {
         report_bad_call(call, p, INVALID_POINTER);
-        return front_no_memory();
+        return plain_no_memory();
     }
     struct leaks_record was = observers_resizing(p);
     void *resized = resize_plain(p, old, bytes, call);
@@ -283,7 +285,7 @@ static void *realloc_plain(void *p, size_t bytes, const char *call) {
 static void *alloc_sampled(size_t bytes, size_t align, bool *zeroed, const char *call) {
     void *p = alloc_guarded(bytes, align, call);
     *zeroed = true;
-    return p != NULL ? p : front_raw_alloc(bytes ? bytes : 1, align, zeroed);
+    return p != NULL ? p : plain_alloc(bytes ? bytes : 1, align, zeroed);
 }
 
 /* All of a plain block is filled, so that what a later realloc adds in place is filled too. */
@@ -296,15 +298,15 @@ void *front_watched_alloc(size_t bytes, size_t align, bool *zeroed, const char *
     if (p != NULL)
         *zeroed = true;
     else if (modes_has(MODE_HARDENED))
-        return front_no_memory();
+        return plain_no_memory();
     else if (modes_has(MODE_CHECK))
         p = alloc_checked(bytes, align, zeroed, call);
     else {
-        p = front_raw_alloc(bytes ? bytes : 1, align, zeroed);
+        p = plain_alloc(bytes ? bytes : 1, align, zeroed);
         exact = false;
     }
     if (p != NULL && modes_has(MODE_PERTURB)) {
-        perturb_alloc(p, exact ? bytes : front_raw_usable(p));
+        perturb_alloc(p, exact ? bytes : plain_usable(p));
         *zeroed = false;
     }
     observers_allocated(p, bytes);
@@ -323,8 +325,8 @@ void front_watched_free(void *p, const char *call, size_t bytes, size_t align) {
         return;
     }
     if (modes_has(MODE_PERTURB))
-        perturb_free(p, front_raw_usable(p));
-    front_raw_free(p, call);
+        perturb_free(p, plain_usable(p));
+    plain_free(p, call);
 }
 
 void *front_watched_realloc(void *p, size_t bytes, const char *call) {
@@ -340,7 +342,7 @@ size_t front_watched_usable(const void *p, const char *call) {
         return size_apart(p, call, &bytes) ? bytes : 0;
     if (modes_has(MODE_CHECK))
         return usable_checked(p, call);
-    bytes = front_raw_usable(p);
+    bytes = plain_usable(p);
     if (bytes == 0)
         report_bad_call(call, p, INVALID_POINTER);
     return bytes;

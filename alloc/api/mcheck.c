@@ -8,6 +8,7 @@
 #include "base/glibc.h"
 #include "base/myalloc.h"
 #include "heap/mode_switch.h"
+#include "heap/plain.h"
 #include "callers/backtrace.h"
 #include "protect/check.h"
 #include "protect/hardened.h"
@@ -39,11 +40,11 @@ EXPORT void mcheck_check_all(void) {
 /* MCHECK_DISABLED also for a block from before mcheck(): nothing is known of what lies around it. */
 EXPORT enum mcheck_status mprobe(void *p) {
     enum mcheck_status status = MCHECK_DISABLED;
-    if (modes_has(MODE_HARDENED) && (hardened_owns(p) || (front_raw_start(p) != p && !modes_has(MODE_CHECK))))
+    if (modes_has(MODE_HARDENED) && (hardened_owns(p) || (plain_start(p) != p && !modes_has(MODE_CHECK))))
         return hardened_probe(p, "mprobe");
     if (!modes_has(MODE_CHECK) || check_probe(p, "mprobe", &status) == CHECK_DONE)
         return status;
-    if (front_raw_start(p) == p && !check_holds(p))
+    if (plain_start(p) == p && !check_holds(p))
         return MCHECK_DISABLED;
     check_invalid(p, "mprobe");
     return MCHECK_HEAD;

@@ -51,6 +51,7 @@
 
 #define BLOCK_ALIGN ((size_t)16)
 #define SIZE_LIMIT ((size_t)PTRDIFF_MAX) /* no request above this can succeed */
+#define UNSIZED SIZE_MAX                  /* the call that frees does not tell the size */
 
 _Static_assert(UNIT % OS_PAGE_MIN == 0, "a unit is whole OS pages");
 

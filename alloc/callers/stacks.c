@@ -124,14 +124,4 @@ size_t stacks_meta_bytes(void) {
     return buckets != NULL ? room + BUCKETS * sizeof *buckets : 0;
 }
 
-void stacks_fork_acquire(void) {
-    lock_fork_acquire(&stacks_lock);
-}
-
-void stacks_fork_release(void) {
-    lock_fork_release(&stacks_lock);
-}
-
-void stacks_fork_reset(void) {
-    lock_fork_reset(&stacks_lock);
-}
+const struct lock_set stacks_locks = {.rank = LOCK_STACKS, .lock = &stacks_lock};

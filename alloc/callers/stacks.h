@@ -13,6 +13,7 @@
 #define MYALLOC_STACKS_H
 
 #include "base/base.h"
+#include "kit/lock.h"
 #include "callers/backtrace.h"
 
 #define STACKS_ROOM (64 * MIB)
@@ -29,8 +30,6 @@ void *const *stacks_frames(uint32_t number, unsigned *count);
 /* Address space held, in bytes. */
 size_t stacks_meta_bytes(void);
 
-void stacks_fork_acquire(void);
-void stacks_fork_release(void);
-void stacks_fork_reset(void);
+extern HIDDEN const struct lock_set stacks_locks;
 
 #endif

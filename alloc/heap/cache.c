@@ -417,15 +417,7 @@ READS_OTHERS size_t cache_length(const struct cache *cache, unsigned class) {
     return listed + (cache->spare[class] != NULL ? cache->spare_length[class] : 0);
 }
 
-void cache_fork_acquire(void) {
-    lock_fork_acquire(&caches_lock);
-}
-
-void cache_fork_release(void) {
-    lock_fork_release(&caches_lock);
-}
-
-void cache_fork_reset(void) {
+static void forked(void) {
     for (struct cache *cache = caches; cache != NULL; cache = cache->next) {
         if (cache == &cache_self)
             continue;
@@ -439,7 +431,6 @@ void cache_fork_reset(void) {
     caches = cache_self.open ? &cache_self : NULL;
     central_threads = cache_self.open;
     cache_self.next = cache_self.prev = NULL;
-    lock_fork_reset(&caches_lock);
 }
 
 static size_t earned_by_goals(const struct cache *cache) {
@@ -476,3 +467,5 @@ void cache_walk(struct walk *walk) {
     }
     lock_release(&caches_lock, LOCK_CACHES);
 }
+
+const struct lock_set cache_locks = {.rank = LOCK_CACHES, .lock = &caches_lock, .forked = forked};

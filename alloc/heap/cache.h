@@ -26,6 +26,7 @@
 #include "base/base.h"
 #include "base/freelist.h"
 #include "base/sizeclass.h"
+#include "kit/lock.h"
 
 struct bin {
     void *head;
@@ -58,6 +59,16 @@ _Static_assert(sizeof(struct bin) == CLASS_STEP, "a rounded size is the byte off
 /* The bin at a byte offset, as the unit map and the rounding of a size give it. */
 static ALWAYS_INLINE struct bin THREAD_SEGMENT *cache_bin(size_t offset) {
     return (struct bin THREAD_SEGMENT *)THREAD_ADDRESS(cache_self, offset);
+}
+
+/* Takes the first block of a bin; NULL if it is empty. */
+static ALWAYS_INLINE void *cache_pop(struct bin THREAD_SEGMENT *bin) {
+    struct block *block = bin->head;
+    if (LIKELY(block != NULL)) {
+        bin->head = block->next;
+        bin->count--;
+    }
+    return block;
 }
 
 /* The bin is shut by adding this to its count. */
@@ -138,9 +149,7 @@ size_t cache_length(const struct cache *cache, unsigned class);
 struct walk;
 void cache_walk(struct walk *walk);
 
-void cache_fork_acquire(void);
-void cache_fork_release(void);
-/* In the child: the lists of all other threads are left to the centre. */
-void cache_fork_reset(void);
+/* In the child of a fork, the lists of all other threads are left to the centre. */
+extern HIDDEN const struct lock_set cache_locks;
 
 #endif

@@ -69,7 +69,7 @@ static COLD struct class *first_use(unsigned index) {
         class->size = (uint32_t)class_bytes(index);
         class->reciprocal = class_reciprocal(index);
         if (lock_is_forking()) /* a handler of the program, between ours: the fork holds this lock too, as all others */
-            lock_fork_acquire(&class->lock);
+            lock_acquire_forking(&class->lock);
         class_count++;
         atomic_store_explicit(&place_of[index], (uint8_t)class_count, memory_order_release);
     }
@@ -489,24 +489,6 @@ void central_count(unsigned index, struct central_totals *totals) {
     release_all(empty);
 }
 
-void central_fork_acquire(void) {
-    lock_fork_acquire(&places_lock);
-    for (unsigned i = 0; i < class_count; i++)
-        lock_fork_acquire(&classes[i].lock);
-}
-
-void central_fork_release(void) {
-    for (unsigned i = 0; i < class_count; i++)
-        lock_fork_release(&classes[i].lock);
-    lock_fork_release(&places_lock);
-}
-
-void central_fork_reset(void) {
-    for (unsigned i = 0; i < class_count; i++)
-        lock_fork_reset(&classes[i].lock);
-    lock_fork_reset(&places_lock);
-}
-
 /* ---- invariants -------------------------------------------------------------------------------------------------- */
 
 struct class_walk {
@@ -576,3 +558,10 @@ void central_walk(struct walk *walk) {
             walk_parked(walk, class->index, class->pile->chains[k]);
     }
 }
+
+/* A class that is first used while a handler of fork runs has its lock taken by first_use. */
+static struct lock *nth_class_lock(unsigned n) {
+    return n < class_count ? &classes[n].lock : NULL;
+}
+
+const struct lock_set central_locks = {.rank = LOCK_PLACES, .lock = &places_lock, .further = nth_class_lock};

@@ -25,6 +25,7 @@
 
 #include "base/base.h"
 #include "base/sizeclass.h"
+#include "kit/lock.h"
 
 /* How many threads keep lists. Where there is but one, nothing is parked that its own class's memory does not warrant. */
 extern HIDDEN _Atomic size_t central_threads;
@@ -59,8 +60,6 @@ void central_count(unsigned class, struct central_totals *totals);
 struct walk;
 void central_walk(struct walk *walk);
 
-void central_fork_acquire(void);
-void central_fork_release(void);
-void central_fork_reset(void);
+extern HIDDEN const struct lock_set central_locks;
 
 #endif

@@ -358,15 +358,8 @@ void mapped_walk(struct walk *walk) {
     lock_release(&mapped_lock, LOCK_MAPPED);
 }
 
-void mapped_fork_acquire(void) {
-    lock_fork_acquire(&mapped_lock);
-}
-
-void mapped_fork_release(void) {
-    lock_fork_release(&mapped_lock);
-}
-
-void mapped_fork_reset(void) {
+static void forked(void) {
     promised = 0; /* to threads that are gone */
-    lock_fork_reset(&mapped_lock);
 }
+
+const struct lock_set mapped_locks = {.rank = LOCK_MAPPED, .lock = &mapped_lock, .forked = forked};

@@ -21,6 +21,7 @@
 #define MYALLOC_MAPPED_H
 
 #include "base/base.h"
+#include "kit/lock.h"
 
 #define LARGE_DYNAMIC_MAX (32 * MIB)
 
@@ -66,8 +67,6 @@ bool mapped_is_table(const void *p);
 struct walk;
 void mapped_walk(struct walk *walk);
 
-void mapped_fork_acquire(void);
-void mapped_fork_release(void);
-void mapped_fork_reset(void);
+extern HIDDEN const struct lock_set mapped_locks;
 
 #endif

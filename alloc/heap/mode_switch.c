@@ -41,14 +41,4 @@ void mode_switch_started(void) {
     atomic_fetch_and_explicit(&modes_active, ~(unsigned)MODE_START, memory_order_release);
 }
 
-void mode_switch_fork_acquire(void) {
-    lock_fork_acquire(&mode_switch_lock);
-}
-
-void mode_switch_fork_release(void) {
-    lock_fork_release(&mode_switch_lock);
-}
-
-void mode_switch_fork_reset(void) {
-    lock_fork_reset(&mode_switch_lock);
-}
+const struct lock_set mode_switch_locks = {.rank = LOCK_MODES, .lock = &mode_switch_lock};

@@ -28,8 +28,6 @@ void mode_switch_off(unsigned modes);
 /* The environment has been read: MODE_START ends. */
 void mode_switch_started(void);
 
-void mode_switch_fork_acquire(void);
-void mode_switch_fork_release(void);
-void mode_switch_fork_reset(void);
+extern HIDDEN const struct lock_set mode_switch_locks;
 
 #endif

@@ -397,14 +397,4 @@ void region_walk(struct walk *walk, const struct region *region) {
     report_walk(walk, region != &regions[0] || brk == 0 || brk >= end, "region R3", region);
 }
 
-void region_fork_acquire(void) {
-    lock_fork_acquire(&meta_lock);
-}
-
-void region_fork_release(void) {
-    lock_fork_release(&meta_lock);
-}
-
-void region_fork_reset(void) {
-    lock_fork_reset(&meta_lock);
-}
+const struct lock_set region_locks = {.rank = LOCK_META, .lock = &meta_lock};

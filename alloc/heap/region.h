@@ -14,6 +14,7 @@
 #define MYALLOC_REGION_H
 
 #include "base/base.h"
+#include "kit/lock.h"
 
 /* One for each unit. Who may touch which field is said in span.h and central.h; regions only keep room for them. */
 struct span {
@@ -112,8 +113,6 @@ void region_count_bytes(struct region_totals *totals);
 struct walk;
 void region_walk(struct walk *walk, const struct region *region);
 
-void region_fork_acquire(void);
-void region_fork_release(void);
-void region_fork_reset(void);
+extern HIDDEN const struct lock_set region_locks;
 
 #endif

@@ -507,20 +507,6 @@ void span_count(struct span_totals *totals, struct region_totals *held, size_t *
     lock_release(&span_lock, LOCK_SPANS);
 }
 
-void span_fork_acquire(void) {
-    lock_fork_acquire(&span_lock);
-}
-
-void span_fork_release(void) {
-    lock_fork_release(&span_lock);
-}
-
-void span_fork_reset(void) {
-    while (purging != NULL) /* the threads that were at it are gone */
-        purge_done_locked(purging);
-    lock_fork_reset(&span_lock);
-}
-
 /* ---- invariants -------------------------------------------------------------------------------------------------- */
 
 bool span_is_block(const void *p, unsigned class) {
@@ -650,3 +636,10 @@ void span_check(void) {
     span_walk(&walk);
     CHECK(walk.broken == 0);
 }
+
+static void forked(void) {
+    while (purging != NULL) /* the threads that were at it are gone */
+        purge_done_locked(purging);
+}
+
+const struct lock_set span_locks = {.rank = LOCK_SPANS, .lock = &span_lock, .forked = forked};

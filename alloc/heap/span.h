@@ -17,6 +17,7 @@
 #define MYALLOC_SPAN_H
 
 #include "base/base.h"
+#include "kit/lock.h"
 #include "kit/report.h"
 #include "heap/region.h"
 
@@ -75,9 +76,7 @@ void span_count(struct span_totals *totals, struct region_totals *held, size_t *
 /* From time to time, gives back what has been free for long (decay_ms). For slow paths that hold no lock. */
 void span_look(void);
 
-void span_fork_acquire(void);
-void span_fork_release(void);
-void span_fork_reset(void);
+extern HIDDEN const struct lock_set span_locks;
 
 /* True if `p` is a block that was cut from a SMALL span of the class. */
 bool span_is_block(const void *p, unsigned class);

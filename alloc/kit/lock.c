@@ -38,9 +38,48 @@ void COLD lock_wake_slow(struct lock *lock) {
     os_futex_wake(futex_word(lock));
 }
 
-void lock_fork_acquire(struct lock *lock) {
+void lock_acquire_forking(struct lock *lock) {
     if (!lock_try(lock, (uintptr_t)lock_self()))
         lock_wait_slow(lock);
+}
+
+static void release_forking(struct lock *lock) {
+    if (atomic_exchange_explicit(&lock->state, 0, memory_order_release) & LOCK_WAITED)
+        lock_wake_slow(lock);
+}
+
+static struct lock *nth_further(const struct lock_set *set, unsigned n) {
+    return set->further != NULL ? set->further(n) : NULL;
+}
+
+static unsigned count_further(const struct lock_set *set) {
+    unsigned count = 0;
+    while (nth_further(set, count) != NULL)
+        count++;
+    return count;
+}
+
+void lock_set_acquire(const struct lock_set *set) {
+    if (set->lock != NULL)
+        lock_acquire_forking(set->lock);
+    struct lock *lock;
+    for (unsigned n = 0; (lock = nth_further(set, n)) != NULL; n++)
+        lock_acquire_forking(lock);
+}
+
+/* Backwards: once the first is free, another thread may add to the further ones. */
+void lock_set_release(const struct lock_set *set) {
+    for (unsigned n = count_further(set); n > 0; n--)
+        release_forking(nth_further(set, n - 1));
+    if (set->lock != NULL)
+        release_forking(set->lock);
+}
+
+void lock_set_reset(const struct lock_set *set) {
+    for (unsigned n = count_further(set); n > 0; n--)
+        atomic_store(&nth_further(set, n - 1)->state, 0);
+    if (set->lock != NULL)
+        atomic_store(&set->lock->state, 0);
 }
 
 void lock_fork_begin(void) {
@@ -49,13 +88,4 @@ void lock_fork_begin(void) {
 
 void lock_fork_end(void) {
     atomic_store(&lock_fork_owner, NULL);
-}
-
-void lock_fork_release(struct lock *lock) {
-    if (atomic_exchange_explicit(&lock->state, 0, memory_order_release) & LOCK_WAITED)
-        lock_wake_slow(lock);
-}
-
-void lock_fork_reset(struct lock *lock) {
-    atomic_store(&lock->state, 0);
 }

@@ -27,7 +27,7 @@ enum lock_rank {
     LOCK_STACKS,
     LOCK_LEAKS,
     LOCK_TRACE,
-    LOCK_RANKS
+    LOCK_NONE
 };
 
 #define LOCK_WAITED 1u
@@ -77,11 +77,26 @@ static inline void lock_release(struct lock *lock, enum lock_rank rank) {
         lock_wake_slow(lock);
 }
 
-/* fork(): hold every lock of a rank, whatever its number; let go in the parent; make new in the child. */
-void lock_fork_acquire(struct lock *lock);
+/* ---- all locks at once: for fork, and for walks over everything --------------------------------------------------- */
+
+/* The locks of a module and what it does in a forked child. A module has one, and all_locks.c has them all in a table. */
+struct lock_set {
+    enum lock_rank rank;
+    struct lock *lock;                    /* taken first; NULL if there is none but further ones */
+    struct lock *(*further)(unsigned n);  /* the nth, from 0, of those taken behind it; NULL behind the last; may be NULL */
+    void (*forked)(void);                 /* in the child, all locks still held: puts right what threads that are gone have
+                                             left in the middle; may be NULL */
+};
+
+/* Takes, lets go, or makes new (in a child) all locks of a set, whatever their number, without a look at the ranks. */
+void lock_set_acquire(const struct lock_set *set);
+void lock_set_release(const struct lock_set *set);
+void lock_set_reset(const struct lock_set *set);
+
+/* Takes a lock that has been made since all others were taken, by the thread that holds them. */
+void lock_acquire_forking(struct lock *lock);
+
 void lock_fork_begin(void); /* all locks are now held by this thread */
 void lock_fork_end(void);   /* ... and are about to be let go */
-void lock_fork_release(struct lock *lock);
-void lock_fork_reset(struct lock *lock);
 
 #endif

@@ -62,6 +62,8 @@ uint32_t random_below(struct random *random, uint32_t below) {
     return (uint32_t)(product >> 32);
 }
 
-void random_fork_reset(void) {
+static void forked(void) {
     epoch++;
 }
+
+const struct lock_set random_locks = {.rank = LOCK_NONE, .forked = forked};

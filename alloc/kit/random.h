@@ -7,6 +7,7 @@
 #define MYALLOC_RANDOM_H
 
 #include "base/base.h"
+#include "kit/lock.h"
 
 #define RANDOM_ROUNDS 8
 
@@ -32,7 +33,7 @@ static inline uint64_t random_long(struct random *random) {
     return high << 32 | random_word(random);
 }
 
-/* After fork, in the child: all generators are to be seeded anew. */
-void random_fork_reset(void);
+/* In the child of a fork all generators are seeded anew. */
+extern HIDDEN const struct lock_set random_locks;
 
 #endif

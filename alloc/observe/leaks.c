@@ -304,14 +304,4 @@ void leaks_arrange(void) {
     __cxa_atexit(at_exit, NULL, NULL);
 }
 
-void leaks_fork_acquire(void) {
-    lock_fork_acquire(&leaks_lock);
-}
-
-void leaks_fork_release(void) {
-    lock_fork_release(&leaks_lock);
-}
-
-void leaks_fork_reset(void) {
-    lock_fork_reset(&leaks_lock);
-}
+const struct lock_set leaks_locks = {.rank = LOCK_LEAKS, .lock = &leaks_lock};

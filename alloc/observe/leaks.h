@@ -16,6 +16,7 @@
 #define MYALLOC_LEAKS_H
 
 #include "base/base.h"
+#include "kit/lock.h"
 
 struct leaks_record {
     uintptr_t block; /* 0: no record */
@@ -39,8 +40,6 @@ void leaks_report(void);
 /* Address space of the table, in bytes. */
 size_t leaks_meta_bytes(void);
 
-void leaks_fork_acquire(void);
-void leaks_fork_release(void);
-void leaks_fork_reset(void);
+extern HIDDEN const struct lock_set leaks_locks;
 
 #endif

@@ -176,18 +176,11 @@ void trace_stop(void) {
     given_up(error);
 }
 
-void trace_fork_acquire(void) {
-    lock_fork_acquire(&trace_lock);
-}
-
-void trace_fork_release(void) {
-    lock_fork_release(&trace_lock);
-}
-
-void trace_fork_child(void) {
-    lock_fork_reset(&trace_lock);
+static void forked(void) {
     if (open) {
         close_locked();
         mode_switch_off(MODE_TRACE);
     }
 }
+
+const struct lock_set trace_locks = {.rank = LOCK_TRACE, .lock = &trace_lock, .forked = forked};

@@ -23,6 +23,7 @@
 #define MYALLOC_TRACE_H
 
 #include "base/base.h"
+#include "kit/lock.h"
 
 /* mtrace(): opens the file that MALLOC_TRACE names, anew and empty, and switches MODE_TRACE on. Nothing happens while a
  * log is open, or if no file is named, or in a set-user-ID program. A line on standard error if the file cannot be
@@ -38,9 +39,7 @@ void trace_freeing(const void *p);
 void trace_resizing(const void *p);
 void trace_resized(const void *old, size_t old_usable, const void *p, size_t bytes);
 
-void trace_fork_acquire(void);
-void trace_fork_release(void);
-/* In the child, after all locks are made new: ends the log there, without a word to the file. */
-void trace_fork_child(void);
+/* In the child of a fork the log ends, without a word to the file. */
+extern HIDDEN const struct lock_set trace_locks;
 
 #endif

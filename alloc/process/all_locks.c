@@ -2,6 +2,7 @@
 #include "process/all_locks.h"
 
 #include "kit/lock.h"
+#include "kit/random.h"
 #include "heap/cache.h"
 #include "heap/central.h"
 #include "heap/mapped.h"
@@ -11,53 +12,45 @@
 #include "callers/stacks.h"
 #include "protect/check.h"
 #include "protect/guarded.h"
-#include "protect/hardened.h"
+#include "protect/hardened_mapped.h"
+#include "protect/hardened_room.h"
 #include "observe/leaks.h"
 #include "observe/trace.h"
 
+/* Ascending ranks. random_locks has no lock, but must be forked before those who draw numbers in the child; trace_locks
+ * switches a mode when forked, which uses what stands before it. */
+static const struct lock_set *const sets[] = {
+    &random_locks, &mode_switch_locks,      &check_locks,   &cache_locks,  &central_locks, &span_locks,  &mapped_locks,
+    &room_locks,   &hardened_mapped_locks, &guarded_locks, &region_locks, &stacks_locks,  &leaks_locks, &trace_locks,
+};
+#define SETS (sizeof sets / sizeof *sets)
+
+/* True if the set may follow those taken before it, none of whose ranks is above `most`. */
+static bool is_in_order(const struct lock_set *set, enum lock_rank most) {
+    return (set->lock == NULL && set->further == NULL) || set->rank >= most;
+}
+
 void all_locks_acquire(void) {
-    mode_switch_fork_acquire();
-    check_fork_acquire();
-    cache_fork_acquire();
-    central_fork_acquire();
-    span_fork_acquire();
-    mapped_fork_acquire();
-    hardened_fork_acquire();
-    guarded_fork_acquire();
-    region_fork_acquire();
-    stacks_fork_acquire();
-    leaks_fork_acquire();
-    trace_fork_acquire();
+    enum lock_rank most = LOCK_MODES;
+    for (size_t i = 0; i < SETS; i++) {
+        ASSERT(is_in_order(sets[i], most));
+        lock_set_acquire(sets[i]);
+        most = sets[i]->rank != LOCK_NONE ? sets[i]->rank : most;
+    }
     lock_fork_begin();
 }
 
 void all_locks_release(void) {
     lock_fork_end();
-    trace_fork_release();
-    leaks_fork_release();
-    stacks_fork_release();
-    region_fork_release();
-    guarded_fork_release();
-    hardened_fork_release();
-    mapped_fork_release();
-    span_fork_release();
-    central_fork_release();
-    cache_fork_release();
-    check_fork_release();
-    mode_switch_fork_release();
+    for (size_t i = SETS; i > 0; i--)
+        lock_set_release(sets[i - 1]);
 }
 
 void all_locks_reset(void) {
-    cache_fork_reset();
-    mapped_fork_reset();
-    hardened_fork_reset();
-    guarded_fork_reset();
-    span_fork_reset();
-    central_fork_reset();
-    region_fork_reset();
-    stacks_fork_reset();
-    leaks_fork_reset();
-    check_fork_reset();
-    mode_switch_fork_reset();
+    for (size_t i = 0; i < SETS; i++)
+        if (sets[i]->forked != NULL)
+            sets[i]->forked();
+    for (size_t i = 0; i < SETS; i++)
+        lock_set_reset(sets[i]);
     lock_fork_end();
 }

@@ -505,14 +505,4 @@ void check_walk(struct walk *walk) {
     lock_release(&check_lock, LOCK_CHECK);
 }
 
-void check_fork_acquire(void) {
-    lock_fork_acquire(&check_lock);
-}
-
-void check_fork_release(void) {
-    lock_fork_release(&check_lock);
-}
-
-void check_fork_reset(void) {
-    lock_fork_reset(&check_lock);
-}
+const struct lock_set check_locks = {.rank = LOCK_CHECK, .lock = &check_lock};

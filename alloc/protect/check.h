@@ -23,6 +23,7 @@
 
 #include "base/base.h"
 #include "base/glibc.h"
+#include "kit/lock.h"
 
 #define QUARANTINE_BYTES (4 * MIB)
 #define QUARANTINE_LARGE (1 * MIB)
@@ -100,8 +101,6 @@ enum check_result check_probe(const void *p, const char *call, enum mcheck_statu
 struct walk;
 void check_walk(struct walk *walk);
 
-void check_fork_acquire(void);
-void check_fork_release(void);
-void check_fork_reset(void);
+extern HIDDEN const struct lock_set check_locks;
 
 #endif

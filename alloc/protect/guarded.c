@@ -555,16 +555,9 @@ bool guarded_start(void) {
     return pool.bytes != 0;
 }
 
-void guarded_fork_acquire(void) {
-    lock_fork_acquire(&guarded_lock);
-}
-
-void guarded_fork_release(void) {
-    lock_fork_release(&guarded_lock);
-}
-
-void guarded_fork_reset(void) {
-    lock_fork_reset(&guarded_lock);
+static void forked(void) {
     if (guarded_turn.random != 0)
         seed();
 }
+
+const struct lock_set guarded_locks = {.rank = LOCK_GUARDED, .lock = &guarded_lock, .forked = forked};

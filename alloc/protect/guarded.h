@@ -26,6 +26,7 @@
 #include <stdatomic.h>
 
 #include "base/base.h"
+#include "kit/lock.h"
 #include "protect/fault.h"
 
 #define GUARDED_MAPPED_MOST 4096
@@ -98,8 +99,6 @@ void guarded_count(struct guarded_totals *totals);
 struct walk;
 void guarded_walk(struct walk *walk);
 
-void guarded_fork_acquire(void);
-void guarded_fork_release(void);
-void guarded_fork_reset(void);
+extern HIDDEN const struct lock_set guarded_locks;
 
 #endif

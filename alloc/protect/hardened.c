@@ -94,19 +94,3 @@ void hardened_walk(struct walk *walk) {
     slab_walk(walk);
     hardened_mapped_walk(walk);
 }
-
-void hardened_fork_acquire(void) {
-    room_fork_acquire();
-    hardened_mapped_fork_acquire();
-}
-
-void hardened_fork_release(void) {
-    hardened_mapped_fork_release();
-    room_fork_release();
-}
-
-void hardened_fork_reset(void) {
-    random_fork_reset();
-    hardened_mapped_fork_reset();
-    room_fork_reset();
-}

@@ -53,8 +53,5 @@ void hardened_count(struct hardened_totals *totals);
 struct walk;
 void hardened_walk(struct walk *walk);
 
-void hardened_fork_acquire(void);
-void hardened_fork_release(void);
-void hardened_fork_reset(void);
 
 #endif

@@ -435,14 +435,4 @@ void hardened_mapped_walk(struct walk *walk) {
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
 }
 
-void hardened_mapped_fork_acquire(void) {
-    lock_fork_acquire(&hardened_mapped_lock);
-}
-
-void hardened_mapped_fork_release(void) {
-    lock_fork_release(&hardened_mapped_lock);
-}
-
-void hardened_mapped_fork_reset(void) {
-    lock_fork_reset(&hardened_mapped_lock);
-}
+const struct lock_set hardened_mapped_locks = {.rank = LOCK_HARDENED, .lock = &hardened_mapped_lock};

@@ -19,6 +19,7 @@
 #define MYALLOC_HARDENED_MAPPED_H
 
 #include "base/base.h"
+#include "kit/lock.h"
 #include "protect/fault.h"
 
 #define LARGE_HELD_MOST (64 * GIB)
@@ -55,8 +56,6 @@ void hardened_mapped_count(struct hardened_mapped_totals *totals);
 struct walk;
 void hardened_mapped_walk(struct walk *walk);
 
-void hardened_mapped_fork_acquire(void);
-void hardened_mapped_fork_release(void);
-void hardened_mapped_fork_reset(void);
+extern HIDDEN const struct lock_set hardened_mapped_locks;
 
 #endif

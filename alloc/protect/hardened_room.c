@@ -275,17 +275,8 @@ bool cell_retire(const struct room *room, uint32_t number) {
 
 /* ---- fork -------------------------------------------------------------------------------------------------------- */
 
-void room_fork_acquire(void) {
-    for (unsigned class = 0; room_plan != NULL && class < CLASS_COUNT; class++)
-        lock_fork_acquire(&room_plan->rooms[class].state->lock);
+static struct lock *nth_room_lock(unsigned n) {
+    return room_plan != NULL && n < CLASS_COUNT ? &room_plan->rooms[n].state->lock : NULL;
 }
 
-void room_fork_release(void) {
-    for (unsigned class = 0; room_plan != NULL && class < CLASS_COUNT; class++)
-        lock_fork_release(&room_plan->rooms[class].state->lock);
-}
-
-void room_fork_reset(void) {
-    for (unsigned class = 0; room_plan != NULL && class < CLASS_COUNT; class++)
-        lock_fork_reset(&room_plan->rooms[class].state->lock);
-}
+const struct lock_set room_locks = {.rank = LOCK_HARDENED, .further = nth_room_lock};

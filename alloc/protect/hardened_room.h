@@ -137,8 +137,6 @@ static inline struct place place_of(const struct room *room, uint64_t ticket) {
     return place_at(room, (uint32_t)((ticket - 1) >> 8), (uint32_t)((ticket - 1) & 0xff));
 }
 
-void room_fork_acquire(void);
-void room_fork_release(void);
-void room_fork_reset(void);
+extern HIDDEN const struct lock_set room_locks;
 
 #endif

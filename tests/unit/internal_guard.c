@@ -318,10 +318,11 @@ Test(guarded_start, less_where_records_are_refused) {
 
 Test(guard, after_a_fork) {
     void *p = due(100, 16);
-    guarded_fork_acquire();
-    guarded_fork_release();
-    guarded_fork_acquire();
-    guarded_fork_reset();
+    lock_set_acquire(&guarded_locks);
+    lock_set_release(&guarded_locks);
+    lock_set_acquire(&guarded_locks);
+    guarded_locks.forked();
+    lock_set_reset(&guarded_locks);
     guarded_free(p, "free", SIZE_MAX, 0);
     expect_sound(0);
 }

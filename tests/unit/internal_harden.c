@@ -364,10 +364,15 @@ Test(harden, shrinks_where_it_is) {
 
 Test(harden, after_a_fork) {
     char *p = get(100), *q = get(LARGE);
-    hardened_fork_acquire();
-    hardened_fork_release();
-    hardened_fork_acquire();
-    hardened_fork_reset();
+    lock_set_acquire(&room_locks);
+    lock_set_acquire(&hardened_mapped_locks);
+    lock_set_release(&room_locks);
+    lock_set_release(&hardened_mapped_locks);
+    lock_set_acquire(&room_locks);
+    lock_set_acquire(&hardened_mapped_locks);
+    random_locks.forked();
+    lock_set_reset(&hardened_mapped_locks);
+    lock_set_reset(&room_locks);
     put(p);
     put(q);
     put(get(100));

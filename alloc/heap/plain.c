@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+#include "heap/plain.h"
+
+#include <errno.h>
+
+#include "base/freelist.h"
+#include "base/sizeclass.h"
+#include "kit/report.h"
+#include "kit/tunables.h"
+#include "heap/central.h"
+#include "heap/mapped.h"
+
+/* From here on a block that outgrows its place moves its pages instead of copying them. */
+#define STEAL_MIN (128 * KIB)
+
+/* ---- allocation -------------------------------------------------------------------------------------------------- */
+
+static void *alloc_class(unsigned class) {
+    void *block = cache_pop(cache_bin(class * CLASS_STEP));
+    return LIKELY(block != NULL) ? block : cache_refill_slow(class);
+}
+
+static void *alloc_large(size_t bytes, size_t align, bool *zeroed) {
+    bool own_mapping = bytes >= tunables.mmap_threshold;
+    *zeroed = true;
+    span_look();
+    if (own_mapping) {
+        void *p = mapped_alloc(bytes, align);
+        if (p != NULL)
+            return p;
+    }
+    struct span *span = span_acquire_large(units_for(bytes), align, zeroed);
+    if (span != NULL)
+        return span_address(span);
+    *zeroed = true;
+    return own_mapping ? NULL : mapped_alloc(bytes, align);
+}
+
+static void *alloc_once(size_t bytes, size_t align, bool *zeroed) {
+    *zeroed = false;
+    unsigned class = align <= BLOCK_ALIGN ? (bytes <= SMALL_MAX ? class_of(bytes) : 0) : class_of_aligned(bytes, align);
+    return class != 0 ? alloc_class(class) : alloc_large(bytes, align, zeroed);
+}
+
+static THREAD_LOCAL int errno_before_refusal;
+
+void *plain_no_memory(void) {
+    errno_before_refusal = errno;
+    errno = ENOMEM;
+    return NULL;
+}
+
+void *plain_stay(void *p) {
+    errno = errno_before_refusal;
+    return p;
+}
+
+void *plain_alloc(size_t bytes, size_t align, bool *zeroed) {
+    if (bytes > SIZE_LIMIT - UNIT || align > SIZE_LIMIT - bytes)
+        return plain_no_memory();
+    void *p = alloc_once(bytes, align, zeroed);
+    if (LIKELY(p != NULL))
+        return p;
+    plain_trim(0);
+    p = alloc_once(bytes, align, zeroed);
+    return p ? p : plain_no_memory();
+}
+
+/* ---- finding and freeing ------------------------------------------------------------------------------------------ */
+
+unsigned plain_class(const void *p) {
+    const struct span *span = (uintptr_t)p % BLOCK_ALIGN == 0 ? span_find(p) : NULL;
+    return span != NULL && span->state == SPAN_SMALL ? span->class : 0;
+}
+
+struct span *plain_large_span(const void *p) {
+    struct span *span = span_find(p);
+    return span != NULL && span->state == SPAN_LARGE && span_address(span) == p ? span : NULL;
+}
+
+void plain_free_small_slow(void *p, unsigned class, const char *call, bool counted) {
+    struct bin *bin = &cache_self.bins[class];
+    if (bin->head == p || cache_self.spare[class] == p) {
+        if (counted)
+            bin->count--;
+        report_bad_call(call, p, DOUBLE_FREE);
+        return;
+    }
+    if (!counted && ++bin->count < 0)
+        freelist_push(&bin->head, p);
+    else
+        cache_overflow_slow(p, class);
+}
+
+void plain_free(void *p, const char *call) {
+    struct span *span = plain_large_span(p);
+    unsigned class;
+    if (span != NULL)
+        span_release(span);
+    else if ((class = plain_class(p)) != 0)
+        plain_free_small_slow(p, class, call, false);
+    else if (!mapped_free(p))
+        report_bad_call(call, p, p == cache_self.gone ? DOUBLE_FREE : INVALID_POINTER);
+}
+
+/* ---- size and resizing ------------------------------------------------------------------------------------------- */
+
+size_t plain_usable(const void *p) {
+    unsigned class = plain_class(p);
+    if (class != 0)
+        return class_bytes(class);
+    const struct span *span = plain_large_span(p);
+    return span ? (size_t)span->units << UNIT_SHIFT : mapped_bytes(p);
+}
+
+/* A large block that cannot grow where it is: its pages move, so that nothing is copied and no page is faulted anew. */
+static void *move_pages(struct span *span, size_t bytes) {
+    size_t old = (size_t)span->units << UNIT_SHIFT;
+    if (old < STEAL_MIN || bytes < old)
+        return NULL;
+    void *moved = mapped_steal(span_address(span), old, bytes);
+    if (moved == NULL)
+        return NULL;
+    span_release(span);
+    return moved;
+}
+
+void *plain_resize(void *p, size_t bytes) {
+    struct span *span = plain_large_span(p);
+    if (span != NULL)
+        return span_try_resize(span, units_for(bytes)) ? p : move_pages(span, bytes);
+    return mapped_bytes(p) != 0 ? mapped_resize(p, bytes) : NULL;
+}
+
+void *plain_start(const void *p) {
+    const struct span *span = span_find(p);
+    if (span == NULL)
+        return mapped_bytes(p) != 0 ? (void *)(uintptr_t)p : NULL;
+    char *start = span_address(span);
+    if (span->state != SPAN_SMALL)
+        return start;
+    size_t size = class_bytes(span->class), index = (size_t)((const char *)p - start) / size;
+    return index < span->carved ? start + index * size : NULL;
+}
+
+size_t plain_trim(size_t pad) {
+    cache_flush();
+    central_flush();
+    mapped_trim();
+    return span_purge(0, pad);
+}

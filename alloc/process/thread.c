@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#include "process/thread.h"
+
+#include <pthread.h>
+
+#include "base/base.h"
+#include "kit/modes.h"
+#include "heap/cache.h"
+#include "observe/reachable.h"
+#include "process/fork.h"
+
+static pthread_key_t exit_key;
+static pthread_once_t arranged = PTHREAD_ONCE_INIT;
+static bool exit_key_made;
+
+static void thread_ends(void *unused) {
+    (void)unused;
+    if (modes_has(MODE_LEAKS))
+        reachable_thread_ended(&cache_self);
+    cache_close();
+}
+
+static void arrange(void) {
+    exit_key_made = pthread_key_create(&exit_key, thread_ends) == 0;
+    fork_arrange();
+}
+
+void thread_arrange(void) {
+    pthread_once(&arranged, arrange);
+}
+
+void cache_opened(void) {
+    thread_arrange();
+    if (exit_key_made)
+        pthread_setspecific(exit_key, &exit_key);
+}
