@@ -111,7 +111,7 @@ schedule: build/libmyalloc-schedule.so
 # The command reads options by the library's own table and parser. It knows where the library is installed: there is one for
 # each such place, because LIBDIR may be named only when `make` has been run.
 INSTALLED = build/installed$(LIBDIR)/myalloc
-TOOL_SHARES = $(patsubst %,alloc/%.c,kit/tunables kit/environment kit/report kit/readonly os/memory os/files os/system)
+TOOL_SHARES = $(patsubst %,alloc/%.c,kit/tunables kit/environment kit/report kit/text kit/readonly os/memory os/files os/system)
 build/myalloc $(INSTALLED): $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*/*.h alloc/*/*.def) build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -Ialloc -DMYALLOC_VERSION='"$(VERSION)"' -DMYALLOC_LIBDIR='"$(LIBDIR)"' -o $@ \
@@ -126,10 +126,10 @@ manual: $(MANUAL)
 build/man/%: tools/man/%
 	@mkdir -p $(@D)
 	$(Q)cp $< $@
-build/man/myalloc_options.7: tools/man/myalloc_options.7.in tools/man/knobs.awk build/myalloc
+build/man/myalloc_options.7: tools/man/myalloc_options.7.in tools/man/tunables.awk build/myalloc
 	@mkdir -p $(@D)
-	$(Q)env -i build/myalloc options --json | awk -f tools/man/knobs.awk > build/knobs.mdoc && \
-	    sed -e '/^@KNOBS@$$/{r build/knobs.mdoc' -e 'd;}' $< > $@
+	$(Q)env -i build/myalloc options --json | awk -f tools/man/tunables.awk > build/tunables.mdoc && \
+	    sed -e '/^@TUNABLES@$$/{r build/tunables.mdoc' -e 'd;}' $< > $@
 
 build/measure: tools/measure.c build/flags
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -static -o $@ $<
@@ -220,7 +220,7 @@ build/tests/tools/bench/%: tests/tools/bench/load_%.c tests/tools/bench/spin.h b
 # The allocator in a closed sandbox (tests/proofs/fuzz/sandbox.h): under other names, its calls to libc redirected, its variables in
 # sections that can be put back, without its constructor.
 SEAL = --redefine-syms=build/fuzz.names --redefine-syms=tests/proofs/fuzz/redirect.txt \
-       --rename-section .data=subject_data --rename-section .data.rel.ro.sealed=subject_data \
+       --rename-section .data=subject_data --rename-section .data.rel.ro.readonly=subject_data \
        --rename-section .bss=subject_bss --rename-section .bss.table=subject_bss \
        --remove-section=.init_array.00101 --remove-section=.rela.init_array.00101 \
        --remove-section=.init_array.101 --remove-section=.rela.init_array.101 \

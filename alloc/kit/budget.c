@@ -4,8 +4,10 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/scan.h"
 #include "os/os.h"
 #include "kit/report.h"
+#include "kit/text.h"
 #include "kit/tunables.h"
 
 #define PATH_ROOM 1024
@@ -21,11 +23,9 @@ static _Atomic size_t cgroup_limit; /* 0: not looked up yet */
 /* The number that a file holds; SIZE_MAX for "max" or another word. False if the file cannot be read. */
 static bool read_limit(const char *path, size_t *limit) {
     char text[32];
-    size_t length = os_read_file(path, text, sizeof text - 1), number = 0, i = 0;
-    for (; i < length && text[i] >= '0' && text[i] <= '9'; i++)
-        if (number < NO_LIMIT_FROM)
-            number = number * 10 + (size_t)(text[i] - '0');
-    *limit = i == 0 || number >= NO_LIMIT_FROM ? SIZE_MAX : number;
+    size_t length = os_read_file(path, text, sizeof text), number;
+    size_t digits = scan_number(text, length, 10, &number);
+    *limit = digits == 0 || number >= NO_LIMIT_FROM ? SIZE_MAX : number;
     return length > 0;
 }
 
@@ -39,7 +39,7 @@ static bool least_limit(const char *root, char *group, const char *file, size_t 
         while (length > 0 && group[length - 1] == '/')
             length--;
         group[length] = '\0';
-        report_format(path, sizeof path, "%s%s/%s", root, group, file);
+        text_format(path, sizeof path, "%s%s/%s", root, group, file);
         if (read_limit(path, &limit)) {
             found = true;
             *least = min_size(*least, limit);

@@ -9,7 +9,7 @@
 
 #include "base/base.h"
 
-#define READONLY __attribute__((section(".data.rel.ro.sealed")))
+#define READONLY __attribute__((section(".data.rel.ro.readonly")))
 
 /* Makes the pages of a READONLY variable writable. False if it is closed, or the OS refuses. */
 bool readonly_open(void *variable, size_t bytes);

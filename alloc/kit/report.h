@@ -7,15 +7,9 @@
 #ifndef MYALLOC_REPORT_H
 #define MYALLOC_REPORT_H
 
-#include <stdarg.h>
 #include <stdatomic.h>
 
 #include "base/base.h"
-
-/* Formats into `out` (always NUL-terminated, cut if too long): %s string, %p pointer, %z size_t, %d int, %%.
- * Returns the length written. */
-size_t report_format(char *out, size_t room, const char *format, ...);
-size_t report_vformat(char *out, size_t room, const char *format, va_list arguments);
 
 /* Writes "myalloc: " and the formatted text and a newline to standard error, in one write. */
 void report_line(const char *format, ...);
@@ -84,7 +78,7 @@ _Noreturn COLD void report_broken(const char *file, int line, const char *expres
             report_broken(__FILE__, __LINE__, #expression);                                                            \
     } while (0)
 
-enum counter { COUNT_OPS, COUNT_LOCKS, COUNT_WAITS, COUNT_RMWS, COUNT_OSCALLS, COUNTERS };
+enum counter { COUNT_OPS, COUNT_LOCKS, COUNT_WAITS, COUNT_RMWS, COUNTERS };
 extern HIDDEN _Atomic uint64_t report_counters[COUNTERS];
 
 /* Counts one event; nothing in a release build. */
