@@ -5,7 +5,6 @@ PREFIX = /usr/local
 DESTDIR =
 LIBDIR = $(PREFIX)/lib
 comma = ,
-HARNESS_DIR = $(PREFIX)/share/myalloc/bench
 # CROSS=aarch64-linux-gnu- builds for another machine
 CROSS =
 CC = $(CROSS)gcc
@@ -326,12 +325,7 @@ demo:
 	$(MAKE) all
 	tools/demo
 
-bench-deps:
-	tests/setup bench
-bench: bench-deps all debug
-	bench/run --json build/bench.json --html build/bench.html
-bench-quick: bench-deps all debug
-	bench/run --quick --json build/bench-quick.json --html build/bench-quick.html
+include bench/bench.mk
 
 # ---- installation ---------------------------------------------------------------------------------------------------
 
@@ -343,7 +337,7 @@ MANDIR = $(PREFIX)/share/man
 GDBDIR = $(LIBDIR)
 COMPLETIONDIR = $(PREFIX)/share/bash-completion/completions
 
-install: all $(INSTALLED)
+install: all $(INSTALLED) install-harness
 	install -d $(addprefix $(DESTDIR),$(LIBDIR)/pkgconfig $(BINDIR) $(INCLUDEDIR) $(MANDIR)/man1 $(MANDIR)/man3 \
 	    $(MANDIR)/man7 $(COMPLETIONDIR) $(GDBDIR))
 	install -m 755 build/libmyalloc.so $(DESTDIR)$(LIBDIR)/libmyalloc.so
@@ -355,9 +349,6 @@ install: all $(INSTALLED)
 	install -m 644 build/man/myalloc_options.7 $(DESTDIR)$(MANDIR)/man7/myalloc_options.7
 	install -m 644 tools/completion/myalloc $(DESTDIR)$(COMPLETIONDIR)/myalloc
 	install -m 644 tools/gdb/libmyalloc.so-gdb.py $(DESTDIR)$(GDBDIR)/libmyalloc.so-gdb.py
-	install -d $(DESTDIR)$(HARNESS_DIR)
-	install -m 755 bench/run build/measure $(DESTDIR)$(HARNESS_DIR)
-	install -m 644 $(wildcard bench/*.py) $(DESTDIR)$(HARNESS_DIR)
 	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' tools/myalloc.pc.in \
 	    > $(DESTDIR)$(LIBDIR)/pkgconfig/myalloc.pc
 	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/myalloc.pc
@@ -378,5 +369,5 @@ print-%:
 
 FORCE:
 .PHONY: all manual help debug fault ubsan schedule test test-programs soak model suites fuzz fuzz-coverage builds coverage \
-    coverage-programs demo bench bench-deps bench-quick install uninstall clean FORCE
+    coverage-programs demo install uninstall clean FORCE
 .SECONDARY:

@@ -12,12 +12,15 @@
 #include "callers/backtrace.h"
 #include "protect/guarded.h"
 #include "protect/hardened.h"
+#include "protect/sampler.h"
+#include "process/thread.h"
 #include "process/verify.h"
 #include "api/front_watched.h"
 
 /* ---- allocation -------------------------------------------------------------------------------------------------- */
 
 static void *alloc_any(size_t bytes, size_t align, bool *zeroed, const char *call) {
+    thread_open();
     verify_now_and_then();
     report_thread.call = call;
     if (modes_any())
@@ -43,7 +46,7 @@ static COLD void free_watched_slow(void *p, const char *call, size_t bytes, size
 
 /* Guarded pages are all there is, and it is not the turn of this allocation. */
 static bool skips_guard(size_t bytes) {
-    return modes_only(MODE_GUARDED) && LIKELY(!guarded_is_due(cache_stands_for(bytes)));
+    return modes_only(MODE_GUARDED) && LIKELY(!sampler_is_due(cache_stands_for(bytes)));
 }
 
 NOINLINE void *front_alloc_slow(size_t bytes, const char *call) {
@@ -52,6 +55,7 @@ NOINLINE void *front_alloc_slow(size_t bytes, const char *call) {
         if (LIKELY(block != NULL))
             return block;
     }
+    thread_open();
     if (modes_any() && !skips_guard(bytes))
         return alloc_watched_slow(bytes, call, __builtin_return_address(0));
     bool zeroed;
@@ -93,10 +97,11 @@ NOINLINE void front_free_slow(void *p, const char *call, size_t bytes, size_t al
     cache_self.bins[0].count = 0; /* K3: where every free of something else than a small block is counted */
     if (p == NULL)
         return;
+    bool opened = thread_open(); /* then what the free had counted is counted no longer */
     report_thread.call = call;
     size_t offset = (uintptr_t)counted - (uintptr_t)cache_bin(0);
     if (offset != 0)
-        plain_free_small_slow(p, (unsigned)(offset / CLASS_STEP), call, true);
+        plain_free_small_slow(p, (unsigned)(offset / CLASS_STEP), call, !opened);
     else if (modes_any())
         free_watched_slow(p, call, bytes, align, __builtin_return_address(0));
     else
@@ -162,6 +167,7 @@ static ALWAYS_INLINE void *resize_small(void *p, unsigned class, size_t bytes, c
 }
 
 static NOINLINE void *realloc_slow(void *p, size_t bytes, const char *call) {
+    thread_open();
     report_thread.call = call;
     if (modes_any())
         return front_watched_realloc(p, bytes, call);

@@ -11,6 +11,7 @@
 #include "protect/check.h"
 #include "protect/guarded.h"
 #include "protect/hardened.h"
+#include "protect/sampler.h"
 #include "observe/observers.h"
 #include "process/mode_start.h"
 
@@ -54,9 +55,9 @@ static bool lies_apart(const void *p) {
 /* A call that finds no list empty does not come here. So that those have their part, every second guarded page that is due
  * goes to the next allocation of another size, whose list is taken away for it. */
 static void *alloc_guarded(size_t bytes, size_t align, const char *call) {
-    if (LIKELY(!guarded_is_due(cache_stands_for(bytes))))
+    if (LIKELY(!sampler_is_due(cache_stands_for(bytes))))
         return NULL;
-    return guarded_passes_on() && cache_set_aside() ? NULL : guarded_alloc(bytes, align, call);
+    return sampler_passes_on() && cache_set_aside() ? NULL : guarded_alloc(bytes, align, call);
 }
 
 /* NULL if the block is to come from the allocator itself. */

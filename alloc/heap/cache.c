@@ -57,7 +57,11 @@ static void clear_limits(struct cache *cache) {
         cache->bins[c].count = cache->bins[c].limit = 0;
 }
 
-static void open_cache(struct cache *cache) {
+bool cache_try_open(void) {
+    struct cache *cache = &cache_self;
+    if (cache->state != CACHE_NEW)
+        return false;
+    report_enter();
     set_limits(cache);
     lock_acquire(&caches_lock, LOCK_CACHES);
     cache->next = caches;
@@ -66,14 +70,10 @@ static void open_cache(struct cache *cache) {
         caches->prev = cache;
     caches = cache;
     central_threads++;
-    cache->listed = true;
     lock_release(&caches_lock, LOCK_CACHES);
-    cache->open = true;
-    if (&cache_opened != NULL) {
-        report_leave(); /* libc may allocate */
-        cache_opened();
-        report_enter();
-    }
+    cache->state = CACHE_OPEN;
+    report_leave();
+    return true;
 }
 
 static void flush(struct cache *cache, bool stays);
@@ -84,16 +84,14 @@ static bool is_bounded(const struct cache *cache) {
 
 /* True while blocks may stay on the lists. */
 static bool keeps(const struct cache *cache) {
-    return cache->open && !cache->idle && !atomic_load_explicit(&lists_off, memory_order_relaxed);
+    return cache->state == CACHE_OPEN && !cache->idle && !atomic_load_explicit(&lists_off, memory_order_relaxed);
 }
 
-/* Opens the cache, empties it or lets it fill again, as is due. */
+/* Empties the cache or lets it fill again, as is due. True if blocks may stay on its lists now. */
 static COLD bool settle_slow(struct cache *cache) {
     bool off = atomic_load_explicit(&lists_off, memory_order_relaxed);
-    if (!cache->open && cache->listed) /* closed: its thread is ending */
+    if (cache->state != CACHE_OPEN)
         return false;
-    if (!cache->open)
-        open_cache(cache);
     if (off && !cache->idle) {
         flush(cache, false);
         central_flush(); /* threads without lists would not take what is parked */
@@ -107,7 +105,7 @@ static COLD bool settle_slow(struct cache *cache) {
     return !off;
 }
 
-static bool ensure_open(struct cache *cache) {
+static bool ensure_kept(struct cache *cache) {
     return LIKELY(keeps(cache)) || settle_slow(cache);
 }
 
@@ -271,7 +269,7 @@ bool cache_set_aside(void) {
 void *cache_refill_slow(unsigned class) {
     struct cache *cache = &cache_self;
     report_enter();
-    void *block = !ensure_open(cache) ? central_take_single(class)
+    void *block = !ensure_kept(cache) ? central_take_single(class)
                   : UNLIKELY(is_bounded(cache)) ? cache_bound_refill_slow(cache, class)
                                                 : refill(cache, class);
     report_leave();
@@ -362,7 +360,7 @@ void cache_overflow_slow(void *block, unsigned class) {
 
 /* Its lists stay in use, or are no longer: then they are not opened again. */
 static void flush(struct cache *cache, bool stays) {
-    if (cache->idle || !cache->open) /* holds nothing, and its limits stay 0 */
+    if (cache->idle || cache->state != CACHE_OPEN) /* holds nothing, and its limits stay 0 */
         return;
     if (cache->bounded) {
         cache_bound_empty(cache);
@@ -388,7 +386,7 @@ void cache_flush(void) {
 
 void cache_close(void) {
     struct cache *cache = &cache_self;
-    if (!cache->open)
+    if (cache->state != CACHE_OPEN)
         return;
     report_enter();
     flush(cache, false);
@@ -398,7 +396,7 @@ void cache_close(void) {
         cache->next->prev = cache->prev;
     central_threads--;
     lock_release(&caches_lock, LOCK_CACHES);
-    cache->open = false;
+    cache->state = CACHE_CLOSED;
     clear_limits(cache);
     report_leave();
 }
@@ -428,8 +426,8 @@ static void forked(void) {
                 central_adopt(c, cache->spare[c]);
         }
     }
-    caches = cache_self.open ? &cache_self : NULL;
-    central_threads = cache_self.open;
+    caches = cache_self.state == CACHE_OPEN ? &cache_self : NULL;
+    central_threads = cache_self.state == CACHE_OPEN;
     cache_self.next = cache_self.prev = NULL;
 }
 
@@ -446,14 +444,15 @@ static void walk_own(struct walk *walk, const struct cache *cache) {
         const struct bin *bin = &cache->bins[c];
         const struct block *spare = cache->spare[c];
         size_t most = (size_t)bin->limit + 1;
-        report_walk(walk, span_chain_length(bin->head, c, most) == length(bin) && (cache->open || bin->limit == 0),
+        report_walk(walk, span_chain_length(bin->head, c, most) == length(bin) &&
+                              (cache->state == CACHE_OPEN || bin->limit == 0),
                     "cache K1", bin);
         report_walk(walk, spare == NULL || (span_is_block(spare, c) && spare->count == cache->spare_length[c] &&
                                             span_chain_length(spare, c, spare->count) == spare->count),
                     "cache K2", &cache->spare[c]);
         report_walk(walk, !cache->idle || (bin->head == NULL && bin->limit == 0 && spare == NULL), "watch W1", bin);
     }
-    report_walk(walk, !cache->open || cache->earned == earned_by_goals(cache), "cache K4", &cache->earned);
+    report_walk(walk, cache->state != CACHE_OPEN || cache->earned == earned_by_goals(cache), "cache K4", &cache->earned);
 }
 
 void cache_walk(struct walk *walk) {
@@ -462,7 +461,7 @@ void cache_walk(struct walk *walk) {
     const struct cache *before = NULL;
     for (const struct cache *cache = caches; cache != NULL; before = cache, cache = cache->next) {
         report_walk(walk, cache->bins[0].head == NULL, "cache K3", cache);
-        if (!report_walk(walk, cache->prev == before && cache->listed, "cache K3", cache))
+        if (!report_walk(walk, cache->prev == before && cache->state == CACHE_OPEN, "cache K3", cache))
             break;
     }
     lock_release(&caches_lock, LOCK_CACHES);

@@ -35,6 +35,10 @@ struct bin {
     uint16_t want;  /* blocks to ask the spans for when the list runs dry; grows likewise */
 };
 
+/* A thread's cache is NEW until the thread's first slow call opens it, and CLOSED for good when the thread ends. Only while it
+ * is OPEN it keeps blocks and stands in the list of all caches. */
+enum cache_state { CACHE_NEW, CACHE_OPEN, CACHE_CLOSED };
+
 struct cache {
     struct bin bins[CLASS_COUNT]; /* first: cache_bin counts on it */
     void *spare[CLASS_COUNT];
@@ -46,7 +50,7 @@ struct cache {
     void *gone;                  /* the last block that went home because its class was cold: to tell a double free */
     uint16_t spare_length[CLASS_COUNT]; /* for statistics, which may not look into another thread's chain */
     struct cache *next, *prev; /* all threads' caches */
-    bool open, listed;
+    enum cache_state state;
     bool idle; /* keeps nothing: lists are off */
     bool bounded; /* as cache_bound.c does it: what lists may hold is granted out of `room` bytes, there is no spare */
     size_t bound, room;
@@ -95,7 +99,7 @@ static inline void bin_put(struct bin *bin, struct block *list, size_t held, siz
     bin->count += more;
 }
 
-/* A block of the class when its list is empty. NULL if memory is refused. Sets the cache up on first use. */
+/* A block of the class when its list is empty. NULL if memory is refused. */
 void *cache_refill_slow(unsigned class);
 
 /* The same as cache_refill_slow and cache_overflow_slow where a bound is set (cache_limit, tcache_count, tcache_max). */
@@ -118,7 +122,7 @@ static inline size_t cache_stands_for(size_t bytes) {
  * the list then comes back. False if there is none to take. */
 bool cache_set_aside(void);
 
-/* Frees a block of the class when its list is full (its count already raised) or the cache is not set up. */
+/* Frees a block of the class when its list is full (its count already raised) or the cache is not open. */
 void cache_overflow_slow(void *block, unsigned class);
 
 /* Gives all that this thread's lists hold to the centre. */
@@ -131,13 +135,13 @@ void cache_set_lists(bool on);
 /* Brings this thread's lists in line with cache_set_lists. */
 void cache_settle(void);
 
+/* Opens this thread's cache. False if that has been done before; the cache may have been closed since. Until then, and once it
+ * is closed, every block comes from the centre and goes back there. Whoever opens it arranges for cache_close at the thread's
+ * end (process/thread.h). */
+bool cache_try_open(void);
+
 /* The thread is ending: flush, and keep nothing from now on. */
 void cache_close(void);
-
-/* What is called when a thread's cache is opened, to arrange for cache_close at its end. Defined above (start.c), and
- * not set by it at the start: the constructors of other libraries may run threads before. Absent where inner layers are
- * tested alone. */
-HIDDEN void cache_opened(void) __attribute__((weak));
 
 /* Calls `see` with each live cache, under the lock on the list of caches. */
 void cache_each(void (*see)(const struct cache *cache, void *data), void *data);

@@ -61,7 +61,7 @@ static size_t grant(struct cache *cache, unsigned class) {
 }
 
 void cache_bound_now(void) {
-    if (!cache_self.open)
+    if (cache_self.state != CACHE_OPEN)
         return;
     report_enter();
     cache_bound_empty(&cache_self);

@@ -3,9 +3,7 @@
 
 #include <pthread.h>
 
-#include "base/base.h"
 #include "kit/modes.h"
-#include "heap/cache.h"
 #include "observe/reachable.h"
 #include "process/fork.h"
 
@@ -29,8 +27,11 @@ void thread_arrange(void) {
     pthread_once(&arranged, arrange);
 }
 
-void cache_opened(void) {
+COLD bool thread_open_slow(void) {
+    if (!cache_try_open()) /* a signal handler has come between */
+        return false;
     thread_arrange();
     if (exit_key_made)
         pthread_setspecific(exit_key, &exit_key);
+    return true;
 }

@@ -3,8 +3,18 @@
 #ifndef MYALLOC_THREAD_H
 #define MYALLOC_THREAD_H
 
+#include "base/base.h"
+#include "heap/cache.h"
+
 /* What the process needs before a first thread can end or fork: once, by whoever comes first. The first use of a list may be
  * long before our constructor: other libraries' constructors may run threads and fork. */
 void thread_arrange(void);
+
+/* For the slow parts of the front, before they use lists: at a thread's first slow call opens its cache and arranges for the
+ * cache's end at the thread's exit. Returns true then: all counts of bins have begun anew. libc may allocate meanwhile. */
+bool thread_open_slow(void);
+static ALWAYS_INLINE bool thread_open(void) {
+    return UNLIKELY(cache_self.state == CACHE_NEW) && thread_open_slow();
+}
 
 #endif

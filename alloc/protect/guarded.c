@@ -11,18 +11,12 @@
 #include "kit/tunables.h"
 #include "callers/stacks.h"
 #include "protect/guarded_events.h"
+#include "protect/sampler.h"
 
 #define SIZES 4           /* of slots: 1, 2, 4 and 8 pages */
 #define LEAST_PAGES 8     /* in use: with room for fewer there are no guarded pages */
 #define READY_PAGES 128   /* opened, and guarded, at a time */
 #define ADDRESS_PART 16   /* of the address space that RLIMIT_AS allows, at most */
-
-/* A guarded block costs 13 us where nothing else runs and stacks are short, several times that in a compiler: two call
- * stacks, two system calls, a page fault. */
-#define EACH_MS 8         /* so there is one in so long, of all threads together, */
-#define SAVED_MS 128      /* and what was not used is saved up for so long; */
-#define UNBOUND 100       /* but intervals below this are taken at their word */
-#define CALLS_A_MS 100    /* by which a thread is thought to make allocations that its lists serve unseen */
 
 enum state { UNUSED, LIVE, FREED };
 
@@ -56,83 +50,6 @@ static struct {
 } pool;
 static struct guarded_totals live;
 static struct lock guarded_lock;
-/* ms, by the clock and in the time of the process: what was given out until now is paid for by then. */
-static _Atomic uint64_t clock_paid, process_paid;
-
-THREAD_LOCAL struct guarded_turn guarded_turn;
-_Atomic bool guarded_takes_unused;
-
-/* ---- whose turn it is -------------------------------------------------------------------------------------------- */
-
-static uint64_t mix(uint64_t x) {
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-    return x ^ x >> 31;
-}
-
-static uint64_t draw(void) {
-    guarded_turn.random += UINT64_C(0x9e3779b97f4a7c15);
-    return mix(guarded_turn.random);
-}
-
-/* Nobody gains by guessing it. */
-static void seed(void) {
-    guarded_turn.random = mix(os_clock_us() ^ (uintptr_t)&guarded_turn ^ (uint64_t)os_thread_id() << 32) | 1;
-}
-
-/* Uniform, so that the mean is the interval. What was overdrawn counts, but does not pile up. */
-static void draw_turn(void) {
-    int64_t interval = (int64_t)tunables.sample_interval;
-    int64_t left = guarded_turn.left < -interval ? -interval : guarded_turn.left;
-    guarded_turn.left = left + 1 + (int64_t)(draw() % (uint64_t)(2 * interval - 1));
-    guarded_turn.due = guarded_turn.passed_on = false;
-}
-
-/* False if the time for it is spent. */
-static bool spend(_Atomic uint64_t *paid, uint64_t now) {
-    uint64_t until = atomic_load_explicit(paid, memory_order_relaxed), from;
-    do {
-        from = until + SAVED_MS < now ? now - SAVED_MS : until;
-        if (from > now)
-            return false;
-    } while (!atomic_compare_exchange_weak_explicit(paid, &until, from + EACH_MS, memory_order_relaxed, memory_order_relaxed));
-    return true;
-}
-
-/* By the count of allocations, or by the time, which stands for those that are not seen: a program that frees what it
- * has just allocated may hardly ever find a list empty. The clock is cheap, and is asked first. */
-static bool falls_due(void) {
-    if (tunables.sample_interval < UNBOUND)
-        return guarded_turn.left <= 0;
-    uint64_t now = os_clock_ms();
-    if (guarded_turn.left > 0 && now - guarded_turn.since < tunables.sample_interval / CALLS_A_MS)
-        return false;
-    guarded_turn.since = now;
-    if (spend(&clock_paid, now) && spend(&process_paid, SAVED_MS + os_process_ms()))
-        return true;
-    draw_turn();
-    return false;
-}
-
-COLD bool guarded_is_due_slow(void) {
-    if (guarded_turn.random == 0) {
-        seed();
-        draw_turn();
-        guarded_turn.since = os_clock_ms();
-    }
-    if (!guarded_turn.due)
-        guarded_turn.due = falls_due();
-    if (guarded_turn.due && guarded_turn.left > 0)
-        guarded_turn.left = 0;
-    return guarded_turn.due || guarded_takes_unused;
-}
-
-bool guarded_passes_on(void) {
-    if (!guarded_turn.due || guarded_turn.passed_on || tunables.sample_interval < UNBOUND)
-        return false;
-    guarded_turn.passed_on = true;
-    return draw() >> 63;
-}
 
 /* ---- slots ------------------------------------------------------------------------------------------------------- */
 
@@ -219,7 +136,7 @@ static void take_locked(struct size *size, struct slot *slot) {
     if (slot->state == UNUSED) {
         size->used++;
         pool.unused--;
-        guarded_takes_unused = guarded_takes_unused && pool.unused > 0;
+        sampler_takes_all = sampler_takes_all && pool.unused > 0;
         return;
     }
     size->oldest = slot->next;
@@ -262,7 +179,7 @@ static void shut_pages(struct slot *slot, char *pages, size_t bytes) {
 
 /* At the end of its pages, as near as the alignment allows, or at their start. One without bytes has no page. */
 static char *place(char *pages, size_t room, size_t bytes, size_t align) {
-    return draw() >> 63 ? pages : pages + align_down(room - bytes, align);
+    return sampler_draw() >> 63 ? pages : pages + align_down(room - bytes, align);
 }
 
 static void canaries_write(const struct slot *slot, char *pages) {
@@ -319,7 +236,7 @@ static void *alloc_locked(size_t bytes, size_t align, const char *call, uint32_t
     slot->block.alloc_stack = here;
     slot->pages = (uint8_t)pages;
     slot->state = LIVE;
-    slot->canary = (uint8_t)(draw() >> 56) | 0x80; /* neither a NUL nor a character */
+    slot->canary = (uint8_t)(sampler_draw() >> 56) | 0x80; /* neither a NUL nor a character */
     canaries_write(slot, first);
     count_locked(slot, true);
     note_locked(slot, call, here);
@@ -331,7 +248,7 @@ void *guarded_alloc(size_t bytes, size_t align, const char *call) {
     if (bytes > GUARDED_BYTES_MOST || align > OS_PAGE)
         return NULL;
     const struct size *size = size_for(pages_for(bytes));
-    if (!guarded_turn.due && size->used == size->count)
+    if (!sampler_self.due && size->used == size->count)
         return NULL;
     void *p = NULL;
     if (live.pages / OS_PAGE < pool.pages_most) { /* no call stack for nothing */
@@ -340,8 +257,8 @@ void *guarded_alloc(size_t bytes, size_t align, const char *call) {
         p = alloc_locked(bytes, align, call, here);
         lock_release(&guarded_lock, LOCK_GUARDED);
     }
-    if (guarded_turn.due)
-        draw_turn();
+    if (sampler_self.due)
+        sampler_done();
     return p;
 }
 
@@ -536,7 +453,7 @@ static bool set_up_locked(size_t pages) {
         slots += size->count;
     }
     pool.unused = slots_in_all(pages);
-    guarded_takes_unused = tunables.protect == LEVEL_PARANOID;
+    sampler_takes_all = tunables.protect == LEVEL_PARANOID;
     pool.pages_most = pages;
     pool.start = (uintptr_t)start;
     pool.bytes = bytes;
@@ -555,9 +472,4 @@ bool guarded_start(void) {
     return pool.bytes != 0;
 }
 
-static void forked(void) {
-    if (guarded_turn.random != 0)
-        seed();
-}
-
-const struct lock_set guarded_locks = {.rank = LOCK_GUARDED, .lock = &guarded_lock, .forked = forked};
+const struct lock_set guarded_locks = {.rank = LOCK_GUARDED, .lock = &guarded_lock, .forked = sampler_forked};

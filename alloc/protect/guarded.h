@@ -23,49 +23,18 @@
 #ifndef MYALLOC_GUARDED_H
 #define MYALLOC_GUARDED_H
 
-#include <stdatomic.h>
-
 #include "base/base.h"
 #include "kit/lock.h"
 #include "protect/fault.h"
 
 #define GUARDED_MAPPED_MOST 4096
-#define GUARDED_LOOK 16 /* calls from one look at the clock to the next */
 #define GUARDED_BYTES_MOST (8 * OS_PAGE)
 
 /* Sets up the pages, once, from mode_start. False if the OS refuses; there are none then. */
 bool guarded_start(void);
 
-/* A thread's way to its next guarded page. */
-struct guarded_turn {
-    int64_t left;    /* allocations; not above 0 while one is due */
-    uint64_t random; /* 0: not begun */
-    uint64_t since;  /* ms: the last one */
-    unsigned calls;
-    bool due, passed_on;
-};
-extern HIDDEN THREAD_LOCAL struct guarded_turn guarded_turn;
-extern HIDDEN _Atomic bool guarded_takes_unused; /* protect:paranoid, and some slots were never used */
-
-bool guarded_is_due_slow(void);
-
-/* True if a guarded page is due, this call standing for so many allocations of its thread since its last; it stays so until
- * guarded_alloc is called for a block that fits. One is due every tunables.sample_interval allocations, or every 10 us times
- * that; but not more than one in 8 ms of the process's time, unless the interval is below 100. Under protect:paranoid one is
- * also due as long as there are slots that were never used. */
-static inline bool guarded_is_due(size_t allocations) {
-    guarded_turn.left -= (int64_t)allocations;
-    if (LIKELY(guarded_turn.left > 0 && ++guarded_turn.calls % GUARDED_LOOK != 0))
-        return atomic_load_explicit(&guarded_takes_unused, memory_order_relaxed);
-    return guarded_is_due_slow();
-}
-
-/* Whether one that is due shall rather go to an allocation that the thread's lists would serve: true in half of the cases,
- * once each. The caller sees to it that there is such a call; it stays due. */
-bool guarded_passes_on(void);
-
-/* A zeroed block of `bytes` (0 allowed) aligned to `align` on a guarded page, if it is due and there is room; else NULL.
- * Caller holds no lock of the allocator. */
+/* A zeroed block of `bytes` (0 allowed) aligned to `align` on a guarded page, if it is due (sampler.h) and there is room;
+ * else NULL. Caller holds no lock of the allocator. */
 void *guarded_alloc(size_t bytes, size_t align, const char *call);
 
 /* True if `p` points into the guarded pages, whatever is there. */

@@ -104,7 +104,7 @@ static bool reserve_locked(void) {
 
 bool hardened_mapped_start(void) {
     size_t limit = os_address_limit();
-    quarantine = (struct quarantine){.places = places, .length = WAIT};
+    quarantine = (struct quarantine){.places = places, .random = WAIT, .queue = WAIT};
     held_most = limit == SIZE_MAX ? LARGE_HELD_MOST : min_size(limit / LIMITED_PART, LARGE_HELD_MOST);
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
     bool done = reserve_locked();
@@ -141,9 +141,10 @@ static void note(struct fault *fault, enum fault_kind kind, const struct record 
 static bool look(struct record *record, struct fault *fault) {
     if (record->state != LIVE || record->told)
         return false;
-    const char *head = canary_look_back(record->secret, record->data, record->start);
-    const char *tail = canary_look(record->secret, tail_of(record), data_end(record));
-    if (head == NULL && tail == data_end(record))
+    const char *end = data_end(record), *behind = tail_of(record);
+    const char *head = canary_look_back(record->secret, record->data, record->start, NULL);
+    const char *tail = canary_look(record->secret, behind, end, canary_nul(behind, end));
+    if (head == NULL && tail == end)
         return false;
     note(fault, head != NULL ? FAULT_HEAD : FAULT_TAIL, record, head != NULL ? head : tail);
     record->told = !fault_has_handler();
@@ -151,8 +152,9 @@ static bool look(struct record *record, struct fault *fault) {
 }
 
 static void write_canaries(const struct record *record) {
-    canary_write(record->secret, record->data, record->start);
-    canary_write(record->secret, tail_of(record), data_end(record));
+    char *end = data_end(record), *behind = tail_of(record);
+    canary_write(record->secret, record->data, record->start, NULL);
+    canary_write(record->secret, behind, end, canary_nul(behind, end));
 }
 
 /* ---- allocation -------------------------------------------------------------------------------------------------- */

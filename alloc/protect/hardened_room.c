@@ -68,10 +68,10 @@ static void lay_out(struct room_plan *fresh, char *space, char *records, char *s
         room->records[1] = records + records_bytes(room);
         records += 2 * records_bytes(room);
         room->state = (struct room_state *)(void *)states + class;
-        room->state->quarantine.places = (uint64_t *)(void *)places;
-        room->state->quarantine.length = wait_of(room->slot);
+        uint32_t wait = wait_of(room->slot);
+        room->state->quarantine = (struct quarantine){.places = (uint64_t *)(void *)places, .random = wait, .queue = wait};
         room->state->frontier = 1; /* cell 0 stays shut */
-        places += 2 * sizeof(uint64_t) * wait_of(room->slot);
+        places += 2 * sizeof(uint64_t) * wait;
     }
 }
 

@@ -54,6 +54,16 @@ static char *fence_of(const struct place *place) {
     return end_of(place) - (place->slot->fenced ? SLAB_CANARY : 0);
 }
 
+/* The canary that ends a slot, from `fence` on. */
+static void tail_write(const struct place *place, char *fence) {
+    canary_write(place->cell->secret, fence, end_of(place), canary_nul(fence, end_of(place)));
+}
+
+/* The first byte of it that has changed, or the slot's end. */
+static const char *tail_look(const struct place *place, const char *fence) {
+    return canary_look(place->cell->secret, fence, end_of(place), canary_nul(fence, end_of(place)));
+}
+
 /* The first byte of a slot that is not what it must be, NULL if all are. */
 static const char *changed(const struct place *place) {
     const char *fence = fence_of(place), *at = fence;
@@ -62,7 +72,7 @@ static const char *changed(const struct place *place) {
     if (place->slot->state != SLOT_LIVE)
         at = place->start + canary_zeros(place->start, (size_t)(fence - place->start));
     if (at == fence)
-        at = canary_look(place->cell->secret, fence, end_of(place));
+        at = tail_look(place, fence);
     return at < end_of(place) ? at : NULL;
 }
 
@@ -83,9 +93,9 @@ static bool look(const struct place *place, struct fault *fault) {
 /* The last changed byte of the gap before the first slot, which is mended. */
 static const char *gap_changed(const struct place *place) {
     char *from = place->start - min_size(place->room->gap, HEAD_LOOK);
-    const char *at = canary_look_back(place->cell->secret, from, place->start);
+    const char *at = canary_look_back(place->cell->secret, from, place->start, NULL);
     if (at != NULL)
-        canary_write(place->cell->secret, from, place->start);
+        canary_write(place->cell->secret, from, place->start, NULL);
     return at;
 }
 
@@ -95,7 +105,7 @@ static bool is_whole_near(const struct place *place, const char *fence) {
         return true;
     size_t zeros = place->slot->state == SLOT_LIVE ? 0 : min_size((size_t)(fence - place->start), HEAD_LOOK);
     return canary_zeros(fence - zeros, zeros) == zeros &&
-           canary_look(place->cell->secret, fence, end_of(place)) == end_of(place);
+           tail_look(place, fence) == end_of(place);
 }
 
 /* What lies before a live block is the canary of its neighbour, free or not. If that is whole, or its first byte is among
@@ -107,7 +117,7 @@ static bool look_at_neighbour(const struct place *place, struct fault *fault) {
         return false;
     const char *first = changed(&before);
     bool lives = before.slot->state == SLOT_LIVE;
-    const char *last = canary_look_back(before.cell->secret, fence, end_of(&before));
+    const char *end = end_of(&before), *last = canary_look_back(before.cell->secret, fence, end, canary_nul(fence, end));
     mark_told(&before);
     if (before.slot->state != SLOT_UNUSED && (last == NULL || first == (lives ? fence : before.start)))
         note(fault, lives ? FAULT_TAIL : FAULT_WRITTEN_FREED, &before, first);
@@ -145,14 +155,14 @@ static void wipe(const struct place *place) {
         return;
     size_t fence = place->room->slot - SLAB_CANARY;
     memset(place->start, 0, fence);
-    canary_write(place->cell->secret, place->start + fence, end_of(place));
+    tail_write(place, place->start + fence);
     place->slot->fenced = 1;
 }
 
 /* So that a write before the next slot's start is seen, whatever it writes. */
 static void fence(const struct place *place) {
     if (!place->slot->fenced && room_has_memory(place->room) && place->slot->state != SLOT_LIVE)
-        canary_write(place->cell->secret, end_of(place) - SLAB_CANARY, end_of(place));
+        tail_write(place, end_of(place) - SLAB_CANARY);
     place->slot->fenced = 1;
 }
 
@@ -230,7 +240,7 @@ static bool slot_take(const struct room *room, struct place *place) {
     uint32_t number = state->first - 1;
     struct cell *cell = cell_at(room, number);
     if (fresh && room_has_memory(room))
-        canary_write(cell->secret, cell_start(room, number), cell_start(room, number) + room->gap);
+        canary_write(cell->secret, cell_start(room, number), cell_start(room, number) + room->gap, NULL);
     uint32_t index = nth_bit(cell->free, random_below(&state->random, cell->free_count));
     *place = place_at(room, number, index);
     state->empty -= cell->free_count == room->slots;
@@ -253,7 +263,7 @@ static void slot_enter(const struct place *place, size_t bytes, size_t align, co
     slot->fenced = 1;
     if (!room_has_memory(place->room))
         return;
-    canary_write(place->cell->secret, place->start + bytes, end_of(place));
+    tail_write(place, place->start + bytes);
     if (place->index > 0) {
         struct place before = place_before(place);
         fence(&before);
@@ -365,7 +375,7 @@ void slab_shrink(void *p, size_t bytes) {
     if (place.slot != NULL && place.slot->state == SLOT_LIVE && place.start == p && bytes < place.slot->bytes) {
         place.state->live_bytes -= place.slot->bytes - bytes;
         place.slot->bytes = (uint32_t)bytes;
-        canary_write(place.cell->secret, place.start + bytes, place.start + place.room->slot);
+        tail_write(&place, place.start + bytes);
     }
     place_unlock(&place);
 }

@@ -46,7 +46,7 @@ static size_t walk_list(struct walk *walk, const struct room *room, uint32_t fir
 static void walk_quarantine(struct walk *walk, const struct room *room, size_t held) {
     const struct quarantine *quarantine = &room->state->quarantine;
     size_t found = 0;
-    for (uint32_t i = 0; i < 2 * quarantine->length; i++) {
+    for (uint32_t i = 0; i < quarantine->random + quarantine->queue; i++) {
         if (quarantine->places[i] == 0)
             continue;
         found++;

@@ -8,6 +8,7 @@
 #include "kit/budget.h"
 #include "protect/fault.h"
 #include "protect/guarded.h"
+#include "protect/sampler.h"
 #include "os_fake.h"
 #include "kit/report.h"
 #include "kit/tunables.h"
@@ -23,7 +24,7 @@ static void begin(void) {
 TestSuite(guard, .init = begin);
 
 static void *due(size_t bytes, size_t align) {
-    cr_assert(guarded_is_due(1));
+    cr_assert(sampler_is_due(1));
     return guarded_alloc(bytes, align, "malloc");
 }
 
@@ -136,7 +137,7 @@ Test(guard, time_is_bounded) {
     tunables.sample_interval = 100;
     os_fake_clock = 100000;
     for (int i = 0; i < 100000; i++)
-        if (guarded_is_due(100)) {
+        if (sampler_is_due(100)) {
             got++;
             guarded_free(guarded_alloc(16, 16, "malloc"), "free", SIZE_MAX, 0);
         }
@@ -145,7 +146,7 @@ Test(guard, time_is_bounded) {
     for (int ms = 0; ms < 100; ms++) {
         os_fake_clock++;
         for (int i = 0; i < 100; i++)
-            if (guarded_is_due(100)) {
+            if (sampler_is_due(100)) {
                 got++;
                 guarded_free(guarded_alloc(16, 16, "malloc"), "free", SIZE_MAX, 0);
             }
@@ -160,7 +161,7 @@ Test(guard, time_stands_for_what_is_not_seen) {
     tunables.sample_interval = 1000;
     os_fake_clock = 100000;
     for (int ms = 0; ms < 1000; ms++, os_fake_clock++)
-        if (guarded_is_due(1)) {
+        if (sampler_is_due(1)) {
             got++;
             guarded_free(guarded_alloc(16, 16, "malloc"), "free", SIZE_MAX, 0);
         }
@@ -171,11 +172,11 @@ Test(guard, time_stands_for_what_is_not_seen) {
 /* Under protect:paranoid every allocation has a slot as long as there is one that was never used. */
 Test(guard, paranoid_takes_unused) {
     tunables.sample_interval = 1000000;
-    guarded_takes_unused = true;
+    sampler_takes_all = true;
     tunables.protect = LEVEL_PARANOID;
     size_t got = 0;
     for (int i = 0; i < 100; i++) {
-        void *p = guarded_is_due(1) ? guarded_alloc(100, 16, "malloc") : NULL;
+        void *p = sampler_is_due(1) ? guarded_alloc(100, 16, "malloc") : NULL;
         got += p != NULL;
         if (p != NULL)
             guarded_free(p, "free", SIZE_MAX, 0);

@@ -10,6 +10,7 @@
 
 #include "protect/guarded.h"
 #include "protect/guarded_trap.h"
+#include "protect/sampler.h"
 #include "os_fake.h"
 #include "kit/report.h"
 #include "kit/tunables.h"
@@ -47,7 +48,7 @@ static void start(struct sigaction earlier) {
 }
 
 static char *block(size_t bytes) {
-    cr_assert(guarded_is_due(1));
+    cr_assert(sampler_is_due(1));
     char *p = guarded_alloc(bytes, 16, "malloc");
     cr_assert_not_null(p);
     return p;

@@ -2,7 +2,7 @@
 /*
  * What a forked child finds in the lists of threads that are gone. alloc/heap/cache.h: cache_pop; alloc/api/front.h: front_free_sized;
  * alloc/base/freelist.h: freelist_push; alloc/heap/cache.h: bin_take, bin_put; alloc/heap/cache.c: take_spare, adopt_chain, free_foreign,
- * give_foreign, refill, overflow, pass_full, go_home, flush, cache_close, open_cache; alloc/heap/central.c: the slots. One class;
+ * give_foreign, refill, overflow, pass_full, go_home, flush, cache_close, cache_try_open; alloc/heap/central.c: the slots. One class;
  * every store to a word is a step, in the order that ORDERED() and atomic_signal_fence keep. A list may hold LIMIT blocks. Each
  * thread allocates, frees what it or another allocated, flushes, and ends; fork() strikes at any instant at which its locks
  * are free (alloc/kit/lock.c: lock_set_acquire).
