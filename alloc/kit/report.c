@@ -28,7 +28,7 @@ void report_line(const char *format, ...) {
 }
 
 void report_misuse(const char *call, const void *pointer, const char *what) {
-    report_thread.inside = false; /* the program may have a handler for SIGABRT that allocates */
+    report_thread.inside = false; /* a handler of the program for SIGABRT may allocate, which would be told as a second fault */
     report_line("%s(%p): %s", call, pointer, what);
     os_abort();
 }
