@@ -25,29 +25,29 @@
 #define COLD __attribute__((noinline, cold))
 #define NOINLINE __attribute__((noinline))
 #define ALWAYS_INLINE inline __attribute__((always_inline))
-/* On data that other files of the library see: without it the compiler must take it for data that another module may replace, and
- * reads its address from the global offset table each time. */
+/* On data that other files of the library see: without it the compiler must take it for data that another module may replace,
+ * and reads its address from the global offset table each time. */
 #define HIDDEN __attribute__((visibility("hidden")))
 #define EXPORT __attribute__((visibility("default")))
-/* On functions that read words which another thread may be writing, and for which the word before or after that write is as good:
- * statistics, say. The writer's fast path has no instruction to spare for an atomic access. Keeps ThreadSanitizer from reporting
- * them. */
+/* On functions that read words which another thread may be writing, and for which the word before or after that write is as
+ * good: statistics, say. The writer's fast path has no instruction to spare for an atomic access. Keeps ThreadSanitizer from
+ * reporting them. */
 #define READS_OTHERS __attribute__((no_sanitize("thread")))
-/* On tables of which little is used. The linker sorts sections by name, so these lie behind the small variables, which are then all
- * on a few pages. */
+/* On tables of which little is used. The linker sorts sections by name, so these lie behind the small variables, which are
+ * then all on a few pages. */
 #define BIG_TABLE __attribute__((section(".bss.table")))
 #define LINE_ALIGNED __attribute__((aligned(CACHE_LINE)))
-/* On thread-local data. Initial-exec: it lies at an offset from the thread's base that is fixed when the program is loaded, so that
- * no function is called to find it. The library must then be there from the program's start. */
+/* On thread-local data. Initial-exec: it lies at an offset from the thread's base that is fixed when the program is loaded,
+ * so that no function is called to find it. The library must then be there from the program's start. */
 #define THREAD_LOCAL __thread __attribute__((tls_model("initial-exec")))
 
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
 #define GIB ((size_t)1 << 30)
 
-/* A unit is the grain of the page heap: spans are whole units, the unit map has one entry a unit. 16 KiB: with 8, measured, memory
- * was 3 % less and 3 % more, time 7 % less and 14 % more, by the load (alloc/README.md). A system with pages of 64 KiB needs a build
- * with 16 here. */
+/* A unit is the grain of the page heap: spans are whole units, the unit map has one entry a unit. 16 KiB: with 8, measured,
+ * memory was 3 % less and 3 % more, time 7 % less and 14 % more, by the load (alloc/README.md). A system with pages of 64 KiB
+ * needs a build with 16 here. */
 #ifndef UNIT_SHIFT
 #define UNIT_SHIFT 14
 #endif

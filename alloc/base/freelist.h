@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Chains of free blocks, linked through the blocks themselves: a block's first word is the address of the next, NULL in the last.
- * Where a chain moves between threads as a whole, the second word of its first block is the chain's length; the smallest class
- * has blocks of two words.
+ * Chains of free blocks, linked through the blocks themselves: a block's first word is the address of the next, NULL in the
+ * last. Where a chain moves between threads as a whole, the second word of its first block is the chain's length; the
+ * smallest class has blocks of two words.
  */
 #ifndef MYALLOC_FREELIST_H
 #define MYALLOC_FREELIST_H
@@ -18,7 +18,8 @@ struct block {
 
 static inline void freelist_push(void **head, void *block) {
     ((struct block *)block)->next = *head;
-    atomic_signal_fence(memory_order_release); /* a fork by another thread copies the list as it is at any instruction (heap/cache.h) */
+    /* Linked before it is the head: a fork by another thread copies the list as it is at any instruction (heap/cache.h). */
+    atomic_signal_fence(memory_order_release);
     *head = block;
 }
 

@@ -11,8 +11,8 @@ unsigned class_batch(unsigned class) {
     return (unsigned)(fit > BATCH_MAX ? BATCH_MAX : fit < BATCH_MIN ? BATCH_MIN : fit);
 }
 
-/* What is left behind the last block of a span is never touched, so it costs addresses and no memory, but for its share of the last
- * page. */
+/* What is left behind the last block of a span is never touched, so it costs addresses and no memory, but for its share of
+ * the last page. */
 unsigned class_units(unsigned class) {
     size_t block = class_bytes(class);
     size_t units = units_for(block);
@@ -21,8 +21,8 @@ unsigned class_units(unsigned class) {
     return (unsigned)units;
 }
 
-/* A span starts on a unit, which is a multiple of `align`, and block k lies k times its size behind: all blocks are aligned if the
- * size is a multiple of `align`. */
+/* A span starts on a unit, which is a multiple of `align`, and block k lies k times its size behind: all blocks are aligned
+ * if the size is a multiple of `align`. */
 unsigned class_of_aligned(size_t bytes, size_t align) {
     size_t rounded = align_up(bytes ? bytes : 1, align);
     if (rounded > SMALL_MAX || align > UNIT)

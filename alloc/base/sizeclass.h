@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Size classes, pure arithmetic. Classes 1..64 are the multiples of 16 up to 1 KiB; above, there are eight to a doubling up to
- * SMALL_MAX, so that rounding a size up adds less than an eighth. Class 0 is no class: the unit map has it for memory that holds
- * no small blocks, and malloc(0) finds it first.
+ * SMALL_MAX, so that rounding a size up adds less than an eighth. Class 0 is no class: the unit map has it for memory that
+ * holds no small blocks, and malloc(0) finds it first.
  */
 #ifndef MYALLOC_SIZECLASS_H
 #define MYALLOC_SIZECLASS_H
@@ -38,8 +38,8 @@ unsigned class_batch(unsigned class);
 /* Units of a span of the class: as few as leave at most an eighth of the span behind its last block. */
 unsigned class_units(unsigned class);
 
-/* The least number of blocks of the class that, from the start of a span on, fill whole cache lines; 1 for blocks of a line and more,
- * which share at most their first and last line. */
+/* The least number of blocks of the class that, from the start of a span on, fill whole cache lines; 1 for blocks of a line
+ * and more, which share at most their first and last line. */
 static inline unsigned class_line_group(unsigned class) {
     return class_bytes(class) >= CACHE_LINE ? 1 : class % 4 == 0 ? 1 : class % 2 == 0 ? 2 : 4;
 }
@@ -49,14 +49,14 @@ static inline uint32_t class_reciprocal(unsigned class) {
     return (uint32_t)((((uint64_t)1 << 32) + class_bytes(class) - 1) / class_bytes(class));
 }
 
-/* The number of the block that begins `offset` bytes into a span, without a division. Where no block begins there it is any number;
- * whoever cannot be sure multiplies back. */
+/* The number of the block that begins `offset` bytes into a span, without a division. Where no block begins there it is any
+ * number; whoever cannot be sure multiplies back. */
 static inline size_t class_position(size_t offset, uint32_t reciprocal) {
     return (size_t)((uint64_t)offset * reciprocal >> 32);
 }
 
-/* The smallest class whose blocks hold `bytes` and are all aligned to `align`, a power of two. 0 if there is none: the size or the
- * alignment is too large. */
+/* The smallest class whose blocks hold `bytes` and are all aligned to `align`, a power of two. 0 if there is none: the size
+ * or the alignment is too large. */
 unsigned class_of_aligned(size_t bytes, size_t align);
 
 #endif

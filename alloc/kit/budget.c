@@ -29,8 +29,8 @@ static bool read_limit(const char *path, size_t *limit) {
     return length > 0;
 }
 
-/* The least limit of a group and of those above it, up to the root: their paths are the group's, cut at each slash. `group` is cut,
- * too. False if none of the files can be read. */
+/* The least limit of a group and of those above it, up to the root: their paths are the group's, cut at each slash. `group`
+ * is cut, too. False if none of the files can be read. */
 static bool least_limit(const char *root, char *group, const char *file, size_t *least) {
     char path[PATH_ROOM + 64];
     bool found = false;
@@ -52,8 +52,8 @@ static bool least_limit(const char *root, char *group, const char *file, size_t 
     }
 }
 
-/* The path in the line NUMBER:CONTROLLER:PATH of /proc/self/cgroup that names this controller, ended by a NUL there; NULL if there is
- * no such line. In version 2 the controller is empty. */
+/* The path in the line NUMBER:CONTROLLER:PATH of /proc/self/cgroup that names this controller, ended by a NUL there; NULL if
+ * there is no such line. In version 2 the controller is empty. */
 static char *group_of(char *lines, const char *controller) {
     size_t wanted = strlen(controller);
     for (char *line = lines; line != NULL && *line != '\0';) {
@@ -68,8 +68,8 @@ static char *group_of(char *lines, const char *controller) {
     return NULL;
 }
 
-/* A group's limit counts all that its processes hold, also code, stacks and mappings of the program's own. If the heap might take
- * all of it, the kernel would end the program before a call could return NULL. */
+/* A group's limit counts all that its processes hold, also code, stacks and mappings of the program's own. If the heap might
+ * take all of it, the kernel would end the program before a call could return NULL. */
 static size_t heap_share(size_t limit) {
     return limit == SIZE_MAX ? limit : limit - min_size(max_size(limit / 8, 16 * MIB), limit / 2);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The budget: the sum of what has been taken from the OS, and its limit (the tunable `limit`). The sum has the heap and arenas,
- * mappings of blocks, and the allocator's own data, in bytes of address space. Bytes are charged before the OS is asked for them
- * and refunded after it has them back, so the sum is above the limit only where the limit was lowered later.
- * That it is what regions, mapped blocks and own data say they hold is N1 (observe/stats.h).
+ * mappings of blocks, and the allocator's own data, in bytes of address space. Bytes are charged before the OS is asked for
+ * them and refunded after it has them back, so the sum is above the limit only where the limit was lowered later. That it is
+ * what regions, mapped blocks and own data say they hold is N1 (observe/stats.h).
  *
  * limit:cgroup is the heap's share of the least memory.max of the process's control group and those above it (version 2),
  * or of memory.limit_in_bytes (version 1), read once: an eighth of that limit is left to the rest of the program, but at least
@@ -18,8 +18,9 @@
 bool budget_charge(size_t bytes);
 void budget_refund(size_t bytes);
 
-/* Address space for the allocator's own data, as os_reserve_zeros gives it, between two fences of 64 KiB that are never writable: a
- * program that runs over the end or the start of a mapping beside it faults there. Not charged. NULL if refused. */
+/* Address space for the allocator's own data, as os_reserve_zeros gives it, between two fences of 64 KiB that are never
+ * writable: a program that runs over the end or the start of a mapping beside it faults there. Not charged. NULL if
+ * refused. */
 void *budget_reserve(size_t bytes);
 void budget_unreserve(void *addr, size_t bytes);
 
@@ -28,8 +29,8 @@ void budget_unreserve(void *addr, size_t bytes);
 void *budget_map(size_t bytes);
 void budget_unmap(void *addr, size_t bytes);
 
-/* os_commit for own data that is never given back, in what budget_reserve gave. Charged, and counted in budget_own. False if the limit
- * or the OS refuses. */
+/* os_commit for own data that is never given back, in what budget_reserve gave. Charged, and counted in budget_own. False if
+ * the limit or the OS refuses. */
 bool budget_commit(void *addr, size_t bytes);
 
 /* Unmaps and refunds what was charged by budget_charge. If the OS will not unmap it, its memory at least goes back. */

@@ -25,9 +25,10 @@ extern HIDDEN _Atomic int environment_state; /* 0 until the tunables are set, th
 
 void environment_read_slow(void);
 
-/* Sets the tunables from the environment, once; under AT_SECURE none. Every way into the allocator that reads a tunable calls this
- * first, because the first block may be asked for before any constructor of the library has run. Never waits: a second thread or a
- * signal handler that comes while the environment is being read reads it, too, and the first to be done sets the tunables. */
+/* Sets the tunables from the environment, once; under AT_SECURE none. Every way into the allocator that reads a tunable calls
+ * this first, because the first block may be asked for before any constructor of the library has run. Never waits: a second
+ * thread or a signal handler that comes while the environment is being read reads it, too, and the first to be done sets the
+ * tunables. */
 static inline void environment_read(void) {
     if (UNLIKELY(atomic_load_explicit(&environment_state, memory_order_acquire) == 0))
         environment_read_slow();

@@ -50,9 +50,9 @@ uint32_t random_word(struct random *random) {
     return random->words[--random->left];
 }
 
-/* A random word times `below` has its result in the high half. Some results would come from one word more than others; drawing again
- * while the low half is less than 2^32 modulo `below` makes them equal (D. Lemire, "Fast random integer generation in an interval",
- * 2019). */
+/* A random word times `below` has its result in the high half. Some results would come from one word more than others;
+ * drawing again while the low half is less than 2^32 modulo `below` makes them equal (D. Lemire, "Fast random integer
+ * generation in an interval", 2019). */
 uint32_t random_below(struct random *random, uint32_t below) {
     uint64_t product = (uint64_t)random_word(random) * below;
     if ((uint32_t)product < below) {

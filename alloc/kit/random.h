@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Numbers that nobody can guess: ChaCha with 8 rounds, seeded by the kernel (os_random). A generator has no lock of its own: one
- * thread uses it at a time. It seeds itself at its first use, and anew at its first use in the child of a fork, because the child
- * would otherwise draw the numbers that its parent draws. Eight rounds, as hardened_malloc has: the best published attack
- * reaches seven.
+ * Numbers that nobody can guess: ChaCha with 8 rounds, seeded by the kernel (os_random). A generator has no lock of its own:
+ * one thread uses it at a time. It seeds itself at its first use, and anew at its first use in the child of a fork, because
+ * the child would otherwise draw the numbers that its parent draws. Eight rounds, as hardened_malloc has: the best published
+ * attack reaches seven.
  */
 #ifndef MYALLOC_RANDOM_H
 #define MYALLOC_RANDOM_H

@@ -15,8 +15,8 @@
 /* Makes the pages of a READONLY variable writable. False if it is closed, or the OS refuses. */
 bool readonly_open(void *variable, size_t bytes);
 
-/* Closes all of them, for good. In a static program that was linked without -z relro, or if the OS refuses, the variables can still be
- * written; readonly_open returns false all the same. */
+/* Closes all of them, for good. In a static program that was linked without -z relro, or if the OS refuses, the variables can
+ * still be written; readonly_open returns false all the same. */
 void readonly_close(void);
 
 #endif

@@ -49,8 +49,8 @@ enum report_action { REPORT_SAY = 1, REPORT_ABORT = 2, REPORT_SHORT = 4 };
 extern HIDDEN _Atomic unsigned report_action;     /* bits of it; REPORT_SHORT has no effect */
 void report_set_action(unsigned action); /* at any time; no effect once the state is closed (readonly.h) */
 
-/* As report_misuse, but prints and aborts only as far as report_action says. If it returns, the call must have no effect. For misuse
- * that was noticed before the allocator's own structures were harmed. */
+/* As report_misuse, but prints and aborts only as far as report_action says. If it returns, the call must have no effect. For
+ * misuse that was noticed before the allocator's own structures were harmed. */
 COLD void report_bad_call(const char *call, const void *pointer, const char *what);
 
 /* A walk over all structures to find out whether their invariants hold (myalloc_check_heap). */

@@ -11,8 +11,8 @@
 
 #include "base/base.h"
 
-/* Formats into `out`, which has `room` bytes, at least 1, and is always NUL-terminated; what does not fit is cut off. Returns the
- * length written. */
+/* Formats into `out`, which has `room` bytes, at least 1, and is always NUL-terminated; what does not fit is cut off. Returns
+ * the length written. */
 size_t text_format(char *out, size_t room, const char *format, ...);
 size_t text_vformat(char *out, size_t room, const char *format, va_list arguments);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tunables, which users know as options: one typed, bounded row each in tunables.def. They are read anywhere, as tunables.NAME.
- * They are written at start (environment.h), by mallopt, and by the dynamic rule for mmap_threshold (heap/mapped.h), while other
- * threads read them: so numbers are atomic, which costs a load nothing on x86-64. Whoever writes one opens their pages first
- * (readonly.h). A number is a size_t whatever its kind; SIZE_MAX is "none" where a row allows it, a FLAG is 0 or 1, a CHOICE is
- * 0 off, 1 auto, 2 on. A TEXT is a string, empty by default, and written at start only.
+ * The tunables, which users know as options: one typed, bounded row each in tunables.def. They are read anywhere, as
+ * tunables.NAME. They are written at start (environment.h), by mallopt, and by the dynamic rule for mmap_threshold
+ * (heap/mapped.h), while other threads read them: so numbers are atomic, which costs a load nothing on x86-64. Whoever writes
+ * one opens their pages first (readonly.h). A number is a size_t whatever its kind; SIZE_MAX is "none" where a row allows it,
+ * a FLAG is 0 or 1, a CHOICE is 0 off, 1 auto, 2 on. A TEXT is a string, empty by default, and written at start only.
  */
 #ifndef MYALLOC_TUNABLES_H
 #define MYALLOC_TUNABLES_H
