@@ -30,7 +30,7 @@ CRITERION = -lcriterion
 TOOL_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O2 $(WARN)
 TEST_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O1 -Wall -Wextra -Werror -Wno-deprecated-declarations -Wno-use-after-free \
              -Wno-unknown-warning-option -fno-builtin -pthread -Itests
-INTERNAL = $(filter-out alloc/os/% %/fork.c %/thread.c %/start.c %/libc.c %/new.c %/introspect.c %/mcheck.c,$(wildcard alloc/*/*.c))
+INTERNAL = $(filter-out alloc/os/% %/start.c %/libc.c %/new.c %/introspect.c %/mcheck.c,$(wildcard alloc/*/*.c))
 INTERNAL_OBJECTS = $(patsubst alloc/%.c,build/debug/%.o,$(INTERNAL))
 
 # What every program runs comes first in the library, the diagnostics behind it, so that they take no memory until used.

@@ -15,6 +15,7 @@
 #include "kit/text.h"
 #include "kit/tunables.h"
 #include "heap/mapped.h"
+#include "heap/cache_bound.h"
 #include "heap/mode_switch.h"
 #include "observe/stats.h"
 #include "observe/trace.h"

@@ -7,6 +7,7 @@
 #include "base/sizeclass.h"
 #include "kit/report.h"
 #include "kit/tunables.h"
+#include "heap/cache.h"
 #include "heap/central.h"
 #include "heap/mapped.h"
 
@@ -100,7 +101,7 @@ void plain_free(void *p, const char *call) {
     else if ((class = plain_class(p)) != 0)
         plain_free_small_slow(p, class, call, false);
     else if (!mapped_free(p))
-        report_bad_call(call, p, p == cache_self.gone ? DOUBLE_FREE : INVALID_POINTER);
+        report_bad_call(call, p, p == cache_self.last_sent_home ? DOUBLE_FREE : INVALID_POINTER);
 }
 
 /* ---- size and resizing ------------------------------------------------------------------------------------------- */

@@ -11,7 +11,6 @@
 #define MYALLOC_PLAIN_H
 
 #include "base/base.h"
-#include "heap/cache.h"
 #include "heap/span.h"
 
 /* A block of `bytes` > 0 aligned to `align`, a power of two. *zeroed tells if it holds nothing but zeros. When the OS refuses,

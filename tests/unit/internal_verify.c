@@ -251,7 +251,7 @@ Test(verify, cache_k3) {
 }
 
 Test(verify, cache_k4) {
-    cache_self.earned++;
+    cache_self.earned_bytes++;
     names("cache K4");
 }
 
@@ -260,9 +260,9 @@ Test(verify, large_l1) {
     names("large L1");
 }
 
-Test(verify, watch_w1) {
+Test(verify, cache_k5) {
     cache_self.idle = true;
-    names("watch W1");
+    names("cache K5");
 }
 
 Test(verify, watch_w1_map) {

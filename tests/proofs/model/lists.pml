@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a forked child finds in the lists of threads that are gone. alloc/heap/cache.h: cache_pop; alloc/api/front.h: front_free_sized;
- * alloc/base/freelist.h: freelist_push; alloc/heap/cache.h: bin_take, bin_put; alloc/heap/cache.c: take_spare, adopt_chain, free_foreign,
- * give_foreign, refill, overflow, pass_full, go_home, flush, cache_close, cache_try_open; alloc/heap/central.c: the slots. One class;
+ * What a forked child finds in the lists of threads that are gone. alloc/api/front.h: front_free_sized; alloc/base/freelist.h:
+ * freelist_push; alloc/heap/bins.h: cache_pop, bin_take, bin_put, bin_take_spare; alloc/heap/cache.c: adopt_chain, free_foreign,
+ * give_foreign, refill, overflow, pass_full, go_home, flush, cache_close, cache_try_open; alloc/heap/transfer.c: the parked
+ * chains. One class;
  * every store to a word is a step, in the order that ORDERED() and atomic_signal_fence keep. A list may hold LIMIT blocks. Each
  * thread allocates, frees what it or another allocated, flushes, and ends; fork() strikes at any instant at which its locks
  * are free (alloc/kit/lock.c: lock_set_acquire).
@@ -106,7 +107,7 @@ inline central_take() {
     fi
 }
 
-inline take_spare(into) {
+inline bin_take_spare(into) {
     into = spare[me];
     spare[me] = 0
 }
@@ -117,7 +118,7 @@ inline give_spare() {
         central_give(spare[me], count[spare[me]]);
         spare[me] = 0
     :: else ->
-        take_spare(s);
+        bin_take_spare(s);
         if
         :: s != 0 -> central_give(s, count[s])
         :: else
@@ -130,7 +131,7 @@ inline give_spare() {
 inline refill() {
     if
     :: limit[me] == 0 ->
-        take_spare(s);
+        bin_take_spare(s);
         if
         :: s != 0 -> chain_home(s)
         :: else
@@ -138,7 +139,7 @@ inline refill() {
         s = 0
     :: else
     fi;
-    take_spare(chain);
+    bin_take_spare(chain);
     if
     :: chain != 0 -> n = count[chain]
     :: else -> central_take()

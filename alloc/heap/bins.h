@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A thread's cache as data, and the few moves that everything on it is made of. A cache has one bin for each size class: a
+ * list of free blocks from which malloc pops and onto which free pushes. The slow paths are in cache.c; cache_growth.c says
+ * how long a list may be, cache_bound.c does both where the user has set a bound.
+ *
+ * The cache lies in static TLS and starts as zeros, so that "not open yet", "list empty" and "list full" meet in the one slow
+ * branch of malloc and of free.
+ *
+ * K1 bins[c].count is the length of bins[c].head minus bins[c].limit: it reaches 0 when the list is full, which is the one
+ *    thing that free tests. While the class may keep nothing both are 0 and every operation is slow: the thread has not used
+ *    the class yet, or the cache is not open, or threads keep no lists for now.
+ * K2 spare[c] is NULL or a chain with its length in the first block's second word; `spare_length` repeats it. It waits between
+ *    the list and the central lists, for one of three reasons: the list was full and a new one was begun, so that a thread
+ *    whose need wavers around the limit moves one pointer and no blocks; or the thread has freed blocks of a class of which
+ *    it never allocated one (free_foreign); or the list was set aside so that the next allocation is a slow call.
+ * K3 bins[0] is always empty: there is no class 0. The unit map says 0 of everything that is no small block, so its frees
+ *    are counted in bins[0], find it full and take the slow branch, which sets the count back.
+ * K4 earned_bytes is the sum, over the classes, of the bytes by which earned_limit is above its start.
+ * K5 while `idle` all bins and spares are empty.
+ *
+ * No lock, no atomic: only its own thread touches a cache, except that a forked child reads the lists of all other threads
+ * of its parent. So lists change in an order in which they are valid after every instruction (ORDERED).
+ *
+ * A signal handler that calls malloc, though POSIX forbids it, may come between any two instructions of its thread. A slow
+ * path says that it is inside (report_enter) and shuts the bin that it changes (bin_take): the handler's malloc finds no block
+ * there and its free no room, so both come to a slow path and are reported. The other bins are whole and serve the handler.
+ * Only the fast paths are open, between reading a list's head and writing it (alloc/README.md, "Limits").
+ */
+#ifndef MYALLOC_BINS_H
+#define MYALLOC_BINS_H
+
+#include <stdatomic.h>
+
+#include "base/base.h"
+#include "base/freelist.h"
+#include "base/sizeclass.h"
+
+/* A fork copies this memory between any two instructions. A chain may be missing from the copy, but must not be in it
+ * twice: it leaves one place before it enters the next, and the compiler must not change that. */
+#define ORDERED() atomic_signal_fence(memory_order_seq_cst)
+
+struct bin {
+    void *head;
+    int32_t count;         /* K1 */
+    uint16_t limit;        /* the most blocks that the list may hold now */
+    uint16_t refill_most;  /* blocks to ask for when the list has run empty; doubles with each time */
+};
+
+/* A thread's cache is NEW until the thread's first slow call opens it, and CLOSED for good when the thread ends. Only while it
+ * is OPEN it keeps blocks and stands in the list of all caches. */
+enum cache_state { CACHE_NEW, CACHE_OPEN, CACHE_CLOSED };
+
+struct cache {
+    struct bin bins[CLASS_COUNT];       /* first: cache_bin counts on it */
+    void *spare[CLASS_COUNT];           /* K2 */
+    uint16_t earned_limit[CLASS_COUNT]; /* what bins[c].limit is set to when the list is next begun: it grows with traffic */
+    uint8_t times_full[CLASS_COUNT];    /* how often a list of this class was full, counted up to TIMES_FULL_WARM (cache.c) */
+    size_t earned_bytes;                /* K4 */
+    unsigned last_shrunk;               /* class that was last to lose what it had earned to another class */
+    unsigned last_set_aside;            /* class whose list was last set aside */
+    void *last_sent_home;               /* last block of a cold class: if it is freed again at once, that is a double free */
+    uint16_t spare_length[CLASS_COUNT]; /* for statistics, which must not follow a link of another thread's chain */
+    struct cache *next, *prev;          /* all open caches */
+    enum cache_state state;
+    bool idle;                          /* keeps nothing, because threads keep no lists for now (cache_set_lists) */
+    bool bounded;                       /* limits are granted by cache_bound.c and there are no spares */
+    size_t bound, ungranted;            /* of a bounded cache: all its lists may hold, and what of it no list has been granted */
+};
+
+extern HIDDEN THREAD_LOCAL struct cache cache_self;
+
+_Static_assert(sizeof(struct bin) == CLASS_STEP, "a rounded size is the byte offset of its bin");
+
+/* The bin at a byte offset, as the unit map and the rounding of a size give it. */
+static ALWAYS_INLINE struct bin THREAD_SEGMENT *cache_bin(size_t offset) {
+    return (struct bin THREAD_SEGMENT *)THREAD_ADDRESS(cache_self, offset);
+}
+
+/* Takes the first block of a bin; NULL if it is empty. */
+static ALWAYS_INLINE void *cache_pop(struct bin THREAD_SEGMENT *bin) {
+    struct block *block = bin->head;
+    if (LIKELY(block != NULL)) {
+        bin->head = block->next;
+        bin->count--;
+    }
+    return block;
+}
+
+/* Added to the count of a bin that is shut: above 0, whatever the list's length, so that every free is slow. */
+#define BIN_SHUT (1 << 28)
+
+/* Shuts the bin and takes its list out, until bin_put. *held is the list's length, and one more for each free that has raised
+ * the count but not yet pushed its block. Each change is one instruction, so that a signal handler finds the bin either open
+ * and whole or shut and empty. */
+static inline struct block *bin_take(struct bin *bin, size_t *held) {
+    bin->count += BIN_SHUT;
+    ORDERED();
+    struct block *list = bin->head != NULL ? __atomic_exchange_n(&bin->head, NULL, __ATOMIC_RELAXED) : NULL;
+    ORDERED();
+    *held = (size_t)(bin->count - BIN_SHUT + bin->limit);
+    return list;
+}
+
+/* Opens a shut bin with a list of `held` blocks, of which it may have `limit`. */
+static inline void bin_put(struct bin *bin, struct block *list, size_t held, size_t limit) {
+    int32_t more = (int32_t)held - (int32_t)limit - bin->count;
+    bin->limit = (uint16_t)limit;
+    ORDERED();
+    bin->head = list;
+    ORDERED();
+    bin->count += more;
+}
+
+/* Takes the spare chain of the class out of the cache; NULL if there is none. */
+static inline struct block *bin_take_spare(struct cache *cache, unsigned class) {
+    struct block *spare = cache->spare[class];
+    cache->spare[class] = NULL;
+    ORDERED();
+    return spare;
+}
+
+/* Makes a chain the spare of the class, its length already in its first block. Caller: there is none. */
+static inline void bin_put_spare(struct cache *cache, unsigned class, struct block *chain) {
+    cache->spare_length[class] = (uint16_t)chain->count;
+    ORDERED();
+    cache->spare[class] = chain;
+}
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How long a thread's lists may be. A list starts short, so that a program of few blocks touches few pages, and its class
+ * earns a longer one by filling it again and again. What all classes have earned together is bounded by a part of the
+ * memory that the process has in small blocks, shared out among the threads; a class that wants more than is left takes it
+ * from one that has earned before.
+ *
+ * Three numbers bound a list, and each has one meaning: `limit` is what the list may hold now, which free tests;
+ * `earned_limit` is what `limit` is set to when the list is next begun; class_batch is the most that it can ever earn.
+ *
+ * Works on the calling thread's own cache, between report_enter and report_leave. Gives chains to the central lists, and so
+ * takes LOCK_CLASS inside.
+ */
+#ifndef MYALLOC_CACHE_GROWTH_H
+#define MYALLOC_CACHE_GROWTH_H
+
+#include "heap/bins.h"
+
+/* The limit that a class starts with. */
+size_t growth_first_limit(unsigned class);
+
+/* Every class is as before its first use, with nothing earned. */
+void growth_begin(struct cache *cache);
+
+/* The list of the class was full: doubles earned_limit, if the thread may have so much. */
+void growth_earn(struct cache *cache, unsigned class);
+
+/* The list has run empty and was filled: the next time twice as much is asked for. */
+void growth_refilled(struct bin *bin, unsigned class);
+
+/* The most bytes that a spare chain of this thread may have. */
+size_t growth_spare_most(void);
+
+/* Gives the spare chain of the class, if there is one, to the central lists. */
+void growth_give_spare(struct cache *cache, unsigned class);
+
+/* What earned_bytes should be (K4). */
+size_t growth_count_earned(const struct cache *cache);
+
+#endif
