@@ -14,7 +14,6 @@
 #include "protect/hardened.h"
 #include "process/mode_start.h"
 #include "process/verify.h"
-#include "api/front.h"
 
 static int start(void (*function)(enum mcheck_status), bool pedantic) {
     backtrace_prepare();

@@ -165,6 +165,17 @@ void budget_unmap(void *addr, size_t bytes) {
     budget_refund(bytes);
 }
 
+COLD bool budget_grow_map_slow(struct address_map *map, size_t more) {
+    size_t old_bytes = align_up(address_map_bytes(map), OS_PAGE);
+    void *fresh = budget_map(align_up(address_map_grown_bytes(map), OS_PAGE));
+    if (fresh == NULL)
+        return false;
+    void *old = address_map_grow(map, fresh);
+    if (old != NULL)
+        budget_unmap(old, old_bytes);
+    return budget_grow_map(map, more);
+}
+
 void budget_give_back(void *addr, size_t bytes) {
     if (!os_unmap(addr, bytes))
         os_purge(addr, bytes); /* the addresses are lost, the memory is not */

@@ -12,6 +12,7 @@
 #ifndef MYALLOC_BUDGET_H
 #define MYALLOC_BUDGET_H
 
+#include "base/address_map.h"
 #include "base/base.h"
 
 /* Adds to the sum. False if the limit does not allow it; nothing is charged then. */
@@ -29,6 +30,13 @@ void budget_unreserve(void *addr, size_t bytes);
 void *budget_map(size_t bytes);
 void budget_unmap(void *addr, size_t bytes);
 
+/* Gives the map room for `more` entries beside those it has, in memory of budget_map. False if memory is refused;
+ * the map is as it was then. */
+bool budget_grow_map_slow(struct address_map *map, size_t more);
+static inline bool budget_grow_map(struct address_map *map, size_t more) {
+    return LIKELY(address_map_has_room(map, more)) || budget_grow_map_slow(map, more);
+}
+
 /* os_commit for own data that is never given back, in what budget_reserve gave. Charged, and counted in budget_own. False if
  * the limit or the OS refuses. */
 bool budget_commit(void *addr, size_t bytes);
@@ -38,7 +46,7 @@ void budget_give_back(void *addr, size_t bytes);
 
 size_t budget_taken(void); /* the sum */
 size_t budget_peak(void);  /* the highest that it was */
-size_t budget_own(void); /* what budget_map and budget_commit have given and not got back */
+size_t budget_own(void);   /* what budget_map and budget_commit have given and not got back */
 
 /* The limit in bytes, SIZE_MAX if there is none. */
 size_t budget_limit(void);

@@ -10,6 +10,7 @@
 #include "heap/cache.h"
 #include "heap/mapped.h"
 #include "heap/region.h"
+#include "protect/check.h"
 #include "protect/guarded.h"
 #include "protect/hardened.h"
 
@@ -114,8 +115,8 @@ static bool is_own(const struct scan *scan, uintptr_t page) {
     for (size_t i = 0; i < scan->own_count; i++)
         if (page >= scan->own[i].start && page < scan->own[i].end)
             return true;
-    if (region_find(p) != NULL || region_is_meta(p) || mapped_is_table(p) || guarded_owns(p) ||
-        guarded_is_record(p) || hardened_is_own(p))
+    if (region_find(p) != NULL || region_is_meta(p) || mapped_is_table(p) || check_is_table(p) ||
+        guarded_owns(p) || guarded_is_record(p) || hardened_is_own(p))
         return true;
     /* The checks put canaries around a block, so that its memory starts before it. */
     return find(scan, page) != NONE || find(scan, page + OS_PAGE - 1) != NONE;
@@ -211,8 +212,8 @@ static void scan_mapping(struct scan *scan, const char *line) {
                   !starts_with(path, "/dev/shm/");
     scan->private = rights[3] == 'p';
     /* Read-only pages of a module may have been written before they became so: the loader does that (RELRO). */
-    bool sealed = starts_with(rights, "r--p") && path != NULL && *path == '/' && scan->pagemap >= 0;
-    bool may_hold = starts_with(rights, "rw") || sealed;
+    bool relro = starts_with(rights, "r--p") && path != NULL && *path == '/' && scan->pagemap >= 0;
+    bool may_hold = starts_with(rights, "rw") || relro;
     if (!may_hold || device)
         return;
     if (path == NULL)

@@ -3,7 +3,9 @@
 
 #include <string.h>
 
+#include "base/address_map.h"
 #include "os/os.h"
+#include "kit/budget.h"
 #include "kit/lock.h"
 #include "kit/report.h"
 #include "kit/tunables.h"
@@ -15,8 +17,6 @@
 #define CANARY BLOCK_ALIGN
 #define PATTERN 0xdb /* in freed blocks, where M_PERTURB names no other */
 #define SLAB_RECORDS 128
-#define TABLE_MIN 512 /* buckets */
-#define BLOCKS_A_BUCKET 2
 #define ALIGN_SHIFT_MAX ADDRESS_BITS
 
 struct slab {
@@ -24,60 +24,40 @@ struct slab {
     struct check_record records[SLAB_RECORDS];
 };
 
+struct entry {
+    char *block;
+    struct check_record *record;
+};
+
 static struct lock check_lock;
 static struct slab *slabs;
 static struct check_record *unused;
-static struct check_record **table;
-static size_t table_size, record_count; /* buckets, a power of two; records in them */
+static struct address_map records = ADDRESS_MAP(struct entry);
+static size_t detached; /* records that are not in the map for a moment, and for which it has room */
 static struct check_record *newest, *oldest;
 static size_t quarantine_blocks, quarantine_bytes;
 static bool pedantic;
 
 /* ---- records ----------------------------------------------------------------------------------------------------- */
 
-static struct check_record **bucket_of(const void *block) {
-    return &table[((uintptr_t)block / BLOCK_ALIGN * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (table_size - 1)];
-}
-
 static struct check_record *find_locked(const void *block) {
-    struct check_record *record = table_size > 0 ? *bucket_of(block) : NULL;
-    while (record != NULL && record->block != block)
-        record = record->next;
-    return record;
+    const struct entry *entry = address_map_find(&records, block);
+    return entry != NULL ? entry->record : NULL;
 }
 
 static void table_insert_locked(struct check_record *record) {
-    struct check_record **bucket = bucket_of(record->block);
-    record->next = *bucket;
-    *bucket = record;
-    record_count++;
+    ((struct entry *)address_map_insert(&records, record->block))->record = record;
 }
 
-static void table_remove_locked(struct check_record *record) {
-    struct check_record **link = bucket_of(record->block);
-    while (*link != record)
-        link = &(*link)->next;
-    *link = record->next;
-    record_count--;
+static void table_remove_locked(const struct check_record *record) {
+    address_map_remove(&records, address_map_find(&records, record->block));
 }
 
-/* More buckets when they fill up; without memory for more they fill up further. */
-static bool table_grow_locked(void) {
-    if (record_count < table_size * BLOCKS_A_BUCKET)
-        return true;
-    size_t old_size = table_size, size = old_size ? old_size * 2 : TABLE_MIN;
-    struct check_record **old = table, **fresh = region_meta(size * sizeof *fresh);
-    if (fresh == NULL)
-        return old_size > 0;
-    table = fresh;
-    table_size = size;
-    record_count = 0;
-    for (size_t i = 0; i < old_size; i++)
-        for (struct check_record *record = old[i], *next; record != NULL; record = next) {
-            next = record->next;
-            table_insert_locked(record);
-        }
-    return true; /* the old table is not given back: all of them together are not larger than the new one */
+bool check_is_table(const void *p) {
+    lock_acquire(&check_lock, LOCK_CHECK);
+    bool is = address_map_covers(&records, p);
+    lock_release(&check_lock, LOCK_CHECK);
+    return is;
 }
 
 static struct check_record *record_new_locked(void) {
@@ -88,21 +68,21 @@ static struct check_record *record_new_locked(void) {
         slab->next = slabs;
         slabs = slab;
         for (size_t i = 0; i < SLAB_RECORDS; i++) {
-            slab->records[i].next = unused;
+            slab->records[i].older = unused;
             unused = &slab->records[i];
         }
     }
-    if (!table_grow_locked())
+    if (!budget_grow_map(&records, detached + 1))
         return NULL;
     struct check_record *record = unused;
-    unused = record->next;
+    unused = record->older;
     *record = (struct check_record){0};
     return record;
 }
 
 static void record_drop_locked(struct check_record *record) {
     record->state = CHECK_UNUSED;
-    record->next = unused;
+    record->older = unused;
     unused = record;
 }
 
@@ -358,6 +338,7 @@ struct check_record *check_detach(void *p, void **plain) {
         record = NULL;
     if (record != NULL) {
         table_remove_locked(record);
+        detached++;
         record->state = CHECK_DETACHED;
         *plain = record->plain;
     }
@@ -379,6 +360,7 @@ void *check_attach(struct check_record *record, void *plain, size_t bytes, const
     record->bytes = bytes;
     record->state = CHECK_LIVE;
     table_insert_locked(record);
+    detached--;
     canaries_write(record);
     lock_release(&check_lock, LOCK_CHECK);
     return block;
@@ -500,9 +482,15 @@ void check_walk(struct walk *walk) {
             found++;
             report_walk(walk, find_locked(record->block) == record, "check H1", record);
         }
-    report_walk(walk, found == record_count, "check H1", table);
+    report_walk(walk, found == records.count, "check H1", &records);
+    const void *lost = address_map_verify(&records);
+    report_walk(walk, lost == NULL, "check H1", lost);
     walk_quarantine_locked(walk);
     lock_release(&check_lock, LOCK_CHECK);
 }
 
-const struct lock_set check_locks = {.rank = LOCK_CHECK, .lock = &check_lock};
+static void forked(void) {
+    detached = 0; /* by threads that are gone */
+}
+
+const struct lock_set check_locks = {.rank = LOCK_CHECK, .lock = &check_lock, .forked = forked};

@@ -39,8 +39,7 @@ void *check_enter(void *plain, size_t bytes, size_t align, const char *call);
 enum check_state { CHECK_UNUSED, CHECK_LIVE, CHECK_FREED, CHECK_DETACHED };
 
 struct check_record {
-    struct check_record *next;          /* of the same bucket; of the unused */
-    struct check_record *newer, *older; /* FREED: the quarantine */
+    struct check_record *newer, *older; /* FREED: the quarantine; UNUSED: `older` is the next one */
     char *block, *plain;                /* plain is NULL once the memory is gone */
     size_t bytes;
     const char *alloc_call, *free_call;
@@ -78,6 +77,9 @@ void *check_overdue(bool all);
  * NULL if it is not live; attaching cannot fail. */
 struct check_record *check_detach(void *p, void **plain);
 void *check_attach(struct check_record *record, void *plain, size_t bytes, const char *call);
+
+/* True if `p` lies in the table, which holds addresses of blocks. */
+bool check_is_table(const void *p);
 
 /* True if a known block lies in the plain block that starts here. */
 bool check_holds(const void *plain);

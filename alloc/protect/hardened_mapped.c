@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/address_map.h"
 #include "base/canary.h"
 #include "os/os.h"
 #include "kit/budget.h"
@@ -11,13 +12,12 @@
 #include "kit/random.h"
 #include "kit/report.h"
 
-#define TABLE_MIN 64    /* records; a power of two */
 #define GUARDED_WIDE (2 * MIB)
 #define GUARDED_MOST 16   /* OS pages on each side, 1 at least */
 #define WAIT 64         /* freed blocks in each half of the quarantine */
 #define LIMITED_PART 16 /* of the address space that RLIMIT_AS allows, at most so much is in quarantine */
 
-enum state { EMPTY, LIVE, FREED };
+enum state { NONE, LIVE, FREED };
 
 struct record {
     char *start; /* of the block */
@@ -33,73 +33,15 @@ struct record {
 };
 
 static struct lock hardened_mapped_lock;
-static struct record *table;
-static size_t table_size, record_count;
+static struct address_map records = ADDRESS_MAP(struct record);
 static struct random hardened_mapped_random;
 static struct quarantine quarantine;
 static uint64_t places[2 * WAIT] BIG_TABLE;
 static size_t held_bytes, held_most; /* address space in quarantine */
 static struct hardened_mapped_totals totals_now;
 
-/* ---- the table --------------------------------------------------------------------------------------------------- */
-
-static size_t slot_of(const char *start) {
-    return (size_t)((uintptr_t)start / BLOCK_ALIGN * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (table_size - 1);
-}
-
 static struct record *find_locked(const void *start) {
-    for (size_t i = table_size > 0 ? slot_of(start) : 0; table_size > 0; i = (i + 1) & (table_size - 1)) {
-        if (table[i].state == EMPTY)
-            return NULL;
-        if (table[i].start == start)
-            return &table[i];
-    }
-    return NULL;
-}
-
-static struct record *insert_locked(const struct record *record) {
-    size_t i = slot_of(record->start);
-    while (table[i].state != EMPTY)
-        i = (i + 1) & (table_size - 1);
-    table[i] = *record;
-    record_count++;
-    return &table[i];
-}
-
-static void remove_locked(struct record *gone) {
-    size_t hole = (size_t)(gone - table), mask = table_size - 1;
-    for (size_t i = (hole + 1) & mask; table[i].state != EMPTY; i = (i + 1) & mask) {
-        /* A record may fill the hole if its own slot does not lie cyclically behind the hole. */
-        if (((i - slot_of(table[i].start)) & mask) >= ((i - hole) & mask)) {
-            table[hole] = table[i];
-            hole = i;
-        }
-    }
-    table[hole].state = EMPTY;
-    record_count--;
-}
-
-static size_t table_bytes(size_t size) {
-    return align_up(size * sizeof *table, OS_PAGE);
-}
-
-/* Room for one more record. */
-static bool reserve_locked(void) {
-    if (record_count * 2 < table_size)
-        return true;
-    size_t old_size = table_size, size = old_size ? old_size * 2 : TABLE_MIN;
-    struct record *old = table, *fresh = budget_map(table_bytes(size));
-    if (fresh == NULL)
-        return false;
-    table = fresh;
-    table_size = size;
-    record_count = 0;
-    for (size_t i = 0; i < old_size; i++)
-        if (old[i].state != EMPTY)
-            insert_locked(&old[i]);
-    if (old != NULL)
-        budget_unmap(old, table_bytes(old_size));
-    return true;
+    return address_map_find(&records, start);
 }
 
 bool hardened_mapped_start(void) {
@@ -107,7 +49,7 @@ bool hardened_mapped_start(void) {
     quarantine = (struct quarantine){.places = places, .random = WAIT, .queue = WAIT};
     held_most = limit == SIZE_MAX ? LARGE_HELD_MOST : min_size(limit / LIMITED_PART, LARGE_HELD_MOST);
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    bool done = reserve_locked();
+    bool done = budget_grow_map(&records, 1);
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
     return done;
 }
@@ -197,9 +139,9 @@ void *hardened_mapped_alloc(size_t bytes, size_t align, const char *call, uint32
         return NULL;
     write_canaries(&record);
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    bool done = reserve_locked();
+    bool done = budget_grow_map(&records, 1);
     if (done) {
-        insert_locked(&record);
+        *(struct record *)address_map_insert(&records, record.start) = record;
         totals_now.live += bytes;
         totals_now.live_blocks++;
         totals_now.taken += record.data_bytes;
@@ -217,9 +159,11 @@ void *hardened_mapped_alloc(size_t bytes, size_t align, const char *call, uint32
 
 /* The record of the block that `p` points into, or whose guards it does. */
 static const struct record *around_locked(const void *p) {
-    for (size_t i = 0; i < table_size; i++)
-        if (table[i].state != EMPTY && (uintptr_t)p - (uintptr_t)table[i].map < table[i].map_bytes)
-            return &table[i];
+    for (size_t i = 0; i < records.size; i++) {
+        const struct record *record = address_map_at(&records, i);
+        if (record != NULL && (uintptr_t)p - (uintptr_t)record->map < record->map_bytes)
+            return record;
+    }
     return NULL;
 }
 
@@ -261,17 +205,17 @@ static void unmap(const void *start) {
     }
     /* Out of the table first: another thread may be given the addresses as soon as they are free. */
     if (record != NULL)
-        remove_locked(record);
+        address_map_remove(&records, record);
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
-    if (gone.state == EMPTY)
+    if (gone.state == NONE)
         return;
     if (os_unmap(gone.map, gone.map_bytes))
         return;
     os_purge(gone.data, gone.data_bytes); /* addresses are lost, memory is not */
     gone.waits = false;
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    if (reserve_locked())
-        insert_locked(&gone);
+    if (budget_grow_map(&records, 1))
+        *(struct record *)address_map_insert(&records, gone.start) = gone;
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
 }
 
@@ -342,7 +286,7 @@ bool hardened_mapped_owns(const void *p) {
 
 bool hardened_mapped_is_table(const void *p) {
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    bool is = (uintptr_t)p - (uintptr_t)table < table_bytes(table_size);
+    bool is = address_map_covers(&records, p);
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
     return is;
 }
@@ -391,9 +335,11 @@ enum mcheck_status hardened_mapped_probe(const void *p, const char *call) {
 /* Looks at the records from *at on until faults are found; false if none are. */
 static bool look_on_locked(size_t *at, const char *call, struct fault_list *faults) {
     struct fault fault = {0};
-    for (faults->count = 0; *at < table_size && faults->count == 0; ++*at)
-        if (look(&table[*at], &fault))
-            *fault_add(faults, call, table[*at].start) = fault;
+    for (faults->count = 0; *at < records.size && faults->count == 0; ++*at) {
+        struct record *record = address_map_at(&records, *at);
+        if (record != NULL && look(record, &fault))
+            *fault_add(faults, call, record->start) = fault;
+    }
     return faults->count > 0;
 }
 
@@ -416,22 +362,23 @@ void hardened_mapped_count(struct hardened_mapped_totals *totals) {
 
 void hardened_mapped_walk(struct walk *walk) {
     struct hardened_mapped_totals sums = {0};
-    size_t count = 0, held = 0;
+    size_t held = 0;
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    for (size_t i = 0; i < table_size; i++) {
-        const struct record *record = &table[i];
-        if (record->state == EMPTY)
+    for (size_t i = 0; i < records.size; i++) {
+        const struct record *record = address_map_at(&records, i);
+        if (record == NULL)
             continue;
-        count++;
         held += record->waits ? record->map_bytes : 0;
         sums.live += record->state == LIVE ? record->bytes : 0;
         sums.live_blocks += record->state == LIVE;
         sums.taken += record->state == LIVE ? record->data_bytes : 0;
         bool nested = record->map < record->data && record->data <= record->start &&
                       tail_of(record) <= data_end(record) && data_end(record) < record->map + record->map_bytes;
-        report_walk(walk, nested && find_locked(record->start) == record, "harden P5", record);
+        report_walk(walk, nested, "harden P5", record);
     }
-    report_walk(walk, count == record_count && count * 2 <= max_size(table_size, 1) && held == held_bytes, "harden P5", table);
+    const void *lost = address_map_verify(&records);
+    report_walk(walk, lost == NULL, "harden P5", lost);
+    report_walk(walk, held == held_bytes, "harden P5", &held_bytes);
     report_walk(walk, sums.live == totals_now.live && sums.live_blocks == totals_now.live_blocks &&
                 sums.taken == totals_now.taken, "harden P5", &totals_now);
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);

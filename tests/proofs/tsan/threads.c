@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "heap/cache.h"
+#include "heap/cache_bound.h"
 #include "api/front.h"
 #include "heap/mapped.h"
 #include "base/myalloc.h"
