@@ -10,8 +10,7 @@
 #include "heap/mapped.h"
 #include "heap/plain.h"
 #include "callers/backtrace.h"
-#include "protect/guarded.h"
-#include "protect/hardened.h"
+#include "protect/protections.h"
 #include "protect/sampler.h"
 #include "process/thread.h"
 #include "process/verify.h"
@@ -188,6 +187,6 @@ void *front_realloc(void *p, size_t bytes, const char *call) {
 }
 
 size_t front_trim(size_t pad) {
-    size_t hardened = modes_has(MODE_HARDENED) ? hardened_trim(false) : 0;
-    return hardened + plain_trim(pad);
+    size_t bytes = modes_any() ? protections_trim(false) : 0;
+    return bytes + plain_trim(pad);
 }

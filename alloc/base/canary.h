@@ -67,8 +67,11 @@ static inline const char *canary_look(uint64_t secret, const char *from, const c
     return to;
 }
 
-/* The last byte in [from, to) that has changed; NULL if none has. */
+/* The last byte in [from, to) that has changed; NULL if none has. `to` is a multiple of 8. Mostly none has, which is seen word
+ * by word. */
 static inline const char *canary_look_back(uint64_t secret, const char *from, const char *to, const char *nul) {
+    if (canary_look(secret, from, to, nul) == to)
+        return NULL;
     while (to-- > from)
         if ((unsigned char)*to != canary_byte(secret, to, nul))
             return to;

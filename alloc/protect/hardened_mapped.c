@@ -8,9 +8,11 @@
 #include "os/os.h"
 #include "kit/budget.h"
 #include "kit/lock.h"
+#include "kit/modes.h"
 #include "kit/quarantine.h"
 #include "kit/random.h"
 #include "kit/report.h"
+#include "callers/stacks.h"
 
 #define GUARDED_WIDE (2 * MIB)
 #define GUARDED_MOST 16   /* OS pages on each side, 1 at least */
@@ -38,7 +40,7 @@ static struct random hardened_mapped_random;
 static struct quarantine quarantine;
 static uint64_t places[2 * WAIT] BIG_TABLE;
 static size_t held_bytes, held_most; /* address space in quarantine */
-static struct hardened_mapped_totals totals_now;
+static struct protection_totals live;
 
 static struct record *find_locked(const void *start) {
     return address_map_find(&records, start);
@@ -79,7 +81,7 @@ static void note(struct fault *fault, enum fault_kind kind, const struct record 
     fault->block = known(record);
 }
 
-/* Notes what is wrong with a live block's canaries; false if nothing is. */
+/* Notes what is wrong with a live block's canaries; false if nothing is. A freed block's pages cannot be read. */
 static bool look(struct record *record, struct fault *fault) {
     if (record->state != LIVE || record->told)
         return false;
@@ -93,9 +95,8 @@ static bool look(struct record *record, struct fault *fault) {
     return true;
 }
 
-static void write_canaries(const struct record *record) {
+static void write_tail(const struct record *record) {
     char *end = data_end(record), *behind = tail_of(record);
-    canary_write(record->secret, record->data, record->start, NULL);
     canary_write(record->secret, behind, end, canary_nul(behind, end));
 }
 
@@ -126,9 +127,11 @@ static bool map(struct record *record, size_t align, size_t before, size_t behin
     return false;
 }
 
-void *hardened_mapped_alloc(size_t bytes, size_t align, const char *call, uint32_t stack) {
-    struct record record = {.bytes = bytes, .alloc_stack = stack, .alloc_call = fault_call_number(call),
+static void *alloc(size_t bytes, size_t align, bool *zeroed, const char *call) {
+    align = max_size(align, BLOCK_ALIGN);
+    struct record record = {.bytes = bytes, .alloc_stack = stacks_capture(), .alloc_call = fault_call_number(call),
                             .align_shift = (uint8_t)high_bit(align), .state = LIVE};
+    *zeroed = true;
     if (bytes > SIZE_LIMIT / 2 || align > SIZE_LIMIT / 4)
         return NULL;
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
@@ -137,14 +140,15 @@ void *hardened_mapped_alloc(size_t bytes, size_t align, const char *call, uint32
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
     if (!map(&record, align, before, behind))
         return NULL;
-    write_canaries(&record);
+    canary_write(record.secret, record.data, record.start, NULL);
+    write_tail(&record);
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
     bool done = budget_grow_map(&records, 1);
     if (done) {
         *(struct record *)address_map_insert(&records, record.start) = record;
-        totals_now.live += bytes;
-        totals_now.live_blocks++;
-        totals_now.taken += record.data_bytes;
+        live.bytes += bytes;
+        live.blocks++;
+        live.taken += record.data_bytes;
     }
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
     if (!done) {
@@ -165,31 +169,6 @@ static const struct record *around_locked(const void *p) {
             return record;
     }
     return NULL;
-}
-
-/* What is wrong with a pointer that must be a live block's start. NULL if it is none. */
-static struct record *judge_pointer_locked(const void *p, const char *call, struct fault_list *faults) {
-    struct record *record = find_locked(p);
-    if (record != NULL && record->state == LIVE)
-        return record;
-    struct fault *fault = fault_add(faults, call, p);
-    const struct record *around = record != NULL ? record : around_locked(p);
-    fault->kind = FAULT_INVALID;
-    if (around != NULL)
-        note(fault, record != NULL ? fault_of_freed(call) : FAULT_INVALID, around, p);
-    return NULL;
-}
-
-static void judge_block_locked(struct record *record, const char *call, size_t bytes, size_t align,
-                               struct fault_list *faults) {
-    struct fault fault = {0};
-    if (!look(record, &fault)) {
-        fault.block = known(record);
-        fault.block_known = true;
-        fault_judge(&fault, &fault.block, call, bytes, align);
-    }
-    if (fault.kind != FAULT_NONE)
-        *fault_add(faults, call, record->start) = fault;
 }
 
 /* What was held back is unmapped, and its record forgotten if the OS agrees. The table does not change meanwhile but by
@@ -230,147 +209,125 @@ static const void *overdue(bool all) {
 }
 
 /* Pages of a freed block go back; what leaves the quarantine for it, and what is too much in there, is unmapped. */
-static void hold(const struct record *freed) {
-    const void *out = freed->start;
-    if (freed->data_bytes != 0 && !os_decommit(freed->data, freed->data_bytes)) {
-        unmap(freed->start);
-        budget_refund(freed->data_bytes);
+static void hold(void *start, const char *call) {
+    (void)call;
+    lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
+    struct record freed = *find_locked(start); /* it stays in the table until it has been in the quarantine */
+    lock_release(&hardened_mapped_lock, LOCK_HARDENED);
+    bool kept = freed.data_bytes == 0 || os_decommit(freed.data, freed.data_bytes);
+    budget_refund(freed.data_bytes);
+    if (!kept) {
+        unmap(start);
         return;
     }
-    budget_refund(freed->data_bytes);
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    struct record *record = find_locked(freed->start);
-    held_bytes += freed->map_bytes;
-    record->waits = true;
-    out = (const void *)(uintptr_t)quarantine_push(&quarantine, &hardened_mapped_random, (uintptr_t)freed->start);
+    held_bytes += freed.map_bytes;
+    find_locked(start)->waits = true;
+    const void *out = (const void *)(uintptr_t)quarantine_push(&quarantine, &hardened_mapped_random, (uintptr_t)start);
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
     for (; out != NULL; out = overdue(false))
         unmap(out);
 }
 
-void hardened_mapped_free(void *p, const char *call, size_t bytes, size_t align, uint32_t stack) {
-    struct fault_list faults;
-    struct record freed = {0};
-    faults.count = 0;
-    lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    struct record *record = judge_pointer_locked(p, call, &faults);
-    if (record != NULL) {
-        judge_block_locked(record, call, bytes, align, &faults);
-        record->state = FREED;
-        record->free_call = fault_call_number(call);
-        record->free_stack = stack;
-        totals_now.live -= record->bytes;
-        totals_now.live_blocks--;
-        totals_now.taken -= record->data_bytes;
-        freed = *record;
-    }
-    lock_release(&hardened_mapped_lock, LOCK_HARDENED);
-    if (freed.state == FREED)
-        hold(&freed);
-    fault_tell_all(&faults);
-}
-
-void hardened_mapped_trim(void) {
-    for (const void *out; (out = overdue(true)) != NULL;)
+static size_t trim(bool all) {
+    for (const void *out; all && (out = overdue(true)) != NULL;)
         unmap(out);
+    return 0;
 }
 
-/* ---- other calls ------------------------------------------------------------------------------------------------- */
+/* ---- one block ---------------------------------------------------------------------------------------------------- */
 
-bool hardened_mapped_owns(const void *p) {
+static void lock(const void *p) {
+    (void)p;
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    bool owns = find_locked(p) != NULL;
+}
+
+static void unlock(const void *p) {
+    (void)p;
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
+}
+
+static bool owns(const void *p) {
+    lock(p);
+    bool owns = find_locked(p) != NULL;
+    unlock(p);
     return owns;
 }
 
-bool hardened_mapped_is_table(const void *p) {
-    lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    bool is = address_map_covers(&records, p);
-    lock_release(&hardened_mapped_lock, LOCK_HARDENED);
-    return is;
+static enum found find(const void *p, struct fault_block *block) {
+    const struct record *record = find_locked(p), *around = record != NULL ? record : around_locked(p);
+    if (around == NULL)
+        return FOUND_NOTHING;
+    *block = known(around);
+    return record == NULL ? FOUND_NEAR : record->state == LIVE ? FOUND_LIVE : FOUND_FREED;
 }
 
-bool hardened_mapped_size(const void *p, const char *call, size_t *bytes) {
-    struct fault_list faults;
-    faults.count = 0;
-    lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    const struct record *record = judge_pointer_locked(p, call, &faults);
-    if (record != NULL)
-        *bytes = record->bytes;
-    lock_release(&hardened_mapped_lock, LOCK_HARDENED);
-    fault_tell_all(&faults);
-    return record != NULL;
-}
-
-void hardened_mapped_shrink(void *p, size_t bytes) {
-    lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
+static void look_at_block(const void *p, bool again, struct fault *fault) {
     struct record *record = find_locked(p);
-    if (record != NULL && record->state == LIVE && bytes < record->bytes) {
-        totals_now.live -= record->bytes - bytes;
-        record->bytes = bytes;
-        write_canaries(record);
-    }
-    lock_release(&hardened_mapped_lock, LOCK_HARDENED);
+    record->told &= !again;
+    look(record, fault);
 }
 
-enum mcheck_status hardened_mapped_probe(const void *p, const char *call) {
-    struct fault_list faults;
-    struct fault fault = {0};
-    faults.count = 0;
-    lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    struct record *record = judge_pointer_locked(p, FAULT_USE, &faults);
-    if (record != NULL) {
-        record->told = false;
-        if (look(record, &fault))
-            *fault_add(&faults, call, p) = fault;
-    }
-    lock_release(&hardened_mapped_lock, LOCK_HARDENED);
-    for (unsigned i = 0; i < faults.count; i++)
-        faults.entries[i].call = call;
-    fault_tell_all(&faults);
-    return faults.count > 0 ? fault_status(faults.entries[0].fault.kind) : MCHECK_OK;
+static void *retire(void *p, const char *call, uint32_t stack, struct fault_list *faults) {
+    struct record *record = find_locked(p);
+    (void)faults;
+    record->state = FREED;
+    record->free_call = fault_call_number(call);
+    record->free_stack = stack;
+    live.bytes -= record->bytes;
+    live.blocks--;
+    live.taken -= record->data_bytes;
+    return p;
 }
 
-/* Looks at the records from *at on until faults are found; false if none are. */
-static bool look_on_locked(size_t *at, const char *call, struct fault_list *faults) {
-    struct fault fault = {0};
-    for (faults->count = 0; *at < records.size && faults->count == 0; ++*at) {
-        struct record *record = address_map_at(&records, *at);
+static void shrink(void *p, size_t bytes, const char *call, uint32_t stack) {
+    struct record *record = find_locked(p);
+    live.bytes -= record->bytes - bytes;
+    record->bytes = bytes;
+    record->alloc_call = fault_call_number(call);
+    record->alloc_stack = stack;
+    write_tail(record);
+}
+
+/* ---- all blocks --------------------------------------------------------------------------------------------------- */
+
+/* The cursor: number of the entry. What the table's growth moves meanwhile may be looked at twice, or not. */
+static bool look_on(struct protection_cursor *cursor, struct fault_list *faults) {
+    lock(NULL);
+    for (; cursor->at[0] < records.size && faults->count == 0; cursor->at[0]++) {
+        struct record *record = address_map_at(&records, cursor->at[0]);
+        struct fault fault = {0};
         if (record != NULL && look(record, &fault))
-            *fault_add(faults, call, record->start) = fault;
+            *fault_add(faults, "", record->start) = fault;
     }
+    unlock(NULL);
     return faults->count > 0;
 }
 
-void hardened_mapped_check(const char *call) {
-    struct fault_list faults;
-    bool found = !fault_is_telling();
-    for (size_t at = 0; found;) {
-        lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-        found = look_on_locked(&at, call, &faults);
-        lock_release(&hardened_mapped_lock, LOCK_HARDENED);
-        fault_tell_all(&faults);
-    }
+static bool is_no_root(const void *p) {
+    lock(NULL);
+    bool is = address_map_covers(&records, p);
+    unlock(NULL);
+    return is;
 }
 
-void hardened_mapped_count(struct hardened_mapped_totals *totals) {
-    lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    *totals = totals_now;
-    lock_release(&hardened_mapped_lock, LOCK_HARDENED);
+static void count(struct protection_totals *totals) {
+    lock(NULL);
+    *totals = live;
+    unlock(NULL);
 }
 
-void hardened_mapped_walk(struct walk *walk) {
-    struct hardened_mapped_totals sums = {0};
+static void walk(struct walk *walk) {
+    struct protection_totals sums = {0};
     size_t held = 0;
-    lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
+    lock(NULL);
     for (size_t i = 0; i < records.size; i++) {
         const struct record *record = address_map_at(&records, i);
         if (record == NULL)
             continue;
         held += record->waits ? record->map_bytes : 0;
-        sums.live += record->state == LIVE ? record->bytes : 0;
-        sums.live_blocks += record->state == LIVE;
+        sums.bytes += record->state == LIVE ? record->bytes : 0;
+        sums.blocks += record->state == LIVE;
         sums.taken += record->state == LIVE ? record->data_bytes : 0;
         bool nested = record->map < record->data && record->data <= record->start &&
                       tail_of(record) <= data_end(record) && data_end(record) < record->map + record->map_bytes;
@@ -379,9 +336,28 @@ void hardened_mapped_walk(struct walk *walk) {
     const void *lost = address_map_verify(&records);
     report_walk(walk, lost == NULL, "harden P5", lost);
     report_walk(walk, held == held_bytes, "harden P5", &held_bytes);
-    report_walk(walk, sums.live == totals_now.live && sums.live_blocks == totals_now.live_blocks &&
-                sums.taken == totals_now.taken, "harden P5", &totals_now);
+    report_walk(walk, sums.bytes == live.bytes && sums.blocks == live.blocks &&
+                sums.taken == live.taken, "harden P5", &live);
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
 }
 
 const struct lock_set hardened_mapped_locks = {.rank = LOCK_HARDENED, .lock = &hardened_mapped_lock};
+
+const struct protection hardened_mapped_protection = {
+    .mode = MODE_HARDENED,
+    .serves_all = true,
+    .alloc = alloc,
+    .trim = trim,
+    .owns = owns,
+    .lock = lock,
+    .unlock = unlock,
+    .find = find,
+    .look = look_at_block,
+    .retire = retire,
+    .release = hold,
+    .shrink = shrink,
+    .look_on = look_on,
+    .count = count,
+    .walk = walk,
+    .is_no_root = is_no_root,
+};

@@ -296,10 +296,10 @@ def leak_record(address):
 
 def check_record(address):
     """The checks' record of the block, live or in quarantine, that the address lies in."""
-    slab = static("protect/check.c", "slabs")
-    live = number(gdb.parse_and_eval("'alloc/protect/check.c'::CHECK_LIVE")) if slab else 0
-    while slab:
-        records = slab["records"]
+    chunk = gdb.parse_and_eval("check_chunks")
+    live = number(gdb.parse_and_eval("'alloc/protect/check_records.c'::CHECK_LIVE")) if chunk else 0
+    while chunk:
+        records = chunk["records"]
         entry = Record(records.type.target(), ("block", "plain", "bytes", "alloc_stack", "free_stack", "state"))
         count = records.type.strip_typedefs().range()[1] + 1
         data = read(number(records.address), count * entry.size)
@@ -310,14 +310,14 @@ def check_record(address):
                 found["calls"] = [records[index][name].string() if records[index][name] else "?"
                                   for name in ("alloc_call", "free_call")]
                 return found
-        slab = slab["next"]
+        chunk = chunk["next"]
     return None
 
 
 def guarded_blocks(address):
     """(distance, block) of the guarded blocks whose slots the address touches: one it lies in, or before which it lies on the
     page that cannot be touched."""
-    pool = static("protect/guarded.c", "pool")
+    pool = gdb.parse_and_eval("guarded_pool")
     if not number(pool["start"]) <= address < number(pool["start"]) + number(pool["bytes"]):
         return None
     page, found = number(pool["sizes"][0]["stride"]) // 2, []
