@@ -68,7 +68,7 @@ def recommend(result, signs):
         rest = [WORDS[m] for m in DECISIVE if signs[best][m] == 0]
         also = f"; no sure difference in {rest[0]}" if rest else ""
         return [f"Recommendation: {best}. It takes {gains} than glibc{also}. Sure: the 95 % intervals of "
-                f"{len(result['rounds'])} rounds lie beyond the noise."
+                f"{len(result.rounds)} rounds lie beyond the noise."
                 + (f" Not told apart from it: {', '.join(rivals)}." if rivals else "")]
     lines = ["Recommendation: stay with glibc. No other is surely better in time or peak memory without being surely worse in "
              "the other."]
@@ -83,11 +83,11 @@ def rounds_wanted(result, name):
     """How many rounds would probably tell a difference in time that the median shows and the interval does not; None if
     there is none beyond the noise."""
     middle, low, high = figures.ratio(result, name, "glibc", "time")
-    beyond = abs(middle - 1) - result["noise"]["time"]
+    beyond = abs(middle - 1) - result.noise["time"]
     if beyond <= 0 or high == low:
         return None
     half = middle - low if middle > 1 else high - middle
-    return math.ceil(len(result["rounds"]) * max((half / beyond) ** 2, 1.2))
+    return math.ceil(len(result.rounds) * max((half / beyond) ** 2, 1.2))
 
 
 def doubts(result, signs):
@@ -101,8 +101,8 @@ def doubts(result, signs):
               if sign["cpu"] < 0 and sign["time"] == 0]
     if spared:
         lines.append(f"In CPU time, which other programs on the machine disturb less, {', '.join(spared)} than glibc.")
-    if result["noise"]["time"] > NOISY:
-        lines.append(f"Equal libraries differed by up to {result['noise']['time']:.0%} in time: on a quieter machine, or with "
+    if result.noise["time"] > NOISY:
+        lines.append(f"Equal libraries differed by up to {result.noise['time']:.0%} in time: on a quieter machine, or with "
                      "more --runs, smaller differences would show.")
     if numpy.median(figures.values(result, "glibc", "time")) < SHORT:
         lines.append("The program is so short that its time is mostly that of starting: a longer job would tell more.")
@@ -122,8 +122,8 @@ def advice(result, allowed=(0,)):
         return ["Against the system's malloc:", *lines, "No recommendation: no other allocator took part and works."]
     lines = ["Against the system's malloc (glibc):", *lines]
     floor = "below {:.1%} in time, {:.1%} in peak memory nothing is called a difference (noise).".format(
-        *(result["noise"][m] for m in DECISIVE))
-    if len(result["rounds"]) < ROUNDS_LEAST:
-        return lines + [f"No recommendation: {len(result['rounds'])} rounds are too few for a sure one; --runs {ROUNDS_LEAST} "
+        *(result.noise[m] for m in DECISIVE))
+    if len(result.rounds) < ROUNDS_LEAST:
+        return lines + [f"No recommendation: {len(result.rounds)} rounds are too few for a sure one; --runs {ROUNDS_LEAST} "
                         "or more."]
     return lines + [floor[0].upper() + floor[1:], *recommend(result, signs), *doubts(result, signs)]

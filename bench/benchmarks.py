@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What bench/run measures: loads written for the purpose, and real programs on inputs made here."""
+import concurrent.futures
 import dataclasses
 import fnmatch
 import os
@@ -27,7 +28,7 @@ class Benchmark:
     tree: bool = False    # what counts is the memory of all its processes together
     checked: bool = False # started by bench/checked.c, whose memory is not its own
     alone: bool = False   # orphans of the program are not part of it
-    slow: bool = False    # left out by --quick
+    missing: str = ""     # what is not installed of it: then it cannot run
 
 
 SQL = """
@@ -52,7 +53,9 @@ print(sum(i * row["a"] for i, row in enumerate(rows)), sum(i * len(text) for i, 
 """
 PERL = r"""
 my %h; srand(1);
-for my $i (1 .. 400000) { my $k = "k" . int(rand(50000)); $h{$k} .= " $i"; $h{$k} = substr($h{$k}, 0, 50) if length $h{$k} > 100 }
+for my $i (1 .. 400000) {
+    my $k = "k" . int(rand(50000)); $h{$k} .= " $i"; $h{$k} = substr($h{$k}, 0, 50) if length $h{$k} > 100
+}
 my $s = join(",", map { split / /, $h{$_} } sort keys %h);
 print length($s), " ", unpack("%32C*", $s), "\n";
 """
@@ -75,8 +78,9 @@ def c_source():
     lines = ["int printf(const char *, ...);"]
     for i in range(100):
         lines.append(f"struct s{i} {{ int a, b; const char *c; struct s{i} *n; }};\n"
-                     f"int f{i}(struct s{i} *p, int x) {{ int r = 0; for (int i = 0; i < x; i++) {{ switch ((p->a * {i} + i) % 7) "
-                     f"{{ case 0: r += p->b; break; case 1: r ^= x * {i}; break; case 2: r -= p->c[i]; break; case 3: r *= 3; "
+                     f"int f{i}(struct s{i} *p, int x) {{ int r = 0; for (int i = 0; i < x; i++) {{ "
+                     f"switch ((p->a * {i} + i) % 7) {{ case 0: r += p->b; break; case 1: r ^= x * {i}; break; "
+                     f"case 2: r -= p->c[i]; break; case 3: r *= 3; "
                      f'default: r += printf("%d", r); }} if (p->n) p = p->n; }} return r; }}')
     return "\n".join(lines)
 
@@ -106,7 +110,9 @@ for (let i = 0; i < 200000; i++) { const k = "k" + i % 20000; names.set(k, (name
 let sum = 0;
 for (let i = 0; i < 20; i++) { text = zlib.inflateSync(zlib.deflateSync(text, { level: 1 })); sum += text[i * 1000]; }
 const pieces = [];
-for (let i = 0; i < 20000; i++) { pieces.push(Buffer.alloc(100 + i * 7919 % 9000, i % 256)); if (i % 2) pieces[i * 7919 % i] = null; }
+for (let i = 0; i < 20000; i++) {
+    pieces.push(Buffer.alloc(100 + i * 7919 % 9000, i % 256)); if (i % 2) pieces[i * 7919 % i] = null;
+}
 for (const piece of pieces) if (piece) sum += piece[piece.length - 1];
 console.log(sum, names.size, text.length);
 """
@@ -147,7 +153,8 @@ def write_inputs(work):
     (work / "big.c").write_text(c_source())
     (work / "templates.cc").write_text(CXX)
     (work / "lines").write_text("".join(f"{i * 7919 % 1000003} line {i}\n" for i in range(400000)))
-    (work / "rows.json").write_text("[" + ",".join(f'{{"a":{i * 7919 % 1009},"b":"{"x" * (i % 50)}"}}' for i in range(120000)) + "]")
+    (work / "rows.json").write_text("[" + ",".join(f'{{"a":{i * 7919 % 1009},"b":"{"x" * (i % 50)}"}}'
+                                                   for i in range(120000)) + "]")
     (work / "many.sh").write_text("i=0; while [ $i -lt 600 ]; do /bin/true; i=$((i+1)); done; echo $i\n")
     (work / "page.ps").write_text("%!PS\n" + "".join(
         f"{i % 500 + 20} {i * 7 % 700 + 20} moveto 100 {i % 400} rlineto {i % 5} setlinewidth stroke /Times-Roman findfont "
@@ -205,7 +212,7 @@ def loads(folder, steady_seconds=STEADY_SECONDS):
     found += [
         load("pipeline", "one thread allocates, another frees", "pipeline", threads=2, counts=True),
         load("pipeline-steady", f"the same for {steady_seconds} s, once: does memory stay flat?", "pipeline", "--seconds",
-             steady_seconds, threads=2, seconds=steady_seconds, steady=True, slow=True),
+             steady_seconds, threads=2, seconds=steady_seconds, steady=True),
         load("ring", "four threads, each frees what the one before allocated", "ring", threads=4, counts=True),
         load("survivors", "threads come and end, some of their blocks survive", "survivors", threads=8),
         load("scratch", "passive false sharing: neighbours given to 8 threads", "scratch", threads=8, counts=True),
@@ -226,8 +233,9 @@ def loads(folder, steady_seconds=STEADY_SECONDS):
 
 def programs(folder):
     def program(name, about, *command, **environment):
+        missing = "" if shutil.which(command[0]) else f"{command[0]} is not installed"
         return Benchmark(name, about, [str(folder / "checked"), EXPECTED + name, *command], environment, group="programs",
-                         checked=True)
+                         checked=True, missing=missing)
 
     found = [
         program("python", "JSON, lists, sorting; all through malloc", "/usr/bin/python3", "job.py", PYTHONMALLOC="malloc"),
@@ -248,31 +256,39 @@ def programs(folder):
     for name, about, compile_it, source in (("gcc", "100 functions", "cc1", "big.c"),
                                             ("g++", "templates of the standard library", "cc1plus", "templates.cc")):
         command = compiler(compile_it) if shutil.which("gcc") else None
-        if command:
-            found.append(program(name, about, *command, source))
-    found = [benchmark for benchmark in found if shutil.which(benchmark.command[2])]
-    if shutil.which("redis-server") and shutil.which("redis-benchmark"):
-        found.append(Benchmark("redis", "redis-server: strings, hashes, sorted sets, a list", [str(folder / "redis"), "40000"],
-                               group="programs", alone=True))
-    return found
+        found.append(program(name, about, *(command or [compile_it]), source))
+    absent = [command for command in ("redis-server", "redis-benchmark") if not shutil.which(command)]
+    return found + [
+        Benchmark("redis", "redis-server: strings, hashes, sorted sets, a list", [str(folder / "redis"), "40000"],
+                  group="programs", alone=True, missing=f"{' and '.join(absent)}: not installed" if absent else "")]
 
 
-def choose(folder, patterns):
+def matching(folder, patterns):
     """The benchmarks whose names match one of the patterns, which commas separate; loads are programs in `folder`. Steady
     ones run their full time only if a pattern other than * names them."""
-    def matching(benchmark, among):
+    def matches(benchmark, among):
         return any(fnmatch.fnmatch(benchmark.name, pattern) for pattern in among)
 
     wanted = patterns.split(",")
     named = [pattern for pattern in wanted if pattern != "*"]
     pairs = zip(loads(folder) + programs(folder), loads(folder, STEADY_SECONDS_ALL) + programs(folder))
-    return [full if matching(full, named) else short for full, short in pairs if matching(full, wanted)]
+    return [full if matches(full, named) else short for full, short in pairs if matches(full, wanted)]
+
+
+def choose(folder, patterns):
+    """Those of them that can run."""
+    return [benchmark for benchmark in matching(folder, patterns) if not benchmark.missing]
+
+
+def unavailable(folder, patterns):
+    """Name -> why it cannot run, of the others."""
+    return {benchmark.name: benchmark.missing for benchmark in matching(folder, patterns) if benchmark.missing}
 
 
 def compile_command(source, compilers=("gcc", "g++")):
     """How to compile a load or helper. The compiler must not see through malloc and free."""
-    flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-pthread",
-             *(f"-fno-builtin-{name}" for name in ("malloc", "calloc", "realloc", "free", "aligned_alloc", "strdup", "strndup"))]
+    own = ("malloc", "calloc", "realloc", "free", "aligned_alloc", "strdup", "strndup")
+    flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-pthread", *(f"-fno-builtin-{name}" for name in own)]
     if source.suffix == ".cc":
         return [compilers[1], "-std=c++17", "-fsized-deallocation", *flags]
     return [compilers[0], "-std=gnu11", "-D_GNU_SOURCE", *flags, *(["-static"] if source.parent.name != "loads" else [])]
@@ -282,7 +298,11 @@ def build_loads(sources, folder, compilers=("gcc", "g++")):
     """Compiles all loads of the folder `sources`, and the helpers beside it, into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     header = (sources / "load.h").stat().st_mtime
-    for source in [*sorted(sources.glob("*.c*")), sources.parent / "checked.c", sources.parent / "redis.c"]:
+
+    def build(source):
         program = folder / source.stem
         if not program.exists() or program.stat().st_mtime < max(source.stat().st_mtime, header):
             subprocess.run([*compile_command(source, compilers), "-o", program, source], check=True)
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(build, [*sorted(sources.glob("*.c*")), sources.parent / "checked.c", sources.parent / "redis.c"]))

@@ -61,6 +61,8 @@ def print_failures(condition, results):
     """Says where the condition holds; whether it does anywhere."""
     failed = [(key, ratio) for key, ratio, holds in verdicts(condition, results) if holds]
     for key, ratio in failed:
-        what = "no figure, as a run failed or there was only one round" if ratio is None else f"it is {ratio:.3f}*{condition.base}"
+        what = "no figure, as a run failed or there was only one round"
+        if ratio is not None:
+            what = f"it is {ratio:.3f}*{condition.base}"
         print(f"--fail-if '{condition.text}' holds for {key}: {what}")
     return bool(failed)

@@ -3,9 +3,9 @@
 import re
 
 import measuring
+from document import Counts
 
 LINE = re.compile(r"^myalloc-counters: ops=(\d+) locks=(\d+) waits=(\d+) rmws=(\d+) oscalls=(\d+)\s*$", re.M)
-NAMES = ("locks", "waits", "rmws", "oscalls")
 
 
 def add_up(text):
@@ -14,25 +14,25 @@ def add_up(text):
     operations = sum(numbers[0] for numbers in found)
     if not operations:
         return None
-    sums = [sum(numbers[i] for numbers in found) for i in range(1, len(NAMES) + 1)]
-    return {"operations": operations, **{name: 1000 * total / operations for name, total in zip(NAMES, sums)}}
+    sums = [sum(numbers[i] for numbers in found) for i in range(1, 5)]
+    return Counts("", operations, *(1000 * total / operations for total in sums))
 
 
 def count(benchmark, library, place):
-    """One run under the debug build: its counters, or {"status": why there are none}."""
+    """The Counts of one run under the debug build."""
     if not library.exists():
-        return {"status": f"no figure: {library.name} is not built (`make debug`)"}
+        return Counts(f"no figure: {library.name} is not built (`make debug`)")
     sample = measuring.run_once(benchmark, str(library), place, extra={"MYALLOC_COUNTERS": "1"})
-    if sample["status"]:
-        return {"status": f"FAILED {sample['status']}"}
-    return add_up("\n".join(measuring.said(place))) or {"status": "no figure: the library printed no counters"}
+    if sample.status:
+        return Counts(f"FAILED {sample.status}")
+    return add_up("\n".join(measuring.said(place))) or Counts("no figure: the library printed no counters")
 
 
 def count_all(chosen, library, place, progress):
     """Name -> counters of the benchmarks that ask for them."""
     found = {}
     for benchmark in chosen:
-        if getattr(benchmark, "counts", False):
+        if benchmark.counts:
             progress.note("counting locks")
             progress.show(benchmark.name, None)
             found[benchmark.name] = count(benchmark, library, place)

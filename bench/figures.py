@@ -1,23 +1,25 @@
 # SPDX-License-Identifier: MIT
 """From samples to figures: medians of per-round ratios with bootstrap intervals, the noise floor, geometric means.
 
-All ratios are of runs of the same round, so that what the machine did in that minute falls out. Intervals are 95 %,
-percentile bootstrap over rounds (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13). With fewer than
-five rounds even the smallest and the largest do not hold the median that often: then they are Student's, of the logarithms.
-One round has a figure, but an interval without ends: it tells no difference and takes no part in means.
+All ratios are of runs of the same round, so that what the machine did in that minute falls out: what is resampled are
+ratios, so the runs of a round stay together. Intervals are 95 %, percentile bootstrap over rounds (scipy.stats.bootstrap).
+With fewer than five rounds even the smallest and the largest do not hold the median that often: then they are Student's, of
+the logarithms (scipy.stats.t). One round has a figure, but an interval without ends: it tells no difference and takes no
+part in means.
 
 `result` is one benchmark of the document (document.py), `results` all of them by name."""
 import functools
 import math
 
 import numpy
+from scipy import stats
 
 METRICS = ("time", "cpu", "peak", "average", "faults")
 PAIR = ("myalloc", "copy")  # the second is a copy of the first: what differs between them is noise
 FLOOR_LEAST = 0.01          # no smaller difference is called one, however narrow the intervals
 PEAK_GRAIN = 128            # KiB: each CPU keeps back up to 32 pages from the kernel's count of a process
 RESAMPLES = 2000
-STUDENT = {1: math.inf, 2: 12.706, 3: 4.303, 4: 3.182}  # quantile 0.975 of Student's distribution for so many rounds
+UPPER = 0.975        # quantile at the upper end of a 95 % interval
 FEW = 5              # rounds; below, Student's
 WIDEST = 1000.0      # times or parts; no interval is shown wider
 LOOKS_LEAST = 8      # with fewer an average over time means nothing
@@ -26,69 +28,72 @@ SEED = 12345
 
 def amount(result, sample, metric):
     """The metric of one run. Where a load runs for a fixed time, time and CPU time are those of one operation."""
-    rate = sample["figures"].get("rate", (0,))[0]
+    rate = sample.figures.get("rate", (0,))[0]
     if metric == "time":
-        return 1 / rate if rate else sample["elapsed"]
+        return 1 / rate if rate else sample.elapsed
     if metric == "cpu":
-        used = sample["user"] + sample["system"]
-        return used / (rate * sample["elapsed"]) if rate else used
+        used = sample.user + sample.system
+        return used / (rate * sample.elapsed) if rate else used
     if metric == "peak":
-        return sample["tree" if result.get("tree") else "peak"]
+        return sample.tree if result.tree else sample.peak
     if metric == "average":
-        return sample["peak" if result.get("short") else "average"]
-    return sample["minor"]
+        return sample.peak if result.short else sample.average
+    return sample.minor
 
 
 def has_rate(result):
-    return any("rate" in sample.get("figures", {}) for found in result["rounds"] for sample in found["samples"].values())
+    return any("rate" in sample.figures for found in result.rounds for sample in found.samples.values())
 
 
 def values(result, name, metric):
     """One value a round; None if any of the allocator's runs failed."""
-    samples = [found["samples"].get(name, {"status": "not run"}) for found in result["rounds"]]
-    if not samples or any(sample["status"] for sample in samples):
+    samples = [found.samples.get(name) for found in result.rounds]
+    if any(sample is None or sample.status for sample in samples):
         return None
     return numpy.array([max(amount(result, sample, metric), 1e-12) for sample in samples])
 
 
 def failure(result, name):
     """What went wrong first, and how often; "" if nothing did."""
-    said = [found["samples"][name]["status"] for found in result["rounds"] if name in found["samples"]]
+    said = [found.samples[name].status for found in result.rounds if name in found.samples]
     bad = [status for status in said if status]
     return f"{bad[0]} ({len(bad)} of {len(said)} runs)" if bad else ""
 
 
-@functools.lru_cache(maxsize=None)
-def picks(count, stream=0):
-    """Which rounds each resample takes."""
-    return numpy.random.default_rng([SEED, stream]).integers(0, count, (RESAMPLES, count))
+def resampled(rows, statistic):
+    """Ends of the interval of a statistic, each of the rows resampled on its own."""
+    found = stats.bootstrap(rows, statistic, n_resamples=RESAMPLES, method="percentile", vectorized=True,
+                            random_state=numpy.random.default_rng(SEED)).confidence_interval
+    return float(found.low), float(found.high)
 
 
-def ends(medians):
-    low, high = numpy.percentile(medians, [2.5, 97.5])
-    return float(low), float(high)
+def row_of(ratios):
+    """So that results of them can be kept."""
+    return tuple(map(float, ratios))
+
+
+def student(ratios):
+    """Ends of Student's interval of a few ratios, on the scale of logarithms; a single one says nothing of its spread."""
+    logs = numpy.log(ratios)
+    half = math.log(WIDEST)
+    if len(logs) > 1:
+        half = min(stats.t.ppf(UPPER, len(logs) - 1) * stats.sem(logs), half)
+    return float(numpy.exp(logs.mean() - half)), float(numpy.exp(logs.mean() + half))
 
 
 @functools.lru_cache(maxsize=None)
 def interval_of(ratios):
-    ratios = numpy.array(ratios)
-    return (float(numpy.median(ratios)), *ends(numpy.median(ratios[picks(len(ratios))], axis=1)))
-
-
-def student(ratios):
-    """Ends of Student's interval of a few ratios, on the scale of logarithms."""
-    logs = numpy.log(ratios)
-    deviation = logs.std(ddof=1) if len(logs) > 1 else 1.0  # unknown
-    half = min(STUDENT[len(logs)] * deviation / len(logs) ** 0.5, numpy.log(WIDEST))
-    return float(numpy.exp(logs.mean() - half)), float(numpy.exp(logs.mean() + half))
+    """Median and the ends of its bootstrap interval; of a single ratio, which cannot be resampled, without width."""
+    middle = float(numpy.median(ratios))
+    return (middle, *resampled((ratios,), numpy.median)) if len(ratios) > 1 else (middle, middle, middle)
 
 
 def interval(ratios):
     """Median and the ends of its interval."""
-    middle, low, high = interval_of(tuple(map(float, ratios)))
-    if len(ratios) in STUDENT:
-        ends_ = student(ratios)
-        low, high = min(low, ends_[0]), max(high, ends_[1])
+    middle, low, high = interval_of(row_of(ratios))
+    if len(ratios) < FEW:
+        ends = student(ratios)
+        low, high = min(low, ends[0]), max(high, ends[1])
     return middle, low, high
 
 
@@ -105,16 +110,16 @@ def has_ends(found):
 
 def averaged(results):
     """The benchmarks that means are of: those of more than one round."""
-    return {key: result for key, result in results.items() if len(result["rounds"]) > 1}
+    return {key: result for key, result in results.items() if len(result.rounds) > 1}
 
 
 def names_of(results):
-    return list(dict.fromkeys(name for result in results.values() for name in result["rounds"][0]["samples"]))
+    return list(dict.fromkeys(name for result in results.values() for name in result.rounds[0].samples))
 
 
 def peers(result):
     """All but ours; all if there are no others."""
-    names = list(result["rounds"][0]["samples"])
+    names = list(result.rounds[0].samples)
     return [name for name in names if name not in PAIR] or names
 
 
@@ -138,26 +143,26 @@ def pair_of(names):
 
 def own_noise(result, metric):
     """How far from 1 the equal pair came out, interval included; None without figures of it."""
-    pair = pair_of(result["rounds"][0]["samples"])
+    pair = pair_of(result.rounds[0].samples)
     above, below = (values(result, name, metric) for name in reversed(pair)) if pair else (None, None)
     if above is None or below is None:
         return None
-    return max(abs(end - 1) for end in interval_of(tuple(map(float, above / below))))
+    return max(abs(end - 1) for end in interval_of(row_of(above / below)))
 
 
 def is_short(result):
     """Whether the runs of some allocator are too short for an average of memory over time: the peak stands for it then."""
     looks = {}
-    for found in result["rounds"]:
-        for name, sample in found["samples"].items():
-            if not sample["status"]:
-                looks.setdefault(name, []).append(sample.get("looks", LOOKS_LEAST))
+    for found in result.rounds:
+        for name, sample in found.samples.items():
+            if not sample.status:
+                looks.setdefault(name, []).append(LOOKS_LEAST if sample.looks is None else sample.looks)
     return any(numpy.median(counts) < LOOKS_LEAST for counts in looks.values())
 
 
 def grain(result, metric):
     """What the kernel's counting may make of equal peaks, as part of the smallest."""
-    if metric not in ("peak", "average") or result.get("tree") or metric == "average" and not result["short"]:
+    if metric not in ("peak", "average") or result.tree or metric == "average" and not result.short:
         return 0.0
     known = [found for name in names_of({0: result}) if (found := values(result, name, metric)) is not None]
     return PEAK_GRAIN / min(float(numpy.median(found)) for found in known) if known else 0.0
@@ -168,13 +173,13 @@ def set_noise(results):
     median of all pairs' (one pair may agree by luck), the grain of what is measured, FLOOR_LEAST, whichever is the
     largest."""
     for result in results.values():
-        result["short"] = is_short(result)
+        result.short = is_short(result)
     for metric in METRICS:
         own = {key: own_noise(result, metric) for key, result in results.items()}
         known = [noise for noise in own.values() if noise is not None]
         usual = float(numpy.median(known)) if known else 0.0
         for key, result in results.items():
-            result.setdefault("noise", {})[metric] = max(own[key] or 0.0, usual, grain(result, metric), FLOOR_LEAST)
+            result.noise[metric] = max(own[key] or 0.0, usual, grain(result, metric), FLOOR_LEAST)
 
 
 def beyond(found, floor):
@@ -185,53 +190,59 @@ def beyond(found, floor):
 
 
 def differs(result, found, metric):
-    return beyond(found, result["noise"][metric])
+    return beyond(found, result.noise[metric])
 
 
-def widest(rounds):
+def widest(result):
     """Half the width of the widest interval of time, of each allocator against the first that never failed."""
-    result = {"rounds": rounds}
-    names = [name for name in rounds[0]["samples"] if values(result, name, "time") is not None]
+    names = [name for name in result.rounds[0].samples if values(result, name, "time") is not None]
     found = [ratio(result, name, names[0], "time") for name in names[1:]]
     return max(((high - low) / 2 / middle for middle, low, high in found), default=0.0)
 
 
-def log_medians(ratios, stream):
-    """Logarithm of the median of each resample, and of the ratios themselves at the end."""
-    logs = numpy.log(ratios)
-    return numpy.append(numpy.median(logs[picks(len(logs), stream)], axis=1), numpy.median(logs))
+def widening(count, few):
+    """How much further than a resample of so many rounds the truth may lie. Resamples of few rounds vary too little: the
+    spread of those of n is larger by n/(n-1) in truth, and known as badly as Student's distribution says for all the few
+    rounds (`few`: the numbers below FEW) of a mean together."""
+    if count >= FEW:
+        return 1.0
+    freedom = sum(number - 1 for number in few)
+    return stats.t.ppf(UPPER, freedom) / stats.norm.ppf(UPPER) * (count / (count - 1)) ** 0.5
 
 
-def student_quantile(freedom):
-    """Quantile 0.975 of Student's distribution (Abramowitz and Stegun, 26.7.5; the first two are too far off there)."""
-    if freedom <= 2:
-        return STUDENT[freedom + 1]
-    z = 1.959964
-    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+@functools.lru_cache(maxsize=None)
+def mean_of(terms):
+    """Geometric mean over benchmarks, its interval, and how many they are. A term is one benchmark's rows of ratios, one a
+    round: (row,), or (row, base) where the median of the second divides that of the first.
 
+    scipy.stats.bootstrap resamples the rounds of each row independently. It has nothing for rows too short for that, so
+    the statistic is the mean of the deviations from the medians, each widened for its number of rounds."""
+    counts = [min(map(len, term)) for term in terms]
+    few = [count for count in counts if count < FEW]
+    rows = [numpy.log(row) for term in terms for row in term]
+    medians = [numpy.median(row) for row in rows]
+    parts = [(-1) ** i / len(terms) for term in terms for i in range(len(term))]
+    widths = [widening(count, few) for count, term in zip(counts, terms) for _ in term]
+    middle = sum(part * median for part, median in zip(parts, medians))
 
-def mean_of(logs, rounds):
-    """Geometric mean of log_medians of so many rounds each, its interval, and how many they are. Resamples of few rounds
-    vary too little: the spread of those of n is larger by n/(n-1) in truth, and known as badly as Student's says."""
-    few = [count for count in rounds if count < FEW]
-    factor = student_quantile(sum(count - 1 for count in few)) / student_quantile(10**6) if few else 1
-    spread = [(row - row[-1]) * (factor * (count / (count - 1)) ** 0.5 if count < FEW else 1) for row, count in zip(logs, rounds)]
-    middle = numpy.mean([row[-1] for row in logs])
-    means = numpy.exp(middle + numpy.mean(spread, axis=0))
-    return (float(numpy.exp(middle)), *ends(means[:-1]), len(logs))
+    def statistic(*resamples, axis):
+        return middle + sum(part * width * (numpy.median(resample, axis=axis) - median)
+                            for resample, part, width, median in zip(resamples, parts, widths, medians))
+
+    low, high = resampled(rows, statistic)
+    return math.exp(middle), math.exp(low), math.exp(high), len(terms)
 
 
 def geometric(results, name, base, metric):
     """Geometric mean over the benchmarks of name / base (base: a name or "best"), its interval, and how many benchmarks
-    it is of; None if of none. Resamples the rounds of each benchmark."""
-    logs, rounds = [], []
-    for stream, result in enumerate(averaged(results).values(), 1):
+    it is of; None if of none."""
+    terms = []
+    for result in averaged(results).values():
         against = best_peer(result, metric) if base == "best" else base
         above, below = values(result, name, metric), against and values(result, against, metric)
         if above is not None and below is not None:
-            logs.append(log_medians(above / below, stream))
-            rounds.append(len(above))
-    return mean_of(logs, rounds) if logs else None
+            terms.append((row_of(above / below),))
+    return mean_of(tuple(terms)) if terms else None
 
 
 def mean_noise(results, metric):
@@ -249,21 +260,20 @@ def relative(result, name, metric):
 
 def change(before, after, name, metric):
     """Interval of after / before of two documents' results of one benchmark; None if either failed."""
-    rows = [relative(result, name, metric) for result in (before, after)]
+    rows = [relative(result, name, metric) for result in (after, before)]
     if any(row is None for row in rows):
         return None
-    if any(len(row) in STUDENT for row in rows):
-        old, new = map(interval, rows)
+    if any(len(row) < FEW for row in rows):
+        new, old = map(interval, rows)
         return new[0] / old[0], new[1] / old[2], new[2] / old[1]
-    return mean_of([log_medians(rows[1], 2) - log_medians(rows[0], 1)], [FEW])[:3]
+    return mean_of((tuple(map(row_of, rows)),))[:3]
 
 
 def change_mean(before, after, name, metric):
     """The same as geometric mean over the benchmarks that both have, with their number."""
-    logs, rounds = [], []
-    for stream, key in enumerate(sorted(averaged(before).keys() & averaged(after).keys()), 1):
-        rows = [relative(result[key], name, metric) for result in (before, after)]
+    terms = []
+    for key in sorted(averaged(before).keys() & averaged(after).keys()):
+        rows = [relative(result[key], name, metric) for result in (after, before)]
         if all(row is not None for row in rows):
-            logs.append(log_medians(rows[1], 2 * stream + 1) - log_medians(rows[0], 2 * stream))
-            rounds.append(min(map(len, rows)))
-    return mean_of(logs, rounds) if logs else None
+            terms.append(tuple(map(row_of, rows)))
+    return mean_of(tuple(terms)) if terms else None

@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import tempfile
 
+from document import Instructions
+
 SIZES = (16, 64, 256, 1024, 8192, 65536)  # those of pairs.c
 TIMES = 10000
 LIBC = "libc.so.6"
@@ -82,12 +84,12 @@ def count(program, library, arguments=()):
 
 def pairs(found, empty):
     """For each size, (one at a time, a hundred live)."""
-    return [[(total - base) / TIMES + RETURNS for total, base in zip(row, rest)]
+    return [tuple((total - base) / TIMES + RETURNS for total, base in zip(row, rest))
             for row, rest in zip(zip(*found.values()), zip(*empty.values()))]
 
 
 def count_all(libraries, source, program):
-    """{"sizes", "counts": name -> pairs, or why there is no figure}; None without valgrind."""
+    """The Instructions; None without valgrind."""
     if not shutil.which("valgrind"):
         return None
     build(source, program)
@@ -100,4 +102,4 @@ def count_all(libraries, source, program):
             counts[name] = pairs(count(program, allocator.library), empty)
         except NoFigure as reason:
             counts[name] = str(reason)
-    return {"sizes": list(SIZES), "counts": counts}
+    return Instructions(list(SIZES), counts)

@@ -56,7 +56,7 @@ def busy():
     return f"the machine is busy (load {load:.1f} on {processors} CPUs): times will be noisy; memory and counts will not"
 
 
-def facts(libraries, seed):
+def facts(libraries, missing, seed):
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -67,5 +67,6 @@ def facts(libraries, seed):
         "compiler of the loads": said("gcc", "--version"),
         "library": libraries["myalloc"].version if "myalloc" in libraries else "",
         "allocators": ", ".join(f"{a.name} {a.version}".strip() for a in libraries.values() if a.name != "myalloc"),
+        "allocators not installed": ", ".join(missing) or "none",
         "seed": seed,
     }

@@ -8,6 +8,9 @@ import re
 import signal
 import subprocess
 
+import document
+from document import Sample
+
 GRACE = 20           # seconds after its own limit in which the launcher must have ended everything
 OWN_VARIABLES = ("MYALLOC_LIBRARY", "MYALLOC_BENCH", "MYALLOC_BENCH_NAME")  # of the command, not of what it measures
 POINTS = 150         # of a series of memory over time; each keeps the highest of its looks
@@ -39,17 +42,17 @@ def environment(benchmark, library, extra=()):
 
 def says_figures(benchmark):
     """Loads print figures; the output of real programs goes to /dev/null."""
-    return getattr(benchmark, "figures", getattr(benchmark, "group", "programs") != "programs")
+    return benchmark.group != "programs"
 
 
 def start(benchmark, library, place, extra=()):
     """Runs the launcher until the program has ended; its exit status, None if even the launcher hung."""
     options = ["-s", place.work / "looks", "-t", str(place.limit)]
-    if getattr(benchmark, "tree", False):
+    if benchmark.tree:
         options.append("-p")
-    if getattr(benchmark, "alone", False):
+    if benchmark.alone:
         options.append("-a")
-    elif getattr(benchmark, "checked", False):
+    elif benchmark.checked:
         options.append("-c")
     out = place.work / "stdout" if says_figures(benchmark) else pathlib.Path(os.devnull)
     with open(place.stdin or os.devnull, "rb") as stdin, open(out, "wb") as stdout, \
@@ -90,15 +93,15 @@ def wrong(sample, head, tail, place):
     lines = tail.strip().splitlines()
     last = "".join(c if c.isprintable() else "?" for c in f": {lines[-1][:200]}") if lines else ""
     unloaded = NOT_PRELOADED.search(head)
-    if sample["hung"]:
+    if sample.hung:
         return f"hung: ended after {place.limit:g} s"
-    if sample["signal"]:
-        return signal_name(sample["signal"]) + last
-    if sample["exit"] not in place.allowed:
-        return f"exit status {sample['exit']}{last}"
+    if sample.signal:
+        return signal_name(sample.signal) + last
+    if sample.exit not in place.allowed:
+        return f"exit status {sample.exit}{last}"
     if unloaded:
         return f"not preloaded: {unloaded.group(1)}: {unloaded.group(2)}"
-    if sample["figures"].get("rate", (1,))[0] <= 0:
+    if sample.figures.get("rate", (1,))[0] <= 0:
         return "the load did no operation"
     return ""
 
@@ -129,27 +132,29 @@ def halves(looks, elapsed):
     parts = [[(end - at, kib) for (at, kib), end in zip(looks, ends) if (at >= elapsed / 2) == second]
              for second in (False, True)]
     times = [sum(time for time, _ in part) for part in parts]
-    return [sum(time * kib for time, kib in part) / whole for part, whole in zip(parts, times)] if all(times) else None
+    if not all(times):
+        return None
+    return tuple(sum(time * kib for time, kib in part) / whole for part, whole in zip(parts, times))
 
 
 def run_once(benchmark, library, place, series=False, extra=()):
-    """The launcher's figures of one run, `status` ("" or what went wrong), `figures` that the load printed; with `series`
-    memory over time as well."""
+    """The Sample of one run: the launcher's figures, what went wrong, what the load printed; with `series` memory over time
+    as well."""
     for name in ("measured", "looks", "stdout", "stderr"):
         (place.work / name).unlink(missing_ok=True)
     status = start(benchmark, library, place, extra)
     head, tail = said(place)
     try:
-        sample = json.loads((place.work / "measured").read_text())
+        sample = document.read(Sample, {"status": "", **json.loads((place.work / "measured").read_text())})
     except (OSError, ValueError):
-        return {"status": "hung: even its launcher" if status is None else f"not measured: {tail.strip()[-200:]}"}
-    sample["figures"] = read_figures(place.work / "stdout")
-    sample["status"] = wrong(sample, head, tail, place)
+        return Sample("hung: even its launcher" if status is None else f"not measured: {tail.strip()[-200:]}")
+    sample.figures = read_figures(place.work / "stdout")
+    sample.status = wrong(sample, head, tail, place)
     looks = read_looks(place.work / "looks")
-    if getattr(benchmark, "steady", False):
-        sample["halves"] = halves(looks, sample["elapsed"])
+    if benchmark.steady:
+        sample.halves = halves(looks, sample.elapsed)
     if series:
-        sample["series"] = thin(looks)
+        sample.series = thin(looks)
     return sample
 
 

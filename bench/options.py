@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The command line of bench/run and of `myalloc compare`."""
 import argparse
+import importlib.util
 import math
 import os
 import pathlib
@@ -16,7 +17,9 @@ DESCRIPTION = """Compares preloadable allocators on many programs, or on your ow
   bench/run --compare before.json after.json"""
 STATUS = """Exit status: 0; 1 if a run failed or a --fail-if condition holds; 2 if the command line is wrong."""
 MINUTES, MINUTES_QUICK, MINUTES_OWN = 28.0, 2.5, 5.0
+LIMIT, LIMIT_QUICK = 120.0, 20.0
 ROUNDS, ROUNDS_QUICK = 5, 2
+HTML_NEEDS = ("jinja2", "matplotlib")  # told before anything is measured, not at the end
 
 
 class Parser(argparse.ArgumentParser):
@@ -62,10 +65,12 @@ def new_parser():
     add("--list", action="store_true", help="name the benchmarks")
     add("--only", default="*", metavar="PATTERNS", help="patterns of benchmarks, separated by commas")
     add("--alloc", default="", metavar="NAMES", help="allocators, separated by commas; NAME=/path/lib.so adds one")
-    add("--rounds", "--runs", type=rounds, help=f"at least so many ({ROUNDS}; --quick {ROUNDS_QUICK}); more until intervals are narrow")
+    add("--rounds", "--runs", type=rounds,
+        help=f"at least so many ({ROUNDS}; --quick {ROUNDS_QUICK}); more until intervals are narrow")
     add("--minutes", type=positive, help=f"what all may take ({MINUTES:g}; --quick {MINUTES_QUICK:g}, own program "
         f"{MINUTES_OWN:g}): more rounds are made only while time is left")
-    add("--limit", type=positive, default=120.0, metavar="SECONDS", help="after which one run counts as hung (120)")
+    add("--limit", type=positive, metavar="SECONDS",
+        help=f"after which one run counts as hung ({LIMIT:g}; --quick {LIMIT_QUICK:g})")
     add("--quick", action="store_true", help="two rounds without warm-up, of the benchmarks that fit; says which do not")
     add("--seed", type=int, default=1, help="of the order of runs (1)")
     add("--json", type=pathlib.Path, metavar="FILE", help="write every sample to this file")
@@ -142,8 +147,13 @@ def check(parser, options):
             parser.error(f"{path}: there is no folder {path.parent}")
         if wrong := path and unwritable(path):
             parser.error(f"{path}: {wrong}")
+    for module in HTML_NEEDS:
+        if options.html and not importlib.util.find_spec(module):
+            parser.error(f"--html: there is no Python module {module}; apt-get install python3-{module}")
     if options.rounds is None:
         options.rounds = ROUNDS_QUICK if options.quick else ROUNDS
+    if options.limit is None:
+        options.limit = LIMIT_QUICK if options.quick else LIMIT
     if options.minutes is None:
         options.minutes = MINUTES_OWN if options.program else MINUTES_QUICK if options.quick else MINUTES
     options.allowed = tuple(options.allow_exit) or (0,)

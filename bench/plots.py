@@ -112,7 +112,7 @@ def over_time(result, names):
     figure, axes = pyplot.subplots(figsize=(4.6, 2.1))
     drawn = False
     for name, colour in colours(names).items():
-        series = result["rounds"][0]["samples"][name].get("series")
+        series = result.rounds[0].samples[name].series
         if series and name != figures.PAIR[1]:
             at, kib = zip(*series)
             axes.plot(at, numpy.array(kib) / 1024, color=colour, linewidth=1.1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the tables of the terminal and those of the page have in common: titles, units, what is chosen to be shown."""
+"""What the report on the terminal and the page say in the same words: titles, units, sentences on what was measured."""
 import numpy
 
 import figures
@@ -7,8 +7,6 @@ from figures import PAIR
 
 TITLES = {"time": "Time", "cpu": "CPU time", "peak": "Peak memory", "average": "Average memory over time",
           "faults": "Page faults (minor)"}
-STEADY_TITLE = "Loads whose memory should stay: average of the first half of the run in MiB, times what the second took of it"
-TABLES = ("time", "peak", "average", "faults")
 TOLERATED = {"time": 1.10, "peak": 1.15, "average": 1.15}  # more than so many times the best is a miss
 
 
@@ -23,8 +21,18 @@ def amount_text(value, metric, rate=False):
             return f"{value * factor:.3g} {unit}" + ("/op" if rate else "")
 
 
-def interval_text(found):
-    return f"{found[1]:.2f} to {found[2]:.2f}" if figures.has_ends(found) else "no interval: too few rounds"
+def median_text(result, found, metric):
+    """The median of an allocator's values."""
+    return amount_text(float(numpy.median(found)), metric, figures.has_rate(result) and metric in ("time", "cpu"))
+
+
+def best_text(result, metric):
+    best = figures.best_peer(result, metric)
+    return median_text(result, figures.values(result, best, metric), metric) if best else "all failed"
+
+
+def interval_text(found, digits=2):
+    return f"{found[1]:.{digits}f} to {found[2]:.{digits}f}" if figures.has_ends(found) else "no interval: too few rounds"
 
 
 def doubt(result, found, metric):
@@ -32,29 +40,15 @@ def doubt(result, found, metric):
     if not figures.has_ends(found):
         return ""
     if not figures.differs(result, found, metric):
-        return f"; within the noise of {result['noise'][metric]:.0%}" if found[1] > 1 else "; cannot be told from it"
+        return f"; within the noise of {result.noise[metric]:.0%}" if found[1] > 1 else "; cannot be told from it"
     return "" if found[1] > TOLERATED[metric] else "; its interval reaches below"
-
-
-def once_text(results):
-    """Which benchmarks have one round, and what that means; ""."""
-    once = [key for key in results if key not in figures.averaged(results)]
-    return f"One round, which tells no difference and takes no part in means: {', '.join(once)}." if once else ""
-
-
-def best_text(result, metric):
-    best = figures.best_peer(result, metric)
-    if not best:
-        return "all failed"
-    median = numpy.median(figures.values(result, best, metric))
-    return amount_text(median, metric, figures.has_rate(result) and metric in ("time", "cpu"))
 
 
 def groups_of(results):
     """Group -> its results, in the order of the benchmarks."""
     groups = {}
     for key, result in results.items():
-        groups.setdefault(result.get("group", "programs"), {})[key] = result
+        groups.setdefault(result.group, {})[key] = result
     return groups
 
 
@@ -72,9 +66,9 @@ def misses(results, name=PAIR[0]):
 def said_figures(result):
     """What the load printed beyond its rate: name -> (unit, allocator -> median)."""
     found = {}
-    for name in result["rounds"][0]["samples"]:
-        for sample in (entry["samples"][name] for entry in result["rounds"]):
-            for figure, (value, unit) in sample.get("figures", {}).items():
+    for name in result.rounds[0].samples:
+        for one in result.rounds:
+            for figure, (value, unit) in one.samples[name].figures.items():
                 if figure != "rate":
                     found.setdefault(figure, (unit, {}))[1].setdefault(name, []).append(value)
     return {figure: (unit, {name: float(numpy.median(all_)) for name, all_ in by.items()})
@@ -84,20 +78,52 @@ def said_figures(result):
 def steadiness(result, name):
     """Average memory of the first half of the run in MiB, and that of the second over it, medians of the rounds; "-" if
     the runs were too short or failed."""
-    halves = [sample["halves"] for found in result["rounds"] if (sample := found["samples"][name]).get("halves")]
+    halves = [one.samples[name].halves for one in result.rounds if one.samples[name].halves]
     if not halves:
         return "-"
     return f"{numpy.median([first for first, _ in halves]) / 1024:.1f} x {numpy.median([b / a for a, b in halves]):.3f}"
 
 
-def counter_rows(results):
-    """(benchmark, {counter: per 1000 operations} or what went wrong)."""
-    return [(key, result["counts"]) for key, result in results.items() if "counts" in result]
-
-
+# ---- sentences ------------------------------------------------------------------------------------------------------
 def noise_text(results):
     noises = [noise for result in results.values() if (noise := figures.own_noise(result, "time")) is not None]
     if not noises:
         return "No pair of equal libraries took part: differences below 1 % are taken for noise."
     return (f"Noise of time (two columns of equal libraries): median {numpy.median(noises):.1%}, worst {max(noises):.1%} of "
             "a benchmark. A difference within it is marked = and means nothing; memory has its own noise.")
+
+
+def once_text(results):
+    """Which benchmarks have one round, and what that means; ""."""
+    once = [key for key in results if key not in figures.averaged(results)]
+    return f"One round, which tells no difference and takes no part in means: {', '.join(once)}." if once else ""
+
+
+def memory_texts(results):
+    short = [key for key, result in results.items() if result.short]
+    trees = [key for key, result in results.items() if result.tree]
+    return [f"Too short for an average of memory over time, so the peak stands for it: {', '.join(short)}." if short else "",
+            f"Peak memory of {', '.join(trees)}: the largest sum of proportional set sizes of all its processes that was seen; "
+            "of the others: the kernel's, of the largest process." if trees else ""]
+
+
+def left_out_texts(left_out):
+    """A line for each reason: it, and all that it kept from being measured."""
+    reasons = dict.fromkeys(left_out.values())
+    return [f"Left out, {reason}: {', '.join(key for key, why in left_out.items() if why == reason)}" for reason in reasons]
+
+
+def notes(document):
+    """What must be known to read the figures, a sentence a line; then what was left out."""
+    results, said = document.benchmarks, []
+    if results:
+        dropped = sum(len(result.dropped) for result in results.values())
+        said = [noise_text(results), once_text(results), *memory_texts(results),
+                f"{dropped} rounds dropped, because the host took more than 2 % of their time." if dropped else ""]
+    return [*filter(None, said), *left_out_texts(document.left_out)]
+
+
+def failures(results):
+    """(benchmark, allocator, what went wrong)."""
+    return [(key, name, wrong) for key, result in results.items() for name in figures.names_of({key: result})
+            if (wrong := figures.failure(result, name))]

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* TAP output and a watchdog for the plain test programs. A program that hangs is ended by its watchdog and fails. */
+/* TAP output and a watchdog for the plain test programs. A program that hangs is ended by its watchdog and fails; load alone
+ * ends none (start.py). */
 #ifndef TESTS_TAP_H
 #define TESTS_TAP_H
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -11,9 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static int tap_count, tap_failed;
+static char tap_clock[256]; /* the file of the clock, or "" */
+static long long tap_deadline;
+static bool tap_dies;
 
 /* Reports one test; returns `passed`. */
 __attribute__((format(printf, 2, 3), unused)) static bool tap(bool passed, const char *name, ...) {
@@ -33,18 +40,58 @@ __attribute__((unused)) static int tap_done(void) {
     return tap_failed > 0;
 }
 
+/* Milliseconds that the machine has given to the test, by the clock of start.py; by the wall where there is none. To be called
+ * in a signal handler. */
+static long long tap_given(void) {
+    char text[16] = "";
+    struct timespec now;
+    int file = tap_clock[0] != '\0' ? open(tap_clock, O_RDONLY | O_CLOEXEC) : -1;
+    long long given = 0;
+    if (file < 0 || read(file, text, sizeof text - 1) <= 0) {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        given = (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    }
+    if (file >= 0)
+        close(file);
+    for (const char *digit = text; *digit >= '0' && *digit <= '9'; digit++)
+        given = given * 10 + (*digit - '0');
+    return given;
+}
+
 static void tap_expired(int signal_number) {
     static const char text[] = "Bail out! watchdog: the test hangs\n";
-    (void)signal_number;
+    int saved = errno;
+    long long left = tap_deadline - tap_given();
+    if (left > 0) {
+        alarm((unsigned)(left / 1000) + 1);
+        errno = saved;
+        return;
+    }
+    if (tap_dies) {
+        signal(signal_number, SIG_DFL);
+        raise(signal_number);
+        return; /* it comes once this handler has returned */
+    }
     if (write(STDOUT_FILENO, text, sizeof text - 1) < 0)
         _exit(3);
     _exit(2);
 }
 
-/* Fails the program after `seconds`; call it again in a forked child. */
-__attribute__((unused)) static void tap_watchdog(unsigned seconds) {
+/* SIGALRM ends the program after `seconds` that the machine gives it: alarm() for tests. */
+__attribute__((unused)) static void tap_alarm(unsigned seconds) {
+    const char *clock_file = getenv("TESTS_CLOCK");
+    if (clock_file != NULL && strlen(clock_file) < sizeof tap_clock && access(clock_file, R_OK) == 0)
+        strcpy(tap_clock, clock_file);
+    tap_dies = true;
+    tap_deadline = tap_given() + (long long)seconds * 1000;
     signal(SIGALRM, tap_expired);
     alarm(seconds);
+}
+
+/* The same, but the program says so and fails; call it again in a forked child. */
+__attribute__((unused)) static void tap_watchdog(unsigned seconds) {
+    tap_alarm(seconds);
+    tap_dies = false;
 }
 
 /* Waits for a child; true if it exited with 0. */

@@ -1,9 +1,22 @@
 # SPDX-License-Identifier: MIT
-"""TAP for test scripts: what passed, what is wrong, and the plan at the end."""
+"""For test scripts: TAP, and where things are. To import it brings the script, also when it is started alone, into the
+surroundings that tests count on (start.py, whose `run` is subprocess.run with a limit that stretches under load)."""
+import os
+import pathlib
 import sys
 
 sys.dont_write_bytecode = True
+import start
+
+start.settle()
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+BUILD = pathlib.Path(os.environ.setdefault("MYALLOC_BUILD", str(ROOT / "build")))
 results = []
+
+
+def settings():
+    """The compilers and flags of the build, as arguments for `make`, lest it is built anew with others."""
+    return [line.lstrip() for line in (BUILD / "flags").read_text().splitlines() if not line.startswith("#")]
 
 
 def ok(passed, name, more=""):

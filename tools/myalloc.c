@@ -8,18 +8,6 @@
 #include "commands.h"
 #include "message.h"
 
-const struct command *const commands[] = {&command_run,  &command_compare, &command_options,
-                                          &command_help, &command_version, NULL};
-
-const struct command *command_find(const char *name)
-{
-    for (size_t i = 0; commands[i]; i++) {
-        if (!strcmp(commands[i]->name, name))
-            return commands[i];
-    }
-    return NULL;
-}
-
 /* `myalloc --help` and `myalloc --version` are what people try first. */
 static const char *without_dashes(const char *name)
 {
@@ -34,10 +22,10 @@ int main(int argc, char **argv)
     int status;
 
     if (argc < 2) {
-        command_print_help(NULL);
+        commands_print_overview();
         return STATUS_USAGE;
     }
-    command = command_find(without_dashes(argv[1]));
+    command = commands_find(without_dashes(argv[1]));
     if (!command)
         return fail(STATUS_USAGE, "there is no command '%s'; 'myalloc help' lists them", argv[1]);
     status = command->run(argc - 1, argv + 1);

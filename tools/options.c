@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "commands.h"
+#include "command.h"
 #include "kit/environment.h"
 #include "message.h"
 #include "base/myalloc.h"

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "commands.h"
+#include "command.h"
 #include "message.h"
 
 static int run(int argc, char **argv)

@@ -10,8 +10,8 @@
 #include "heap/mapped.h"
 #include "heap/plain.h"
 #include "callers/backtrace.h"
-#include "protect/guarded.h"
-#include "protect/hardened.h"
+#include "protect/protections.h"
+#include "protect/sampler.h"
 #include "process/thread.h"
 #include "process/verify.h"
 #include "api/front_watched.h"
@@ -45,7 +45,7 @@ static COLD void free_watched_slow(void *p, const char *call, size_t bytes, size
 
 /* Guarded pages are all there is, and it is not the turn of this allocation. */
 static bool skips_guard(size_t bytes) {
-    return modes_only(MODE_GUARDED) && LIKELY(!guarded_is_due(cache_stands_for(bytes)));
+    return modes_only(MODE_GUARDED) && LIKELY(!sampler_is_due(cache_stands_for(bytes)));
 }
 
 NOINLINE void *front_alloc_slow(size_t bytes, const char *call) {
@@ -187,6 +187,6 @@ void *front_realloc(void *p, size_t bytes, const char *call) {
 }
 
 size_t front_trim(size_t pad) {
-    size_t hardened = modes_has(MODE_HARDENED) ? hardened_trim(false) : 0;
-    return hardened + plain_trim(pad);
+    size_t bytes = modes_any() ? protections_trim(false) : 0;
+    return bytes + plain_trim(pad);
 }

@@ -8,13 +8,12 @@
 #include "base/glibc.h"
 #include "base/myalloc.h"
 #include "heap/mode_switch.h"
-#include "heap/plain.h"
 #include "callers/backtrace.h"
 #include "protect/check.h"
-#include "protect/hardened.h"
+#include "protect/judge.h"
+#include "protect/protections.h"
 #include "process/mode_start.h"
 #include "process/verify.h"
-#include "api/front.h"
 
 static int start(void (*function)(enum mcheck_status), bool pedantic) {
     backtrace_prepare();
@@ -33,21 +32,13 @@ EXPORT int mcheck_pedantic(void (*function)(enum mcheck_status)) {
 }
 
 EXPORT void mcheck_check_all(void) {
-    if (modes_has(MODE_CHECK | MODE_HARDENED))
-        check_all("mcheck_check_all");
+    protections_check("mcheck_check_all");
 }
 
 /* MCHECK_DISABLED also for a block from before mcheck(): nothing is known of what lies around it. */
 EXPORT enum mcheck_status mprobe(void *p) {
-    enum mcheck_status status = MCHECK_DISABLED;
-    if (modes_has(MODE_HARDENED) && (hardened_owns(p) || (plain_start(p) != p && !modes_has(MODE_CHECK))))
-        return hardened_probe(p, "mprobe");
-    if (!modes_has(MODE_CHECK) || check_probe(p, "mprobe", &status) == CHECK_DONE)
-        return status;
-    if (plain_start(p) == p && !check_holds(p))
-        return MCHECK_DISABLED;
-    check_invalid(p, "mprobe");
-    return MCHECK_HEAD;
+    const struct protection *row = protections_serve_all() ? protections_of(p) : NULL;
+    return row != NULL ? judge_probe(row, p, "mprobe") : MCHECK_DISABLED;
 }
 
 EXPORT int myalloc_check_heap(void) {

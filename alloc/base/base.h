@@ -3,14 +3,12 @@
 #ifndef MYALLOC_BASE_H
 #define MYALLOC_BASE_H
 
-#if defined(__SIZEOF_POINTER__) && __SIZEOF_POINTER__ != 8
-#error "myalloc is written for 64-bit systems"
-#endif
-
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "base/arch.h"
 
 #ifndef MYALLOC_DEBUG
 #define MYALLOC_DEBUG 0 /* 1: every ASSERT is checked and the event counters run */
@@ -36,46 +34,13 @@
 /* On tables of which little is used: the linker sorts sections by name, so that they lie behind the small variables and
  * do not spread those over many pages. */
 #define BIG_TABLE __attribute__((section(".bss.table")))
-#define CACHE_LINE 64
 #define LINE_ALIGNED __attribute__((aligned(CACHE_LINE)))
 /* Initial-exec: the library is present from program start, so a thread's cache lies at a fixed offset. */
 #define THREAD_LOCAL __thread __attribute__((tls_model("initial-exec")))
 
-/* The address `offset` bytes into thread-local data, through the segment register: nothing to add up but the offset.
- * gcc would first load the thread's base address; clang does well by itself, and ThreadSanitizer knows no segments. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_THREAD__)
-#define THREAD_SEGMENT __seg_fs
-#define THREAD_ADDRESS(symbol, offset)                                                                                 \
-    __extension__({                                                                                                    \
-        uintptr_t address = (offset);                                                                                  \
-        __asm__("addq " #symbol "@gottpoff(%%rip), %0" : "+r"(address) : : "cc");                                      \
-        address;                                                                                                       \
-    })
-#else
-#define THREAD_SEGMENT
-#define THREAD_ADDRESS(symbol, offset) ((uintptr_t)&(symbol) + (offset))
-#endif
-
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
 #define GIB ((size_t)1 << 30)
-
-/* A page of the OS. All but x86-64 have kernels with several sizes. A unit must be whole pages (region_init looks). */
-#define OS_PAGE_MIN ((size_t)4096)
-#if defined(__x86_64__)
-#define OS_PAGE OS_PAGE_MIN
-#else
-#define OS_PAGE os_page_bytes() /* os.h */
-size_t os_page_bytes(void) __attribute__((const));
-#endif
-#define HUGE_PAGE (2 * MIB)
-
-/* What Linux hands to programs that do not ask for more. */
-#if defined(__aarch64__)
-#define ADDRESS_BITS 48
-#else
-#define ADDRESS_BITS 47
-#endif
 
 /* A unit is the grain of the page heap: spans are whole units, the unit map has one entry a unit. A system with pages of
  * 64 KiB needs a build with 16 here. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bytes behind a hardened block that only a fault changes. A canary is a function of a secret and of the address,
- * so that it can neither be guessed nor copied from elsewhere. Each of its bytes is 10xxxxxx in binary: neither a NUL, nor
- * a character, nor 0xff passes for one, so an off-by-one write of those is always found. But where there is room for it, the
- * fifth byte from the end is a NUL, which ends a string that lacks its own before it shows what lies behind.
+ * Canaries: bytes around a block that only a fault changes. A canary is a function of a secret and of the address, so that it
+ * can neither be guessed nor copied from elsewhere. Each of its bytes is 10xxxxxx in binary: neither a NUL, nor a character, nor
+ * 0xff passes for one, so an off-by-one write of those is always found. A canary may have a NUL in it, which ends a string that
+ * lacks its own before the string shows what lies behind; a NUL written there is not found. Whoever writes a canary and whoever
+ * looks at it must agree on the secret and on the place of the NUL; the range looked at may be shorter than the one written.
  */
 #ifndef MYALLOC_CANARY_H
 #define MYALLOC_CANARY_H
@@ -19,7 +20,8 @@ static inline uint64_t canary_word(uint64_t secret, uintptr_t at) {
     return ((mixed ^ mixed >> 29) & UINT64_C(0x3f3f3f3f3f3f3f3f)) | UINT64_C(0x8080808080808080);
 }
 
-/* Where the NUL is, of a canary in [from, to); NULL if it is too short: the NUL lies next to no block. */
+/* Where the NUL of a canary in [from, to) is, if it has one: the fifth byte from its end, so that it lies next to no block;
+ * NULL if the canary is too short for that. */
 static inline const char *canary_nul(const char *from, const char *to) {
     return to - from >= 8 ? to - 5 : NULL;
 }
@@ -37,9 +39,8 @@ static inline unsigned char canary_byte(uint64_t secret, const char *at, const c
     return ((unsigned char *)&word)[(uintptr_t)at & 7];
 }
 
-/* Fills [from, to); `to` is a multiple of 8. */
-static inline void canary_write(uint64_t secret, char *from, char *to) {
-    const char *nul = canary_nul(from, to);
+/* Fills [from, to); `to` is a multiple of 8. `nul` is canary_nul, or NULL for a canary without. */
+static inline void canary_write(uint64_t secret, char *from, char *to, const char *nul) {
     for (; from < to && ((uintptr_t)from & 7) != 0; from++)
         *from = (char)canary_byte(secret, from, nul);
     for (; from < to; from += 8) {
@@ -49,8 +50,7 @@ static inline void canary_write(uint64_t secret, char *from, char *to) {
 }
 
 /* The first byte in [from, to) that has changed, or `to`, which is a multiple of 8. */
-static inline const char *canary_look(uint64_t secret, const char *from, const char *to) {
-    const char *nul = canary_nul(from, to);
+static inline const char *canary_look(uint64_t secret, const char *from, const char *to, const char *nul) {
     for (; from < to && ((uintptr_t)from & 7) != 0; from++)
         if ((unsigned char)*from != canary_byte(secret, from, nul))
             return from;
@@ -66,9 +66,11 @@ static inline const char *canary_look(uint64_t secret, const char *from, const c
     return to;
 }
 
-/* The last byte in [from, to) that has changed; NULL if none has. */
-static inline const char *canary_look_back(uint64_t secret, const char *from, const char *to) {
-    const char *nul = canary_nul(from, to);
+/* The last byte in [from, to) that has changed; NULL if none has. `to` is a multiple of 8. Mostly none has, which is seen word
+ * by word. */
+static inline const char *canary_look_back(uint64_t secret, const char *from, const char *to, const char *nul) {
+    if (canary_look(secret, from, to, nul) == to)
+        return NULL;
     while (to-- > from)
         if ((unsigned char)*to != canary_byte(secret, to, nul))
             return to;

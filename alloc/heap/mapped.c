@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/address_map.h"
 #include "os/os.h"
 #include "kit/budget.h"
 #include "kit/lock.h"
@@ -12,49 +13,30 @@
 #include "kit/tunables.h"
 #include "heap/region.h"
 
-#define TABLE_MIN 256 /* entries: one OS page */
 #define KEPT ((size_t)1) /* added to a length: the mapping is kept (L2) */
 #define KEPT_TRIES 2     /* kept mappings that are tried again when another could go, */
 #define KEPT_TRIES_ALL 1024 /* or when all that is free is to go; each that goes is worth as many more */
 
 struct mapping {
     uintptr_t addr;
-    size_t bytes; /* 0: the slot is empty */
+    size_t bytes;
 };
 
 struct mapped_totals mapped_totals;
 static struct lock mapped_lock;
-static struct mapping *table;
-static size_t table_size;       /* a power of two */
+static struct address_map mappings = ADDRESS_MAP(struct mapping);
 static _Atomic size_t kept;     /* entries of that kind */
 static _Atomic size_t promised; /* entries to come (L3); raised under the lock, dropped at any time */
 static size_t cursor;           /* where the next kept mapping is looked for */
 
-static size_t slot_of(uintptr_t addr) {
-    return (size_t)((addr / OS_PAGE) * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (table_size - 1);
-}
-
-static struct mapping *find_locked(uintptr_t addr) {
-    if (table_size == 0)
-        return NULL;
-    for (size_t i = slot_of(addr);; i = (i + 1) & (table_size - 1)) {
-        if (table[i].bytes == 0)
-            return NULL;
-        if (table[i].addr == addr)
-            return table[i].bytes & KEPT ? NULL : &table[i];
-    }
-}
-
-static void place_locked(uintptr_t addr, size_t bytes) {
-    size_t i = slot_of(addr);
-    while (table[i].bytes != 0)
-        i = (i + 1) & (table_size - 1);
-    table[i] = (struct mapping){addr, bytes};
+static struct mapping *find_locked(const void *addr) {
+    struct mapping *mapping = address_map_find(&mappings, addr);
+    return mapping == NULL || (mapping->bytes & KEPT) ? NULL : mapping;
 }
 
 /* Makes a promised entry. */
 static void insert_locked(void *addr, size_t bytes) {
-    place_locked((uintptr_t)addr, bytes);
+    ((struct mapping *)address_map_insert(&mappings, addr))->bytes = bytes;
     promised--;
     if (bytes & KEPT) {
         kept++;
@@ -75,35 +57,12 @@ static void remove_locked(struct mapping *gone) {
         mapped_totals.count--;
         mapped_totals.bytes -= gone->bytes;
     }
-    size_t hole = (size_t)(gone - table), mask = table_size - 1;
-    for (size_t i = (hole + 1) & mask; table[i].bytes != 0; i = (i + 1) & mask) {
-        /* An entry may fill the hole if its own slot does not lie cyclically behind the hole. */
-        if (((i - slot_of(table[i].addr)) & mask) >= ((i - hole) & mask)) {
-            table[hole] = table[i];
-            hole = i;
-        }
-    }
-    table[hole].bytes = 0;
-}
-
-static bool grow_locked(void) {
-    size_t old_size = table_size, size = old_size ? old_size * 2 : TABLE_MIN;
-    struct mapping *old = table, *fresh = budget_map(align_up(size * sizeof *fresh, OS_PAGE));
-    if (fresh == NULL)
-        return false;
-    table = fresh;
-    table_size = size;
-    for (size_t i = 0; i < old_size; i++)
-        if (old[i].bytes != 0)
-            place_locked(old[i].addr, old[i].bytes);
-    if (old != NULL)
-        budget_unmap(old, align_up(old_size * sizeof *old, OS_PAGE));
-    return true;
+    address_map_remove(&mappings, gone);
 }
 
 /* Promises room for one more entry (L3). */
 static bool promise_locked(void) {
-    if ((mapped_totals.count + kept + promised) * 2 >= table_size && !grow_locked())
+    if (!budget_grow_map(&mappings, promised + 1))
         return false;
     promised++;
     return true;
@@ -119,7 +78,7 @@ static bool promise(void) {
 
 bool mapped_is_table(const void *p) {
     lock_acquire(&mapped_lock, LOCK_MAPPED);
-    bool is = (uintptr_t)p - (uintptr_t)table < align_up(table_size * sizeof *table, OS_PAGE);
+    bool is = address_map_covers(&mappings, p);
     lock_release(&mapped_lock, LOCK_MAPPED);
     return is;
 }
@@ -142,7 +101,7 @@ static void raise_threshold_locked(size_t bytes) {
 /* Takes the entry out and returns its length, 0 if there is none. Its place stays promised. */
 static size_t leave(const void *addr, bool to_free) {
     lock_acquire(&mapped_lock, LOCK_MAPPED);
-    struct mapping *mapping = find_locked((uintptr_t)addr);
+    struct mapping *mapping = find_locked(addr);
     size_t bytes = mapping ? mapping->bytes : 0;
     if (mapping != NULL)
         remove_locked(mapping);
@@ -169,9 +128,9 @@ static bool unmap_or_keep(void *addr, size_t bytes) {
 
 /* The next kept entry, NULL if there is none. */
 static struct mapping *next_kept_locked(void) {
-    for (size_t i = 0; kept > 0 && i < table_size; i++) {
-        struct mapping *mapping = &table[cursor++ & (table_size - 1)];
-        if (mapping->bytes & KEPT)
+    for (size_t i = 0; kept > 0 && i < mappings.size; i++) {
+        struct mapping *mapping = address_map_at(&mappings, cursor++ & (mappings.size - 1));
+        if (mapping != NULL && (mapping->bytes & KEPT))
             return mapping;
     }
     return NULL;
@@ -217,36 +176,18 @@ static COLD void *reuse(size_t bytes, size_t align, size_t *length) {
 
 /* ---- interface --------------------------------------------------------------------------------------------------- */
 
-static void drop_slack(void *addr, size_t bytes) {
+/* For os_map_aligned: unmaps an end of a mapping, or keeps it. */
+static bool drop_slack(void *addr, size_t bytes) {
     lock_acquire(&mapped_lock, LOCK_MAPPED);
     bool room = promise_locked();
     lock_release(&mapped_lock, LOCK_MAPPED);
-    if (room)
-        unmap_or_keep(addr, bytes);
-    else
-        os_unmap(addr, bytes);
-}
-
-static void *map_aligned(size_t bytes, size_t align) {
-    if (align <= OS_PAGE)
-        return os_map(bytes);
-    if (bytes + align < bytes)
-        return NULL;
-    char *raw = os_map(bytes + align);
-    if (raw == NULL)
-        return NULL;
-    char *start = (char *)align_up((uintptr_t)raw, align);
-    if (start > raw)
-        drop_slack(raw, (size_t)(start - raw));
-    if (raw + align > start)
-        drop_slack(start + bytes, (size_t)(raw + align - start));
-    return start;
+    return room ? unmap_or_keep(addr, bytes) : os_unmap(addr, bytes);
 }
 
 static void *map_charged(size_t bytes, size_t align) {
     if (!budget_charge(bytes))
         return NULL;
-    void *addr = map_aligned(bytes, align);
+    void *addr = os_map_aligned(bytes, align, drop_slack);
     if (addr == NULL)
         budget_refund(bytes);
     return addr;
@@ -271,7 +212,7 @@ void *mapped_alloc(size_t bytes, size_t align) {
 
 size_t mapped_bytes(const void *p) {
     lock_acquire(&mapped_lock, LOCK_MAPPED);
-    struct mapping *mapping = find_locked((uintptr_t)p);
+    struct mapping *mapping = find_locked(p);
     size_t bytes = mapping ? mapping->bytes : 0;
     lock_release(&mapped_lock, LOCK_MAPPED);
     return bytes;
@@ -359,20 +300,23 @@ void mapped_count(struct mapped_totals *totals) {
 void mapped_walk(struct walk *walk) {
     size_t count = 0, bytes = 0, free = 0;
     lock_acquire(&mapped_lock, LOCK_MAPPED);
-    for (size_t i = 0; i < table_size; i++) {
-        const struct mapping *mapping = &table[i];
+    for (size_t i = 0; i < mappings.size; i++) {
+        const struct mapping *mapping = address_map_at(&mappings, i);
+        if (mapping == NULL)
+            continue;
         bool is_kept = (mapping->bytes & KEPT) != 0;
         free += is_kept;
-        if (mapping->bytes == 0 || is_kept)
+        if (is_kept)
             continue;
         count++;
         bytes += mapping->bytes;
-        report_walk(walk, (mapping->addr | mapping->bytes) % OS_PAGE == 0 && find_locked(mapping->addr) == mapping,
-                    "large L1", mapping);
+        report_walk(walk, (mapping->addr | mapping->bytes) % OS_PAGE == 0, "large L1", mapping);
     }
+    const void *lost = address_map_verify(&mappings);
+    report_walk(walk, lost == NULL, "large L1", lost);
     report_walk(walk, count == mapped_totals.count && bytes == mapped_totals.bytes, "large L1", &mapped_totals);
     report_walk(walk, free == kept, "large L2", &mapped_totals);
-    report_walk(walk, (count + free + promised) * 2 <= table_size, "large L3", &mapped_totals);
+    report_walk(walk, address_map_has_room(&mappings, promised), "large L3", &mapped_totals);
     lock_release(&mapped_lock, LOCK_MAPPED);
 }
 

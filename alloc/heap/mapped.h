@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Blocks with a mapping of their own, found by address in a hash table (open addressing, backward-shift
- * deletion, at most half full). The block starts at the start of its mapping, so there is no header to waste a page.
+ * Blocks with a mapping of their own, found by address in a table (base/address_map.h). The block starts at the start of its mapping, so there is no header to waste a page.
  *
  * L1 every mapping handed out is in the table with its exact length.
  * L2 what else is there is marked as kept: a mapping that was freed, but that the OS would not take back (munmap fails when
  *    the hole would need more mappings than vm.max_map_count). It has no memory and reads as zeros; it serves a later
  *    request, or goes when its neighbours have gone.
- * L3 the table has room for what is in it and for every entry that is promised, at most half full. Who is about to enter a
+ * L3 the table has room for what is in it and for every entry that is promised. Who is about to enter a
  *    mapping has a promise before anything happens that cannot be undone; taking an entry out leaves one. So what was in the
  *    table can always be entered again, whatever the OS refuses meanwhile.
  *

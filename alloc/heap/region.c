@@ -286,21 +286,13 @@ bool region_grow(struct region *region, size_t units, size_t *left) {
     return region == &regions[0] && grow_heap(region, units, left);
 }
 
-static uintptr_t map_aligned(size_t bytes) {
+static uintptr_t map_charged(size_t bytes) {
     if (!budget_charge(bytes))
         return 0;
-    char *raw = os_map(bytes + UNIT);
-    if (raw == NULL) {
+    void *base = os_map_aligned(bytes, UNIT, os_unmap); /* ends that stay are lost addresses, not memory */
+    if (base == NULL)
         budget_refund(bytes);
-        return 0;
-    }
-    uintptr_t start = align_up((uintptr_t)raw, UNIT);
-    size_t before = start - (uintptr_t)raw;
-    if (before > 0)
-        os_unmap(raw, before);
-    if (UNIT - before > 0)
-        os_unmap((char *)start + bytes, UNIT - before);
-    return start;
+    return (uintptr_t)base;
 }
 
 struct region *region_add(size_t units) {
@@ -309,9 +301,9 @@ struct region *region_add(size_t units) {
         return NULL;
     size_t usual = min_size(ARENA_MIN << min_size(count - 1, 16), ARENA_MAX);
     size_t bytes = max_size(usual, units << UNIT_SHIFT);
-    uintptr_t base = map_aligned(bytes);
+    uintptr_t base = map_charged(bytes);
     if (base == 0)
-        base = map_aligned(bytes = units << UNIT_SHIFT);
+        base = map_charged(bytes = units << UNIT_SHIFT);
     if (base == 0)
         return NULL;
     struct region *arena = &regions[count];

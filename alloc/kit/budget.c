@@ -129,7 +129,7 @@ static void *between_guards(size_t bytes, void *(*reserve)(size_t)) {
 }
 
 void *budget_reserve(size_t bytes) {
-    return between_guards(bytes, os_reserve);
+    return between_guards(bytes, os_reserve_zeros);
 }
 
 void budget_unreserve(void *addr, size_t bytes) {
@@ -137,7 +137,7 @@ void budget_unreserve(void *addr, size_t bytes) {
 }
 
 void *budget_map(size_t bytes) {
-    void *addr = between_guards(bytes, os_reserve_shut);
+    void *addr = between_guards(bytes, os_reserve);
     if (addr != NULL && !budget_commit(addr, bytes)) {
         budget_unreserve(addr, bytes);
         return NULL;
@@ -160,6 +160,17 @@ void budget_unmap(void *addr, size_t bytes) {
     atomic_fetch_sub_explicit(&own, bytes, memory_order_relaxed);
     budget_unreserve(addr, bytes);
     budget_refund(bytes);
+}
+
+COLD bool budget_grow_map_slow(struct address_map *map, size_t more) {
+    size_t old_bytes = align_up(address_map_bytes(map), OS_PAGE);
+    void *fresh = budget_map(align_up(address_map_grown_bytes(map), OS_PAGE));
+    if (fresh == NULL)
+        return false;
+    void *old = address_map_grow(map, fresh);
+    if (old != NULL)
+        budget_unmap(old, old_bytes);
+    return budget_grow_map(map, more);
 }
 
 void budget_give_back(void *addr, size_t bytes) {

@@ -13,13 +13,14 @@
 #ifndef MYALLOC_BUDGET_H
 #define MYALLOC_BUDGET_H
 
+#include "base/address_map.h"
 #include "base/base.h"
 
 /* False if the limit does not allow it; nothing is charged then. */
 bool budget_charge(size_t bytes);
 void budget_refund(size_t bytes);
 
-/* Address space for the allocator's own data, as os_reserve gives it, between two guards that are never writable: a
+/* Address space for the allocator's own data, as os_reserve_zeros gives it, between two guards that are never writable: a
  * program that runs over the end or the start of a mapping beside it faults there. Not charged. NULL if refused. */
 void *budget_reserve(size_t bytes);
 void budget_unreserve(void *addr, size_t bytes);
@@ -27,6 +28,13 @@ void budget_unreserve(void *addr, size_t bytes);
 /* Memory for own data, between guards that cannot be touched at all: charged and refunded, and counted in budget_own. */
 void *budget_map(size_t bytes);
 void budget_unmap(void *addr, size_t bytes);
+
+/* Gives the map room for `more` entries beside those it has, in memory of budget_map. False if memory is refused;
+ * the map is as it was then. */
+bool budget_grow_map_slow(struct address_map *map, size_t more);
+static inline bool budget_grow_map(struct address_map *map, size_t more) {
+    return LIKELY(address_map_has_room(map, more)) || budget_grow_map_slow(map, more);
+}
 
 /* os_commit for own data, never given back. */
 bool budget_commit(void *addr, size_t bytes);

@@ -8,18 +8,9 @@
 _Atomic(const void *) lock_fork_owner;
 THREAD_LOCAL unsigned lock_held_ranks;
 
-static inline void pause_cpu(void) {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
-/* The kernel compares 32 bits. Those with LOCK_WAITED: two threads may have the same, but then a sleeper is woken all the
- * same, by the release of whoever holds the lock. */
+/* The half of the state that the kernel compares before it lets a thread sleep. Two threads may have the same low half. Then a
+ * thread sleeps although the lock has changed hands meanwhile; LOCK_WAITED is in that half, so the new holder wakes it. */
 static _Atomic uint32_t *futex_word(struct lock *lock) {
-    _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low half comes first");
     return (_Atomic uint32_t *)(void *)&lock->state;
 }
 
@@ -31,7 +22,7 @@ void COLD lock_wait_slow(struct lock *lock) {
     for (int i = 0; i < SPINS; i++) {
         if (atomic_load_explicit(&lock->state, memory_order_relaxed) == 0 && lock_try(lock, self))
             return;
-        pause_cpu();
+        arch_pause();
     }
     while (!lock_try(lock, self | LOCK_WAITED)) { /* others may still sleep when we have it */
         uintptr_t holder = atomic_load_explicit(&lock->state, memory_order_relaxed);

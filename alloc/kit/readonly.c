@@ -7,7 +7,7 @@ static bool closed READONLY = false;
 
 bool readonly_open(void *variable, size_t bytes) {
     uintptr_t start = align_down((uintptr_t)variable, OS_PAGE), end = align_up((uintptr_t)variable + bytes, OS_PAGE);
-    return !closed && os_protect((void *)start, end - start, true);
+    return !closed && os_commit((void *)start, end - start);
 }
 
 void readonly_close(void) {
@@ -17,5 +17,5 @@ void readonly_close(void) {
         return;
     closed = true;
     if (os_find_relro(&closed, &start, &bytes))
-        os_seal(start, bytes);
+        os_readonly(start, bytes);
 }

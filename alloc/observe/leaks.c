@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "base/address_map.h"
 #include "os/os.h"
 #include "kit/budget.h"
 #include "kit/lock.h"
@@ -13,84 +14,23 @@
 #include "callers/stacks.h"
 #include "observe/reachable.h"
 
-#define TABLE_MIN 1024   /* records */
 #define GROUPS_SHOWN 100 /* a report is to be read */
 
 extern int __cxa_atexit(void (*function)(void *), void *argument, void *dso);
 
 static struct lock leaks_lock;
-static struct leaks_record *table;
-static size_t table_size, count; /* a power of two; at most half full */
+static struct address_map records = ADDRESS_MAP(struct leaks_record);
 static size_t refused;
 static struct os_file standard_error; /* as it was at the start */
 
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
-static size_t slot_of(uintptr_t block) {
-    return (size_t)((block / BLOCK_ALIGN) * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (table_size - 1);
-}
-
-static struct leaks_record *find_locked(uintptr_t block) {
-    if (table_size == 0)
-        return NULL;
-    for (size_t i = slot_of(block);; i = (i + 1) & (table_size - 1)) {
-        if (table[i].block == 0)
-            return NULL;
-        if (table[i].block == block)
-            return &table[i];
-    }
-}
-
-static void insert_locked(const struct leaks_record *record) {
-    size_t i = slot_of(record->block);
-    while (table[i].block != 0 && table[i].block != record->block)
-        i = (i + 1) & (table_size - 1);
-    count += table[i].block == 0;
-    table[i] = *record;
-}
-
-static void remove_locked(struct leaks_record *gone) {
-    size_t hole = (size_t)(gone - table), mask = table_size - 1;
-    count--;
-    for (size_t i = (hole + 1) & mask; table[i].block != 0; i = (i + 1) & mask) {
-        /* An entry may fill the hole if its own slot does not lie cyclically behind the hole. */
-        if (((i - slot_of(table[i].block)) & mask) >= ((i - hole) & mask)) {
-            table[hole] = table[i];
-            hole = i;
-        }
-    }
-    table[hole].block = 0;
-}
-
-static size_t table_bytes(size_t size) {
-    return align_up(size * sizeof *table, OS_PAGE);
-}
-
-/* Room for one more record. */
-static bool reserve_locked(void) {
-    if (count * 2 < table_size)
-        return true;
-    size_t old_size = table_size, size = old_size ? old_size * 2 : TABLE_MIN;
-    struct leaks_record *old = table, *fresh = budget_map(table_bytes(size));
-    if (fresh == NULL)
-        return false;
-    table = fresh;
-    table_size = size;
-    count = 0;
-    for (size_t i = 0; i < old_size; i++)
-        if (old[i].block != 0)
-            insert_locked(&old[i]);
-    if (old != NULL)
-        budget_unmap(old, table_bytes(old_size));
-    return true;
-}
-
 void leaks_put_back(const struct leaks_record *record) {
     if (record->block == 0)
         return;
     lock_acquire(&leaks_lock, LOCK_LEAKS);
-    if (reserve_locked())
-        insert_locked(record);
+    if (budget_grow_map(&records, 1))
+        *(struct leaks_record *)address_map_insert(&records, (const void *)record->block) = *record;
     else
         refused++;
     lock_release(&leaks_lock, LOCK_LEAKS);
@@ -106,22 +46,18 @@ void leaks_allocated(const void *p, size_t bytes) {
 struct leaks_record leaks_freeing(const void *p) {
     struct leaks_record record = {0};
     lock_acquire(&leaks_lock, LOCK_LEAKS);
-    struct leaks_record *found = find_locked((uintptr_t)p);
+    struct leaks_record *found = address_map_find(&records, p);
     if (found != NULL) {
         record = *found;
-        remove_locked(found);
+        address_map_remove(&records, found);
     }
     lock_release(&leaks_lock, LOCK_LEAKS);
     return record;
 }
 
-size_t leaks_meta_bytes(void) {
-    return table_size ? table_bytes(table_size) : 0;
-}
-
 /* ---- the report -------------------------------------------------------------------------------------------------- */
 
-/* While it is made, `table` entries are copied to an array; blocks of the same fate and stack become one group in place. */
+/* While it is made, the records are copied to an array; blocks of the same fate and stack become one group in place. */
 typedef bool before(const struct reachable_block *a, const struct reachable_block *b);
 
 static bool by_address(const struct reachable_block *a, const struct reachable_block *b) {
@@ -188,12 +124,14 @@ static struct reachable_block *copy_records(size_t *size, size_t *room) {
     struct reachable_block *blocks = NULL;
     *size = 0;
     lock_acquire(&leaks_lock, LOCK_LEAKS);
-    *room = align_up(count * sizeof *blocks, OS_PAGE);
-    blocks = count > 0 ? budget_map(*room) : NULL;
-    for (size_t i = 0; blocks != NULL && i < table_size; i++)
-        if (table[i].block != 0)
-            blocks[(*size)++] = (struct reachable_block){.start = table[i].block, .bytes = table[i].bytes, .blocks = 1,
-                                                     .stack = table[i].stack, .root = table[i].own};
+    *room = align_up(records.count * sizeof *blocks, OS_PAGE);
+    blocks = records.count > 0 ? budget_map(*room) : NULL;
+    for (size_t i = 0; blocks != NULL && i < records.size; i++) {
+        const struct leaks_record *record = address_map_at(&records, i);
+        if (record != NULL)
+            blocks[(*size)++] = (struct reachable_block){.start = record->block, .bytes = record->bytes, .blocks = 1,
+                                                         .stack = record->stack, .root = record->own};
+    }
     lock_release(&leaks_lock, LOCK_LEAKS);
     return blocks;
 }
@@ -201,7 +139,7 @@ static struct reachable_block *copy_records(size_t *size, size_t *room) {
 /* Sorts out what is lost. Where that cannot be known, all is listed as if it were held. */
 static bool judge(struct reachable_block *blocks, size_t size, size_t room, const void *stack) {
     struct reachable_range own[] = {{(uintptr_t)blocks, (uintptr_t)blocks + room},
-                                {(uintptr_t)table, (uintptr_t)table + table_bytes(table_size)}};
+                                {(uintptr_t)records.entries, (uintptr_t)records.entries + address_map_bytes(&records)}};
     sort(blocks, size, by_address);
     if (reachable_mark(blocks, size, own, sizeof own / sizeof *own, stack))
         return true;
@@ -268,7 +206,7 @@ static void print_groups(const struct reachable_block *groups, size_t size, bool
 NOINLINE void leaks_report(void) {
     const void *stack = __builtin_frame_address(0); /* above it lie the caller's frame and registers, below it ours */
     size_t size, room;
-    bool empty = count == 0;
+    bool empty = records.count == 0;
     struct reachable_block *blocks = copy_records(&size, &room);
     if (blocks != NULL) {
         bool judged = judge(blocks, size, room, stack);
@@ -278,7 +216,7 @@ NOINLINE void leaks_report(void) {
         print_groups(NULL, 0, true);
     } else {
         report_line("leaks: process %d: %z blocks still allocated at exit, but no memory to list them", (int)getpid(),
-                    count);
+                    records.count);
     }
     if (refused > 0)
         report_line("leaks: %z blocks more were not recorded: memory for the records was refused", refused);

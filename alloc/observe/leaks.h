@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What is still allocated when the program ends, and who allocated it. While MODE_LEAKS is on, each block has
- * a record of its size and its call stack, in a hash table apart from the blocks. At exit, reachable.h tells what nothing
+ * a record of its size and its call stack, in a table apart from the blocks. At exit, reachable.h tells what nothing
  * points to any more; that is printed, grouped by call stack, the largest sum first, and the rest counted. With leaks:2
  * the rest is listed as well.
  *
@@ -19,7 +19,7 @@
 #include "kit/lock.h"
 
 struct leaks_record {
-    uintptr_t block; /* 0: no record */
+    uintptr_t block; /* the key of the table (base/address_map.h); 0: no record */
     size_t bytes;    /* as the program asked */
     uint32_t stack;  /* stacks.h; 0: unknown */
     bool own;        /* the unwinder's, not the program's: may hold other blocks, but is not reported */
@@ -36,9 +36,6 @@ void leaks_put_back(const struct leaks_record *record);
 
 /* Writes the report to standard error. What the caller keeps in registers must be in its frame. */
 void leaks_report(void);
-
-/* Address space of the table, in bytes. */
-size_t leaks_meta_bytes(void);
 
 extern HIDDEN const struct lock_set leaks_locks;
 

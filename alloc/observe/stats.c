@@ -2,13 +2,13 @@
 #include "observe/stats.h"
 
 #include "kit/budget.h"
+#include "kit/modes.h"
 #include "heap/cache.h"
 #include "heap/central.h"
 #include "heap/mapped.h"
 #include "heap/region.h"
 #include "heap/span.h"
-#include "protect/guarded.h"
-#include "protect/hardened.h"
+#include "protect/protections.h"
 
 static void add_cache(const struct cache *cache, void *data) {
     struct stats *stats = data;
@@ -52,27 +52,27 @@ static void add_heap(struct stats *stats) {
 }
 
 static void add_guarded(struct stats *stats) {
-    struct guarded_totals guarded;
-    guarded_count(&guarded);
+    struct protection_totals guarded;
+    protections_count(MODE_GUARDED, &guarded);
     stats->guarded = guarded.bytes;
     stats->guarded_count = guarded.blocks;
     stats->samples = guarded.samples;
     stats->live += guarded.bytes;
     stats->live_blocks += guarded.blocks;
-    stats->metadata += guarded.pages - guarded.bytes;
+    stats->metadata += guarded.taken - guarded.bytes;
 }
 
 /* Hardened blocks lie in no span; to questions that know one heap alone, their pages are part of it. */
 static void add_hardened(struct stats *stats) {
-    struct hardened_totals totals;
-    hardened_count(&totals);
-    stats->hardened = totals.live;
-    stats->hardened_count = totals.live_blocks;
-    stats->around = totals.taken - totals.live;
+    struct protection_totals totals;
+    protections_count(MODE_HARDENED, &totals);
+    stats->hardened = totals.bytes;
+    stats->hardened_count = totals.blocks;
+    stats->around = totals.taken - totals.bytes;
     stats->heap += totals.taken;
     stats->heap_peak += totals.taken;
-    stats->live += totals.live;
-    stats->live_blocks += totals.live_blocks;
+    stats->live += totals.bytes;
+    stats->live_blocks += totals.blocks;
 }
 
 void stats_read(struct stats *stats) {

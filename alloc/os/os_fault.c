@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "os/os_fault.h"
 
+#if MYALLOC_FAULT
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#define SITES (MYALLOC_FAULT ? 256 : 1) /* places that call */
+#include "base/scan.h"
+
+#define SITES 256 /* places that call: some 60 in the sources, so that the table stays sparse */
 #define KIND_NAME(name, group) {#name, #group},
 
 static const struct {
@@ -15,35 +20,32 @@ static const struct {
 } kinds[] = {OS_FAULT_KINDS(KIND_NAME)};
 
 struct site {
-    _Atomic uintptr_t caller; /* and kind: addresses have room for it above */
+    _Atomic uintptr_t caller; /* the return address, and in its top byte the kind, from 1; 0: nobody yet */
     _Atomic unsigned long seen, refused;
 };
 
 static struct {
-    bool read, onwards, random;
-    unsigned long at, seed;
+    bool read;    /* the environment has been */
+    bool onwards; /* N+ */
+    bool random;  /* ~N */
+    unsigned long at, seed; /* N, SEED */
     const char *kind;       /* NULL: every kind counts */
     const char *sites_only; /* offsets of the only places that count, or NULL */
     _Atomic unsigned long seen, refused;
     struct site sites[SITES];
 } fault BIG_TABLE;
 
-/* getenv would do, but the first call may come before libc has set it up; the initial stack is always there. */
 extern char **__environ;
 extern const char __ehdr_start[] HIDDEN;
 
 static const char *variable(const char *name) {
-    size_t length = strlen(name);
-    for (char **entry = __environ; entry != NULL && *entry != NULL; entry++)
-        if (strncmp(*entry, name, length) == 0 && (*entry)[length] == '=')
-            return *entry + length + 1;
-    return NULL;
+    return scan_variable(__environ, name);
 }
 
+/* Reads a decimal number and steps over it. */
 static unsigned long number(const char **text) {
-    unsigned long n = 0;
-    for (; **text >= '0' && **text <= '9'; ++*text)
-        n = n * 10 + (unsigned long)(**text - '0');
+    size_t n;
+    *text += scan_number(*text, SIZE_MAX, 10, &n);
     return n;
 }
 
@@ -86,38 +88,24 @@ static bool is_counted(enum os_fault_kind kind, uintptr_t caller) {
     return fault.kind == NULL || strcmp(fault.kind, kinds[kind].name) == 0 || strcmp(fault.kind, kinds[kind].group) == 0;
 }
 
-/* The same for the same call of the same seed. */
+/* Whether a call is one of the one in N at random: the same answer for the same call and seed. */
 static bool draw(unsigned long call) {
     uint64_t mixed = (call + fault.seed * 1000003) * UINT64_C(0x9e3779b97f4a7c15);
     mixed = (mixed ^ mixed >> 31) * UINT64_C(0xbf58476d1ce4e5b9);
     return (mixed >> 33) % fault.at == 0;
 }
 
-static char *put(char *out, const char *text, unsigned long n) {
-    while (*text != '\0')
-        *out++ = *text++;
-    unsigned long scale = 1;
-    while (n / scale >= 10)
-        scale *= 10;
-    for (; scale > 0; scale /= 10)
-        *out++ = (char)('0' + n / scale % 10);
-    return out;
-}
-
 /* By write(2) itself: what goes through the OS layer may be refused. */
-static void put_line(int fd, char *line, char *end) {
-    *end++ = '\n';
-    if (write(fd, line, (size_t)(end - line)) < 0)
+static void put_line(int fd, const char *line, int length) {
+    if (write(fd, line, (size_t)length) < 0)
         return;
 }
 
 static void put_site(int fd, uintptr_t key, unsigned long seen, unsigned long refused) {
-    char line[128], *at = line;
-    at = put(at, kinds[(key >> 56) - 1].name, 0) - 1;
-    at = put(at, " ", (key & ~((uintptr_t)0xff << 56)) - (uintptr_t)__ehdr_start);
-    at = put(at, " ", seen);
-    at = put(at, " ", refused);
-    put_line(fd, line, at);
+    char line[128];
+    uintptr_t caller = key & ~((uintptr_t)0xff << 56);
+    put_line(fd, line, snprintf(line, sizeof line, "%s %lu %lu %lu\n", kinds[(key >> 56) - 1].name,
+                                (unsigned long)(caller - (uintptr_t)__ehdr_start), seen, refused));
 }
 
 static int open_sites(void) {
@@ -165,8 +153,9 @@ bool os_fault_due(enum os_fault_kind kind, const void *caller) {
 __attribute__((destructor)) static void say(void) {
     const char *report = variable("MYALLOC_FAULT_REPORT");
     char line[64];
-    if (MYALLOC_FAULT && report != NULL && *report == '1' && fault.refused > 0)
-        put_line(STDERR_FILENO, line, put(line, "myalloc-fault: injected ", fault.refused));
-    if (MYALLOC_FAULT)
-        list_sites();
+    if (report != NULL && *report == '1' && fault.refused > 0)
+        put_line(STDERR_FILENO, line, snprintf(line, sizeof line, "myalloc-fault: injected %lu\n", fault.refused));
+    list_sites();
 }
+
+#endif

@@ -13,7 +13,7 @@
 #include "protect/check.h"
 #include "protect/guarded.h"
 #include "protect/hardened_mapped.h"
-#include "protect/hardened_room.h"
+#include "protect/hardened_slab.h"
 #include "observe/leaks.h"
 #include "observe/trace.h"
 
@@ -21,7 +21,7 @@
  * switches a mode when forked, which uses what stands before it. */
 static const struct lock_set *const sets[] = {
     &random_locks, &mode_switch_locks,      &check_locks,   &cache_locks,  &central_locks, &span_locks,  &mapped_locks,
-    &room_locks,   &hardened_mapped_locks, &guarded_locks, &region_locks, &stacks_locks,  &leaks_locks, &trace_locks,
+    &range_locks,  &hardened_mapped_locks, &guarded_locks, &region_locks, &stacks_locks,  &leaks_locks, &trace_locks,
 };
 #define SETS (sizeof sets / sizeof *sets)
 

@@ -15,8 +15,8 @@
 #include "kit/tunables.h"
 #include "heap/cache.h"
 #include "callers/backtrace.h"
-#include "protect/check.h"
 #include "protect/guarded_trap.h"
+#include "protect/protections.h"
 #include "observe/leaks.h"
 #include "observe/stats.h"
 #include "process/fork.h"
@@ -29,7 +29,7 @@ extern void (*volatile __malloc_initialize_hook)(void) __attribute__((weak));
 
 /* What is never freed is looked at once more. */
 static void check_at_exit(void) {
-    check_all("exit");
+    protections_check("exit");
 }
 
 /* The unwinder cannot be loaded in the middle of the first malloc. */

@@ -10,9 +10,7 @@
 #include "heap/central.h"
 #include "heap/mapped.h"
 #include "heap/span.h"
-#include "protect/check.h"
-#include "protect/guarded.h"
-#include "protect/hardened.h"
+#include "protect/protections.h"
 #include "observe/stats.h"
 #include "process/all_locks.h"
 
@@ -36,9 +34,7 @@ size_t verify_heap(void) {
         central_walk(&walk);
         cache_walk(&walk);
         mapped_walk(&walk);
-        hardened_walk(&walk);
-        check_walk(&walk);
-        guarded_walk(&walk);
+        protections_walk(&walk);
         if (alone)
             walk_sum(&walk);
     }

@@ -3,140 +3,64 @@
 
 #include <string.h>
 
-#include "os/os.h"
-#include "kit/lock.h"
+#include "base/canary.h"
+#include "base/freelist.h"
+#include "kit/modes.h"
+#include "kit/quarantine.h"
 #include "kit/report.h"
 #include "kit/tunables.h"
-#include "heap/region.h"
+#include "heap/plain.h"
 #include "callers/stacks.h"
-#include "protect/fault.h"
-#include "protect/hardened.h"
+#include "protect/check_records.h"
+#include "protect/judge.h"
 
 #define CANARY BLOCK_ALIGN
+#define SECRET 0
 #define PATTERN 0xdb /* in freed blocks, where M_PERTURB names no other */
-#define SLAB_RECORDS 128
-#define TABLE_MIN 512 /* buckets */
-#define BLOCKS_A_BUCKET 2
 #define ALIGN_SHIFT_MAX ADDRESS_BITS
 
-struct slab {
-    struct slab *next;
-    struct check_record records[SLAB_RECORDS];
-};
+/* From here on a block that is resized moves its pages rather than its bytes. */
+#define RESIZE_MIN (128 * KIB)
 
 static struct lock check_lock;
-static struct slab *slabs;
-static struct check_record *unused;
-static struct check_record **table;
-static size_t table_size, record_count; /* buckets, a power of two; records in them */
-static struct check_record *newest, *oldest;
-static size_t quarantine_blocks, quarantine_bytes;
+static uint64_t places[QUARANTINE_BLOCKS] BIG_TABLE;
+static struct quarantine quarantine = {.places = places, .queue = QUARANTINE_BLOCKS}; /* of records */
+static size_t quarantine_bytes;
 static bool pedantic;
 
-/* ---- records ----------------------------------------------------------------------------------------------------- */
-
-static struct check_record **bucket_of(const void *block) {
-    return &table[((uintptr_t)block / BLOCK_ALIGN * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (table_size - 1)];
+static void lock(const void *p) {
+    (void)p;
+    lock_acquire(&check_lock, LOCK_CHECK);
 }
 
-static struct check_record *find_locked(const void *block) {
-    struct check_record *record = table_size > 0 ? *bucket_of(block) : NULL;
-    while (record != NULL && record->block != block)
-        record = record->next;
-    return record;
-}
-
-static void table_insert_locked(struct check_record *record) {
-    struct check_record **bucket = bucket_of(record->block);
-    record->next = *bucket;
-    *bucket = record;
-    record_count++;
-}
-
-static void table_remove_locked(struct check_record *record) {
-    struct check_record **link = bucket_of(record->block);
-    while (*link != record)
-        link = &(*link)->next;
-    *link = record->next;
-    record_count--;
-}
-
-/* More buckets when they fill up; without memory for more they fill up further. */
-static bool table_grow_locked(void) {
-    if (record_count < table_size * BLOCKS_A_BUCKET)
-        return true;
-    size_t old_size = table_size, size = old_size ? old_size * 2 : TABLE_MIN;
-    struct check_record **old = table, **fresh = region_meta(size * sizeof *fresh);
-    if (fresh == NULL)
-        return old_size > 0;
-    table = fresh;
-    table_size = size;
-    record_count = 0;
-    for (size_t i = 0; i < old_size; i++)
-        for (struct check_record *record = old[i], *next; record != NULL; record = next) {
-            next = record->next;
-            table_insert_locked(record);
-        }
-    return true; /* the old table is not given back: all of them together are not larger than the new one */
-}
-
-static struct check_record *record_new_locked(void) {
-    if (unused == NULL) {
-        struct slab *slab = region_meta(sizeof *slab);
-        if (slab == NULL)
-            return NULL;
-        slab->next = slabs;
-        slabs = slab;
-        for (size_t i = 0; i < SLAB_RECORDS; i++) {
-            slab->records[i].next = unused;
-            unused = &slab->records[i];
-        }
-    }
-    if (!table_grow_locked())
-        return NULL;
-    struct check_record *record = unused;
-    unused = record->next;
-    *record = (struct check_record){0};
-    return record;
-}
-
-static void record_drop_locked(struct check_record *record) {
-    record->state = CHECK_UNUSED;
-    record->next = unused;
-    unused = record;
+static void unlock(const void *p) {
+    (void)p;
+    lock_release(&check_lock, LOCK_CHECK);
 }
 
 /* ---- canaries and patterns --------------------------------------------------------------------------------------- */
 
-static void canary_make(const char *block, bool tail, unsigned char out[CANARY]) {
-    uint64_t words[CANARY / 8];
-    for (size_t i = 0; i < CANARY / 8; i++)
-        words[i] = ((uintptr_t)block + 2 * i + tail) * UINT64_C(0x9e3779b97f4a7c15) | UINT64_C(0x8080808080808080);
-    memcpy(out, words, CANARY);
+/* Bytes of the plain block that a checked one needs; SIZE_MAX if there is no such number. */
+static size_t plain_bytes_for(size_t bytes, size_t align) {
+    size_t around = max_size(align, CANARY) + CANARY;
+    return bytes > SIZE_LIMIT - around - 8 ? SIZE_MAX : align_up(bytes, 8) + around;
+}
+
+/* Where the canary behind a block ends. */
+static char *tail_end(const struct check_record *record) {
+    return record->block + align_up(record->bytes, 8) + CANARY;
 }
 
 static void canaries_write(const struct check_record *record) {
-    canary_make(record->block, false, (unsigned char *)record->block - CANARY);
-    canary_make(record->block, true, (unsigned char *)record->block + record->bytes);
+    canary_write(SECRET, record->block - CANARY, record->block, NULL);
+    canary_write(SECRET, record->block + record->bytes, tail_end(record), NULL);
 }
 
-/* Finds the changed canary byte next to the block. */
-static enum fault_kind canaries_look(const struct check_record *record, ptrdiff_t *offset) {
-    unsigned char head[CANARY], tail[CANARY];
-    const unsigned char *before = (unsigned char *)record->block - CANARY, *behind = before + CANARY + record->bytes;
-    canary_make(record->block, false, head);
-    canary_make(record->block, true, tail);
-    for (size_t i = CANARY; i-- > 0;)
-        if (before[i] != head[i]) {
-            *offset = (ptrdiff_t)i - (ptrdiff_t)CANARY;
-            return FAULT_HEAD;
-        }
-    for (size_t i = 0; i < CANARY; i++)
-        if (behind[i] != tail[i]) {
-            *offset = (ptrdiff_t)(record->bytes + i);
-            return FAULT_TAIL;
-        }
-    return FAULT_NONE;
+/* The changed canary byte that is nearest to the block; NULL if none has changed. */
+static const char *canaries_look(const struct check_record *record) {
+    const char *before = canary_look_back(SECRET, record->block - CANARY, record->block, NULL);
+    const char *end = tail_end(record), *behind = canary_look(SECRET, record->block + record->bytes, end, NULL);
+    return before != NULL ? before : behind < end ? behind : NULL;
 }
 
 /* Position of the first byte that is not the pattern, or `bytes`. */
@@ -149,21 +73,17 @@ static size_t pattern_length(const unsigned char *p, unsigned char pattern, size
     return at;
 }
 
-/* What the memory of a block says. */
-static enum fault_kind record_look(const struct check_record *record, ptrdiff_t *offset) {
+/* The first byte of a block's memory that tells a fault; NULL if none does. */
+static const char *changed(const struct check_record *record) {
     if (record->plain == NULL || record->state == CHECK_UNUSED || record->state == CHECK_DETACHED)
-        return FAULT_NONE;
+        return NULL;
     if (record->state == CHECK_FREED) {
         size_t same = pattern_length((unsigned char *)record->block, record->pattern, record->bytes);
-        *offset = (ptrdiff_t)same;
         if (same < record->bytes)
-            return FAULT_WRITTEN_FREED;
+            return record->block + same;
     }
-    enum fault_kind kind = record->bare ? FAULT_NONE : canaries_look(record, offset);
-    return kind != FAULT_NONE && record->state == CHECK_FREED ? FAULT_WRITTEN_FREED : kind;
+    return record->bare ? NULL : canaries_look(record);
 }
-
-/* ---- reports ------------------------------------------------------------------------------------------------------ */
 
 static struct fault_block known(const struct check_record *record) {
     return (struct fault_block){.start = record->block, .bytes = record->bytes, .align = record->align,
@@ -172,203 +92,229 @@ static struct fault_block known(const struct check_record *record) {
                                 .freed = record->state == CHECK_FREED};
 }
 
-/* As record_look, for what has not been said before. */
-static enum fault_kind news_locked(struct check_record *record, ptrdiff_t *offset) {
-    enum fault_kind kind = record->told ? FAULT_NONE : record_look(record, offset);
-    record->told |= kind != FAULT_NONE && !fault_has_handler();
-    return kind;
-}
-
-static void note_locked(struct fault *fault, enum fault_kind kind, const struct check_record *record) {
-    fault->kind = kind;
+/* Notes what has not been told before; false if there is nothing. */
+static bool look_locked(struct check_record *record, struct fault *fault) {
+    const char *at = record->told ? NULL : changed(record);
+    if (at == NULL)
+        return false;
+    record->told = !fault_has_handler();
+    fault->kind = record->state == CHECK_FREED ? FAULT_WRITTEN_FREED : at < record->block ? FAULT_HEAD : FAULT_TAIL;
     fault->block_known = true;
     fault->block = known(record);
+    fault->offset = at - record->block;
+    return true;
 }
 
 /* ---- quarantine -------------------------------------------------------------------------------------------------- */
 
-static void quarantine_remove_locked(struct check_record *record) {
-    *(record->newer ? &record->newer->older : &newest) = record->older;
-    *(record->older ? &record->older->newer : &oldest) = record->newer;
-    quarantine_blocks--;
-    quarantine_bytes -= record->plain != NULL ? record->bytes : 0;
+static size_t held_bytes(const struct check_record *record) {
+    return record->plain != NULL ? record->bytes : 0;
 }
 
-/* The plain block to free now, if it is too large to be kept. */
-static void *quarantine_insert_locked(struct check_record *record) {
-    void *plain = record->bytes > QUARANTINE_LARGE ? record->plain : NULL;
+/* A record whose time in quarantine is over: the plain block is put on the list of those to free. */
+static void let_go_locked(struct check_record *record, struct fault_list *faults, void **left) {
+    struct fault fault = {0};
+    if (look_locked(record, &fault))
+        *fault_add(faults, "quarantine", record->block) = fault;
+    quarantine_bytes -= held_bytes(record);
+    if (record->plain != NULL)
+        freelist_push(left, record->plain);
+    check_record_drop(record);
+}
+
+/* A block that is too large to be kept gives its plain block back at once; so does what is pushed out for it. */
+static void hold_locked(struct check_record *record, struct fault_list *faults, void **left) {
     record->state = CHECK_FREED;
     record->pattern = tunables.perturb != 0 ? (uint8_t)tunables.perturb : PATTERN;
-    if (plain != NULL)
+    if (record->bytes > QUARANTINE_LARGE) {
+        freelist_push(left, record->plain);
         record->plain = NULL;
-    else
+    } else {
         memset(record->block, record->pattern, record->bytes);
-    record->newer = NULL;
-    record->older = newest;
-    *(newest ? &newest->newer : &oldest) = record;
-    newest = record;
-    quarantine_blocks++;
-    quarantine_bytes += record->plain != NULL ? record->bytes : 0;
-    return plain;
+    }
+    quarantine_bytes += held_bytes(record);
+    record->place = quarantine_next(&quarantine);
+    struct check_record *out = (void *)(uintptr_t)quarantine_push(&quarantine, NULL, (uintptr_t)record);
+    if (out != NULL)
+        let_go_locked(out, faults, left);
 }
 
 /* A record whose memory is gone must not stand in the way of a new block at its address. */
 static void forget_gone_locked(const void *block) {
-    struct check_record *gone = find_locked(block);
+    struct check_record *gone = check_record_find(block);
     if (gone == NULL)
         return;
     ASSERT(gone->state == CHECK_FREED && gone->plain == NULL); /* H1 */
-    quarantine_remove_locked(gone);
-    table_remove_locked(gone);
-    record_drop_locked(gone);
+    quarantine_remove(&quarantine, gone->place);
+    check_record_drop(gone);
 }
 
-static bool is_over_locked(void) {
-    return quarantine_blocks > QUARANTINE_BLOCKS || quarantine_bytes > QUARANTINE_BYTES;
+static void free_all(void *left, const char *call) {
+    while (left != NULL)
+        plain_free(freelist_pop(&left), call);
 }
 
-void *check_overdue(bool all) {
-    struct fault fault = {0};
-    void *plain = NULL;
-    lock_acquire(&check_lock, LOCK_CHECK);
-    while (plain == NULL && oldest != NULL && (all || is_over_locked())) {
-        struct check_record *record = oldest;
-        enum fault_kind kind = news_locked(record, &fault.offset);
-        if (kind != FAULT_NONE)
-            note_locked(&fault, kind, record);
-        plain = record->plain;
-        quarantine_remove_locked(record);
-        table_remove_locked(record);
-        record_drop_locked(record);
-    }
-    lock_release(&check_lock, LOCK_CHECK);
-    if (fault.kind != FAULT_NONE)
-        fault_tell("quarantine", fault.block.start, &fault);
-    return plain;
+/* Lets the oldest go, one by one and each told, while there are too many bytes, or until none is left. */
+static void release_overdue(bool all, const char *call) {
+    struct check_record *record;
+    do {
+        struct fault_list faults;
+        void *left = NULL;
+        faults.count = 0;
+        lock(NULL);
+        bool over = all || quarantine_bytes > QUARANTINE_BYTES;
+        record = over ? (void *)(uintptr_t)quarantine_pull(&quarantine) : NULL;
+        if (record != NULL)
+            let_go_locked(record, &faults, &left);
+        unlock(NULL);
+        fault_tell_all(&faults);
+        free_all(left, call);
+    } while (record != NULL);
 }
 
-/* ---- blocks ------------------------------------------------------------------------------------------------------ */
-
-size_t check_room(size_t bytes, size_t align) {
-    size_t around = max_size(align, CANARY) + CANARY;
-    return bytes > SIZE_LIMIT - around ? SIZE_MAX : bytes + around;
+static size_t trim(bool all) {
+    if (all)
+        release_overdue(true, "quarantine");
+    return 0;
 }
 
-void *check_enter(void *plain, size_t bytes, size_t align, const char *call) {
+/* ---- allocation -------------------------------------------------------------------------------------------------- */
+
+/* Makes a checked block out of a plain one; NULL if memory for the record is refused. */
+static void *enter(char *plain, size_t bytes, size_t align, const char *call) {
     uint32_t here = stacks_capture();
-    align = max_size(align, CANARY);
-    char *block = (char *)plain + align;
-    lock_acquire(&check_lock, LOCK_CHECK);
-    struct check_record *record = record_new_locked();
-    if (record != NULL) {
-        forget_gone_locked(block);
-        *record =
-            (struct check_record){.block = block, .plain = plain, .bytes = bytes, .align = align, .state = CHECK_LIVE};
-        record->alloc_call = call;
-        record->alloc_stack = here;
-        table_insert_locked(record);
+    char *block = plain + align;
+    lock(NULL);
+    forget_gone_locked(block);
+    const struct check_record *record = check_record_enter(
+        &(struct check_record){.block = block, .plain = plain, .bytes = bytes, .align = align, .alloc_call = call,
+                               .alloc_stack = here, .state = CHECK_LIVE});
+    if (record != NULL)
         canaries_write(record);
-    }
-    lock_release(&check_lock, LOCK_CHECK);
+    unlock(NULL);
     return record != NULL ? block : NULL;
 }
 
-/* What is wrong with a call for this block. */
-static void judge_locked(struct check_record *record, const char *call, size_t bytes, size_t align,
-                         struct fault *fault) {
-    if (record->state == CHECK_FREED) {
-        note_locked(fault, fault_of_freed(call), record);
-        return;
-    }
-    enum fault_kind kind = record->state == CHECK_LIVE ? news_locked(record, &fault->offset) : FAULT_NONE;
-    note_locked(fault, kind, record);
-    fault_judge(fault, &fault->block, call, bytes, align);
+static void *alloc(size_t bytes, size_t align, bool *zeroed, const char *call) {
+    align = max_size(align, CANARY);
+    char *plain = plain_alloc(plain_bytes_for(bytes, align), align, zeroed);
+    void *p = plain != NULL ? enter(plain, bytes, align, call) : NULL;
+    if (p == NULL && plain != NULL)
+        plain_free(plain, call);
+    return p;
 }
 
-enum check_result check_look(const void *p, const char *call, size_t bytes, size_t align, size_t *size) {
-    struct fault fault = {0};
-    enum check_result result = CHECK_UNKNOWN;
-    lock_acquire(&check_lock, LOCK_CHECK);
-    struct check_record *record = find_locked(p);
-    if (record != NULL) {
-        judge_locked(record, call, bytes, align, &fault);
-        *size = record->bytes;
-        result = record->state == CHECK_FREED ? CHECK_REFUSED : CHECK_DONE;
-    }
-    lock_release(&check_lock, LOCK_CHECK);
-    if (fault.kind != FAULT_NONE)
-        fault_tell(call, p, &fault);
-    return result;
-}
-
-enum check_result check_size(const void *p, const char *call, size_t *size) {
-    lock_acquire(&check_lock, LOCK_CHECK);
-    const struct check_record *record = find_locked(p);
-    bool live = record != NULL && record->state == CHECK_LIVE;
-    if (live)
-        *size = record->bytes;
-    lock_release(&check_lock, LOCK_CHECK);
-    return live ? CHECK_DONE : check_look(p, call, SIZE_MAX, 0, size);
-}
-
-enum check_result check_leave(void *p, const char *call, void **plain) {
-    uint32_t here = stacks_capture();
-    struct fault fault = {0};
-    enum check_result result = CHECK_UNKNOWN;
-    *plain = NULL;
-    lock_acquire(&check_lock, LOCK_CHECK);
-    struct check_record *record = find_locked(p);
-    if (record != NULL && record->state == CHECK_FREED) { /* another thread came first */
-        note_locked(&fault, FAULT_FREED_TWICE, record);
-        result = CHECK_REFUSED;
-    } else if (record != NULL) {
-        record->free_call = call;
-        record->free_stack = here;
-        *plain = quarantine_insert_locked(record);
-        result = CHECK_DONE;
-    }
-    lock_release(&check_lock, LOCK_CHECK);
-    if (fault.kind != FAULT_NONE)
-        fault_tell(call, p, &fault);
-    return result;
-}
-
-bool check_adopt(void *p, size_t bytes, const char *call) {
-    uint32_t here = stacks_capture();
+/* A plain block from before the checks. One that is too large to be kept would leave a record at an address that the next
+ * plain block may have: it is freed as if nothing checked. */
+static bool adopt(void *p, size_t bytes, const char *call) {
+    struct fault_list faults;
+    void *left = NULL;
     if (bytes > QUARANTINE_LARGE)
         return false;
-    lock_acquire(&check_lock, LOCK_CHECK);
-    struct check_record *record = record_new_locked();
-    if (record != NULL) {
-        *record = (struct check_record){.block = p, .plain = p, .bytes = bytes, .align = BLOCK_ALIGN, .bare = true};
-        record->alloc_call = "a call that was not checked";
-        record->free_call = call;
-        record->free_stack = here;
-        table_insert_locked(record);
-        quarantine_insert_locked(record);
-    }
-    lock_release(&check_lock, LOCK_CHECK);
+    uint32_t here = stacks_capture();
+    faults.count = 0;
+    lock(p);
+    struct check_record *record = check_record_enter(
+        &(struct check_record){.block = p, .plain = p, .bytes = bytes, .align = BLOCK_ALIGN, .bare = true,
+                               .alloc_call = "a call that was not checked", .free_call = call, .free_stack = here,
+                               .state = CHECK_FREED});
+    if (record != NULL)
+        hold_locked(record, &faults, &left);
+    unlock(p);
+    fault_tell_all(&faults);
+    free_all(left, call);
+    release_overdue(false, call);
     return record != NULL;
 }
 
-struct check_record *check_detach(void *p, void **plain) {
-    lock_acquire(&check_lock, LOCK_CHECK);
-    struct check_record *record = find_locked(p);
-    if (record != NULL && record->state != CHECK_LIVE)
-        record = NULL;
-    if (record != NULL) {
-        table_remove_locked(record);
-        record->state = CHECK_DETACHED;
-        *plain = record->plain;
+/* ---- one block ---------------------------------------------------------------------------------------------------- */
+
+/* True if a known block lies in the plain block that starts here, behind a canary as long as its alignment. */
+static bool holds_locked(const void *plain) {
+    bool held = false;
+    for (unsigned shift = 4; shift < ALIGN_SHIFT_MAX && !held; shift++) {
+        const struct check_record *record = check_record_find((const char *)plain + ((size_t)1 << shift));
+        held = record != NULL && record->plain == plain;
     }
-    lock_release(&check_lock, LOCK_CHECK);
+    return held;
+}
+
+static bool owns(const void *p) {
+    lock(p);
+    bool owns = check_record_find(p) != NULL || holds_locked(p);
+    unlock(p);
+    return owns;
+}
+
+static bool covers(const struct check_record *record, const char *p) {
+    return record->state != CHECK_UNUSED && record->plain != NULL && p >= record->plain &&
+           p < (record->bare ? record->block + record->bytes : tail_end(record));
+}
+
+static const struct check_record *around_locked(const void *p) {
+    for (const struct check_chunk *chunk = check_chunks; chunk != NULL; chunk = chunk->next)
+        for (size_t i = 0; i < CHUNK_RECORDS; i++)
+            if (covers(&chunk->records[i], p))
+                return &chunk->records[i];
+    return NULL;
+}
+
+static enum found find(const void *p, struct fault_block *block) {
+    const struct check_record *record = check_record_find(p), *around = record != NULL ? record : around_locked(p);
+    if (around == NULL)
+        return FOUND_NOTHING;
+    *block = known(around);
+    return record == NULL ? FOUND_NEAR : record->state == CHECK_LIVE ? FOUND_LIVE : FOUND_FREED;
+}
+
+static void look(const void *p, bool again, struct fault *fault) {
+    struct check_record *record = check_record_find(p);
+    record->told &= !again;
+    look_locked(record, fault);
+}
+
+static void *retire(void *p, const char *call, uint32_t stack, struct fault_list *faults) {
+    struct check_record *record = check_record_find(p);
+    void *left = NULL;
+    record->free_call = call;
+    record->free_stack = stack;
+    hold_locked(record, faults, &left);
+    return left;
+}
+
+static void release(void *left, const char *call) {
+    free_all(left, call);
+    release_overdue(false, call);
+}
+
+static void shrink(void *p, size_t bytes, const char *call, uint32_t stack) {
+    struct check_record *record = check_record_find(p);
+    record->bytes = bytes;
+    record->alloc_call = call;
+    record->alloc_stack = stack;
+    canaries_write(record);
+}
+
+/* ---- resizing ----------------------------------------------------------------------------------------------------- */
+
+/* Takes a live block out of the table while its plain block is resized; NULL if it is not live, or has another alignment than
+ * plain blocks, which the resized one might lose. */
+static struct check_record *detach(void *p) {
+    lock(p);
+    struct check_record *record = check_record_find(p);
+    if (record != NULL && (record->state != CHECK_LIVE || record->align != BLOCK_ALIGN))
+        record = NULL;
+    if (record != NULL)
+        check_record_detach(record);
+    unlock(p);
     return record;
 }
 
-void *check_attach(struct check_record *record, void *plain, size_t bytes, const char *call) {
+/* Back in, in a plain block that may be another, of a size that may be another. Cannot fail. */
+static void *attach(struct check_record *record, char *plain, size_t bytes, const char *call) {
     uint32_t here = stacks_capture();
-    char *block = (char *)plain + record->align;
-    lock_acquire(&check_lock, LOCK_CHECK);
+    char *block = plain + record->align;
+    lock(plain);
     forget_gone_locked(block);
     if (block != record->block || bytes != record->bytes) {
         record->alloc_call = call;
@@ -377,132 +323,104 @@ void *check_attach(struct check_record *record, void *plain, size_t bytes, const
     record->block = block;
     record->plain = plain;
     record->bytes = bytes;
-    record->state = CHECK_LIVE;
-    table_insert_locked(record);
+    check_record_attach(record);
     canaries_write(record);
-    lock_release(&check_lock, LOCK_CHECK);
+    unlock(plain);
     return block;
 }
 
-/* ---- all blocks -------------------------------------------------------------------------------------------------- */
-
-bool check_holds(const void *plain) {
-    bool held = false;
-    lock_acquire(&check_lock, LOCK_CHECK);
-    for (unsigned shift = 4; shift < ALIGN_SHIFT_MAX && !held; shift++) {
-        const struct check_record *record = find_locked((const char *)plain + ((size_t)1 << shift));
-        held = record != NULL && record->plain == plain;
-    }
-    lock_release(&check_lock, LOCK_CHECK);
-    return held;
+static void *resize(void *p, size_t old, size_t bytes, const char *call) {
+    size_t room = plain_bytes_for(bytes, BLOCK_ALIGN);
+    if (old < RESIZE_MIN || bytes < RESIZE_MIN || room == SIZE_MAX)
+        return NULL;
+    judge_use(&check_protection, p, call);
+    struct check_record *record = detach(p);
+    if (record == NULL)
+        return NULL;
+    char *moved = plain_resize(record->plain, room);
+    p = attach(record, moved ? moved : record->plain, moved ? bytes : old, call);
+    return moved ? p : NULL;
 }
 
-static bool covers(const struct check_record *record, const char *p) {
-    return record->state != CHECK_UNUSED && record->plain != NULL && p >= record->plain &&
-           p < record->block + record->bytes + (record->bare ? 0 : CANARY);
-}
+/* ---- all blocks --------------------------------------------------------------------------------------------------- */
 
-void check_invalid(const void *p, const char *call) {
-    struct fault fault = {.kind = FAULT_INVALID};
-    lock_acquire(&check_lock, LOCK_CHECK);
-    for (const struct slab *slab = slabs; slab != NULL && !fault.block_known; slab = slab->next)
-        for (size_t i = 0; i < SLAB_RECORDS && !fault.block_known; i++)
-            if (covers(&slab->records[i], p)) {
-                note_locked(&fault, FAULT_INVALID, &slab->records[i]);
-                fault.offset = (const char *)p - slab->records[i].block;
-            }
-    lock_release(&check_lock, LOCK_CHECK);
-    fault_tell(call, p, &fault);
-}
-
-/* Goes on behind the last fault: slabs stay where they are, new ones come before the first. */
-static bool next_fault(struct slab **slab, size_t *index, struct fault *fault) {
-    lock_acquire(&check_lock, LOCK_CHECK);
-    fault->kind = FAULT_NONE;
-    for (; *slab != NULL && fault->kind == FAULT_NONE; ++*index) {
-        if (*index == SLAB_RECORDS) {
-            *slab = (*slab)->next;
-            *index = SIZE_MAX;
-            continue;
+/* The cursor: the chunk's address, and the record in it. Chunks stay where they are, new ones come before the first. */
+static bool look_on(struct protection_cursor *cursor, struct fault_list *faults) {
+    lock(NULL);
+    struct check_chunk *chunk = cursor->at[0] != 0 ? (void *)cursor->at[0] : check_chunks;
+    size_t index = cursor->at[1];
+    for (; chunk != NULL && faults->count == 0; index++) {
+        struct fault fault = {0};
+        if (index == CHUNK_RECORDS) {
+            chunk = chunk->next;
+            index = SIZE_MAX;
+        } else if (look_locked(&chunk->records[index], &fault)) {
+            *fault_add(faults, "", fault.block.start) = fault;
         }
-        struct check_record *record = &(*slab)->records[*index];
-        enum fault_kind kind = news_locked(record, &fault->offset);
-        if (kind != FAULT_NONE)
-            note_locked(fault, kind, record);
     }
-    lock_release(&check_lock, LOCK_CHECK);
-    return fault->kind != FAULT_NONE;
-}
-
-void check_all(const char *call) {
-    struct fault fault = {0};
-    lock_acquire(&check_lock, LOCK_CHECK);
-    struct slab *slab = slabs;
-    lock_release(&check_lock, LOCK_CHECK);
-    size_t index = 0;
-    while (!fault_is_telling() && next_fault(&slab, &index, &fault))
-        fault_tell(call, fault.block.start, &fault);
-    hardened_check(call);
-}
-
-void check_pedantic(const char *call) {
-    if (pedantic)
-        check_all(call);
-}
-
-void check_set_handler(void (*function)(enum mcheck_status), bool always) {
-    lock_acquire(&check_lock, LOCK_CHECK);
-    pedantic |= always;
-    lock_release(&check_lock, LOCK_CHECK);
-    fault_set_handler(function);
-}
-
-enum check_result check_probe(const void *p, const char *call, enum mcheck_status *status) {
-    struct fault fault = {0};
-    lock_acquire(&check_lock, LOCK_CHECK);
-    struct check_record *record = find_locked(p);
-    if (record != NULL) {
-        enum fault_kind kind = record_look(record, &fault.offset);
-        record->told |= kind != FAULT_NONE && !fault_has_handler();
-        if (record->state == CHECK_FREED)
-            kind = kind == FAULT_NONE ? FAULT_USED_FREED : FAULT_WRITTEN_FREED;
-        if (kind != FAULT_NONE)
-            note_locked(&fault, kind, record);
-    }
-    lock_release(&check_lock, LOCK_CHECK);
-    if (fault.kind != FAULT_NONE)
-        fault_tell(call, p, &fault);
-    *status = fault_status(fault.kind);
-    return record != NULL ? CHECK_DONE : CHECK_UNKNOWN;
+    cursor->at[0] = (uintptr_t)chunk;
+    cursor->at[1] = index;
+    unlock(NULL);
+    return faults->count > 0;
 }
 
 static void walk_quarantine_locked(struct walk *walk) {
-    const struct check_record *older = NULL, *at = oldest;
     size_t blocks = 0, bytes = 0;
-    for (; at != NULL && blocks <= QUARANTINE_BLOCKS; older = at, at = at->newer) {
+    for (uint32_t i = 0; i < QUARANTINE_BLOCKS; i++) {
+        const struct check_record *record = (void *)(uintptr_t)places[i];
+        if (record == NULL)
+            continue;
         blocks++;
-        bytes += at->plain != NULL ? at->bytes : 0;
-        if (!report_walk(walk, at->state == CHECK_FREED && at->older == older && find_locked(at->block) == at,
-                         "check H3", at))
-            return;
+        bytes += held_bytes(record);
+        report_walk(walk, record->state == CHECK_FREED && record->place == i && check_record_find(record->block) == record,
+                    "check H3", record);
     }
-    report_walk(walk, older == newest && blocks == quarantine_blocks && bytes == quarantine_bytes, "check H3", newest);
+    report_walk(walk, blocks == quarantine.held && bytes == quarantine_bytes, "check H3", &quarantine);
 }
 
-void check_walk(struct walk *walk) {
-    size_t found = 0;
-    lock_acquire(&check_lock, LOCK_CHECK);
-    for (const struct slab *slab = slabs; slab != NULL; slab = slab->next)
-        for (size_t i = 0; i < SLAB_RECORDS; i++) {
-            const struct check_record *record = &slab->records[i];
-            if (record->state != CHECK_LIVE && record->state != CHECK_FREED)
-                continue;
-            found++;
-            report_walk(walk, find_locked(record->block) == record, "check H1", record);
-        }
-    report_walk(walk, found == record_count, "check H1", table);
+static bool is_no_root(const void *p) {
+    lock(p);
+    bool is = check_records_cover(p);
+    unlock(p);
+    return is;
+}
+
+static void walk(struct walk *walk) {
+    lock(NULL);
+    check_records_walk(walk);
     walk_quarantine_locked(walk);
-    lock_release(&check_lock, LOCK_CHECK);
+    unlock(NULL);
 }
 
-const struct lock_set check_locks = {.rank = LOCK_CHECK, .lock = &check_lock};
+void check_set_handler(void (*function)(enum mcheck_status), bool always) {
+    lock(NULL);
+    pedantic |= always;
+    unlock(NULL);
+    fault_set_handler(function);
+}
+
+bool check_is_pedantic(void) {
+    return pedantic;
+}
+
+const struct lock_set check_locks = {.rank = LOCK_CHECK, .lock = &check_lock, .forked = check_records_forked};
+
+const struct protection check_protection = {
+    .mode = MODE_CHECK,
+    .serves_all = true,
+    .alloc = alloc,
+    .resize = resize,
+    .adopt = adopt,
+    .trim = trim,
+    .owns = owns,
+    .lock = lock,
+    .unlock = unlock,
+    .find = find,
+    .look = look,
+    .retire = retire,
+    .release = release,
+    .shrink = shrink,
+    .look_on = look_on,
+    .walk = walk,
+    .is_no_root = is_no_root,
+};

@@ -4,101 +4,38 @@
  * tunables.sample_interval. What a program writes or reads beyond such a block, or after it was freed, faults at once; who
  * allocated and who freed it is on record.
  *
- * The pages are those of slots: of 1, 2, 4 or 8 pages each, with an untouchable one behind it, whose records lie apart. A
- * block stands at random at the start of its pages or at their end, where alignment may leave up to 15 bytes; the rest of
- * the pages holds a pattern that is looked at when the block is freed. Freed, its pages are given back to the OS and cannot
- * be touched until the slot's next turn: slots never used come first, then the one that was freed longest ago. There are
- * about three slots for each page that may be in use.
+ * The pages are those of slots (guarded_pool.h). A block stands at random at the start of its pages or at their end, where
+ * alignment may leave up to 15 bytes; the rest of the pages is a canary that is looked at when the block is freed. Freed, its
+ * pages are given back to the OS and cannot be touched until the slot's next turn.
  *
- * G1 of each size, the slots up to `used` are LIVE or FREED and the rest UNUSED; the FREED ones are on the size's list, once.
  * G2 live blocks, their bytes and pages are counted; the pages are charged (budget.h), and with all records they are at most
  *    tunables.sample_memory.
  * G3 a LIVE slot's block lies in its pages, aligned as asked.
  *
- * Pages are guarded by MADV_GUARD_INSTALL, which needs no mapping a page, or where the kernel has it not by mprotect, for at
- * most GUARDED_MAPPED_MOST slots. What the OS refuses leads to fewer guarded blocks and to nothing else.
+ * What the OS refuses leads to fewer guarded blocks and to nothing else.
  *
  * Lock: LOCK_GUARDED, inside; never held while a call stack is taken or a fault is told.
  */
 #ifndef MYALLOC_GUARDED_H
 #define MYALLOC_GUARDED_H
 
-#include <stdatomic.h>
-
 #include "base/base.h"
 #include "kit/lock.h"
-#include "protect/fault.h"
+#include "protect/protection.h"
 
-#define GUARDED_MAPPED_MOST 4096
-#define GUARDED_LOOK 16 /* calls from one look at the clock to the next */
 #define GUARDED_BYTES_MOST (8 * OS_PAGE)
 
 /* Sets up the pages, once, from mode_start. False if the OS refuses; there are none then. */
 bool guarded_start(void);
 
-/* A thread's way to its next guarded page. */
-struct guarded_turn {
-    int64_t left;    /* allocations; not above 0 while one is due */
-    uint64_t random; /* 0: not begun */
-    uint64_t since;  /* ms: the last one */
-    unsigned calls;
-    bool due, passed_on;
-};
-extern HIDDEN THREAD_LOCAL struct guarded_turn guarded_turn;
-extern HIDDEN _Atomic bool guarded_takes_unused; /* protect:paranoid, and some slots were never used */
-
-bool guarded_is_due_slow(void);
-
-/* True if a guarded page is due, this call standing for so many allocations of its thread since its last; it stays so until
- * guarded_alloc is called for a block that fits. One is due every tunables.sample_interval allocations, or every 10 us times
- * that; but not more than one in 8 ms of the process's time, unless the interval is below 100. Under protect:paranoid one is
- * also due as long as there are slots that were never used. */
-static inline bool guarded_is_due(size_t allocations) {
-    guarded_turn.left -= (int64_t)allocations;
-    if (LIKELY(guarded_turn.left > 0 && ++guarded_turn.calls % GUARDED_LOOK != 0))
-        return atomic_load_explicit(&guarded_takes_unused, memory_order_relaxed);
-    return guarded_is_due_slow();
-}
-
-/* Whether one that is due shall rather go to an allocation that the thread's lists would serve: true in half of the cases,
- * once each. The caller sees to it that there is such a call; it stays due. */
-bool guarded_passes_on(void);
-
-/* A zeroed block of `bytes` (0 allowed) aligned to `align` on a guarded page, if it is due and there is room; else NULL.
- * Caller holds no lock of the allocator. */
-void *guarded_alloc(size_t bytes, size_t align, const char *call);
-
 /* True if `p` points into the guarded pages, whatever is there. */
 bool guarded_owns(const void *p);
-
-/* True if `p` points into the records of them. */
-bool guarded_is_record(const void *p);
-
-/* Frees what guarded_owns; reports what is no live block's start, or whose size (UNSIZED if not told) or alignment (0) does
- * not fit. */
-void guarded_free(void *p, const char *call, size_t bytes, size_t align);
-
-/* The size asked for of a live block that starts at `p`. False if there is none, which is reported. */
-bool guarded_size(const void *p, const char *call, size_t *bytes);
-
-/* Makes a live block smaller where it is. */
-void guarded_shrink(void *p, size_t bytes);
 
 /* What is known of the block that lies nearest to an address of guarded pages, freed ones included. False if there is none.
  * Takes no lock, so that a fault handler can ask: what other threads do at the moment may be half seen. */
 bool guarded_near(const void *p, struct fault_block *block);
 
-struct guarded_totals {
-    size_t blocks, bytes; /* live: what the program asked for */
-    size_t pages;         /* bytes of the pages in use for them, charged */
-    size_t samples;       /* blocks ever */
-};
-void guarded_count(struct guarded_totals *totals);
-
-/* Looks whether G1-G3 hold. */
-struct walk;
-void guarded_walk(struct walk *walk);
-
+extern HIDDEN const struct protection guarded_protection;
 extern HIDDEN const struct lock_set guarded_locks;
 
 #endif

@@ -23,9 +23,9 @@ static _Atomic int teller; /* the thread that tells of a fault; others wait unti
 
 /* ---- what is told ------------------------------------------------------------------------------------------------ */
 
-static const char *access_word(enum os_access access) {
+static const char *access_word(enum arch_access access) {
     static const char *const words[] = {
-        [OS_ACCESS] = "access", [OS_READ] = "read", [OS_WRITE] = "write", [OS_EXECUTE] = "jump"};
+        [ARCH_ACCESS] = "access", [ARCH_READ] = "read", [ARCH_WRITE] = "write", [ARCH_EXECUTE] = "jump"};
     return words[access];
 }
 
@@ -40,7 +40,7 @@ static void say_where(void) {
     backtrace_print(STDERR_FILENO, frames, count);
 }
 
-static void say_hit(const char *p, enum os_access access) {
+static void say_hit(const char *p, enum arch_access access) {
     struct fault_block block;
     const char *word = access_word(access);
     if (!guarded_near(p, &block)) {
@@ -57,7 +57,7 @@ static void say_hit(const char *p, enum os_access access) {
                 below ? "before" : above ? "behind" : "inside", block.bytes, block.start);
     if (report_action & REPORT_SHORT)
         return;
-    if (access != OS_EXECUTE) /* the unwinder would read the code there */
+    if (access != ARCH_EXECUTE) /* the unwinder would read the code there */
         say_where();
     fault_say_history(&block);
     guarded_events_say();

@@ -3,21 +3,23 @@
 
 #include <string.h>
 
+#include "base/address_map.h"
 #include "base/canary.h"
 #include "os/os.h"
 #include "kit/budget.h"
 #include "kit/lock.h"
+#include "kit/modes.h"
 #include "kit/quarantine.h"
 #include "kit/random.h"
 #include "kit/report.h"
+#include "callers/stacks.h"
 
-#define TABLE_MIN 64    /* records; a power of two */
 #define GUARDED_WIDE (2 * MIB)
 #define GUARDED_MOST 16   /* OS pages on each side, 1 at least */
 #define WAIT 64         /* freed blocks in each half of the quarantine */
 #define LIMITED_PART 16 /* of the address space that RLIMIT_AS allows, at most so much is in quarantine */
 
-enum state { EMPTY, LIVE, FREED };
+enum state { NONE, LIVE, FREED };
 
 struct record {
     char *start; /* of the block */
@@ -33,81 +35,23 @@ struct record {
 };
 
 static struct lock hardened_mapped_lock;
-static struct record *table;
-static size_t table_size, record_count;
+static struct address_map records = ADDRESS_MAP(struct record);
 static struct random hardened_mapped_random;
 static struct quarantine quarantine;
 static uint64_t places[2 * WAIT] BIG_TABLE;
 static size_t held_bytes, held_most; /* address space in quarantine */
-static struct hardened_mapped_totals totals_now;
-
-/* ---- the table --------------------------------------------------------------------------------------------------- */
-
-static size_t slot_of(const char *start) {
-    return (size_t)((uintptr_t)start / BLOCK_ALIGN * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (table_size - 1);
-}
+static struct protection_totals live;
 
 static struct record *find_locked(const void *start) {
-    for (size_t i = table_size > 0 ? slot_of(start) : 0; table_size > 0; i = (i + 1) & (table_size - 1)) {
-        if (table[i].state == EMPTY)
-            return NULL;
-        if (table[i].start == start)
-            return &table[i];
-    }
-    return NULL;
-}
-
-static struct record *insert_locked(const struct record *record) {
-    size_t i = slot_of(record->start);
-    while (table[i].state != EMPTY)
-        i = (i + 1) & (table_size - 1);
-    table[i] = *record;
-    record_count++;
-    return &table[i];
-}
-
-static void remove_locked(struct record *gone) {
-    size_t hole = (size_t)(gone - table), mask = table_size - 1;
-    for (size_t i = (hole + 1) & mask; table[i].state != EMPTY; i = (i + 1) & mask) {
-        /* A record may fill the hole if its own slot does not lie cyclically behind the hole. */
-        if (((i - slot_of(table[i].start)) & mask) >= ((i - hole) & mask)) {
-            table[hole] = table[i];
-            hole = i;
-        }
-    }
-    table[hole].state = EMPTY;
-    record_count--;
-}
-
-static size_t table_bytes(size_t size) {
-    return align_up(size * sizeof *table, OS_PAGE);
-}
-
-/* Room for one more record. */
-static bool reserve_locked(void) {
-    if (record_count * 2 < table_size)
-        return true;
-    size_t old_size = table_size, size = old_size ? old_size * 2 : TABLE_MIN;
-    struct record *old = table, *fresh = budget_map(table_bytes(size));
-    if (fresh == NULL)
-        return false;
-    table = fresh;
-    table_size = size;
-    record_count = 0;
-    for (size_t i = 0; i < old_size; i++)
-        if (old[i].state != EMPTY)
-            insert_locked(&old[i]);
-    if (old != NULL)
-        budget_unmap(old, table_bytes(old_size));
-    return true;
+    return address_map_find(&records, start);
 }
 
 bool hardened_mapped_start(void) {
     size_t limit = os_address_limit();
-    quarantine = (struct quarantine){.places = places, .length = WAIT};
+    quarantine = (struct quarantine){.places = places, .random = WAIT, .queue = WAIT};
     held_most = limit == SIZE_MAX ? LARGE_HELD_MOST : min_size(limit / LIMITED_PART, LARGE_HELD_MOST);
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    bool done = reserve_locked();
+    bool done = budget_grow_map(&records, 1);
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
     return done;
 }
@@ -137,22 +81,23 @@ static void note(struct fault *fault, enum fault_kind kind, const struct record 
     fault->block = known(record);
 }
 
-/* Notes what is wrong with a live block's canaries; false if nothing is. */
+/* Notes what is wrong with a live block's canaries; false if nothing is. A freed block's pages cannot be read. */
 static bool look(struct record *record, struct fault *fault) {
     if (record->state != LIVE || record->told)
         return false;
-    const char *head = canary_look_back(record->secret, record->data, record->start);
-    const char *tail = canary_look(record->secret, tail_of(record), data_end(record));
-    if (head == NULL && tail == data_end(record))
+    const char *end = data_end(record), *behind = tail_of(record);
+    const char *head = canary_look_back(record->secret, record->data, record->start, NULL);
+    const char *tail = canary_look(record->secret, behind, end, canary_nul(behind, end));
+    if (head == NULL && tail == end)
         return false;
     note(fault, head != NULL ? FAULT_HEAD : FAULT_TAIL, record, head != NULL ? head : tail);
     record->told = !fault_has_handler();
     return true;
 }
 
-static void write_canaries(const struct record *record) {
-    canary_write(record->secret, record->data, record->start);
-    canary_write(record->secret, tail_of(record), data_end(record));
+static void write_tail(const struct record *record) {
+    char *end = data_end(record), *behind = tail_of(record);
+    canary_write(record->secret, behind, end, canary_nul(behind, end));
 }
 
 /* ---- allocation -------------------------------------------------------------------------------------------------- */
@@ -170,7 +115,7 @@ static bool map(struct record *record, size_t align, size_t before, size_t behin
     record->map_bytes = before + data + slack + behind;
     if (!budget_charge(data))
         return false;
-    record->map = os_reserve_shut(record->map_bytes);
+    record->map = os_reserve(record->map_bytes);
     if (record->map != NULL) {
         record->data = (char *)align_up((uintptr_t)record->map + before, max_size(align, OS_PAGE));
         record->start = (char *)align_down((uintptr_t)record->data + data - record->bytes, align);
@@ -182,9 +127,11 @@ static bool map(struct record *record, size_t align, size_t before, size_t behin
     return false;
 }
 
-void *hardened_mapped_alloc(size_t bytes, size_t align, const char *call, uint32_t stack) {
-    struct record record = {.bytes = bytes, .alloc_stack = stack, .alloc_call = fault_call_number(call),
+static void *alloc(size_t bytes, size_t align, bool *zeroed, const char *call) {
+    align = max_size(align, BLOCK_ALIGN);
+    struct record record = {.bytes = bytes, .alloc_stack = stacks_capture(), .alloc_call = fault_call_number(call),
                             .align_shift = (uint8_t)high_bit(align), .state = LIVE};
+    *zeroed = true;
     if (bytes > SIZE_LIMIT / 2 || align > SIZE_LIMIT / 4)
         return NULL;
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
@@ -193,14 +140,15 @@ void *hardened_mapped_alloc(size_t bytes, size_t align, const char *call, uint32
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
     if (!map(&record, align, before, behind))
         return NULL;
-    write_canaries(&record);
+    canary_write(record.secret, record.data, record.start, NULL);
+    write_tail(&record);
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    bool done = reserve_locked();
+    bool done = budget_grow_map(&records, 1);
     if (done) {
-        insert_locked(&record);
-        totals_now.live += bytes;
-        totals_now.live_blocks++;
-        totals_now.taken += record.data_bytes;
+        *(struct record *)address_map_insert(&records, record.start) = record;
+        live.bytes += bytes;
+        live.blocks++;
+        live.taken += record.data_bytes;
     }
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
     if (!done) {
@@ -215,35 +163,12 @@ void *hardened_mapped_alloc(size_t bytes, size_t align, const char *call, uint32
 
 /* The record of the block that `p` points into, or whose guards it does. */
 static const struct record *around_locked(const void *p) {
-    for (size_t i = 0; i < table_size; i++)
-        if (table[i].state != EMPTY && (uintptr_t)p - (uintptr_t)table[i].map < table[i].map_bytes)
-            return &table[i];
-    return NULL;
-}
-
-/* What is wrong with a pointer that must be a live block's start. NULL if it is none. */
-static struct record *judge_pointer_locked(const void *p, const char *call, struct fault_list *faults) {
-    struct record *record = find_locked(p);
-    if (record != NULL && record->state == LIVE)
-        return record;
-    struct fault *fault = fault_add(faults, call, p);
-    const struct record *around = record != NULL ? record : around_locked(p);
-    fault->kind = FAULT_INVALID;
-    if (around != NULL)
-        note(fault, record != NULL ? fault_of_freed(call) : FAULT_INVALID, around, p);
-    return NULL;
-}
-
-static void judge_block_locked(struct record *record, const char *call, size_t bytes, size_t align,
-                               struct fault_list *faults) {
-    struct fault fault = {0};
-    if (!look(record, &fault)) {
-        fault.block = known(record);
-        fault.block_known = true;
-        fault_judge(&fault, &fault.block, call, bytes, align);
+    for (size_t i = 0; i < records.size; i++) {
+        const struct record *record = address_map_at(&records, i);
+        if (record != NULL && (uintptr_t)p - (uintptr_t)record->map < record->map_bytes)
+            return record;
     }
-    if (fault.kind != FAULT_NONE)
-        *fault_add(faults, call, record->start) = fault;
+    return NULL;
 }
 
 /* What was held back is unmapped, and its record forgotten if the OS agrees. The table does not change meanwhile but by
@@ -259,17 +184,17 @@ static void unmap(const void *start) {
     }
     /* Out of the table first: another thread may be given the addresses as soon as they are free. */
     if (record != NULL)
-        remove_locked(record);
+        address_map_remove(&records, record);
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
-    if (gone.state == EMPTY)
+    if (gone.state == NONE)
         return;
     if (os_unmap(gone.map, gone.map_bytes))
         return;
     os_purge(gone.data, gone.data_bytes); /* addresses are lost, memory is not */
     gone.waits = false;
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    if (reserve_locked())
-        insert_locked(&gone);
+    if (budget_grow_map(&records, 1))
+        *(struct record *)address_map_insert(&records, gone.start) = gone;
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
 }
 
@@ -284,155 +209,155 @@ static const void *overdue(bool all) {
 }
 
 /* Pages of a freed block go back; what leaves the quarantine for it, and what is too much in there, is unmapped. */
-static void hold(const struct record *freed) {
-    const void *out = freed->start;
-    if (freed->data_bytes != 0 && !os_shut(freed->data, freed->data_bytes)) {
-        unmap(freed->start);
-        budget_refund(freed->data_bytes);
+static void hold(void *start, const char *call) {
+    (void)call;
+    lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
+    struct record freed = *find_locked(start); /* it stays in the table until it has been in the quarantine */
+    lock_release(&hardened_mapped_lock, LOCK_HARDENED);
+    bool kept = freed.data_bytes == 0 || os_decommit(freed.data, freed.data_bytes);
+    budget_refund(freed.data_bytes);
+    if (!kept) {
+        unmap(start);
         return;
     }
-    budget_refund(freed->data_bytes);
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    struct record *record = find_locked(freed->start);
-    held_bytes += freed->map_bytes;
-    record->waits = true;
-    out = (const void *)(uintptr_t)quarantine_push(&quarantine, &hardened_mapped_random, (uintptr_t)freed->start);
+    held_bytes += freed.map_bytes;
+    find_locked(start)->waits = true;
+    const void *out = (const void *)(uintptr_t)quarantine_push(&quarantine, &hardened_mapped_random, (uintptr_t)start);
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
     for (; out != NULL; out = overdue(false))
         unmap(out);
 }
 
-void hardened_mapped_free(void *p, const char *call, size_t bytes, size_t align, uint32_t stack) {
-    struct fault_list faults;
-    struct record freed = {0};
-    faults.count = 0;
-    lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    struct record *record = judge_pointer_locked(p, call, &faults);
-    if (record != NULL) {
-        judge_block_locked(record, call, bytes, align, &faults);
-        record->state = FREED;
-        record->free_call = fault_call_number(call);
-        record->free_stack = stack;
-        totals_now.live -= record->bytes;
-        totals_now.live_blocks--;
-        totals_now.taken -= record->data_bytes;
-        freed = *record;
-    }
-    lock_release(&hardened_mapped_lock, LOCK_HARDENED);
-    if (freed.state == FREED)
-        hold(&freed);
-    fault_tell_all(&faults);
-}
-
-void hardened_mapped_trim(void) {
-    for (const void *out; (out = overdue(true)) != NULL;)
+static size_t trim(bool all) {
+    for (const void *out; all && (out = overdue(true)) != NULL;)
         unmap(out);
+    return 0;
 }
 
-/* ---- other calls ------------------------------------------------------------------------------------------------- */
+/* ---- one block ---------------------------------------------------------------------------------------------------- */
 
-bool hardened_mapped_owns(const void *p) {
+static void lock(const void *p) {
+    (void)p;
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    bool owns = find_locked(p) != NULL;
+}
+
+static void unlock(const void *p) {
+    (void)p;
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
+}
+
+static bool owns(const void *p) {
+    lock(p);
+    bool owns = find_locked(p) != NULL;
+    unlock(p);
     return owns;
 }
 
-bool hardened_mapped_is_table(const void *p) {
-    lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    bool is = (uintptr_t)p - (uintptr_t)table < table_bytes(table_size);
-    lock_release(&hardened_mapped_lock, LOCK_HARDENED);
-    return is;
+static enum found find(const void *p, struct fault_block *block) {
+    const struct record *record = find_locked(p), *around = record != NULL ? record : around_locked(p);
+    if (around == NULL)
+        return FOUND_NOTHING;
+    *block = known(around);
+    return record == NULL ? FOUND_NEAR : record->state == LIVE ? FOUND_LIVE : FOUND_FREED;
 }
 
-bool hardened_mapped_size(const void *p, const char *call, size_t *bytes) {
-    struct fault_list faults;
-    faults.count = 0;
-    lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    const struct record *record = judge_pointer_locked(p, call, &faults);
-    if (record != NULL)
-        *bytes = record->bytes;
-    lock_release(&hardened_mapped_lock, LOCK_HARDENED);
-    fault_tell_all(&faults);
-    return record != NULL;
-}
-
-void hardened_mapped_shrink(void *p, size_t bytes) {
-    lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
+static void look_at_block(const void *p, bool again, struct fault *fault) {
     struct record *record = find_locked(p);
-    if (record != NULL && record->state == LIVE && bytes < record->bytes) {
-        totals_now.live -= record->bytes - bytes;
-        record->bytes = bytes;
-        write_canaries(record);
-    }
-    lock_release(&hardened_mapped_lock, LOCK_HARDENED);
+    record->told &= !again;
+    look(record, fault);
 }
 
-enum mcheck_status hardened_mapped_probe(const void *p, const char *call) {
-    struct fault_list faults;
-    struct fault fault = {0};
-    faults.count = 0;
-    lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    struct record *record = judge_pointer_locked(p, FAULT_USE, &faults);
-    if (record != NULL) {
-        record->told = false;
-        if (look(record, &fault))
-            *fault_add(&faults, call, p) = fault;
-    }
-    lock_release(&hardened_mapped_lock, LOCK_HARDENED);
-    for (unsigned i = 0; i < faults.count; i++)
-        faults.entries[i].call = call;
-    fault_tell_all(&faults);
-    return faults.count > 0 ? fault_status(faults.entries[0].fault.kind) : MCHECK_OK;
+static void *retire(void *p, const char *call, uint32_t stack, struct fault_list *faults) {
+    struct record *record = find_locked(p);
+    (void)faults;
+    record->state = FREED;
+    record->free_call = fault_call_number(call);
+    record->free_stack = stack;
+    live.bytes -= record->bytes;
+    live.blocks--;
+    live.taken -= record->data_bytes;
+    return p;
 }
 
-/* Looks at the records from *at on until faults are found; false if none are. */
-static bool look_on_locked(size_t *at, const char *call, struct fault_list *faults) {
-    struct fault fault = {0};
-    for (faults->count = 0; *at < table_size && faults->count == 0; ++*at)
-        if (look(&table[*at], &fault))
-            *fault_add(faults, call, table[*at].start) = fault;
+static void shrink(void *p, size_t bytes, const char *call, uint32_t stack) {
+    struct record *record = find_locked(p);
+    live.bytes -= record->bytes - bytes;
+    record->bytes = bytes;
+    record->alloc_call = fault_call_number(call);
+    record->alloc_stack = stack;
+    write_tail(record);
+}
+
+/* ---- all blocks --------------------------------------------------------------------------------------------------- */
+
+/* The cursor: number of the entry. What the table's growth moves meanwhile may be looked at twice, or not. */
+static bool look_on(struct protection_cursor *cursor, struct fault_list *faults) {
+    lock(NULL);
+    for (; cursor->at[0] < records.size && faults->count == 0; cursor->at[0]++) {
+        struct record *record = address_map_at(&records, cursor->at[0]);
+        struct fault fault = {0};
+        if (record != NULL && look(record, &fault))
+            *fault_add(faults, "", record->start) = fault;
+    }
+    unlock(NULL);
     return faults->count > 0;
 }
 
-void hardened_mapped_check(const char *call) {
-    struct fault_list faults;
-    bool found = !fault_is_telling();
-    for (size_t at = 0; found;) {
-        lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-        found = look_on_locked(&at, call, &faults);
-        lock_release(&hardened_mapped_lock, LOCK_HARDENED);
-        fault_tell_all(&faults);
-    }
+static bool is_no_root(const void *p) {
+    lock(NULL);
+    bool is = address_map_covers(&records, p);
+    unlock(NULL);
+    return is;
 }
 
-void hardened_mapped_count(struct hardened_mapped_totals *totals) {
-    lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    *totals = totals_now;
-    lock_release(&hardened_mapped_lock, LOCK_HARDENED);
+static void count(struct protection_totals *totals) {
+    lock(NULL);
+    *totals = live;
+    unlock(NULL);
 }
 
-void hardened_mapped_walk(struct walk *walk) {
-    struct hardened_mapped_totals sums = {0};
-    size_t count = 0, held = 0;
-    lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    for (size_t i = 0; i < table_size; i++) {
-        const struct record *record = &table[i];
-        if (record->state == EMPTY)
+static void walk(struct walk *walk) {
+    struct protection_totals sums = {0};
+    size_t held = 0;
+    lock(NULL);
+    for (size_t i = 0; i < records.size; i++) {
+        const struct record *record = address_map_at(&records, i);
+        if (record == NULL)
             continue;
-        count++;
         held += record->waits ? record->map_bytes : 0;
-        sums.live += record->state == LIVE ? record->bytes : 0;
-        sums.live_blocks += record->state == LIVE;
+        sums.bytes += record->state == LIVE ? record->bytes : 0;
+        sums.blocks += record->state == LIVE;
         sums.taken += record->state == LIVE ? record->data_bytes : 0;
         bool nested = record->map < record->data && record->data <= record->start &&
                       tail_of(record) <= data_end(record) && data_end(record) < record->map + record->map_bytes;
-        report_walk(walk, nested && find_locked(record->start) == record, "harden P5", record);
+        report_walk(walk, nested, "harden P5", record);
     }
-    report_walk(walk, count == record_count && count * 2 <= max_size(table_size, 1) && held == held_bytes, "harden P5", table);
-    report_walk(walk, sums.live == totals_now.live && sums.live_blocks == totals_now.live_blocks &&
-                sums.taken == totals_now.taken, "harden P5", &totals_now);
+    const void *lost = address_map_verify(&records);
+    report_walk(walk, lost == NULL, "harden P5", lost);
+    report_walk(walk, held == held_bytes, "harden P5", &held_bytes);
+    report_walk(walk, sums.bytes == live.bytes && sums.blocks == live.blocks &&
+                sums.taken == live.taken, "harden P5", &live);
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
 }
 
 const struct lock_set hardened_mapped_locks = {.rank = LOCK_HARDENED, .lock = &hardened_mapped_lock};
+
+const struct protection hardened_mapped_protection = {
+    .mode = MODE_HARDENED,
+    .serves_all = true,
+    .alloc = alloc,
+    .trim = trim,
+    .owns = owns,
+    .lock = lock,
+    .unlock = unlock,
+    .find = find,
+    .look = look_at_block,
+    .retire = retire,
+    .release = hold,
+    .shrink = shrink,
+    .look_on = look_on,
+    .count = count,
+    .walk = walk,
+    .is_no_root = is_no_root,
+};

@@ -20,42 +20,15 @@
 
 #include "base/base.h"
 #include "kit/lock.h"
-#include "protect/fault.h"
+#include "kit/lock.h"
+#include "protect/protection.h"
 
 #define LARGE_HELD_MOST (64 * GIB)
 
 /* Sets up the table. False if the OS refuses. */
 bool hardened_mapped_start(void);
 
-/* A zeroed block of any size and alignment; NULL if refused. */
-void *hardened_mapped_alloc(size_t bytes, size_t align, const char *call, uint32_t stack);
-
-/* True if a block starts at `p`, or one that is in quarantine did. */
-bool hardened_mapped_owns(const void *p);
-
-/* True if `p` lies in the table, which holds addresses of blocks. */
-bool hardened_mapped_is_table(const void *p);
-
-/* As their namesakes in hardened_slab.h, for what hardened_mapped_owns or is the front's to report. */
-void hardened_mapped_free(void *p, const char *call, size_t bytes, size_t align, uint32_t stack);
-bool hardened_mapped_size(const void *p, const char *call, size_t *bytes);
-void hardened_mapped_shrink(void *p, size_t bytes);
-enum mcheck_status hardened_mapped_probe(const void *p, const char *call);
-void hardened_mapped_check(const char *call);
-
-/* Unmaps what is in quarantine. */
-void hardened_mapped_trim(void);
-
-struct hardened_mapped_totals {
-    size_t live, live_blocks; /* as the program asked */
-    size_t taken;             /* bytes of the pages of live blocks */
-};
-void hardened_mapped_count(struct hardened_mapped_totals *totals);
-
-/* Looks whether P5 holds. Takes the lock. */
-struct walk;
-void hardened_mapped_walk(struct walk *walk);
-
+extern HIDDEN const struct protection hardened_mapped_protection;
 extern HIDDEN const struct lock_set hardened_mapped_locks;
 
 #endif

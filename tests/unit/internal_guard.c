@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Guarded pages on an OS layer that the test directs, and that has no os_guard: which slot comes next, what is bounded, what
+/* Guarded pages on an OS layer that the test directs, and that has no os_guard_install: which slot comes next, what is bounded, what
  * a refusal leaves behind. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -8,6 +8,8 @@
 #include "kit/budget.h"
 #include "protect/fault.h"
 #include "protect/guarded.h"
+#include "protect/judge.h"
+#include "protect/sampler.h"
 #include "os_fake.h"
 #include "kit/report.h"
 #include "kit/tunables.h"
@@ -22,16 +24,21 @@ static void begin(void) {
 
 TestSuite(guard, .init = begin);
 
+static void *get(size_t bytes, size_t align) {
+    bool zeroed;
+    return guarded_protection.alloc(bytes, align, &zeroed, "malloc");
+}
+
 static void *due(size_t bytes, size_t align) {
-    cr_assert(guarded_is_due(1));
-    return guarded_alloc(bytes, align, "malloc");
+    cr_assert(sampler_is_due(1));
+    return get(bytes, align);
 }
 
 static void expect_sound(size_t blocks) {
-    struct guarded_totals totals;
+    struct protection_totals totals;
     struct walk walk = {0};
-    guarded_count(&totals);
-    guarded_walk(&walk);
+    guarded_protection.count(&totals);
+    guarded_protection.walk(&walk);
     cr_assert_eq(walk.broken, 0);
     cr_assert_eq(totals.blocks, blocks, "%zu blocks, not %zu", totals.blocks, blocks);
 }
@@ -55,7 +62,7 @@ Test(guard, the_one_freed_longest_ago_comes_next) {
     /* one after another, until the first comes back */
     do {
         first[used] = due(100, 16);
-        guarded_free(first[used], "free", SIZE_MAX, 0);
+        judge_free(&guarded_protection, first[used], "free", SIZE_MAX, 0);
         used++;
     } while (used < 100 && (used == 1 || page_of(first[used - 1]) != page_of(first[0])));
     cr_assert_geq(used, 20, "a slot came back after %zu", used);
@@ -63,7 +70,7 @@ Test(guard, the_one_freed_longest_ago_comes_next) {
     for (size_t i = 1; i < used - 1; i++) {
         void *p = due(100, 16);
         cr_assert_eq(page_of(p), page_of(first[i]), "slot %zu", i);
-        guarded_free(p, "free", SIZE_MAX, 0);
+        judge_free(&guarded_protection, p, "free", SIZE_MAX, 0);
     }
     expect_sound(0);
 }
@@ -77,10 +84,10 @@ Test(guard, sizes_and_alignments) {
         cr_assert_eq((uintptr_t)p % align, 0);
         for (size_t k = 0; k < sizes[i]; k++)
             cr_assert_eq(p[k], 0);
-        cr_assert(guarded_owns(p) && guarded_size(p, "realloc", &told));
+        cr_assert(guarded_owns(p) && judge_size(&guarded_protection, p, "realloc", &told));
         cr_assert_eq(told, sizes[i]);
         expect_sound(1);
-        guarded_free(p, "free_sized", sizes[i], 0);
+        judge_free(&guarded_protection, p, "free_sized", sizes[i], 0);
     }
     cr_assert_null(due(GUARDED_BYTES_MOST + 1, 16));
     cr_assert_null(due(16, 2 * OS_PAGE));
@@ -97,7 +104,7 @@ Test(guard, a_refusal_leaves_nothing_behind) {
     void *p = due(100, 16);
     cr_assert_not_null(p);
     cr_assert_eq(budget_taken(), taken + OS_PAGE);
-    guarded_free(p, "free", SIZE_MAX, 0);
+    judge_free(&guarded_protection, p, "free", SIZE_MAX, 0);
     cr_assert_eq(budget_taken(), taken);
 }
 
@@ -112,11 +119,11 @@ Test(guard, the_limit_is_kept) {
 Test(guard, shrinks_where_it_is) {
     char *p = due(100, 16);
     size_t told;
-    guarded_shrink(p, 10);
-    cr_assert(guarded_size(p, "realloc", &told));
+    judge_shrink(&guarded_protection, p, 10, "realloc");
+    cr_assert(judge_size(&guarded_protection, p, "realloc", &told));
     cr_assert_eq(told, 10);
     expect_sound(1);
-    guarded_free(p, "free_sized", 10, 0);
+    judge_free(&guarded_protection, p, "free_sized", 10, 0);
 }
 
 Test(guard, who_lies_nearest) {
@@ -125,7 +132,7 @@ Test(guard, who_lies_nearest) {
     cr_assert(guarded_near(p + 7, &block) && block.start == p && !block.freed);
     cr_assert(guarded_near((char *)page_of(p) - 1, &block) && block.start == p);
     cr_assert(guarded_near((char *)page_of(p) + OS_PAGE + 1, &block) && block.start == p);
-    guarded_free(p, "free", SIZE_MAX, 0);
+    judge_free(&guarded_protection, p, "free", SIZE_MAX, 0);
     cr_assert(guarded_near(p + 7, &block) && block.freed);
     cr_assert_not(guarded_near((char *)page_of(p) + 20 * OS_PAGE, &block));
 }
@@ -136,18 +143,18 @@ Test(guard, time_is_bounded) {
     tunables.sample_interval = 100;
     os_fake_clock = 100000;
     for (int i = 0; i < 100000; i++)
-        if (guarded_is_due(100)) {
+        if (sampler_is_due(100)) {
             got++;
-            guarded_free(guarded_alloc(16, 16, "malloc"), "free", SIZE_MAX, 0);
+            judge_free(&guarded_protection, get(16, 16), "free", SIZE_MAX, 0);
         }
     cr_assert_geq(got, 15, "%zu", got);
     cr_assert_leq(got, 18, "%zu", got);
     for (int ms = 0; ms < 100; ms++) {
         os_fake_clock++;
         for (int i = 0; i < 100; i++)
-            if (guarded_is_due(100)) {
+            if (sampler_is_due(100)) {
                 got++;
-                guarded_free(guarded_alloc(16, 16, "malloc"), "free", SIZE_MAX, 0);
+                judge_free(&guarded_protection, get(16, 16), "free", SIZE_MAX, 0);
             }
     }
     cr_assert_geq(got, 26, "%zu", got);
@@ -160,9 +167,9 @@ Test(guard, time_stands_for_what_is_not_seen) {
     tunables.sample_interval = 1000;
     os_fake_clock = 100000;
     for (int ms = 0; ms < 1000; ms++, os_fake_clock++)
-        if (guarded_is_due(1)) {
+        if (sampler_is_due(1)) {
             got++;
-            guarded_free(guarded_alloc(16, 16, "malloc"), "free", SIZE_MAX, 0);
+            judge_free(&guarded_protection, get(16, 16), "free", SIZE_MAX, 0);
         }
     cr_assert_geq(got, 50, "%zu", got);
     cr_assert_leq(got, 70, "%zu", got);
@@ -171,14 +178,14 @@ Test(guard, time_stands_for_what_is_not_seen) {
 /* Under protect:paranoid every allocation has a slot as long as there is one that was never used. */
 Test(guard, paranoid_takes_unused) {
     tunables.sample_interval = 1000000;
-    guarded_takes_unused = true;
+    sampler_takes_all = true;
     tunables.protect = LEVEL_PARANOID;
     size_t got = 0;
     for (int i = 0; i < 100; i++) {
-        void *p = guarded_is_due(1) ? guarded_alloc(100, 16, "malloc") : NULL;
+        void *p = sampler_is_due(1) ? get(100, 16) : NULL;
         got += p != NULL;
         if (p != NULL)
-            guarded_free(p, "free", SIZE_MAX, 0);
+            judge_free(&guarded_protection, p, "free", SIZE_MAX, 0);
     }
     cr_assert_geq(got, 20, "%zu", got);
     cr_assert_lt(got, 40, "%zu", got);
@@ -200,23 +207,23 @@ Test(guarded_pages, come_back_zero) {
         for (size_t k = 0; k < 5000; k++)
             cr_assert_eq(p[k], 0);
         memset(p, 0xa5, 5000);
-        guarded_free(p, "free", SIZE_MAX, 0);
+        judge_free(&guarded_protection, p, "free", SIZE_MAX, 0);
     }
     expect_sound(0);
 }
 
-/* os_guard fails from some time on, as for locked memory: slots are shut by os_protect, and not zero by themselves. */
+/* os_guard_install fails from some time on, as for locked memory: slots are decommitted instead. */
 Test(guarded_pages, can_fail_later) {
     unsigned char *p = due(100, 16);
     memset(p, 0xa5, 100);
     os_fake_guards = false;
-    guarded_free(p, "free", SIZE_MAX, 0);
+    judge_free(&guarded_protection, p, "free", SIZE_MAX, 0);
     for (int i = 0; i < 100; i++) {
         p = due(100, 16);
         cr_assert_not_null(p);
         for (size_t k = 0; k < 100; k++)
             cr_assert_eq(p[k], 0);
-        guarded_free(p, "free", SIZE_MAX, 0);
+        judge_free(&guarded_protection, p, "free", SIZE_MAX, 0);
     }
     expect_sound(0);
 }
@@ -225,18 +232,18 @@ Test(guarded_pages, can_fail_later) {
 Test(guarded_pages, shut_refused) {
     void *p = due(100, 16);
     os_fake_guards = false;
-    os_fake_refuse_shut = true;
-    guarded_free(p, "free", SIZE_MAX, 0);
+    os_fake_refuse_decommit = true;
+    judge_free(&guarded_protection, p, "free", SIZE_MAX, 0);
     expect_sound(0);
-    os_fake_refuse_shut = false;
+    os_fake_refuse_decommit = false;
     for (int i = 0; i < 100; i++)
-        guarded_free(due(100, 16), "free", SIZE_MAX, 0);
+        judge_free(&guarded_protection, due(100, 16), "free", SIZE_MAX, 0);
     expect_sound(0);
 }
 
 Test(guarded_pages, opening_refused) {
     size_t taken = budget_taken();
-    guarded_free(due(100, 16), "free", SIZE_MAX, 0);
+    judge_free(&guarded_protection, due(100, 16), "free", SIZE_MAX, 0);
     os_fake_refuse_map = 1;
     cr_assert_null(due(100, 16));
     cr_assert_eq(budget_taken(), taken);
@@ -265,21 +272,21 @@ Test(guard, misuse_is_told) {
     size_t bytes;
     char *p = due(100, 16);
     fault_set_handler(keep);
-    guarded_free(p + 1, "free", SIZE_MAX, 0);
+    judge_free(&guarded_protection, p + 1, "free", SIZE_MAX, 0);
     expect_told(MCHECK_HEAD);
-    guarded_free((char *)page_of(p) + 7 * OS_PAGE, "free", SIZE_MAX, 0); /* a slot that was never used */
+    judge_free(&guarded_protection, (char *)page_of(p) + 7 * OS_PAGE, "free", SIZE_MAX, 0); /* a slot that was never used */
     expect_told(MCHECK_HEAD);
-    cr_assert_not(guarded_size(p + 1, "realloc", &bytes));
+    cr_assert_not(judge_size(&guarded_protection, p + 1, "realloc", &bytes));
     expect_told(MCHECK_HEAD);
     expect_sound(1);
-    guarded_free(p, "free", SIZE_MAX, 0);
+    judge_free(&guarded_protection, p, "free", SIZE_MAX, 0);
     cr_assert_eq(tellings, 0);
-    guarded_free(p, "free", SIZE_MAX, 0);
+    judge_free(&guarded_protection, p, "free", SIZE_MAX, 0);
     expect_told(MCHECK_FREE);
-    cr_assert_not(guarded_size(p, "realloc", &bytes));
+    cr_assert_not(judge_size(&guarded_protection, p, "realloc", &bytes));
     expect_told(MCHECK_FREE);
     p = due(100, 16);
-    guarded_free(p, "free_sized", 99, 0);
+    judge_free(&guarded_protection, p, "free_sized", 99, 0);
     expect_told(MCHECK_HEAD);
     expect_sound(0); /* freed all the same */
 }
@@ -290,7 +297,7 @@ Test(guard, canaries_are_looked_at) {
         char *p = due(96, 16);
         bool at_start = (uintptr_t)p % OS_PAGE == 0;
         p[at_start ? 96 : -1] ^= 1;
-        guarded_free(p, "free", SIZE_MAX, 0);
+        judge_free(&guarded_protection, p, "free", SIZE_MAX, 0);
         expect_told(at_start ? MCHECK_TAIL : MCHECK_HEAD);
     }
     expect_sound(0);
@@ -323,6 +330,6 @@ Test(guard, after_a_fork) {
     lock_set_acquire(&guarded_locks);
     guarded_locks.forked();
     lock_set_reset(&guarded_locks);
-    guarded_free(p, "free", SIZE_MAX, 0);
+    judge_free(&guarded_protection, p, "free", SIZE_MAX, 0);
     expect_sound(0);
 }

@@ -6,11 +6,14 @@
 #include <string.h>
 
 #include "kit/budget.h"
+#include "kit/modes.h"
 #include "protect/fault.h"
 #include "protect/hardened.h"
 #include "protect/hardened_mapped.h"
-#include "protect/hardened_room.h"
 #include "protect/hardened_slab.h"
+#include "protect/hardened_small.h"
+#include "protect/judge.h"
+#include "protect/protections.h"
 #include "os_fake.h"
 #include "kit/report.h"
 #include "kit/tunables.h"
@@ -40,46 +43,67 @@ static void expect_quiet(void) {
 
 static void begin(void) {
     cr_assert(hardened_start());
+    modes_active = MODE_HARDENED;
     fault_set_handler(count);
 }
 
 TestSuite(harden, .init = begin);
 
 static void expect_sound(size_t live) {
-    struct hardened_totals totals;
+    struct protection_totals totals;
     struct walk walk = {0};
-    hardened_walk(&walk);
-    hardened_count(&totals);
+    protections_walk(&walk);
+    protections_count(MODE_HARDENED, &totals);
     cr_assert_eq(walk.broken, 0, "%zu broken", walk.broken);
-    cr_assert_eq(totals.live_blocks, live, "%zu blocks, not %zu", totals.live_blocks, live);
+    cr_assert_eq(totals.blocks, live, "%zu blocks, not %zu", totals.blocks, live);
+}
+
+static void *alloc(size_t bytes, size_t align, const char *call) {
+    bool zeroed, plain;
+    void *p = protections_alloc(bytes, align, &zeroed, call, &plain);
+    cr_assert_not(plain);
+    return p;
+}
+
+static void *from(const struct protection *row, size_t bytes) {
+    bool zeroed;
+    return row->alloc(bytes, BLOCK_ALIGN, &zeroed, "malloc");
+}
+
+static bool owns(const void *p) {
+    return hardened_small_protection.owns(p) || hardened_mapped_protection.owns(p);
+}
+
+static void free_it(void *p, const char *call, size_t bytes, size_t align) {
+    judge_free(protections_of(p), p, call, bytes, align);
 }
 
 static char *get(size_t bytes) {
-    char *p = hardened_alloc(bytes, BLOCK_ALIGN, "malloc");
+    char *p = alloc(bytes, BLOCK_ALIGN, "malloc");
     cr_assert_not_null(p);
-    cr_assert(hardened_owns(p));
+    cr_assert(owns(p));
     return p;
 }
 
 static void put(void *p) {
-    hardened_free(p, "free", SIZE_MAX, 0);
+    judge_free(protections_of(p), p, "free", SIZE_MAX, 0);
 }
 
 /* ---- the start --------------------------------------------------------------------------------------------------- */
 
-/* The n-th call is refused: there are rooms, smaller ones perhaps, or there is nothing. */
+/* The n-th call is refused: there are ranges, smaller ones perhaps, or there is nothing. */
 static void start_refused(int nth, bool starts) {
     size_t taken = budget_taken();
     os_fake_refuse_nth = nth;
-    cr_assert_eq(room_start(), starts);
+    cr_assert_eq(ranges_start(), starts);
     cr_assert_eq(os_fake_refuse_nth, 0, "only %d calls fewer than %d", os_fake_refuse_nth, nth);
-    cr_assert_eq(room_plan != NULL, starts);
+    cr_assert_eq(range_plan != NULL, starts);
     if (!starts) {
         cr_assert_eq(budget_taken(), taken);
-        cr_assert(room_start());
+        cr_assert(ranges_start());
     }
-    cr_assert_geq(room_plan->room, 256 * KIB);
-    cr_assert_not_null(slab_alloc(100, BLOCK_ALIGN, "malloc", 0));
+    cr_assert_geq(range_plan->bytes, 256 * KIB);
+    cr_assert_not_null(from(&hardened_small_protection, 100));
 }
 
 Test(hardened_start, plan_reserve_refused) {
@@ -115,35 +139,35 @@ Test(hardened_start, begins_once) {
     cr_assert_not(hardened_start());
     os_fake_refuse_map = 0;
     cr_assert_not(hardened_start());
-    cr_assert_null(room_plan);
+    cr_assert_null(range_plan);
 }
 
 /* ---- refusals ---------------------------------------------------------------------------------------------------- */
 
 static void alloc_refused(size_t bytes) {
-    struct hardened_totals before, after;
+    struct protection_totals before, after;
     size_t got = 0, refused = 0;
     for (size_t i = 0; i < BLOCKS; i++) {
         size_t taken = budget_taken();
-        hardened_count(&before);
+        protections_count(MODE_HARDENED, &before);
         os_fake_refuse_nth = 1 + (int)(i % 5);
-        blocks[got] = (bytes >= LARGE ? hardened_mapped_alloc : slab_alloc)(bytes, BLOCK_ALIGN, "malloc", 0);
+        blocks[got] = from(bytes >= LARGE ? &hardened_mapped_protection : &hardened_small_protection, bytes);
         os_fake_refuse_nth = 0;
         if (blocks[got] != NULL) {
             memset(blocks[got], 0xa5, bytes);
             got++;
             continue;
         }
-        hardened_count(&after);
-        cr_assert_eq(before.live_blocks, after.live_blocks);
-        cr_assert_eq(before.live, after.live);
+        protections_count(MODE_HARDENED, &after);
+        cr_assert_eq(before.blocks, after.blocks);
+        cr_assert_eq(before.bytes, after.bytes);
         cr_assert_leq(budget_taken(), taken + 64 * KIB); /* records may have grown */
         refused++;
     }
     cr_assert_geq(got, BLOCKS / 4);
     cr_assert_gt(refused, 0);
     expect_sound(got);
-    hardened_check("check");
+    protections_check("check");
     for (size_t i = 0; i < got; i++)
         put(blocks[i]);
     expect_quiet();
@@ -160,8 +184,8 @@ Test(harden, large_refused_one_by_one) {
 
 Test(harden, all_refused) {
     os_fake_refuse_map = 1;
-    cr_assert_null(hardened_alloc(100, BLOCK_ALIGN, "malloc"));
-    cr_assert_null(hardened_alloc(LARGE, BLOCK_ALIGN, "malloc"));
+    cr_assert_null(alloc(100, BLOCK_ALIGN, "malloc"));
+    cr_assert_null(alloc(LARGE, BLOCK_ALIGN, "malloc"));
     expect_sound(0);
     os_fake_refuse_map = 0;
     put(get(100));
@@ -173,18 +197,18 @@ Test(harden, the_limit_is_kept) {
     size_t got = 0;
     put(get(LARGE));
     tunables.limit = budget_taken() + 256 * KIB;
-    while (got < BLOCKS && (blocks[got] = hardened_alloc(16 * KIB, BLOCK_ALIGN, "malloc")) != NULL)
+    while (got < BLOCKS && (blocks[got] = alloc(16 * KIB, BLOCK_ALIGN, "malloc")) != NULL)
         got++;
     cr_assert_lt(got, 17);
-    cr_assert_null(hardened_alloc(LARGE, BLOCK_ALIGN, "malloc"));
+    cr_assert_null(alloc(LARGE, BLOCK_ALIGN, "malloc"));
     cr_assert_leq(budget_taken(), tunables.limit);
     expect_sound(got);
 }
 
 Test(harden, too_large) {
-    cr_assert_null(hardened_alloc(SIZE_LIMIT, BLOCK_ALIGN, "malloc"));
-    cr_assert_null(hardened_alloc(SIZE_LIMIT / 2, BLOCK_ALIGN, "malloc"));
-    cr_assert_null(hardened_alloc(16, SIZE_LIMIT / 2, "memalign"));
+    cr_assert_null(alloc(SIZE_LIMIT, BLOCK_ALIGN, "malloc"));
+    cr_assert_null(alloc(SIZE_LIMIT / 2, BLOCK_ALIGN, "malloc"));
+    cr_assert_null(alloc(16, SIZE_LIMIT / 2, "memalign"));
     expect_sound(0);
 }
 
@@ -196,10 +220,10 @@ static void give_back_refused(size_t bytes) {
     os_fake_refuse_map = os_fake_refuse_unmap = 1;
     for (size_t i = 0; i < BLOCKS; i++)
         put(blocks[i]);
-    hardened_trim(true);
+    protections_trim(true);
     expect_sound(0);
     os_fake_refuse_map = os_fake_refuse_unmap = 0;
-    hardened_trim(true);
+    protections_trim(true);
     expect_sound(0);
     cr_assert_leq(budget_taken(), empty + 256 * KIB);
     expect_quiet();
@@ -219,8 +243,8 @@ Test(harden, large_that_stays_is_freed) {
     char *p = get(LARGE);
     os_fake_refuse_unmap = 1;
     put(p);
-    hardened_trim(true);
-    cr_assert(hardened_owns(p));
+    protections_trim(true);
+    cr_assert(owns(p));
     put(p);
     expect_told(MCHECK_FREE, 1);
     expect_sound(0);
@@ -231,9 +255,9 @@ Test(harden, trim_gives_memory_back) {
         blocks[i] = get(1000);
     for (size_t i = 0; i < BLOCKS; i++)
         put(blocks[i]);
-    cr_assert_gt(hardened_trim(true), (size_t)100 * 1000);
-    struct hardened_totals totals;
-    hardened_count(&totals);
+    cr_assert_gt(protections_trim(true), (size_t)100 * 1000);
+    struct protection_totals totals;
+    protections_count(MODE_HARDENED, &totals);
     cr_assert_eq(totals.taken, 0);
     expect_sound(0);
 }
@@ -250,9 +274,9 @@ Test(harden, freed_twice_and_used_freed) {
         put(p);
         put(p);
         expect_told(MCHECK_FREE, 1);
-        cr_assert_not(hardened_size(p, "realloc", &size));
+        cr_assert_not(judge_size(protections_of(p), p, "realloc", &size));
         expect_told(MCHECK_FREE, 1);
-        cr_assert_eq(hardened_probe(p, "mprobe"), MCHECK_FREE);
+        cr_assert_eq(judge_probe(protections_of(p), p, "mprobe"), MCHECK_FREE);
         expect_told(MCHECK_FREE, 1);
     }
     expect_sound(0);
@@ -264,16 +288,16 @@ Test(harden, no_start_of_a_block) {
         char *p = get(SIZES[i]);
         put(p + 8);
         expect_told(MCHECK_HEAD, 1);
-        cr_assert_not(hardened_size(p + 8, "realloc", &size));
+        cr_assert_not(judge_size(protections_of(p + 8), p + 8, "realloc", &size));
         expect_told(MCHECK_HEAD, 1);
-        cr_assert_eq(hardened_probe(p + 8, "mprobe"), MCHECK_HEAD);
+        cr_assert_eq(judge_probe(protections_of(p + 8), p + 8, "mprobe"), MCHECK_HEAD);
         expect_told(MCHECK_HEAD, 1);
-        cr_assert_eq(hardened_probe(p, "mprobe"), MCHECK_OK);
+        cr_assert_eq(judge_probe(protections_of(p), p, "mprobe"), MCHECK_OK);
         put(p);
         expect_quiet();
     }
-    /* where no cell has been opened */
-    put((void *)(uintptr_t)room_plan->start);
+    /* where no slab has been opened */
+    put((void *)(uintptr_t)range_plan->start);
     expect_told(MCHECK_HEAD, 1);
     expect_sound(0);
 }
@@ -282,7 +306,7 @@ Test(harden, written_behind) {
     for (size_t i = 1; i < sizeof SIZES / sizeof *SIZES; i++) {
         char *p = get(SIZES[i]);
         p[SIZES[i]] ^= 1;
-        cr_assert_eq(hardened_probe(p, "mprobe"), MCHECK_TAIL);
+        cr_assert_eq(judge_probe(protections_of(p), p, "mprobe"), MCHECK_TAIL);
         expect_told(MCHECK_TAIL, 1);
         put(p);
         expect_told(MCHECK_TAIL, 1);
@@ -294,8 +318,8 @@ Test(harden, written_before_large) {
     char *p = get(LARGE);
     cr_assert_neq((uintptr_t)p % OS_PAGE, 0);
     p[-1] ^= 1;
-    hardened_trim(false);
-    cr_assert_eq(hardened_probe(p, "mprobe"), MCHECK_HEAD);
+    protections_trim(false);
+    cr_assert_eq(judge_probe(protections_of(p), p, "mprobe"), MCHECK_HEAD);
     put(p);
     expect_told(MCHECK_HEAD, 2);
 }
@@ -304,23 +328,23 @@ Test(harden, written_after_free) {
     char *p = get(1000);
     put(p);
     p[10] = 1;
-    hardened_trim(true);
+    protections_trim(true);
     expect_told(MCHECK_FREE, 1);
-    hardened_trim(true);
-    hardened_check("check");
+    protections_trim(true);
+    protections_check("check");
     expect_quiet();
     expect_sound(0);
 }
 
 Test(harden, wrong_size_alignment_and_family) {
     for (size_t i = 1; i < sizeof SIZES / sizeof *SIZES; i++) {
-        hardened_free(get(SIZES[i]), "free_sized", SIZES[i] + 1, 0);
+        free_it(get(SIZES[i]), "free_sized", SIZES[i] + 1, 0);
         expect_told(MCHECK_HEAD, 1);
-        hardened_free(get(SIZES[i]), "free_aligned_sized", SIZES[i], 64);
+        free_it(get(SIZES[i]), "free_aligned_sized", SIZES[i], 64);
         expect_told(MCHECK_HEAD, 1);
-        hardened_free(get(SIZES[i]), "operator delete", SIZE_MAX, 0);
+        free_it(get(SIZES[i]), "operator delete", SIZE_MAX, 0);
         expect_told(MCHECK_HEAD, 1);
-        hardened_free(get(SIZES[i]), "free_sized", SIZES[i], 0);
+        free_it(get(SIZES[i]), "free_sized", SIZES[i], 0);
         expect_quiet();
     }
     expect_sound(0);
@@ -335,12 +359,12 @@ Test(harden, check_tells_each_once) {
     }
     fault_set_handler(NULL);
     report_set_action(0);
-    hardened_check("check");
+    protections_check("check");
     fault_set_handler(count);
-    hardened_check("check");
+    protections_check("check");
     expect_quiet();
     for (size_t i = 0; i < 8; i++)
-        cr_assert_eq(hardened_probe(blocks[i], "mprobe"), MCHECK_TAIL);
+        cr_assert_eq(judge_probe(protections_of(blocks[i]), blocks[i], "mprobe"), MCHECK_TAIL);
     expect_told(MCHECK_TAIL, 8);
 }
 
@@ -348,15 +372,15 @@ Test(harden, shrinks_where_it_is) {
     for (size_t i = 2; i < sizeof SIZES / sizeof *SIZES; i++) {
         size_t size;
         char *p = get(SIZES[i]);
-        hardened_shrink(p, 10);
-        cr_assert(hardened_size(p, "realloc", &size));
+        judge_shrink(protections_of(p), p, 10, "realloc");
+        cr_assert(judge_size(protections_of(p), p, "realloc", &size));
         cr_assert_eq(size, 10);
         expect_sound(1);
         p[10] ^= 1;
-        cr_assert_eq(hardened_probe(p, "mprobe"), MCHECK_TAIL);
+        cr_assert_eq(judge_probe(protections_of(p), p, "mprobe"), MCHECK_TAIL);
         p[10] ^= 1;
         expect_told(MCHECK_TAIL, 1);
-        hardened_free(p, "free_sized", 10, 0);
+        judge_free(protections_of(p), p, "free_sized", 10, 0);
         expect_quiet();
     }
     expect_sound(0);
@@ -364,15 +388,15 @@ Test(harden, shrinks_where_it_is) {
 
 Test(harden, after_a_fork) {
     char *p = get(100), *q = get(LARGE);
-    lock_set_acquire(&room_locks);
+    lock_set_acquire(&range_locks);
     lock_set_acquire(&hardened_mapped_locks);
-    lock_set_release(&room_locks);
+    lock_set_release(&range_locks);
     lock_set_release(&hardened_mapped_locks);
-    lock_set_acquire(&room_locks);
+    lock_set_acquire(&range_locks);
     lock_set_acquire(&hardened_mapped_locks);
     random_locks.forked();
     lock_set_reset(&hardened_mapped_locks);
-    lock_set_reset(&room_locks);
+    lock_set_reset(&range_locks);
     put(p);
     put(q);
     put(get(100));

@@ -107,24 +107,37 @@ Test(canary, depends_on_secret_and_address) {
 Test(canary, each_changed_byte_is_found_where_it_is) {
     for (size_t from = 0; from < 40; from++) {
         memset(memory, 0, sizeof memory);
-        canary_write(7, memory + from, memory + 64);
-        cr_assert_eq(canary_look(7, memory + from, memory + 64), memory + 64);
-        cr_assert_null(canary_look_back(7, memory + from, memory + 64));
+        const char *nul = canary_nul(memory + from, memory + 64);
+        canary_write(7, memory + from, memory + 64, nul);
+        cr_assert_eq(canary_look(7, memory + from, memory + 64, nul), memory + 64);
+        cr_assert_null(canary_look_back(7, memory + from, memory + 64, nul));
         cr_assert(memory[64] == 0 && (from == 0 || memory[from - 1] == 0), "nothing else is written");
         for (size_t at = from; at < 64; at++) {
             char was = memory[at];
             memory[at] = was == 0; /* a NUL, but where one is */
-            cr_assert_eq(canary_look(7, memory + from, memory + 64), memory + at);
-            cr_assert_eq(canary_look_back(7, memory + from, memory + 64), memory + at);
+            cr_assert_eq(canary_look(7, memory + from, memory + 64, nul), memory + at);
+            cr_assert_eq(canary_look_back(7, memory + from, memory + 64, nul), memory + at);
             memory[at] = was;
         }
+    }
+}
+
+/* Without a NUL of its own, a canary has no byte that a NUL passes for. */
+Test(canary, without_a_nul_each_nul_is_found) {
+    canary_write(7, memory, memory + 64, NULL);
+    for (size_t at = 0; at < 64; at++) {
+        char was = memory[at];
+        memory[at] = 0;
+        cr_assert_eq(canary_look(7, memory, memory + 64, NULL), memory + at);
+        cr_assert_eq(canary_look_back(7, memory, memory + 64, NULL), memory + at);
+        memory[at] = was;
     }
 }
 
 Test(canary, a_string_ends_in_it_but_not_at_once) {
     for (size_t from = 0; from <= 56; from++) {
         memset(memory, 'x', sizeof memory);
-        canary_write(7, memory + from, memory + 64);
+        canary_write(7, memory + from, memory + 64, canary_nul(memory + from, memory + 64));
         cr_assert_eq(strlen(memory), 59);
         cr_assert(memory[from] != 0 && memory[63] != 0, "a NUL beside a block is no canary");
     }
@@ -147,7 +160,7 @@ Test(quarantine, gives_back_each_once_and_not_too_soon) {
     struct random random = {0};
     uint64_t places[2 * LENGTH] = {0}, out;
     static bool seen[PUSHES + 1];
-    struct quarantine quarantine = {.places = places, .length = LENGTH};
+    struct quarantine quarantine = {.places = places, .random = LENGTH, .queue = LENGTH};
     size_t given = 0, soonest = PUSHES;
     for (uint64_t i = 1; i <= PUSHES; i++) {
         out = quarantine_push(&quarantine, &random, i);
@@ -167,6 +180,31 @@ Test(quarantine, gives_back_each_once_and_not_too_soon) {
     }
     cr_assert_eq(given, PUSHES);
     cr_assert_eq(quarantine.held, 0);
+}
+
+/* Without random places it is a queue; what was taken out of the middle leaves no trace. */
+Test(quarantine, queue_alone_keeps_the_order) {
+    enum { LENGTH = 16 };
+    uint64_t places[LENGTH] = {0};
+    uint32_t at[LENGTH + 1];
+    struct quarantine quarantine = {.places = places, .queue = LENGTH};
+    for (uint64_t round = 0; round < 5; round++) {
+        for (uint64_t i = 1; i <= LENGTH; i++) {
+            at[i] = quarantine_next(&quarantine);
+            cr_assert_eq(quarantine_push(&quarantine, NULL, i), 0);
+            cr_assert_eq(places[at[i]], i);
+        }
+        cr_assert_eq(quarantine_push(&quarantine, NULL, LENGTH + 1), 1);
+        quarantine_remove(&quarantine, at[2]);
+        quarantine_remove(&quarantine, at[7]);
+        cr_assert_eq(quarantine.held, LENGTH - 2);
+        for (uint64_t i = 3; i <= LENGTH + 1; i += i == 6 ? 2 : 1)
+            cr_assert_eq(quarantine_pull(&quarantine), i);
+        cr_assert_eq(quarantine_pull(&quarantine), 0);
+        cr_assert_eq(quarantine.held, 0);
+        quarantine_push(&quarantine, NULL, 1); /* the next round begins elsewhere */
+        quarantine_pull(&quarantine);
+    }
 }
 
 Test(quarantine, of_no_length_holds_nothing) {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kit/budget.h"
+#include "base/address_map.h"
 #include "heap/mapped.h"
 #include "os_fake.h"
 #include "heap/region.h"
@@ -242,9 +243,9 @@ Test(large, limit_and_refusal) {
     cr_assert(mapped_free(a) && mapped_free(b));
 }
 
-/* The table is a page of 256 entries, of which half may be used. A mapping is not in it while it is resized; meanwhile
- * others want its place, and are resized in turn, 128 deep, and the table cannot grow. */
-enum { ENTRIES = 128 };
+/* The table is a page of 256 entries, of which three quarters may be used. A mapping is not in it while it is resized;
+ * meanwhile others want its place, and are resized in turn, 192 deep, and the table cannot grow. */
+enum { ENTRIES = ADDRESS_MAP_MIN * 3 / 4 };
 static void *resized[ENTRIES];
 static size_t deep, intruders;
 

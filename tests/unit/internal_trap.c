@@ -10,6 +10,8 @@
 
 #include "protect/guarded.h"
 #include "protect/guarded_trap.h"
+#include "protect/judge.h"
+#include "protect/sampler.h"
 #include "os_fake.h"
 #include "kit/report.h"
 #include "kit/tunables.h"
@@ -47,8 +49,9 @@ static void start(struct sigaction earlier) {
 }
 
 static char *block(size_t bytes) {
-    cr_assert(guarded_is_due(1));
-    char *p = guarded_alloc(bytes, 16, "malloc");
+    cr_assert(sampler_is_due(1));
+    bool zeroed;
+    char *p = guarded_protection.alloc(bytes, 16, &zeroed, "malloc");
     cr_assert_not_null(p);
     return p;
 }
@@ -75,7 +78,7 @@ static void expect_said(const char *what) {
 Test(trap, use_after_free) {
     start((struct sigaction){.sa_sigaction = informed, .sa_flags = SA_SIGINFO});
     char *p = block(100);
-    guarded_free(p, "free", SIZE_MAX, 0);
+    judge_free(&guarded_protection, p, "free", SIZE_MAX, 0);
     touch(p + 7);
     cr_assert_eq(caught, SIGSEGV);
     expect_said("use after free: ");

@@ -16,7 +16,7 @@
 
 int os_fake_refuse_brk, os_fake_refuse_map, os_fake_refuse_unmap;
 int os_fake_refuse_nth;
-bool os_fake_refuse_shut, os_fake_guards;
+bool os_fake_refuse_decommit, os_fake_guards;
 void (*os_fake_while_remapping)(void);
 size_t os_fake_purged, os_fake_mapped, os_fake_map_most = SIZE_MAX;
 uint64_t os_fake_clock = 1000;
@@ -28,7 +28,7 @@ static bool refused(void) {
     return os_fake_refuse_map || (os_fake_refuse_nth > 0 && --os_fake_refuse_nth == 0);
 }
 
-#ifndef __x86_64__
+#if ARCH_PAGE_VARIES
 size_t os_page_bytes(void) {
     return (size_t)sysconf(_SC_PAGESIZE);
 }
@@ -77,7 +77,19 @@ void *os_map(size_t bytes) {
     return p;
 }
 
-void *os_reserve(size_t bytes) {
+void *os_map_aligned(size_t bytes, size_t align, bool (*cut)(void *addr, size_t bytes)) {
+    char *raw = os_map(bytes + align);
+    if (raw == NULL)
+        return NULL;
+    char *start = (char *)align_up((uintptr_t)raw, align);
+    if (start > raw)
+        cut(raw, (size_t)(start - raw));
+    if (raw + align > start)
+        cut(start + bytes, (size_t)(raw + align - start));
+    return start;
+}
+
+void *os_reserve_zeros(size_t bytes) {
     void *p = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return refused() || p == MAP_FAILED ? NULL : p;
 }
@@ -86,17 +98,17 @@ bool os_commit(void *addr, size_t bytes) {
     return !refused() && bytes <= os_fake_map_most && mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
 }
 
-void *os_reserve_shut(size_t bytes) {
+void *os_reserve(size_t bytes) {
     void *p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return refused() || p == MAP_FAILED ? NULL : p;
 }
 
-bool os_shut(void *addr, size_t bytes) {
-    return !refused() && mmap(addr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) !=
+bool os_decommit(void *addr, size_t bytes) {
+    return !os_fake_refuse_decommit && !refused() && mmap(addr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) !=
                              MAP_FAILED;
 }
 
-bool os_seal(void *addr, size_t bytes) {
+bool os_readonly(void *addr, size_t bytes) {
     return !refused() && mprotect(addr, bytes, PROT_READ) == 0;
 }
 
@@ -235,23 +247,17 @@ void os_raise(int signal_number) {
     raise(signal_number);
 }
 
-enum os_access os_access(const void *context) {
+enum arch_access os_access(const void *context) {
     (void)context;
-    return OS_ACCESS;
-}
-
-bool os_protect(void *addr, size_t bytes, bool open) {
-    if (open ? os_fake_refuse_map : os_fake_refuse_shut)
-        return false;
-    return mprotect(addr, bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE) == 0;
+    return ARCH_ACCESS;
 }
 
 /* As a kernel that has no such pages, unless the test wants them. */
-bool os_guard(void *addr, size_t bytes) {
+bool os_guard_install(void *addr, size_t bytes) {
     return os_fake_guards && madvise(addr, bytes, MADV_DONTNEED) == 0 && mprotect(addr, bytes, PROT_NONE) == 0;
 }
 
-bool os_unguard(void *addr, size_t bytes) {
+bool os_guard_remove(void *addr, size_t bytes) {
     return !os_fake_refuse_map && mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
 }
 

@@ -7,7 +7,7 @@
 
 extern int os_fake_refuse_brk, os_fake_refuse_map, os_fake_refuse_unmap; /* while not 0 */
 extern int os_fake_refuse_nth;                  /* of those that map, counted down to 0 */
-extern bool os_fake_refuse_shut, os_fake_guards; /* os_protect does not shut; os_guard works */
+extern bool os_fake_refuse_decommit, os_fake_guards; /* os_decommit fails; os_guard_install works */
 extern void (*os_fake_while_remapping)(void);  /* another thread comes in between */
 extern size_t os_fake_map_most;                    /* more is refused at a time */
 extern size_t os_fake_purged;                      /* bytes given back so far */

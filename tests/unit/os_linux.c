@@ -54,6 +54,36 @@ Test(os, mappings_are_zero_and_purged_to_zero) {
     cr_assert_eq(errno, 42);
 }
 
+static char *cut_at[2];
+static size_t cut_bytes[2];
+static int cuts;
+
+static bool cut(void *addr, size_t bytes) {
+    cut_at[cuts] = addr;
+    cut_bytes[cuts++] = bytes;
+    return os_unmap(addr, bytes);
+}
+
+Test(os, aligned_mappings_lose_their_ends) {
+    const size_t align = 64 * OS_PAGE;
+    for (int i = 0; i < 20; i++) {
+        cuts = 0;
+        char *p = os_map_aligned(ROOM, align, cut);
+        cr_assert(p != NULL && (uintptr_t)p % align == 0);
+        cr_assert(is_all(p, ROOM, 0));
+        cr_assert_eq(cut_bytes[0] + (cuts == 2 ? cut_bytes[1] : 0), align);
+        for (int k = 0; k < cuts; k++) {
+            cr_assert(cut_at[k] + cut_bytes[k] == p || cut_at[k] == p + ROOM);
+            cr_assert(is_untouchable(cut_at[k], false));
+        }
+        memset(p, 1, ROOM);
+    }
+    cuts = 0;
+    cr_assert_not_null(os_map_aligned(ROOM, 16, cut));
+    cr_assert_eq(cuts, 0);
+    cr_assert_null(os_map_aligned(SIZE_MAX - OS_PAGE, align, cut));
+}
+
 Test(os, remap_keeps_what_it_holds) {
     errno = 42;
     char *p = os_map(ROOM);
@@ -94,30 +124,26 @@ Test(os, and_are_copied_back_where_they_cannot_move) {
 }
 
 Test(os, a_reservation_becomes_writable_by_parts) {
-    char *p = os_reserve(ROOM);
+    char *p = os_reserve_zeros(ROOM);
     cr_assert(is_all(p, ROOM, 0));
     cr_assert(is_untouchable(p, true));
     cr_assert(os_commit(p + OS_PAGE, OS_PAGE));
     p[OS_PAGE] = 1;
     cr_assert(is_untouchable(p, true) && is_untouchable(p + 2 * OS_PAGE, true));
-    cr_assert(os_seal(p + OS_PAGE, OS_PAGE));
+    cr_assert(os_readonly(p + OS_PAGE, OS_PAGE));
     cr_assert(p[OS_PAGE] == 1 && is_untouchable(p + OS_PAGE, true));
-    cr_assert(os_protect(p + OS_PAGE, OS_PAGE, true));
+    cr_assert(os_commit(p + OS_PAGE, OS_PAGE));
     p[OS_PAGE] = 2;
 }
 
-Test(os, shut_memory_cannot_be_read) {
-    char *p = os_reserve_shut(ROOM);
+Test(os, reserved_and_decommitted_memory_cannot_be_read) {
+    char *p = os_reserve(ROOM);
     cr_assert(is_untouchable(p, false));
-    cr_assert(os_protect(p, OS_PAGE, true));
+    cr_assert(os_commit(p, OS_PAGE));
     p[0] = 1;
-    cr_assert(os_protect(p, OS_PAGE, false));
+    cr_assert(os_decommit(p, OS_PAGE));
     cr_assert(is_untouchable(p, false));
-    cr_assert(os_protect(p, OS_PAGE, true));
-    cr_assert_eq(p[0], 1);
-    cr_assert(os_shut(p, OS_PAGE));
-    cr_assert(is_untouchable(p, false));
-    cr_assert(os_protect(p, OS_PAGE, true));
+    cr_assert(os_commit(p, OS_PAGE));
     cr_assert_eq(p[0], 0);
 }
 
@@ -127,13 +153,14 @@ Test(os, each_refusal_is_told) {
     struct os_file file;
     errno = 42;
     cr_assert_null(os_map(ROOM));
+    cr_assert_null(os_map_aligned(ROOM, OS_PAGE, os_unmap));
+    cr_assert_null(os_reserve_zeros(ROOM));
     cr_assert_null(os_reserve(ROOM));
-    cr_assert_null(os_reserve_shut(ROOM));
     cr_assert_null(os_sbrk(16));
     cr_assert_null(os_steal(page, ROOM));
     cr_assert_null(os_remap(page, OS_PAGE, ROOM, true));
-    cr_assert(!os_commit(page, 1) && !os_unmap(page, 1) && !os_shut(page, 1) && !os_seal(page, 1));
-    cr_assert(!os_protect(page, 1, true) && !os_guard(page, 1) && !os_unguard(page, 1) && !os_purge(page, 1));
+    cr_assert(!os_commit(page, 1) && !os_unmap(page, 1) && !os_decommit(page, 1) && !os_readonly(page, 1));
+    cr_assert(!os_commit(page, 1) && !os_guard_install(page, 1) && !os_guard_remove(page, 1) && !os_purge(page, 1));
     cr_assert(!os_populate(page, 1) && !os_hugepage(page, 1) && !os_read_memory("x", page, 1));
     cr_assert_eq(os_read_file("/proc/self/stat", page, 1), 0);
     cr_assert_eq(os_create("/dev/null"), -1);

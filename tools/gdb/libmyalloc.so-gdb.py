@@ -245,16 +245,20 @@ def parked(heap, index):
         orphan = orphan["next"]
 
 
+def address_map(table, kind, names):
+    """The entries of a table of base/address_map.h, the address first among the names."""
+    size = number(table["size"])
+    if size:
+        entry = Record(gdb.lookup_type(kind), names)
+        data = read(number(table["entries"]), size * entry.size)
+        yield from (found for found in (entry.decode(data, index) for index in range(size)) if found[names[0]])
+
+
 def mappings():
     """(address, bytes) of each block with a mapping of its own."""
-    table, size = static("heap/mapped.c", "table"), number(static("heap/mapped.c", "table_size"))
-    if size:
-        entry = Record(target_of(table), ("addr", "bytes"))
-        data = read(number(table), size * entry.size)
-        for index in range(size):
-            found = entry.decode(data, index)
-            if found["bytes"] and not found["bytes"] & 1:  # odd: freed, but kept
-                yield found["addr"], found["bytes"]
+    for found in address_map(static("heap/mapped.c", "mappings"), "struct mapping", ("addr", "bytes")):
+        if not found["bytes"] & 1:  # odd: freed, but kept
+            yield found["addr"], found["bytes"]
 
 
 # ---- who allocated it -----------------------------------------------------------------------------------------------
@@ -284,23 +288,18 @@ def stack(count):
 
 def leak_record(address):
     """The leak report's record of the block that the address lies in."""
-    table, size = static("observe/leaks.c", "table"), number(static("observe/leaks.c", "table_size"))
-    if size:
-        entry = Record(target_of(table), ("block", "bytes", "stack"))
-        data = read(number(table), size * entry.size)
-        for index in range(size):
-            found = entry.decode(data, index)
-            if found["block"] and found["block"] <= address < found["block"] + max(found["bytes"], 1):
-                return found
+    for found in address_map(static("observe/leaks.c", "records"), "struct leaks_record", ("block", "bytes", "stack")):
+        if found["block"] <= address < found["block"] + max(found["bytes"], 1):
+            return found
     return None
 
 
 def check_record(address):
     """The checks' record of the block, live or in quarantine, that the address lies in."""
-    slab = static("protect/check.c", "slabs")
-    live = number(gdb.parse_and_eval("'alloc/protect/check.c'::CHECK_LIVE")) if slab else 0
-    while slab:
-        records = slab["records"]
+    chunk = gdb.parse_and_eval("check_chunks")
+    live = number(gdb.parse_and_eval("'alloc/protect/check_records.c'::CHECK_LIVE")) if chunk else 0
+    while chunk:
+        records = chunk["records"]
         entry = Record(records.type.target(), ("block", "plain", "bytes", "alloc_stack", "free_stack", "state"))
         count = records.type.strip_typedefs().range()[1] + 1
         data = read(number(records.address), count * entry.size)
@@ -311,14 +310,14 @@ def check_record(address):
                 found["calls"] = [records[index][name].string() if records[index][name] else "?"
                                   for name in ("alloc_call", "free_call")]
                 return found
-        slab = slab["next"]
+        chunk = chunk["next"]
     return None
 
 
 def guarded_blocks(address):
     """(distance, block) of the guarded blocks whose slots the address touches: one it lies in, or before which it lies on the
     page that cannot be touched."""
-    pool = static("protect/guarded.c", "pool")
+    pool = gdb.parse_and_eval("guarded_pool")
     if not number(pool["start"]) <= address < number(pool["start"]) + number(pool["bytes"]):
         return None
     page, found = number(pool["sizes"][0]["stride"]) // 2, []

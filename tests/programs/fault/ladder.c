@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tap.h"
+
 static _Atomic int wrong;
 static _Atomic size_t served;
 
@@ -39,7 +41,7 @@ static void *until_refused(void *data) {
 }
 
 int main(void) {
-    alarm(100);
+    tap_alarm(100);
     pthread_t ids[4];
     size_t count = 0;
     pthread_attr_t small;

@@ -10,6 +10,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "tap.h"
+
 enum { MOST = 4000000 };
 static void **blocks;
 
@@ -41,7 +43,7 @@ static int cycle(size_t bytes) {
 }
 
 int main(int argc, char **argv) {
-    alarm(100);
+    tap_alarm(100);
     static void *store[MOST];
     blocks = store;
     free(malloc(100));

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "programs/options/json.h"
+#include "tap.h"
 
 static _Atomic int failed, wrong;
 
@@ -153,7 +154,7 @@ static void freed_twice(void) {
 
 int main(int argc, char **argv) {
     const char *besides = argc > 1 ? argv[1] : "";
-    alarm(60);
+    tap_alarm(60);
     if (strcmp(besides, "more") == 0)
         more();
     everything(NULL);

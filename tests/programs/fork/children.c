@@ -192,7 +192,7 @@ static void without_handlers(void) {
     for (int i = 0; i < PLAIN; i++) {
         pid_t id = i % 2 ? _Fork() : (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
         if (id == 0) {
-            alarm(20);
+            tap_alarm(20);
             use((uint64_t)i + 1, 300);
             _exit(myalloc_check_heap() == 0 ? 0 : 5);
         }

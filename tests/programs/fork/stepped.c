@@ -210,7 +210,7 @@ static _Noreturn void child(const struct scenario *scenario, int errors) {
     stack_t other = {.ss_sp = stack, .ss_size = sizeof stack};
     struct sigaction trap = {.sa_sigaction = trapped, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     dup2(errors, STDERR_FILENO);
-    alarm(10);
+    tap_alarm(10);
     sigaltstack(&other, NULL);
     sigaction(SIGTRAP, &trap, NULL);
     live_before = mallinfo2().uordblks;

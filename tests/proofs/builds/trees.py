@@ -7,10 +7,9 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
-from tap import finish, ok  # for the tests, too
+import start
+from tap import BUILD, ROOT, finish, ok  # for the tests, too
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-BUILD = pathlib.Path(os.environ.get("MYALLOC_BUILD", ROOT / "build"))
 TREES = ROOT / "build" / "trees"
 
 
@@ -23,15 +22,14 @@ class Tree:
         self.build = self.root / "build"
         self.variables = [f"{key}={value}" for key, value in variables.items()]
         self.build.mkdir(parents=True, exist_ok=True)
-        for part in ("alloc", "tests", "tools", "Makefile"):
+        for part in ("alloc", "bench", "tests", "tools", "Makefile"):
             if not (self.root / part).is_symlink():
                 (self.root / part).symlink_to(ROOT / part)
 
     def make(self, *targets):
         """One result: everything is built, and the compilers say nothing."""
-        env = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-        made = subprocess.run(["make", "-s", "-j2", "-C", self.root, *self.variables, *targets], env=env, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        made = start.run(["make", "-s", "-j2", "-C", self.root, *self.variables, *targets], text=True, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, timeout=600)
         said = [line for line in made.stdout.splitlines() if not re.match(r"  (CC|CXX|AR) ", line)]
         return ok(made.returncode == 0 and not said, f"{self.name}: builds without a warning", made.stdout)
 
@@ -40,11 +38,11 @@ def run(name, command, limit=100, **extra):
     """One result: the program passes all that it planned."""
     env = dict(os.environ, **{key: str(value) for key, value in extra.items()})
     try:
-        ran = subprocess.run([str(word) for word in command], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                             stderr=subprocess.STDOUT, timeout=limit, check=False)
+        ran = start.run([str(word) for word in command], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                        timeout=limit)
         output, status = ran.stdout.decode(errors="replace"), ran.returncode
-    except subprocess.TimeoutExpired as late:
-        output, status = (late.stdout or b"").decode(errors="replace") + "\ntime limit", None
+    except start.Late as late:
+        output, status = f"{(late.stdout or b'').decode(errors='replace')}\n{late}", None
     passed, plan = len(re.findall(r"^ok ", output, re.M)), re.search(r"^1\.\.(\d+)$", output, re.M)
     good = status == 0 and plan is not None and 0 < int(plan.group(1)) == passed
     return ok(good, f"{name}: {passed} tests", f"status {status}\n{output}")

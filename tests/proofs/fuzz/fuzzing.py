@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: MIT
 """Running the two libFuzzer targets, and showing what they find."""
 import base64
-import os
 import pathlib
 import re
 import shutil
 import subprocess
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])
+import start
+from tap import BUILD, ROOT, finish, ok, settings  # for the tests, too
 
 HERE = pathlib.Path(__file__).resolve().parent
-BUILD = pathlib.Path(os.environ.get("MYALLOC_BUILD", HERE.parents[2] / "build"))
 CORPUS = HERE / "corpus"
 SHOW = {"calls": BUILD / "tests/proofs/fuzz/replay", "options": BUILD / "tests/proofs/fuzz/options"}
 MOST = {"calls": 1024, "options": 700}  # bytes of an input
@@ -27,7 +30,7 @@ class Run:
         command = [program or BUILD / "fuzz" / target, *dictionary, f"-max_len={MOST[target]}", f"-max_total_time={seconds}",
                    f"-seed={seed}", "-timeout=60", "-reload=0", "-print_final_stats=1", "-verbosity=1",
                    f"-artifact_prefix={self.folder}/fail-", new, *([CORPUS / target] if corpus else [])]
-        done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        done = start.run([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, timeout=seconds * 4 + 300, check=False)
         self.text = done.stdout.decode(errors="replace")
         self.status = done.returncode
@@ -53,7 +56,7 @@ class Run:
 
 
 def shown(target, path):
-    done = subprocess.run([SHOW[target], "--show", path], capture_output=True, text=True, errors="replace", timeout=120,
+    done = start.run([SHOW[target], "--show", path], capture_output=True, text=True, errors="replace", timeout=120,
                           check=False)
     return (done.stdout + done.stderr).splitlines()[-200:]
 

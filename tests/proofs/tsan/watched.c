@@ -3,7 +3,7 @@
  * what another allocated, while the fills go on and off and all blocks are looked at. */
 #include <pthread.h>
 
-#include "protect/check.h"
+#include "protect/protections.h"
 #include "api/front.h"
 #include "tap.h"
 #include "process/verify.h"
@@ -55,7 +55,7 @@ static void on_and_off(void) {
 }
 
 static void look(void) {
-    check_all("test");
+    protections_check("test");
     usleep(100);
 }
 

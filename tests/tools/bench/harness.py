@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """What the tests of the harness share: comparisons, runs of it, and where its parts are."""
-import json
 import os
 import pathlib
 import subprocess
@@ -12,6 +11,7 @@ BENCH = HERE.parents[2] / "bench"
 BUILD = pathlib.Path(os.environ.get("MYALLOC_BUILD", HERE.parents[2] / "build"))
 DUMMIES = BUILD / "tests/tools/bench"
 sys.path[:0] = [str(BENCH), str(HERE.parents[1])]
+import document
 from tap import finish, ok  # for the tests, too
 
 
@@ -36,7 +36,7 @@ def call(*command, limit=60, **extra):
 
 
 class Run:
-    """One run of bench/run on a program: its status, texts, document and page."""
+    """One run of bench/run on a program: its status, texts, page and document, or what is wrong with that."""
 
     def __init__(self, allocators, *program, options=()):
         with tempfile.TemporaryDirectory() as folder:
@@ -45,8 +45,12 @@ class Run:
                 BENCH / "run", "--alloc", ",".join(["glibc",
                                                     *allocators]), "--minutes", "0.01", "--json", files / "j", "--html",
                 files / "h", *options, "--", *program)
-            self.document = json.loads((files / "j").read_text()) if (files / "j").exists() else None
+            self.document, self.problem = None, ""
+            try:
+                self.document = document.load(files / "j")
+            except document.Wrong as error:
+                self.problem = str(error)
             self.page = (files / "h").read_text() if (files / "h").exists() else ""
 
     def result(self):
-        return next(iter(self.document["benchmarks"].values()))
+        return next(iter(self.document.benchmarks.values()))

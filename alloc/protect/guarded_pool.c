@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+#include "protect/guarded_pool.h"
+
+#include <string.h>
+
+#include "os/os.h"
+#include "kit/budget.h"
+#include "kit/tunables.h"
+#include "protect/sampler.h"
+
+#define LEAST_PAGES 8     /* in use: with memory for fewer there are no guarded pages */
+#define READY_PAGES 128   /* committed, and guarded, at a time */
+#define ADDRESS_PART 16   /* of the address space that RLIMIT_AS allows, at most */
+
+struct guarded_pool guarded_pool;
+
+/* ---- slots ------------------------------------------------------------------------------------------------------- */
+
+/* Slots of a size for so many pages in use: 2 of one page for each, fewer of the larger ones. */
+static uint32_t slots_of(unsigned size, size_t pages) {
+    return (uint32_t)(size == 0 ? pages * 2 : max_size(pages >> size, 1));
+}
+
+static size_t stride_of(unsigned size) {
+    return (((size_t)1 << size) + 1) * OS_PAGE;
+}
+
+static size_t slots_in_all(size_t pages) {
+    size_t slots = 0;
+    for (unsigned i = 0; i < GUARDED_SIZES; i++)
+        slots += slots_of(i, pages);
+    return slots;
+}
+
+static size_t records_bytes(size_t pages) {
+    return align_up(slots_in_all(pages) * sizeof(struct guarded_slot), OS_PAGE);
+}
+
+size_t guarded_pages_for(size_t bytes) {
+    return align_up(bytes, OS_PAGE) / OS_PAGE;
+}
+
+static char *pages_at(const struct guarded_size *size, size_t index) {
+    return (char *)guarded_pool.start + size->first + index * size->stride;
+}
+
+char *guarded_pages_of(const struct guarded_size *size, const struct guarded_slot *slot) {
+    return pages_at(size, (size_t)(slot - size->slots));
+}
+
+struct guarded_size *guarded_size_for(size_t pages) {
+    unsigned index = 0;
+    while ((size_t)1 << index < pages)
+        index++;
+    return &guarded_pool.sizes[index];
+}
+
+struct guarded_slot *guarded_slot_at(const void *p, struct guarded_size **of) {
+    for (unsigned i = 0; i < GUARDED_SIZES; i++) {
+        struct guarded_size *size = &guarded_pool.sizes[i];
+        size_t offset = (uintptr_t)p - guarded_pool.start - size->first;
+        if (offset < size->count * size->stride) {
+            *of = size;
+            return &size->slots[offset / size->stride];
+        }
+    }
+    return NULL;
+}
+
+/* Prepares the pages of some more slots: committed, but guarded. Without os_guard_install they stay reserved. */
+static bool make_ready(struct guarded_size *size) {
+    uint32_t more = (uint32_t)min_size(max_size(READY_PAGES * OS_PAGE / size->stride, 1), size->count - size->ready);
+    char *first = pages_at(size, size->ready);
+    if (!guarded_pool.mapped) {
+        if (!os_commit(first, more * size->stride))
+            return false;
+        guarded_pool.mapped = !os_guard_install(first, more * size->stride);
+        guarded_pool.marks |= !guarded_pool.mapped;
+        if (guarded_pool.mapped && !os_decommit(first, more * size->stride))
+            return false;
+    }
+    size->ready += more;
+    return true;
+}
+
+struct guarded_slot *guarded_slot_next(struct guarded_size *size) {
+    size_t ever = 0;
+    for (unsigned i = 0; i < GUARDED_SIZES; i++)
+        ever += guarded_pool.sizes[i].used;
+    bool fresh = size->used < size->count && !(guarded_pool.mapped && ever >= GUARDED_MAPPED_MOST);
+    if (fresh && (size->used < size->ready || make_ready(size)))
+        return &size->slots[size->used];
+    return size->oldest != 0 ? &size->slots[size->oldest - 1] : NULL;
+}
+
+void guarded_slot_take(struct guarded_size *size, struct guarded_slot *slot) {
+    if (slot->state == GUARDED_UNUSED) {
+        size->used++;
+        guarded_pool.unused--;
+        sampler_takes_all = sampler_takes_all && guarded_pool.unused > 0;
+        return;
+    }
+    size->oldest = slot->next;
+    if (slot->next == 0)
+        size->newest = 0;
+}
+
+void guarded_slot_append(struct guarded_size *size, struct guarded_slot *slot) {
+    uint32_t number = (uint32_t)(slot - size->slots) + 1;
+    slot->next = 0;
+    *(size->newest != 0 ? &size->slots[size->newest - 1].next : &size->oldest) = number;
+    size->newest = number;
+}
+
+bool guarded_slot_open(struct guarded_slot *slot, char *pages, size_t bytes) {
+    if (bytes == 0)
+        return true;
+    if ((guarded_pool.mapped || slot->decommitted) && !os_commit(pages, bytes))
+        return false;
+    if (guarded_pool.marks && !os_guard_remove(pages, bytes))
+        return false;
+    if (slot->dirty)
+        memset(pages, 0, bytes);
+    slot->decommitted = slot->dirty = false;
+    return true;
+}
+
+void guarded_slot_close(struct guarded_slot *slot, char *pages, size_t bytes) {
+    slot->exposed = false;
+    if (bytes == 0 || (!guarded_pool.mapped && os_guard_install(pages, bytes)))
+        return;
+    slot->decommitted = os_decommit(pages, bytes);
+    slot->exposed = !slot->decommitted;
+    slot->dirty = slot->exposed && !os_purge(pages, bytes);
+}
+
+/* ---- start ------------------------------------------------------------------------------------------------------- */
+
+static size_t address_bytes(size_t pages) {
+    size_t bytes = OS_PAGE; /* before the first slot */
+    for (unsigned i = 0; i < GUARDED_SIZES; i++)
+        bytes += slots_of(i, pages) * stride_of(i);
+    return bytes;
+}
+
+static bool set_up(size_t pages) {
+    size_t bytes = address_bytes(pages);
+    char *start = bytes <= os_address_limit() / ADDRESS_PART ? os_reserve(bytes) : NULL;
+    if (start == NULL)
+        return false;
+    struct guarded_slot *slots = budget_map(records_bytes(pages));
+    if (slots == NULL) {
+        os_unmap(start, bytes);
+        return false;
+    }
+    os_no_hugepage(start, bytes);
+    size_t at = OS_PAGE;
+    for (unsigned i = 0; i < GUARDED_SIZES; i++) {
+        struct guarded_size *size = &guarded_pool.sizes[i];
+        *size = (struct guarded_size){.first = at, .stride = stride_of(i), .slots = slots, .count = slots_of(i, pages)};
+        at += size->count * size->stride;
+        slots += size->count;
+    }
+    guarded_pool.unused = slots_in_all(pages);
+    sampler_takes_all = tunables.protect == LEVEL_PARANOID;
+    guarded_pool.pages_most = pages;
+    guarded_pool.secret = sampler_draw();
+    guarded_pool.records_bytes = records_bytes(pages);
+    guarded_pool.start = (uintptr_t)start;
+    guarded_pool.bytes = bytes;
+    return true;
+}
+
+bool guarded_pool_start(void) {
+    size_t pages = tunables.sample_memory / OS_PAGE;
+    while (pages > 0 && pages * OS_PAGE + records_bytes(pages) > tunables.sample_memory)
+        pages -= pages / 16 + 1;
+    for (; pages >= LEAST_PAGES; pages /= 2)
+        if (set_up(pages))
+            return true;
+    return false;
+}

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: MIT
+# The comparison of allocators (README.md here), included by the Makefile.
+
+# What is installed of it for `myalloc compare`.
+HARNESS_DIR = $(PREFIX)/share/myalloc/bench
+HARNESS_PROGRAMS = bench/run build/measure
+HARNESS_FILES = $(wildcard bench/*.py bench/*.j2)
+
+bench-deps:
+	tests/setup bench
+bench: bench-deps all debug
+	bench/run --json build/bench.json --html build/bench.html
+bench-quick: bench-deps all debug
+	bench/run --quick --json build/bench-quick.json --html build/bench-quick.html
+
+install-harness: build/measure
+	install -d $(DESTDIR)$(HARNESS_DIR)
+	install -m 755 $(HARNESS_PROGRAMS) $(DESTDIR)$(HARNESS_DIR)
+	install -m 644 $(HARNESS_FILES) $(DESTDIR)$(HARNESS_DIR)
+
+.PHONY: bench-deps bench bench-quick install-harness
