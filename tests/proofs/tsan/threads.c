@@ -4,7 +4,6 @@
 #include <malloc.h>
 #include <pthread.h>
 
-#include "heap/cache.h"
 #include "heap/cache_bound.h"
 #include "api/front.h"
 #include "heap/mapped.h"
