@@ -11,7 +11,7 @@
 #include "base/base.h"
 #include "kit/report.h"
 
-/* The number of invariants found broken. Any thread that holds no lock; stops the world (all_locks.h). */
+/* The number of invariants found broken. Any thread that holds no lock; takes all locks (all_locks.h). */
 size_t verify_heap(void);
 
 /* In debug builds: from time to time, more seldom the larger the heap, ends the program if something is broken. For
