@@ -91,9 +91,9 @@ static void enter(void *addr, size_t bytes) {
 }
 
 static void raise_threshold_locked(size_t bytes) {
-    if (tunables.dynamic_threshold && bytes > tunables.mmap_threshold && bytes <= LARGE_DYNAMIC_MAX &&
+    if (tunables.dynamic_threshold && bytes > tunables.mmap_threshold && bytes <= MAPPED_DYNAMIC_MAX &&
         readonly_open(&tunables, sizeof tunables)) {
-        tunables.mmap_threshold = min_size(2 * bytes, LARGE_DYNAMIC_MAX + OS_PAGE);
+        tunables.mmap_threshold = min_size(2 * bytes, MAPPED_DYNAMIC_MAX + OS_PAGE);
         tunables.trim_threshold = 2 * bytes;
     }
 }
@@ -310,13 +310,13 @@ void mapped_walk(struct walk *walk) {
             continue;
         count++;
         bytes += mapping->bytes;
-        report_walk(walk, (mapping->addr | mapping->bytes) % OS_PAGE == 0, "large L1", mapping);
+        report_walk(walk, (mapping->addr | mapping->bytes) % OS_PAGE == 0, "mapped L1", mapping);
     }
     const void *lost = address_map_verify(&mappings);
-    report_walk(walk, lost == NULL, "large L1", lost);
-    report_walk(walk, count == mapped_totals.count && bytes == mapped_totals.bytes, "large L1", &mapped_totals);
-    report_walk(walk, free == kept, "large L2", &mapped_totals);
-    report_walk(walk, address_map_has_room(&mappings, promised), "large L3", &mapped_totals);
+    report_walk(walk, lost == NULL, "mapped L1", lost);
+    report_walk(walk, count == mapped_totals.count && bytes == mapped_totals.bytes, "mapped L1", &mapped_totals);
+    report_walk(walk, free == kept, "mapped L2", &mapped_totals);
+    report_walk(walk, address_map_has_room(&mappings, promised), "mapped L3", &mapped_totals);
     lock_release(&mapped_lock, LOCK_MAPPED);
 }
 

@@ -22,7 +22,7 @@
 #include "base/base.h"
 #include "kit/lock.h"
 
-#define LARGE_DYNAMIC_MAX (32 * MIB)
+#define MAPPED_DYNAMIC_MAX (32 * MIB)
 
 struct mapped_totals {
     size_t count, bytes; /* now */
