@@ -14,8 +14,8 @@
 #include "heap/region.h"
 
 #define KEPT ((size_t)1) /* added to a length, which is a multiple of a page: the mapping is kept (L2) */
-#define KEPT_TRIES 2     /* kept mappings that are offered to the OS again whenever it has taken another: one to each side of it */
-#define KEPT_TRIES_ALL 1024 /* in malloc_trim: after so many refusals in a row it is over */
+#define KEPT_TRIES 2     /* kept mappings offered to the OS again whenever it has taken another; each is a system call more, */
+#define KEPT_TRIES_ALL 1024 /* and in malloc_trim, where each that goes is worth as many tries more */
 
 struct mapping {
     uintptr_t addr;

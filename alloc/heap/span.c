@@ -98,7 +98,7 @@ static struct span *run_acquire(size_t units) {
     struct span *span = span_tree_best(page_heap.tree, units);
     if (span == NULL) {
         span = cut_anywhere(units);
-        return span != NULL || !region_relieve() ? span : cut_anywhere(units);
+        return span != NULL || !region_shrink_reserve() ? span : cut_anywhere(units);
     }
     size_t rest = span->units - units;
     span_free_remove(span);
