@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Chains of blocks between threads. alloc/heap/central.c: transfer_try_park, park_among, transfer_take, transfer_refuse_parked_twice,
- * central_take, central_give, any_parked and central_flush, central_count (walk_transfer moves chains the same way). Chains
- * stand for their blocks. What is at home is a set guarded by the lock of the class, which is a model of its own (lock.pml);
- * stacked chains and adopted lists are reached under that lock alone and behave as what is at home. Chain c is LENGTH(c) blocks long;
- * a class may park MOST blocks.
+ * Chains of blocks between threads. alloc/heap/transfer.c: transfer_try_park, park_among, transfer_take,
+ * transfer_refuse_parked_twice, transfer_lift, transfer_try_put_back; alloc/heap/central.c: central_take, central_give,
+ * any_parked and central_flush, central_count (walk_transfer moves chains the same way). Chains stand for their blocks. What is
+ * at home is a set guarded by the lock of the class, which is a model of its own (lock.pml); stacked chains and adopted lists
+ * are reached under that lock alone and behave as what is at home. Chain c is LENGTH(c) blocks long; a class may park MOST
+ * blocks.
  *
  * Holds, with every order of steps: a chain is given to one thread only, and is in one place only (none is lost, none twice);
- * who takes a chain reads its true length; a chain is parked in place i only if i + 1 of its length may be parked, so what is
- * parked is bounded (MOST and half of it for two places; 2.72 times MOST for the eight of the code, if chains of all lengths
+ * who takes a chain reads its true length; a chain is parked at i only if i + 1 of its length may be parked, so what is
+ * parked is bounded (MOST and half of it for two pointers; 2.72 times MOST for the eight of the code, if chains of all lengths
  * come together, MOST if all are of one length); a chain that is freed again while it is parked is refused, unless it was
  * taken or moved during the look; nobody waits for ever.
  *
