@@ -92,7 +92,7 @@ $(eval $(call allocator,static,$$(CPPFLAGS) $$(CFLAGS) -fno-lto -DMYALLOC_STATIC
 build/libmyalloc.so: $(call objects,shared) $(EXPORTS)
 	$(Q)echo '  CC $@' && $(CC) $(CFLAGS) $(LDFLAGS) $(LINK_FLAGS) -o $@ $(call objects,shared) $(MORE_OBJECTS)
 # One object, so that the linker takes all of it or nothing, with the inner names hidden from the program's. Its code goes
-# into a section of its own name: backtrace.c tells our frames from the program's by it.
+# into a section of its own name: unwind.c tells our frames from the program's by it.
 build/libmyalloc.a: $(call objects,static)
 	$(Q)echo '  AR $@' && rm -f $@ && $(CROSS)ld -r -o build/static/myalloc.o $^ $(MORE_STATIC) && \
 	    $(CROSS)objcopy --localize-hidden --rename-section .text=myalloc_text --rename-section .text.unlikely=myalloc_text \

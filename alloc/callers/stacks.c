@@ -95,7 +95,7 @@ static uint32_t add_locked(_Atomic uint32_t *bucket, uint32_t hash, void *const 
 }
 
 uint32_t stacks_keep(void *const *frames, unsigned count) {
-    if (count == 0 || count > BACKTRACE_MOST)
+    if (count == 0 || count > UNWIND_MOST)
         return 0;
     uint32_t hash = hash_of(frames, count), number = 0;
     lock_acquire(&stacks_lock, LOCK_STACKS);
@@ -110,8 +110,8 @@ uint32_t stacks_keep(void *const *frames, unsigned count) {
 }
 
 uint32_t stacks_capture(void) {
-    void *frames[BACKTRACE_MOST];
-    unsigned count = backtrace_capture(frames, BACKTRACE_MOST, 0);
+    void *frames[UNWIND_MOST];
+    unsigned count = unwind_capture(frames, UNWIND_MOST, 0);
     return stacks_keep(frames, count);
 }
 

@@ -13,6 +13,7 @@
 #include "kit/tunables.h"
 #include "callers/backtrace.h"
 #include "callers/stacks.h"
+#include "callers/unwind.h"
 #include "observe/reachable.h"
 
 #define GROUPS_SHOWN 100 /* a report is to be read */
@@ -40,7 +41,7 @@ void leaks_put_back(const struct leaks_record *record) {
 void leaks_allocated(const void *p, size_t bytes) {
     if (p == NULL)
         return;
-    struct leaks_record record = {(uintptr_t)p, bytes, stacks_capture(), backtrace_inside()};
+    struct leaks_record record = {(uintptr_t)p, bytes, stacks_capture(), unwind_inside()};
     leaks_put_back(&record);
 }
 

@@ -13,6 +13,7 @@
 #include "kit/tunables.h"
 #include "heap/mode_switch.h"
 #include "callers/backtrace.h"
+#include "callers/unwind.h"
 
 #define LINE_MOST 1024 /* longer ones go without the name of the module */
 
@@ -83,7 +84,7 @@ static size_t format_caller(char *out, size_t room) {
     void *caller;
     struct backtrace_symbol symbol;
     *out = '\0';
-    if (backtrace_capture(&caller, 1, 0) == 0)
+    if (unwind_capture(&caller, 1, 0) == 0)
         return 0;
     backtrace_resolve(caller, &symbol, false);
     if (symbol.module == NULL)
@@ -145,7 +146,7 @@ void trace_start(void) {
     const char *name = file_name();
     if (*name == '\0')
         return;
-    backtrace_prepare();
+    unwind_prepare();
     lock_acquire(&trace_lock, LOCK_TRACE);
     bool fresh = !open, arrange = fresh && !exit_arranged;
     int error = fresh ? os_file_create(&file, name) : 0;
