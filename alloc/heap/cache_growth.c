@@ -18,7 +18,7 @@
 #define EARNED_MOST (4 * MIB) /* and no thread more than this */
 
 /* A spare chain has at most a thirty-second of what its thread may earn: there may be one for each class, and a program uses
- * some tens of classes. Or its thread's share of 64 KiB, if that is more, for the few threads that pass chains to each other. */
+ * some tens of classes. Or its thread's share of 64 KiB, if that is more: few threads pass chains to each other. */
 #define SPARE_PART 32
 #define SPARE_SHARED (64 * KIB)
 #define SPARE_MOST (16 * KIB)

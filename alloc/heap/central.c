@@ -151,8 +151,8 @@ static _Noreturn COLD void wrong_home_locked(struct class *class, const struct b
     report_misuse("free", block, twice ? DOUBLE_FREE : INVALID_POINTER);
 }
 
-/* Sends the first blocks of the chain home, as many as lie in one unit: blocks freed one after another often lie close together,
- * and then the span is looked up once for all. Returns the rest. A span whose blocks are all home leaves the class for the
+/* Sends the first blocks of the chain home, as many as lie in one unit. Blocks freed one after another often lie close
+ * together: then the span is looked up once for all. Returns the rest. A span whose blocks are all home leaves the class for the
  * list *empty, to be released without the lock. */
 static struct block *run_home_locked(struct class *class, struct block *first, struct span **empty) {
     struct span *span = span_find(first);

@@ -8,9 +8,10 @@
 
 #include "heap/span.h"
 
-/* Takes blocks, of `size` bytes each, out of a span that has some: up to a batch of those used before, or else up to `most` new ones; at most one if
- * `most` is 1. Blocks that share a cache line, `group` of them (class_line_group), are taken together as long as there are such
- * groups, so that two threads do not write to one line. Returns the chain, its length in *count. */
+/* Takes blocks, of `size` bytes each, out of a span that has some: up to a batch of those used before, or else up to `most` new
+ * ones; at most one if `most` is 1. Blocks that share a cache line, `group` of them (class_line_group), are taken
+ * together as long as there are such groups, so that two threads do not write to one line. Returns the chain, its length in
+ * *count. */
 void *home_take(struct span *span, size_t size, size_t most, unsigned group, size_t *count);
 
 /* How many of the blocks that were cut are at home. */

@@ -65,9 +65,9 @@ void region_prepare(void *addr, size_t bytes);
  * back; 0 if foreign memory lies above or the region is no brk heap. */
 size_t region_shrink(struct region *region, size_t first, size_t pad);
 
-/* After a refusal: gives back bookkeeping address space that RLIMIT_AS, lowered since the start, leaves no room for.
- * True if it is worth trying again. */
-bool region_relieve(void);
+/* After a refusal: gives back address space reserved for the allocator's own data, if RLIMIT_AS has been lowered since so far
+ * that the heap cannot come to need it. True if something was given back and it is worth trying again. */
+bool region_shrink_reserve(void);
 
 /* Zeroed memory for the allocator's own data, never given back. NULL if refused. Any thread; takes LOCK_META. */
 void *region_meta(size_t bytes);

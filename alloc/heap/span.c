@@ -81,6 +81,7 @@ static struct span *frontier_cut(struct region *region, size_t units) {
     return span;
 }
 
+/* Cuts `units` at the frontier of the first region that has or gets room for them; of a new arena if none does. */
 static struct span *cut_anywhere(size_t units) {
     for (unsigned i = 0; i < region_count; i++) {
         struct span *span = frontier_cut(&regions[i], units);
@@ -98,7 +99,7 @@ static struct span *run_acquire(size_t units) {
     struct span *span = span_tree_best(page_heap.tree, units);
     if (span == NULL) {
         span = cut_anywhere(units);
-        return span != NULL || !region_relieve() ? span : cut_anywhere(units);
+        return span != NULL || !region_shrink_reserve() ? span : cut_anywhere(units);
     }
     size_t rest = span->units - units;
     span_free_remove(span);
@@ -110,6 +111,7 @@ static struct span *run_acquire(size_t units) {
 
 /* ---- spans in use ------------------------------------------------------------------------------------------------ */
 
+/* Shows a SMALL span in the unit map, unless none are shown (span_show). */
 static void register_small(const struct span *span) {
     unitmap_set((uintptr_t)span_address(span), span->units, page_heap.hidden ? 0 : span->class * CLASS_STEP);
 }
@@ -119,7 +121,7 @@ static void register_region(const struct region *region) {
         const struct span *span = &region->spans[at];
         if (span->state == SPAN_SMALL)
             register_small(span);
-        at += span->state == SPAN_NONE ? 1 : span->units; /* NONE is a hole */
+        at += span->state == SPAN_NONE ? 1 : span->units; /* NONE here is a hole: foreign memory */
     }
 }
 
@@ -193,6 +195,8 @@ struct span *span_acquire_large(size_t units, size_t align, bool *zeroed) {
     return span;
 }
 
+/* Takes the units behind a LARGE span, FREE ones or at the frontier. False, with nothing changed for the span, if others have
+ * them. */
 static bool grow_in_place(struct span *span, size_t units) {
     struct region *region = span_region(span);
     size_t first = span_index(span), end = first + span->units, more = units - span->units;
@@ -203,7 +207,7 @@ static bool grow_in_place(struct span *span, size_t units) {
         return false;
     if (have < more && !region_grow(region, more - have, &left))
         return false;
-    if (left > 0) { /* foreign memory behind us */
+    if (left > 0) { /* the break was moved by others: the heap goes on behind their memory, and these units stay FREE */
         span_free_coalesce(region, end + have, left);
         return false;
     }

@@ -10,8 +10,8 @@
  * S3 every FREE span is in the tree; it is on the list by age exactly if some of its units are dirty.
  * S4 a unit whose dirty bit is clear holds zeros.
  *
- * Lock: LOCK_SPANS, taken inside. Failure leaves everything as it was. A linear list of free runs was measured first
- * and lost (1.2 in time on ghostscript); a bitmap of units cannot give best fit in logarithmic time.
+ * Lock: LOCK_SPANS, taken inside. Failure leaves everything as it was. Rejected: a linear list of free runs, which
+ * took 1.2 times as long on ghostscript; a bitmap of units, which cannot give best fit in logarithmic time.
  */
 #ifndef MYALLOC_SPAN_H
 #define MYALLOC_SPAN_H
@@ -56,8 +56,9 @@ static inline uint64_t *span_home(struct span *span) {
  * in its first unit. */
 struct span *span_find(const void *p);
 
-/* Gives free memory back to the OS: what was freed more than `age_ms` ago if there is more than the hot reserve, or
- * everything if age_ms is 0. Returns the bytes given back. `pad` bytes are kept at the top of the heap. */
+/* Gives free memory back to the OS: everything if age_ms is 0, else what was freed more than `age_ms` ago, as far as there is
+ * more dirty free memory than may stay (span_return.c). `pad` bytes are kept at the top of the heap. Returns the bytes given
+ * back. */
 size_t span_purge(size_t age_ms, size_t pad);
 
 /* A consistent copy of span_totals; what regions hold; bytes beyond all frontiers; bytes free at the top of the brk heap. */

@@ -4,7 +4,7 @@
  * spans back and gives their memory to the OS, span_walk.c looks at all. Nobody else includes this.
  *
  * A free span is in a tree by length and address, where it is found best fit, and its neighbours are never free (S2, S3). If
- * some of its units are dirty, so that it holds memory, it is also on a list by the time of its freeing, oldest first, for decay.
+ * some of its units are dirty, so that it holds memory, it is also on a list by the time of its freeing, for decay.
  *
  * Caller holds LOCK_SPANS, which is page_heap.lock.
  */

@@ -15,7 +15,8 @@
 #define DIRTY_STAYS_PART 16         /* this part of the heap (6 %), to serve the next spans without faults */
 #define PURGE_MIN_UNITS (64 * KIB / UNIT) /* what is smaller is not worth a system call */
 /* A span from here on is purged when it is freed, as if it had been a mapping: the largest size that the mmap threshold rises
- * to. On `growing`, blocks that grow by realloc, the peak of memory fell from 1.95 times the smallest of all allocators' to it. */
+ * to. On `growing`, blocks that grow by realloc, the peak of memory was 1.95 times that of the best allocator without this, and
+ * is the same with it. */
 #define PURGE_AT_ONCE (32 * MIB)
 
 static _Atomic uint64_t looked_at; /* when old free spans were last looked for, ms */
@@ -46,8 +47,8 @@ void span_release(struct span *span) {
 
 /* ---- giving memory to the OS ------------------------------------------------------------------------------------- */
 
-/* Takes out of the free ones the oldest span that is worth purging, if there is more dirty free memory than may stay. It is LARGE
- * meanwhile, so that nothing merges with it. */
+/* Takes the oldest span that is worth purging out of the free ones, if there is more dirty free memory than may stay. It is
+ * LARGE meanwhile, so that nothing merges with it. */
 static struct span *purge_take_locked(size_t age_ms, uint64_t now) {
     size_t stays = 0, least = 1;
     if (age_ms > 0) {

@@ -17,8 +17,8 @@ enum span_state {
     SPAN_LARGE, /* one block; or its memory is being given to the OS (span_return.c) */
 };
 
-/* One for each unit of a region. Before most fields stands the state of the spans that have it. The page heap's fields are under
- * LOCK_SPANS; of a SMALL span next, prev, few_bits, live, carved and listed are under the lock of its class. */
+/* One for each unit of a region. Before most fields stands the state of the spans that have it. The fields are under
+ * LOCK_SPANS, but of a SMALL span next, prev, few_bits, live, carved and listed are under the lock of its class. */
 struct span {
     union {
         struct { struct span *next, *prev; };       /* SMALL: other spans of the class with blocks to give */

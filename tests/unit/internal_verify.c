@@ -256,9 +256,9 @@ Test(verify, cache_k4) {
     names("cache K4");
 }
 
-Test(verify, large_l1) {
+Test(verify, mapped_l1) {
     mapped_totals.count++;
-    names("large L1");
+    names("mapped L1");
 }
 
 Test(verify, cache_k5) {
