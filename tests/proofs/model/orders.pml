@@ -8,13 +8,14 @@
  * no load reads a write that is yet to come: what C11 allows beyond that (load buffering) is not covered.
  *
  * Patterns, one after the other:
- *   chains: alloc/heap/transfer.c park_among, transfer_take: the blocks' words are plain, the pointer is put by a release and
+ *   chains, alloc/heap/transfer.c: park_among, transfer_take: the blocks' words are plain, a chain is parked by a release and
  *     taken by an acquire; each new owner writes to the block
- *   lock: alloc/kit/lock.h, lock.c: a section's data are plain; acquire by compare-and-swap, by one who waits, too; release by
- *     exchange; the mark of one who waits is relaxed
- *   row: alloc/heap/central.c first_use, find_class: a class is filled in, then its row is published
- *   watch: alloc/process/mode_switch.c mode_switch_on, mode_switch.h modes_any, alloc/heap/span.c register_small: a thread that saw the mode allocates; the
- *     program passes the block to another thread, whose free must find no entry and see the mode
+ *   lock, alloc/kit/lock.h: lock_acquire, lock_release; alloc/kit/lock.c: lock_wait_slow: a section's data are plain; acquire
+ *     by compare-and-swap, by one who waits, too; release by exchange; the mark of one who waits is relaxed
+ *   row, alloc/heap/central.c: first_use, find_class: a class is filled in, then its row is published
+ *   watch, alloc/heap/mode_switch.c: mode_switch_on; alloc/kit/modes.h: modes_any; alloc/heap/span.c: register_small: a thread
+ *     that saw the mode allocates; the program passes the block to another thread, whose free must find no entry and see the
+ *     mode
  *
  * Holds: no data race; each taker reads what the putter wrote; no free of a block that a mode was told of misses it.
  *
