@@ -381,7 +381,7 @@ static void walk_list(struct walk *walk, const struct class *class, size_t most)
 
 static void walk_chain(struct walk *walk, unsigned index, const struct block *chain) {
     bool known = span_is_block(chain, index);
-    report_walk(walk, known && span_chain_length(chain, index, chain->count) == chain->count, "transfer T1", chain);
+    report_walk(walk, known && span_chain_length(chain, index, chain->count) == chain->count, "transfer X1", chain);
 }
 
 static void walk_transfer(struct walk *walk, struct class *class) {

@@ -54,7 +54,7 @@ struct central_totals {
 };
 void central_count(unsigned class, struct central_totals *totals);
 
-/* Looks whether T1, C1 and C2 hold. While nobody else is in the allocator (all_locks.h). */
+/* Looks whether X1, C1 and C2 hold. While nobody else is in the allocator (all_locks.h). */
 struct walk;
 void central_walk(struct walk *walk);
 

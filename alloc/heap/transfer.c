@@ -46,7 +46,7 @@ static bool park_among(struct transfer *transfer, struct block *chain, size_t us
 
 bool transfer_try_park(struct transfer *transfer, struct block *chain, size_t count, size_t most) {
     chain->count = count;
-    return park_among(transfer, chain, most); /* T2 */
+    return park_among(transfer, chain, most); /* X2 */
 }
 
 struct block *transfer_take(struct transfer *transfer, size_t *count) {

@@ -8,8 +8,8 @@
  *  - stacked chains: a stack of more such chains under the lock of the class, for classes that have megabytes.
  *  - orphans: in a forked child, the lists of threads that did not live on.
  *
- * T1 a parked or stacked chain has its length in its first block's second word.
- * T2 the pointer parked[i] holds only chains of which i + 1 may be parked. So chains of one length have together at most the
+ * X1 a parked or stacked chain has its length in its first block's second word.
+ * X2 the pointer parked[i] holds only chains of which i + 1 may be parked. So chains of one length have together at most the
  *    bytes that the class may park; and chains of all lengths at most 2.72 times as many: parked[i] holds at most 1 / (i + 1)
  *    of those bytes, and 1 + 1/2 + 1/3 + ... + 1/8 = 2.72.
  *

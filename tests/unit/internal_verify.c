@@ -182,22 +182,22 @@ static struct block *parkable(size_t *count) {
     return central_take(7, 10, count);
 }
 
-Test(verify, transfer_t1) {
+Test(verify, transfer_x1) {
     transfer_threads = 2; /* a single one would not park so little */
     size_t count;
     struct block *chain = parkable(&count);
     cr_assert_gt(count, 1);
     central_give(7, chain, count - 1);
-    names("transfer T1");
+    names("transfer X1");
 }
 
-Test(verify, transfer_t1_circle) {
+Test(verify, transfer_x1_circle) {
     transfer_threads = 2;
     size_t count;
     struct block *chain = parkable(&count);
     central_give(7, chain, count);
     chain->next = chain;
-    names("transfer T1");
+    names("transfer X1");
 }
 
 Test(verify, central_c1) {
