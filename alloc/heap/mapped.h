@@ -11,7 +11,7 @@
  *    table can always be entered again, whatever the OS refuses meanwhile.
  *
  * Lock: LOCK_MAPPED, held for table work only, never over a system call but the table's own growth and the opening of
- * the knobs (readonly.h). On failure nothing has changed. The dynamic threshold (glibc manual, "Malloc Tunable Parameters")
+ * the tunables (readonly.h). On failure nothing has changed. The dynamic threshold (glibc manual, "Malloc Tunable Parameters")
  * is kept here: freeing a mapping of up to 32 MiB moves the threshold to twice its size, so that such blocks come from
  * the heap and are not faulted in each time. glibc moves it to the size alone; then the largest blocks stay mapped
  * beside a heap that has room for them (eight buffers of 5 to 25 MiB: 188 MiB and 0.33 s, against 155 MiB and 0.29 s).

@@ -21,15 +21,6 @@
 #include "kit/report.h"
 #include "heap/region.h"
 
-enum span_state { SPAN_NONE, SPAN_FREE, SPAN_TAIL, SPAN_SMALL, SPAN_PART, SPAN_LARGE };
-
-/* What the page heap holds, in units; written under the lock. `small` is also read without it. */
-struct span_totals {
-    size_t free, free_dirty, free_count, large, large_count;
-    _Atomic size_t small;
-};
-extern HIDDEN struct span_totals span_totals;
-
 /* A span for blocks of the class, registered in the unit map, nothing carved. NULL if the OS refuses memory. */
 struct span *span_acquire_small(unsigned class);
 

@@ -8,8 +8,8 @@
 _Atomic(const void *) lock_fork_owner;
 THREAD_LOCAL unsigned lock_held_ranks;
 
-/* The kernel compares 32 bits. Those with LOCK_WAITED: two threads may have the same, but then a sleeper is woken all the
- * same, by the release of whoever holds the lock. */
+/* The half of the state that the kernel compares before it lets a thread sleep. Two threads may have the same low half. Then a
+ * thread sleeps although the lock has changed hands meanwhile; LOCK_WAITED is in that half, so the new holder wakes it. */
 static _Atomic uint32_t *futex_word(struct lock *lock) {
     return (_Atomic uint32_t *)(void *)&lock->state;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A futex mutex with a rank. Locks are taken in the order of enum lock_rank, one of a rank at a time; debug
- * builds assert it. A thread that waits for itself has been interrupted by a signal whose handler allocates: that is told
- * (report_reentered), for it would never end. fork() takes every lock in the same order; the forking thread then owns them
- * all, so until lock_fork_end its own acquire and release do nothing (handlers of the program may allocate in between).
+ * builds assert it. A thread that would wait for itself has been interrupted by a signal whose handler allocates: that is
+ * told (report_reentered), for the wait would never end.
+ *
+ * Around fork() and during walks over everything one thread holds all locks (all_locks.h). Until lock_fork_end its own
+ * acquire and release do nothing: handlers of fork that the program registered may allocate in between.
  */
 #ifndef MYALLOC_LOCK_H
 #define MYALLOC_LOCK_H
@@ -17,7 +19,7 @@ enum lock_rank {
     LOCK_MODES,
     LOCK_CHECK,
     LOCK_CACHES,
-    LOCK_PLACES,
+    LOCK_FIRST_USE,
     LOCK_CLASS,
     LOCK_SPANS,
     LOCK_MAPPED,
@@ -44,7 +46,8 @@ static inline const void *lock_self(void) {
     return &lock_held_ranks;
 }
 
-/* In one step, so that whoever interrupts it can tell. */
+/* One instruction both takes the lock and names its holder, so that a signal handler of this thread that wants the lock finds out
+ * that its own thread has it. */
 static inline bool lock_try(struct lock *lock, uintptr_t as) {
     uintptr_t free = 0;
     return atomic_compare_exchange_strong_explicit(&lock->state, &free, as, memory_order_acquire, memory_order_relaxed);

@@ -14,7 +14,7 @@
  *
  * Holds in the child: every list ends; no block is in two places, nor twice in one; no block that the program has is in any;
  * a chain in a slot, and a spare one, has its length in it (C1, K2); what is at home is as
- * many as the span says (C3); a thread that has gone is not on the list of caches,
+ * many as the span says (C2); a thread that has gone is not on the list of caches,
  * and what it had is not lost. A block on the way from one place to another may be missing.
  *
  * small: -DTHREADS=1 -DBLOCKS=3 -DOPS=6
