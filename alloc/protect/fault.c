@@ -12,9 +12,10 @@
 #include "callers/backtrace.h"
 #include "callers/stacks.h"
 
-/* Not as it is, so that who can write here cannot choose where the program goes: changed by what nobody knows. */
+/* The function's address, with the bits of a random mask turned: whoever can write to this variable, but does not know the
+ * mask, cannot choose which code the program runs next. */
 static _Atomic uintptr_t handler;
-static uintptr_t handler_mask READONLY = 0; /* under protect:paranoid */
+static uintptr_t handler_mask READONLY = 0; /* set under protect:paranoid only */
 static THREAD_LOCAL bool telling;
 
 #define CALLS_MOST 64
