@@ -9,7 +9,7 @@
 #include "kit/tunables.h"
 #include "heap/mapped.h"
 #include "heap/plain.h"
-#include "callers/backtrace.h"
+#include "callers/unwind.h"
 #include "protect/protections.h"
 #include "protect/sampler.h"
 #include "process/thread.h"
@@ -31,16 +31,16 @@ static void *alloc_any(size_t bytes, size_t align, bool *zeroed, const char *cal
 static COLD void *alloc_watched_slow(size_t bytes, const char *call, const void *caller) {
     bool zeroed;
     report_thread.call = call;
-    backtrace_caller = caller;
+    unwind_caller = caller;
     void *p = front_watched_alloc(bytes, BLOCK_ALIGN, &zeroed, call);
-    backtrace_caller = NULL;
+    unwind_caller = NULL;
     return p;
 }
 
 static COLD void free_watched_slow(void *p, const char *call, size_t bytes, size_t align, const void *caller) {
-    backtrace_caller = caller;
+    unwind_caller = caller;
     front_watched_free(p, call, bytes, align);
-    backtrace_caller = NULL;
+    unwind_caller = NULL;
 }
 
 /* Guarded pages are all there is, and it is not the turn of this allocation. */

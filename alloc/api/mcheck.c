@@ -8,7 +8,7 @@
 #include "base/glibc.h"
 #include "base/myalloc.h"
 #include "heap/mode_switch.h"
-#include "callers/backtrace.h"
+#include "callers/unwind.h"
 #include "protect/check.h"
 #include "protect/judge.h"
 #include "protect/protections.h"
@@ -16,7 +16,7 @@
 #include "process/verify.h"
 
 static int start(void (*function)(enum mcheck_status), bool pedantic) {
-    backtrace_prepare();
+    unwind_prepare();
     check_set_handler(function, pedantic);
     mode_start();
     mode_switch_on(MODE_CHECK);

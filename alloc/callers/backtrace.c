@@ -4,124 +4,17 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
-#include <stdatomic.h>
 #include <string.h>
 
-#include "base/glibc.h"
 #include "os/os.h"
 #include "kit/report.h"
+#include "kit/text.h"
 #include "callers/symtab.h"
-
-#define OWN_MOST 16 /* frames of ours that may lie between the program's call and a capture */
+#include "callers/unwind.h"
 
 #pragma weak dladdr1 /* a static program has no dynamic symbols to look up */
 
-/* Where our own code lies. Shared: the whole library. Static: the section that libmyalloc.a's code is put in; the linker
- * names its bounds. The attribute on backtrace_capture makes it exist in every build. */
-#define OWN_SECTION "myalloc_text"
-extern HIDDEN const char __ehdr_start[], _end[], __start_myalloc_text[], __stop_myalloc_text[];
-
-extern int __cxa_atexit(void (*function)(void *), void *argument, void *dso);
-
-/* The unwinder's own look-up, there in static programs. */
-extern const void *_Unwind_Find_FDE(void *code, void *bases) __attribute__((weak));
-
-static _Atomic bool asked, ready;
-static THREAD_LOCAL bool busy;
-THREAD_LOCAL const void *backtrace_caller;
-static uintptr_t unwinder_start, unwinder_end; /* libgcc_s in memory, once it is loaded */
-
-static bool is_own(const void *address) {
-    uintptr_t a = (uintptr_t)address;
-    if (MYALLOC_STATIC)
-        return a > (uintptr_t)__start_myalloc_text && a <= (uintptr_t)__stop_myalloc_text;
-    return a > (uintptr_t)__ehdr_start && a <= (uintptr_t)_end;
-}
-
-static unsigned unwind(void **frames, unsigned most) {
-    int saved = errno;
-    busy = true;
-    int count = backtrace(frames, (int)most);
-    busy = false;
-    errno = saved;
-    return count > 0 ? (unsigned)count : 0;
-}
-
-static void stop(void *unused) {
-    (void)unused;
-    atomic_store(&asked, false);
-    atomic_store(&ready, false);
-}
-
-/* The unwinder aborts where it finds no tables for its caller. A static program hands them over in a constructor that
- * comes after the first ones. */
-static bool has_tables(void) {
-    void *bases[3];
-    if (!MYALLOC_STATIC || _Unwind_Find_FDE == NULL)
-        return true;
-    busy = true;
-    bool found = _Unwind_Find_FDE((char *)(uintptr_t)backtrace + 1, bases) != NULL;
-    busy = false;
-    return found;
-}
-
-/* The loader's call for each module; not 0 ends them. */
-static int note_unwinder(struct dl_phdr_info *module, size_t size, void *unused) {
-    (void)size, (void)unused;
-    const char *name = strrchr(module->dlpi_name, '/');
-    if (name == NULL || strncmp(name, "/libgcc_s.so", 12) != 0)
-        return 0;
-    unwinder_start = module->dlpi_addr;
-    for (unsigned i = 0; i < module->dlpi_phnum; i++) {
-        const Elf64_Phdr *segment = &module->dlpi_phdr[i];
-        if (segment->p_type == PT_LOAD)
-            unwinder_end = module->dlpi_addr + segment->p_vaddr + segment->p_memsz;
-    }
-    return 1;
-}
-
-static bool get_ready_slow(void) {
-    void *frame;
-    if (!atomic_load(&asked) || !has_tables())
-        return false;
-    unwind(&frame, 1);
-    dl_iterate_phdr(note_unwinder, NULL);
-    /* At its very end a static program takes its tables back, under the unwinder's lock, and frees memory there. */
-    if (MYALLOC_STATIC && !atomic_exchange(&ready, true))
-        __cxa_atexit(stop, NULL, NULL);
-    atomic_store(&ready, true);
-    return true;
-}
-
-void backtrace_prepare(void) {
-    atomic_store(&asked, true);
-    if (!busy && !atomic_load(&ready))
-        get_ready_slow();
-}
-
-/* Only a static program may get ready later: nothing is loaded there. */
-static bool is_ready(void) {
-    return LIKELY(atomic_load_explicit(&ready, memory_order_acquire)) || (MYALLOC_STATIC && get_ready_slow());
-}
-
-bool backtrace_inside(void) {
-    return busy || (uintptr_t)backtrace_caller - unwinder_start < unwinder_end - unwinder_start;
-}
-
-__attribute__((section(OWN_SECTION))) NOINLINE unsigned backtrace_capture(void **frames, unsigned most, unsigned skip) {
-    if (backtrace_inside() || !is_ready())
-        return 0;
-    void *all[BACKTRACE_MOST + OWN_MOST];
-    most = most < BACKTRACE_MOST ? most : BACKTRACE_MOST;
-    skip = skip < OWN_MOST ? skip : OWN_MOST;
-    unsigned wanted = most + skip + OWN_MOST, first = 0, count = 0;
-    unsigned found = unwind(all, wanted < BACKTRACE_MOST + OWN_MOST ? wanted : BACKTRACE_MOST + OWN_MOST);
-    while (first < found && is_own(all[first]))
-        first++;
-    for (first += skip; first < found && count < most; first++)
-        frames[count++] = all[first];
-    return count;
-}
+extern HIDDEN const char __ehdr_start[], _end[]; /* of the program or library that this is linked into, named by the linker */
 
 /* A static program has no loader to ask: its own header says whether it lies where it was linked to. */
 static void resolve_static(const char *call, struct backtrace_symbol *symbol) {
@@ -167,15 +60,15 @@ void backtrace_resolve(const void *address, struct backtrace_symbol *symbol, boo
 static void print_frame(int fd, unsigned number, const void *address) {
     struct backtrace_symbol symbol;
     char line[1024];
-    size_t length = report_format(line, sizeof line - 1, "    #%d ", (int)number);
+    size_t length = text_format(line, sizeof line - 1, "    #%d ", (int)number);
     backtrace_resolve(address, &symbol, true);
     if (symbol.function != NULL)
-        length += report_format(line + length, sizeof line - 1 - length, "%s+%p ", symbol.function, symbol.offset);
+        length += text_format(line + length, sizeof line - 1 - length, "%s+%p ", symbol.function, symbol.offset);
     if (symbol.module != NULL)
-        length += report_format(line + length, sizeof line - 1 - length, "(%s+%p)", symbol.module,
-                                symbol.module_offset - 1);
+        length +=
+            text_format(line + length, sizeof line - 1 - length, "(%s+%p)", symbol.module, symbol.module_offset - 1);
     else
-        length += report_format(line + length, sizeof line - 1 - length, "%p", (const char *)address - 1);
+        length += text_format(line + length, sizeof line - 1 - length, "%p", (const char *)address - 1);
     for (size_t i = 0; i < length; i++)
         if ((unsigned char)line[i] < ' ') /* a path may hold anything; a frame stays one line */
             line[i] = '?';
@@ -184,12 +77,6 @@ static void print_frame(int fd, unsigned number, const void *address) {
 }
 
 void backtrace_print(int fd, void *const *frames, unsigned count) {
-    for (unsigned i = 0; i < count && i < BACKTRACE_MOST; i++)
+    for (unsigned i = 0; i < count && i < UNWIND_MOST; i++)
         print_frame(fd, i, frames[i]);
-}
-
-/* A static program's unwinder has a lock of its own, which a thread that is gone may have held. */
-void backtrace_fork_reset(void) {
-    if (MYALLOC_STATIC)
-        stop(NULL);
 }

@@ -95,7 +95,7 @@ static uint32_t add_locked(_Atomic uint32_t *bucket, uint32_t hash, void *const 
 }
 
 uint32_t stacks_keep(void *const *frames, unsigned count) {
-    if (count == 0 || count > BACKTRACE_MOST)
+    if (count == 0 || count > UNWIND_MOST)
         return 0;
     uint32_t hash = hash_of(frames, count), number = 0;
     lock_acquire(&stacks_lock, LOCK_STACKS);
@@ -110,18 +110,14 @@ uint32_t stacks_keep(void *const *frames, unsigned count) {
 }
 
 uint32_t stacks_capture(void) {
-    void *frames[BACKTRACE_MOST];
-    unsigned count = backtrace_capture(frames, BACKTRACE_MOST, 0);
+    void *frames[UNWIND_MOST];
+    unsigned count = unwind_capture(frames, UNWIND_MOST, 0);
     return stacks_keep(frames, count);
 }
 
 void *const *stacks_frames(uint32_t number, unsigned *count) {
     *count = number != 0 ? at(number)->count : 0;
     return number != 0 ? at(number)->frames : NULL;
-}
-
-size_t stacks_meta_bytes(void) {
-    return buckets != NULL ? room + BUCKETS * sizeof *buckets : 0;
 }
 
 const struct lock_set stacks_locks = {.rank = LOCK_STACKS, .lock = &stacks_lock};

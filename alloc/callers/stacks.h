@@ -14,11 +14,11 @@
 
 #include "base/base.h"
 #include "kit/lock.h"
-#include "callers/backtrace.h"
+#include "callers/unwind.h"
 
 #define STACKS_ROOM (64 * MIB)
 
-/* The number of these frames (at most BACKTRACE_MOST). 0 if count is 0 or there is no room. */
+/* The number of these frames (at most UNWIND_MOST). 0 if count is 0 or there is no room. */
 uint32_t stacks_keep(void *const *frames, unsigned count);
 
 /* Captures the allocator's callers and keeps them; 0 if there are none. Caller holds no lock of the allocator. */
@@ -26,9 +26,6 @@ uint32_t stacks_capture(void);
 
 /* The frames of a stack and their number; NULL and 0 for number 0. */
 void *const *stacks_frames(uint32_t number, unsigned *count);
-
-/* Address space held, in bytes. */
-size_t stacks_meta_bytes(void);
 
 extern HIDDEN const struct lock_set stacks_locks;
 

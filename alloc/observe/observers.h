@@ -8,13 +8,13 @@
 #define MYALLOC_OBSERVERS_H
 
 #include "kit/modes.h"
-#include "callers/backtrace.h"
+#include "callers/unwind.h"
 #include "observe/leaks.h"
 #include "observe/trace.h"
 
 /* The call is done; p is NULL if it was refused. */
 static inline void observers_allocated(const void *p, size_t bytes) {
-    if (modes_has(MODE_TRACE) && !backtrace_inside())
+    if (modes_has(MODE_TRACE) && !unwind_inside())
         trace_allocated(p, bytes);
     if (modes_has(MODE_LEAKS))
         leaks_allocated(p, bytes);
@@ -22,7 +22,7 @@ static inline void observers_allocated(const void *p, size_t bytes) {
 
 /* Before the block is free. */
 static inline void observers_freeing(const void *p) {
-    if (modes_has(MODE_TRACE) && !backtrace_inside())
+    if (modes_has(MODE_TRACE) && !unwind_inside())
         trace_freeing(p);
     if (modes_has(MODE_LEAKS))
         leaks_freeing(p);
@@ -30,14 +30,14 @@ static inline void observers_freeing(const void *p) {
 
 /* Before and after a realloc of the block p, of `usable` bytes. What the first returns goes to the second. */
 static inline struct leaks_record observers_resizing(const void *p) {
-    if (modes_has(MODE_TRACE) && !backtrace_inside())
+    if (modes_has(MODE_TRACE) && !unwind_inside())
         trace_resizing(p);
     return modes_has(MODE_LEAKS) ? leaks_freeing(p) : (struct leaks_record){0};
 }
 
 static inline void observers_resized(const struct leaks_record *was, const void *old, size_t usable, const void *p,
                                 size_t bytes) {
-    if (modes_has(MODE_TRACE) && !backtrace_inside())
+    if (modes_has(MODE_TRACE) && !unwind_inside())
         trace_resized(old, usable, p, bytes);
     if (p == NULL)
         leaks_put_back(was);

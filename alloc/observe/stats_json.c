@@ -1,74 +1,60 @@
 /* SPDX-License-Identifier: MIT */
+#include <string.h>
 #include <unistd.h>
 
+#include "base/scan.h"
 #include "os/os.h"
 #include "kit/report.h"
+#include "kit/text.h"
 #include "observe/stats.h"
 
 #define PATH_ROOM 1024
 #define ENOUGH (32 * KIB) /* for lines of all classes with the largest numbers there are */
 
-/* A text that may be longer than its room: what does not fit is only counted. */
-struct text {
-    char *out;
-    size_t room, length;
-};
-
-static void add(struct text *text, const char *format, ...) {
-    char piece[256];
-    va_list arguments;
-    va_start(arguments, format);
-    size_t length = report_vformat(piece, sizeof piece, format, arguments);
-    va_end(arguments);
-    for (size_t i = 0; i < length; i++, text->length++)
-        if (text->length + 1 < text->room)
-            text->out[text->length] = piece[i];
-}
-
 static void add_limit(struct text *text, size_t limit) {
     if (limit == SIZE_MAX)
-        add(text, "\"limit\": null,\n");
+        text_add(text, "\"limit\": null,\n");
     else
-        add(text, "\"limit\": %z,\n", limit);
+        text_add(text, "\"limit\": %z,\n", limit);
 }
 
 static void add_classes(struct text *text, const struct stats *stats) {
     const char *separator = "";
-    add(text, "\"classes\": [");
+    text_add(text, "\"classes\": [");
     for (unsigned c = 1; c < CLASS_COUNT; c++) {
         const struct stats_class *blocks = &stats->classes[c];
         if (blocks->live + blocks->cached + blocks->home == 0)
             continue;
-        add(text, "%s\n{\"size\": %z, \"live\": %z, \"cached\": %z, \"home\": %z}", separator, class_bytes(c),
-            blocks->live, blocks->cached, blocks->home);
+        text_add(text, "%s\n{\"size\": %z, \"live\": %z, \"cached\": %z, \"home\": %z}", separator, class_bytes(c),
+                 blocks->live, blocks->cached, blocks->home);
         separator = ",";
     }
-    add(text, "]");
+    text_add(text, "]");
 }
 
 size_t stats_json(char *out, size_t room) {
     struct stats stats;
     struct text text = {out, room, 0};
     stats_read(&stats);
-    add(&text, "{\"taken\": %z, \"peak\": %z, ", stats.taken, stats.peak);
+    text_add(&text, "{\"taken\": %z, \"peak\": %z, ", stats.taken, stats.peak);
     add_limit(&text, stats.limit);
-    add(&text, "\"live\": %z, \"cached\": %z, \"free\": %z, \"metadata\": %z,\n", stats.live, stats.cached, stats.free,
-        stats.metadata);
-    add(&text, "\"live_blocks\": %z, \"cached_blocks\": %z,\n", stats.live_blocks, stats.cached_blocks);
-    add(&text, "\"cached_parts\": {\"lists\": %z, \"parked\": %z},\n", stats.listed, stats.parked);
-    add(&text, "\"free_parts\": {\"home\": %z, \"spans\": %z, \"tails\": %z, \"unused\": %z, \"around\": %z},\n", stats.home,
-        stats.free_spans, stats.tails, stats.unused, stats.around);
-    add(&text, "\"hardened\": {\"bytes\": %z, \"blocks\": %z},\n", stats.hardened, stats.hardened_count);
-    add(&text, "\"free_spans\": %z, \"free_dirty\": %z, \"top\": %z, \"threads\": %z,\n", stats.free_span_count,
-        stats.free_dirty, stats.top, stats.threads);
-    add(&text, "\"heap\": {\"bytes\": %z, \"peak\": %z, \"large\": %z, \"large_blocks\": %z},\n", stats.heap,
-        stats.heap_peak, stats.large, stats.large_count);
-    add(&text, "\"mapped\": {\"bytes\": %z, \"peak\": %z, \"blocks\": %z, \"blocks_peak\": %z},\n", stats.mapped,
-        stats.mapped_peak, stats.mapped_count, stats.mapped_count_peak);
-    add(&text, "\"guarded\": {\"bytes\": %z, \"blocks\": %z, \"samples\": %z},\n", stats.guarded, stats.guarded_count,
-        stats.samples);
+    text_add(&text, "\"live\": %z, \"cached\": %z, \"free\": %z, \"metadata\": %z,\n", stats.live, stats.cached,
+             stats.free, stats.metadata);
+    text_add(&text, "\"live_blocks\": %z, \"cached_blocks\": %z,\n", stats.live_blocks, stats.cached_blocks);
+    text_add(&text, "\"cached_parts\": {\"lists\": %z, \"parked\": %z},\n", stats.listed, stats.parked);
+    text_add(&text, "\"free_parts\": {\"home\": %z, \"spans\": %z, \"tails\": %z, \"unused\": %z, \"around\": %z},\n",
+             stats.home, stats.free_spans, stats.tails, stats.unused, stats.around);
+    text_add(&text, "\"hardened\": {\"bytes\": %z, \"blocks\": %z},\n", stats.hardened, stats.hardened_count);
+    text_add(&text, "\"free_spans\": %z, \"free_dirty\": %z, \"top\": %z, \"threads\": %z,\n", stats.free_span_count,
+             stats.free_dirty, stats.top, stats.threads);
+    text_add(&text, "\"heap\": {\"bytes\": %z, \"peak\": %z, \"large\": %z, \"large_blocks\": %z},\n", stats.heap,
+             stats.heap_peak, stats.large, stats.large_count);
+    text_add(&text, "\"mapped\": {\"bytes\": %z, \"peak\": %z, \"blocks\": %z, \"blocks_peak\": %z},\n", stats.mapped,
+             stats.mapped_peak, stats.mapped_count, stats.mapped_count_peak);
+    text_add(&text, "\"guarded\": {\"bytes\": %z, \"blocks\": %z, \"samples\": %z},\n", stats.guarded,
+             stats.guarded_count, stats.samples);
     add_classes(&text, &stats);
-    add(&text, "}\n");
+    text_add(&text, "}\n");
     if (room > 0)
         out[min_size(text.length, room - 1)] = '\0';
     return text.length;
@@ -87,7 +73,7 @@ static void expand(const char *pattern, char *out, size_t room) {
     size_t at = 0;
     for (; *pattern != '\0' && at + 1 < room; pattern++) {
         if (pattern[0] == '%' && pattern[1] == 'p') {
-            at += report_format(out + at, room - at, "%d", os_process_id());
+            at += text_format(out + at, room - at, "%d", os_process_id());
             pattern++;
         } else {
             pattern += pattern[0] == '%' && pattern[1] == '%';
@@ -99,10 +85,11 @@ static void expand(const char *pattern, char *out, size_t room) {
 
 /* The descriptor that the text names, -1 if it is not a number. */
 static int descriptor(const char *text) {
-    int number = 0;
-    for (; *text >= '0' && *text <= '9'; text++)
-        number = number < 100000 ? number * 10 + (*text - '0') : number;
-    return *text == '\0' ? number : -1;
+    size_t number;
+    if (text[strspn(text, "0123456789")] != '\0')
+        return -1;
+    scan_number(text, SIZE_MAX, 10, &number);
+    return (int)min_size(number, INT_MAX);
 }
 
 void stats_write(const char *where) {

@@ -5,7 +5,7 @@
 
 #include "base/base.h"
 #include "base/glibc.h"
-#include "callers/backtrace.h"
+#include "callers/unwind.h"
 #include "process/all_locks.h"
 
 /* glibc's lock on its list of streams. fork() takes it after the prepare handlers, while another thread may hold it and
@@ -38,7 +38,7 @@ static void after_fork_in_parent(void) {
 static void after_fork_in_child(void) {
     all_locks_reset();
     if (threaded)
-        backtrace_fork_reset();
+        unwind_fork_reset();
     if (streams_locked)
         _IO_list_resetlock();
 }

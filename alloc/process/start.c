@@ -14,7 +14,7 @@
 #include "kit/report.h"
 #include "kit/tunables.h"
 #include "heap/cache.h"
-#include "callers/backtrace.h"
+#include "callers/unwind.h"
 #include "protect/guarded_trap.h"
 #include "protect/protections.h"
 #include "observe/leaks.h"
@@ -39,7 +39,7 @@ static void start_modes(void) {
     if (&__malloc_initialize_hook != NULL && __malloc_initialize_hook != NULL)
         __malloc_initialize_hook();
     if (modes_has(MODE_CHECK | MODE_LEAKS | MODE_GUARDED | MODE_HARDENED))
-        backtrace_prepare();
+        unwind_prepare();
     guarded_trap_start();
     if (modes_has(MODE_CHECK | MODE_HARDENED))
         atexit(check_at_exit);
@@ -68,6 +68,6 @@ __attribute__((constructor(101))) static void start(void) {
     leaks_arrange();
     if (tunables.protect == LEVEL_PARANOID)
         readonly_close();
-    if (MYALLOC_DEBUG && getenv("MYALLOC_COUNTERS") != NULL)
+    if (MYALLOC_DEBUG && environment_variable("MYALLOC_COUNTERS") != NULL)
         atexit(report_counter_line);
 }

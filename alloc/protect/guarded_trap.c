@@ -10,6 +10,7 @@
 #include "kit/report.h"
 #include "kit/tunables.h"
 #include "callers/backtrace.h"
+#include "callers/unwind.h"
 #include "protect/fault.h"
 #include "protect/guarded.h"
 #include "protect/guarded_events.h"
@@ -31,8 +32,8 @@ static const char *access_word(enum arch_access access) {
 
 /* The innermost frame is where the fault was, no return address: what is printed is one less. */
 static void say_where(void) {
-    void *frames[BACKTRACE_MOST];
-    unsigned count = backtrace_capture(frames, BACKTRACE_MOST, TRAMPOLINE);
+    void *frames[UNWIND_MOST];
+    unsigned count = unwind_capture(frames, UNWIND_MOST, TRAMPOLINE);
     if (count == 0)
         return;
     frames[0] = (char *)frames[0] + 1;

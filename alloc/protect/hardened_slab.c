@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 
+#include "base/scan.h"
 #include "os/os.h"
 #include "kit/budget.h"
 #include "kit/readonly.h"
@@ -49,9 +50,8 @@ static size_t records_bytes(const struct range *range) {
 
 static size_t mappings_allowed(void) {
     char text[32];
-    size_t length = os_read_file("/proc/sys/vm/max_map_count", text, sizeof text), number = 0;
-    for (size_t i = 0; i < length && text[i] >= '0' && text[i] <= '9' && number < SIZE_LIMIT / 16; i++)
-        number = number * 10 + (size_t)(text[i] - '0');
+    size_t length = os_read_file("/proc/sys/vm/max_map_count", text, sizeof text), number;
+    scan_number(text, length, 10, &number);
     return number > 0 ? number : MAPPINGS_DEFAULT;
 }
 

@@ -56,7 +56,7 @@ struct range_state {
     size_t open, live_blocks, live_bytes;
 };
 
-/* What is sealed after the start. */
+/* What is read-only after the start. */
 struct range {
     char *base;                     /* of slab 0 */
     char *records[2];               /* of even slabs, and of odd ones, of which few are ever opened */

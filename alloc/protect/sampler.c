@@ -25,14 +25,22 @@ static uint64_t mix(uint64_t x) {
     return x ^ x >> 31;
 }
 
-uint64_t sampler_draw(void) {
-    sampler_self.random += UINT64_C(0x9e3779b97f4a7c15);
-    return mix(sampler_self.random);
-}
-
 /* Without the kernel's random numbers: whoever guesses which allocations are sampled gains nothing by it. */
 static void seed(void) {
     sampler_self.random = mix(os_clock_us() ^ (uintptr_t)&sampler_self ^ (uint64_t)os_thread_id() << 32) | 1;
+}
+
+static void begin(void) {
+    seed();
+    sampler_done();
+    sampler_self.since = os_clock_ms();
+}
+
+uint64_t sampler_draw(void) {
+    if (sampler_self.random == 0)
+        begin();
+    sampler_self.random += UINT64_C(0x9e3779b97f4a7c15);
+    return mix(sampler_self.random);
 }
 
 void sampler_forked(void) {
@@ -76,11 +84,8 @@ static bool falls_due(void) {
 }
 
 COLD bool sampler_is_due_slow(void) {
-    if (sampler_self.random == 0) {
-        seed();
-        sampler_done();
-        sampler_self.since = os_clock_ms();
-    }
+    if (sampler_self.random == 0)
+        begin();
     if (!sampler_self.due)
         sampler_self.due = falls_due();
     if (sampler_self.due && sampler_self.left > 0)
