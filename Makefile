@@ -101,7 +101,8 @@ build/libmyalloc.a: $(call objects,static)
 # The command reads options by the library's own table and parser. It knows where the library is installed: there is one for
 # each such place, because LIBDIR may be named only when `make` has been run.
 INSTALLED = build/installed$(LIBDIR)/myalloc
-TOOL_SHARES = $(patsubst %,alloc/%.c,kit/tunables kit/environment kit/report kit/readonly os/memory os/files os/system)
+TOOL_SHARES = $(patsubst %,alloc/%.c,kit/tunables kit/environment kit/report kit/text kit/readonly \
+                  os/os_fault os/memory os/files os/system)
 build/myalloc $(INSTALLED): $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*/*.h alloc/*/*.def) build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -DMYALLOC_VERSION='"$(VERSION)"' -DMYALLOC_LIBDIR='"$(LIBDIR)"' $(LDFLAGS) -o $@ \
@@ -116,10 +117,10 @@ manual: $(MANUAL)
 build/man/%: tools/man/%
 	@mkdir -p $(@D)
 	$(Q)cp $< $@
-build/man/myalloc_options.7: tools/man/myalloc_options.7.in tools/man/knobs.awk build/myalloc
+build/man/myalloc_options.7: tools/man/myalloc_options.7.in tools/man/tunables.awk build/myalloc
 	@mkdir -p $(@D)
-	$(Q)env -i build/myalloc options --json | awk -f tools/man/knobs.awk > build/knobs.mdoc && \
-	    sed -e '/^@KNOBS@$$/{r build/knobs.mdoc' -e 'd;}' $< > $@
+	$(Q)env -i build/myalloc options --json | awk -f tools/man/tunables.awk > build/tunables.mdoc && \
+	    sed -e '/^@TUNABLES@$$/{r build/tunables.mdoc' -e 'd;}' $< > $@
 
 build/measure: tools/measure.c build/flags
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) $(LDFLAGS) -static -no-pie -o $@ $<

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `myalloc options`: every knob of the library, from the library's own table and parser. */
+/* `myalloc options`: every tunable of the library, from the library's own table and parser. */
 #include <limits.h>
 #include <malloc.h>
 #include <stdbool.h>
@@ -14,15 +14,15 @@
 #include "base/myalloc.h"
 #include "kit/tunables.h"
 
-enum { WIDTH = 96, INDENT = 4, SHOWN = KNOB_TEXT_MAX + 1, NAMES = 160 };
+enum { WIDTH = 96, INDENT = 4, SHOWN = TUNABLE_TEXT_MAX + 1, NAMES = 160 };
 
 /* What the library's table leaves out because programs have no use for it. */
 static const struct {
     const char *parameter, *meaning;
 } texts[] = {
-#define KNOB(name, kind, value, least, most, parameter, tunable, variable, meaning) {#parameter, meaning},
+#define TUNABLE(name, kind, value, least, most, parameter, glibc, variable, meaning) {#parameter, meaning},
 #include "kit/tunables.def"
-#undef KNOB
+#undef TUNABLE
 };
 
 /* The values as they are without any environment: what the program is linked with. */
@@ -30,7 +30,7 @@ static struct tunables now;
 
 static const char *parameter_of(size_t row)
 {
-    return tunables_knobs[row].parameter ? texts[row].parameter : "";
+    return tunables_rows[row].parameter ? texts[row].parameter : "";
 }
 
 /* ---- for people -------------------------------------------------------------------------------------------------- */
@@ -57,32 +57,31 @@ static void print_wrapped(const char *text)
 /* The parameter of mallopt, the tunable and the variable, as far as there are. Returns `names`. */
 static const char *other_names(size_t row, char names[NAMES])
 {
-    const struct knob *knob = &tunables_knobs[row];
+    const struct tunable *tunable = &tunables_rows[row];
     size_t used = 0;
 
     names[0] = '\0';
-    if (knob->parameter)
+    if (tunable->parameter)
         used = (size_t)snprintf(names, NAMES, "%s", parameter_of(row));
-    if (knob->tunable[0])
-        used += (size_t)snprintf(names + used, NAMES - used, "%sglibc.malloc.%s", used ? ", " : "", knob->tunable);
-    if (knob->variable[0])
-        snprintf(names + used, NAMES - used, "%s%s", used ? ", " : "", knob->variable);
+    if (tunable->glibc[0])
+        used += (size_t)snprintf(names + used, NAMES - used, "%sglibc.malloc.%s", used ? ", " : "", tunable->glibc);
+    if (tunable->variable[0])
+        snprintf(names + used, NAMES - used, "%s%s", used ? ", " : "", tunable->variable);
     return names;
 }
 
-static void print_knob(size_t row)
-{
-    const struct knob *knob = &tunables_knobs[row];
+static void print_tunable(size_t row) {
+    const struct tunable *tunable = &tunables_rows[row];
     char initial[SHOWN], current[SHOWN], allowed[96], names[NAMES];
 
-    tunables_value(&tunables, knob, initial, sizeof initial);
-    tunables_value(&now, knob, current, sizeof current);
-    printf("%s: %s", knob->name, *current ? current : "not set");
+    tunables_value(&tunables, tunable, initial, sizeof initial);
+    tunables_value(&now, tunable, current, sizeof current);
+    printf("%s: %s", tunable->name, *current ? current : "not set");
     if (strcmp(initial, current))
         printf("   (default: %s)", *initial ? initial : "not set");
     putchar('\n');
     print_wrapped(texts[row].meaning);
-    printf("%*sTakes: %s\n", INDENT, "", tunables_allowed(knob, allowed, sizeof allowed));
+    printf("%*sTakes: %s\n", INDENT, "", tunables_allowed(tunable, allowed, sizeof allowed));
     if (*other_names(row, names))
         printf("%*sAlso: %s\n", INDENT, "", names);
 }
@@ -91,10 +90,10 @@ static void print_all(void)
 {
     puts("MYALLOC_OPTIONS=key:value,key:value sets these; sizes take k, m, g and t. 'Also' names other ways.\n"
          "The values are those that a program started from here would get.\n");
-    for (size_t row = 0; row < KNOBS; row++) {
+    for (size_t row = 0; row < TUNABLES; row++) {
         if (row)
             putchar('\n');
-        print_knob(row);
+        print_tunable(row);
     }
 }
 
@@ -124,18 +123,18 @@ static void print_json(void)
     char text[SHOWN], allowed[96];
 
     puts("[");
-    for (size_t row = 0; row < KNOBS; row++) {
-        const struct knob *knob = &tunables_knobs[row];
+    for (size_t row = 0; row < TUNABLES; row++) {
+        const struct tunable *tunable = &tunables_rows[row];
 
         printf("{");
-        print_json_field("key", knob->name, ", ");
-        print_json_field("default", tunables_value(&tunables, knob, text, sizeof text), ", ");
-        print_json_field("value", tunables_value(&now, knob, text, sizeof text), ", ");
-        print_json_field("takes", tunables_allowed(knob, allowed, sizeof allowed), ",\n ");
+        print_json_field("key", tunable->name, ", ");
+        print_json_field("default", tunables_value(&tunables, tunable, text, sizeof text), ", ");
+        print_json_field("value", tunables_value(&now, tunable, text, sizeof text), ", ");
+        print_json_field("takes", tunables_allowed(tunable, allowed, sizeof allowed), ",\n ");
         print_json_field("mallopt", parameter_of(row), ", ");
-        print_json_field("tunable", knob->tunable, ", ");
-        print_json_field("variable", knob->variable, ",\n ");
-        print_json_field("meaning", texts[row].meaning, row + 1 < KNOBS ? "},\n" : "}\n");
+        print_json_field("tunable", tunable->glibc, ", ");
+        print_json_field("variable", tunable->variable, ",\n ");
+        print_json_field("meaning", texts[row].meaning, row + 1 < TUNABLES ? "},\n" : "}\n");
     }
     puts("]");
 }
@@ -146,9 +145,9 @@ static void print_markdown(void)
     char value[SHOWN], names[NAMES];
 
     puts("| key | default | meaning | other names |\n|--|--|--|--|");
-    for (size_t row = 0; row < KNOBS; row++) {
-        tunables_value(&tunables, &tunables_knobs[row], value, sizeof value);
-        printf("| %s | %s | %s | %s |\n", tunables_knobs[row].name, value, texts[row].meaning, other_names(row, names));
+    for (size_t row = 0; row < TUNABLES; row++) {
+        tunables_value(&tunables, &tunables_rows[row], value, sizeof value);
+        printf("| %s | %s | %s | %s |\n", tunables_rows[row].name, value, texts[row].meaning, other_names(row, names));
     }
 }
 
@@ -164,13 +163,13 @@ static int print_named(int count, char **names)
     for (int i = 0; i < count; i++) {
         size_t row = 0;
 
-        while (row < KNOBS && strcmp(tunables_knobs[row].name, names[i]))
+        while (row < TUNABLES && strcmp(tunables_rows[row].name, names[i]))
             row++;
-        if (row == KNOBS)
+        if (row == TUNABLES)
             return fail(STATUS_USAGE, "there is no option '%s'; 'myalloc options' lists them", names[i]);
         if (i)
             putchar('\n');
-        print_knob(row);
+        print_tunable(row);
     }
     return EXIT_SUCCESS;
 }

@@ -12,6 +12,7 @@
 #include "os/os.h"
 #include "kit/environment.h"
 #include "kit/report.h"
+#include "kit/text.h"
 #include "kit/tunables.h"
 #include "heap/mapped.h"
 #include "heap/cache_bound.h"
@@ -78,8 +79,8 @@ EXPORT struct mallinfo mallinfo(void) {
 static size_t stats_line(char *out, size_t room, const char *name, size_t number) {
     char digits[24];
     static const char blanks[] = "          ";
-    size_t length = report_format(digits, sizeof digits, "%z", number);
-    return report_format(out, room, "%s = %s%s\n", name, blanks + min_size(length, sizeof blanks - 1), digits);
+    size_t length = text_format(digits, sizeof digits, "%z", number);
+    return text_format(out, room, "%s = %s%s\n", name, blanks + min_size(length, sizeof blanks - 1), digits);
 }
 
 /* The heap is one arena to glibc's eyes, whatever regions it is made of. */
@@ -87,10 +88,10 @@ EXPORT void malloc_stats(void) {
     struct stats stats;
     char text[512];
     stats_read(&stats);
-    size_t at = report_format(text, sizeof text, "Arena 0:\n");
+    size_t at = text_format(text, sizeof text, "Arena 0:\n");
     at += stats_line(text + at, sizeof text - at, "system bytes    ", stats.heap);
     at += stats_line(text + at, sizeof text - at, "in use bytes    ", stats.live - stats.mapped - stats.guarded);
-    at += report_format(text + at, sizeof text - at, "Total (incl. mmap):\n");
+    at += text_format(text + at, sizeof text - at, "Total (incl. mmap):\n");
     at += stats_line(text + at, sizeof text - at, "system bytes    ", stats.heap + stats.mapped + stats.guarded);
     at += stats_line(text + at, sizeof text - at, "in use bytes    ", stats.live);
     at += stats_line(text + at, sizeof text - at, "max mmap regions", stats.mapped_count_peak);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Canaries: bytes around a block that only a fault changes. A canary is a function of a secret and of the address, so that it
- * can neither be guessed nor copied from elsewhere. Each of its bytes is 10xxxxxx in binary: neither a NUL, nor a character, nor
- * 0xff passes for one, so an off-by-one write of those is always found. A canary may have a NUL in it, which ends a string that
- * lacks its own before the string shows what lies behind; a NUL written there is not found. Whoever writes a canary and whoever
- * looks at it must agree on the secret and on the place of the NUL; the range looked at may be shorter than the one written.
+ * can neither be guessed nor copied from elsewhere. Each of its bytes is 10xxxxxx in binary: neither a NUL, nor a character,
+ * nor 0xff passes for one, so an off-by-one write of those is always found. A canary may have a NUL in it, which ends a
+ * string that lacks its own before the string shows what lies behind; a NUL written there is not found. Whoever writes a
+ * canary and whoever looks at it must agree on the secret and on the place of the NUL; the range looked at may be shorter
+ * than the one written.
  */
 #ifndef MYALLOC_CANARY_H
 #define MYALLOC_CANARY_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Chains of free blocks. A block's first word links to the next, NULL at the end. The first block of a chain
- * that travels alone keeps the chain's length in its second word; every block has at least two words.
+ * Chains of free blocks, linked through the blocks themselves: a block's first word is the address of the next, NULL in the
+ * last. Where a chain moves between threads as a whole, the second word of its first block is the chain's length; the
+ * smallest class has blocks of two words.
  */
 #ifndef MYALLOC_FREELIST_H
 #define MYALLOC_FREELIST_H
@@ -12,12 +13,13 @@
 
 struct block {
     struct block *next;
-    size_t count; /* only in the first block of a travelling chain */
+    size_t count; /* only in the first block of a chain that moves as a whole */
 };
 
 static inline void freelist_push(void **head, void *block) {
     ((struct block *)block)->next = *head;
-    atomic_signal_fence(memory_order_release); /* a fork may copy the list at any instruction (cache.h) */
+    /* Linked before it is the head: a fork by another thread copies the list as it is at any instruction (heap/cache.h). */
+    atomic_signal_fence(memory_order_release);
     *head = block;
 }
 

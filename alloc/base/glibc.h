@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What glibc's headers declare. Another C library, musl, lacks some of it: this stands for it there, so that the
- * library has the same names. What has no counterpart finds nothing: call stacks, names from the loader.
+ * What glibc's headers declare and musl's do not: where the library is built with musl, the declarations here take their place.
+ * For some of it musl has nothing of the kind: backtrace then finds no frames, and dladdr1 is NULL.
  */
 #ifndef MYALLOC_GLIBC_H
 #define MYALLOC_GLIBC_H
@@ -20,7 +20,7 @@
 
 #define IS_GLIBC 0
 #define error_description strerror /* which allocates nothing in musl */
-#define __libc_single_threaded 0   /* not told: take it that there are threads */
+#define __libc_single_threaded 0   /* unknown, so it must be assumed that there are threads */
 
 static inline int backtrace(void **frames, int most) { /* no frames */
     (void)frames, (void)most;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Size <-> class, pure arithmetic. Classes 1..64 are the multiples of 16 up to 1 KiB; above, eight to a
- * doubling up to SMALL_MAX, so that rounding wastes at most an eighth. Class 0 is no class: it is what the unit map
- * says of memory that holds no small blocks, and what malloc(0) meets.
+ * Size classes, pure arithmetic. Classes 1..64 are the multiples of 16 up to 1 KiB; above, there are eight to a doubling up to
+ * SMALL_MAX, so that rounding a size up adds less than an eighth. Class 0 is no class: the unit map has it for memory that
+ * holds no small blocks, and malloc(0) finds it first.
  */
 #ifndef MYALLOC_SIZECLASS_H
 #define MYALLOC_SIZECLASS_H
@@ -13,7 +13,7 @@
 #define EXACT_MAX ((size_t)1024)
 #define EXACT_CLASSES 64
 #define SMALL_MAX ((size_t)32768)
-#define CLASS_COUNT 105 /* with class 0 */
+#define CLASS_COUNT 105 /* class 0, 64 exact ones, 8 for each of the 5 doublings from 1 to 32 KiB */
 
 /* Class of a request of 1..SMALL_MAX bytes. */
 static inline unsigned class_of(size_t bytes) {
@@ -32,29 +32,31 @@ static inline size_t class_bytes(unsigned class) {
     return (size_t)(9 + above % 8) << (above / 8 + 7);
 }
 
-/* Blocks that travel together between a thread and the centre, and the most a free list holds. */
+/* Blocks that move together between a thread's bin and the central free lists; also the most that a bin holds. */
 unsigned class_batch(unsigned class);
 
-/* Units of a span of the class. */
+/* Units of a span of the class: as few as leave at most an eighth of the span behind its last block. */
 unsigned class_units(unsigned class);
 
-/* So many blocks of the class, from the start of a span on, fill whole cache lines; 1 for blocks of a line and more. */
+/* The least number of blocks of the class that, from the start of a span on, fill whole cache lines; 1 for blocks of a line
+ * and more, which share at most their first and last line. */
 static inline unsigned class_line_group(unsigned class) {
     return class_bytes(class) >= CACHE_LINE ? 1 : class % 4 == 0 ? 1 : class % 2 == 0 ? 2 : 4;
 }
 
-/* For class_position. */
+/* 2^32 divided by the size of the class's blocks, rounded up: for class_position. Not for class 0. */
 static inline uint32_t class_reciprocal(unsigned class) {
     return (uint32_t)((((uint64_t)1 << 32) + class_bytes(class) - 1) / class_bytes(class));
 }
 
-/* Which block of a span begins at `offset`, without dividing; exact for all blocks of a span, and some other number or
- * that of the block before where no block begins. */
+/* The number of the block that begins `offset` bytes into a span, without a division. Where no block begins there it is any
+ * number; whoever cannot be sure multiplies back. */
 static inline size_t class_position(size_t offset, uint32_t reciprocal) {
     return (size_t)((uint64_t)offset * reciprocal >> 32);
 }
 
-/* The smallest class whose blocks hold `bytes` and are aligned to `align` (a power of two up to UNIT), or 0. */
+/* The smallest class whose blocks hold `bytes` and are all aligned to `align`, a power of two. 0 if there is none: the size
+ * or the alignment is too large. */
 unsigned class_of_aligned(size_t bytes, size_t align);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "os/os.h"
 #include "kit/report.h"
+#include "kit/text.h"
 #include "callers/symtab.h"
 #include "callers/unwind.h"
 
@@ -59,15 +60,15 @@ void backtrace_resolve(const void *address, struct backtrace_symbol *symbol, boo
 static void print_frame(int fd, unsigned number, const void *address) {
     struct backtrace_symbol symbol;
     char line[1024];
-    size_t length = report_format(line, sizeof line - 1, "    #%d ", (int)number);
+    size_t length = text_format(line, sizeof line - 1, "    #%d ", (int)number);
     backtrace_resolve(address, &symbol, true);
     if (symbol.function != NULL)
-        length += report_format(line + length, sizeof line - 1 - length, "%s+%p ", symbol.function, symbol.offset);
+        length += text_format(line + length, sizeof line - 1 - length, "%s+%p ", symbol.function, symbol.offset);
     if (symbol.module != NULL)
-        length += report_format(line + length, sizeof line - 1 - length, "(%s+%p)", symbol.module,
-                                symbol.module_offset - 1);
+        length +=
+            text_format(line + length, sizeof line - 1 - length, "(%s+%p)", symbol.module, symbol.module_offset - 1);
     else
-        length += report_format(line + length, sizeof line - 1 - length, "%p", (const char *)address - 1);
+        length += text_format(line + length, sizeof line - 1 - length, "%p", (const char *)address - 1);
     for (size_t i = 0; i < length; i++)
         if ((unsigned char)line[i] < ' ') /* a path may hold anything; a frame stays one line */
             line[i] = '?';

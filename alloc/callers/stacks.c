@@ -120,8 +120,4 @@ void *const *stacks_frames(uint32_t number, unsigned *count) {
     return number != 0 ? at(number)->frames : NULL;
 }
 
-size_t stacks_meta_bytes(void) {
-    return buckets != NULL ? room + BUCKETS * sizeof *buckets : 0;
-}
-
 const struct lock_set stacks_locks = {.rank = LOCK_STACKS, .lock = &stacks_lock};

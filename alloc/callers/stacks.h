@@ -27,9 +27,6 @@ uint32_t stacks_capture(void);
 /* The frames of a stack and their number; NULL and 0 for number 0. */
 void *const *stacks_frames(uint32_t number, unsigned *count);
 
-/* Address space held, in bytes. */
-size_t stacks_meta_bytes(void);
-
 extern HIDDEN const struct lock_set stacks_locks;
 
 #endif

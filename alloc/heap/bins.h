@@ -65,7 +65,7 @@ struct cache {
     enum cache_state state;
     bool idle;                          /* keeps nothing, because threads keep no lists for now (cache_set_lists) */
     bool bounded;                       /* limits are granted by cache_bound.c and there are no spares */
-    size_t bound, ungranted;            /* of a bounded cache: all its lists may hold, and what of it no list has been granted */
+    size_t bound, ungranted;            /* of a bounded cache: what all lists may hold; what of it no list has yet */
 };
 
 extern HIDDEN THREAD_LOCAL struct cache cache_self;

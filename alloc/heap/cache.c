@@ -3,10 +3,11 @@
 
 #include "base/freelist.h"
 #include "kit/report.h"
-#include "heap/cache_bound.h"
-#include "heap/cache_growth.h"
-#include "heap/central.h"
 #include "heap/span.h"
+#include "heap/transfer.h"
+#include "heap/central.h"
+#include "heap/cache_growth.h"
+#include "heap/cache_bound.h"
 
 /* A class of blocks above a KiB is cold until its list was full eight times; meanwhile its freed blocks go home at once. Most
  * programs, at their start, free a few blocks of each of many sizes: lists would keep one of each, and its page. Measured on
@@ -38,7 +39,7 @@ bool cache_try_open(void) {
     if (caches != NULL)
         caches->prev = cache;
     caches = cache;
-    central_threads++;
+    transfer_threads++;
     lock_release(&caches_lock, LOCK_CACHES);
     cache->state = CACHE_OPEN;
     report_leave();
@@ -305,7 +306,7 @@ void cache_close(void) {
     *(cache->prev ? &cache->prev->next : &caches) = cache->next;
     if (cache->next != NULL)
         cache->next->prev = cache->prev;
-    central_threads--;
+    transfer_threads--;
     lock_release(&caches_lock, LOCK_CACHES);
     cache->state = CACHE_CLOSED;
     clear_limits(cache);
@@ -338,7 +339,7 @@ static void forked(void) {
         }
     }
     caches = cache_self.state == CACHE_OPEN ? &cache_self : NULL;
-    central_threads = cache_self.state == CACHE_OPEN;
+    transfer_threads = cache_self.state == CACHE_OPEN;
     cache_self.next = cache_self.prev = NULL;
 }
 

@@ -7,7 +7,7 @@
  * empty, blocks come from the spare chain, then from the central lists; when it is full, it becomes the spare chain and the
  * spare chain before it goes to the central lists.
  *
- * Locks: LOCK_CACHES, over the list of all open caches and over central_threads, which counts them. The lists themselves need
+ * Locks: LOCK_CACHES, over the list of all open caches and over transfer_threads, which counts them. The lists themselves need
  * none (bins.h). LOCK_CLASS is taken inside.
  */
 #ifndef MYALLOC_CACHE_H

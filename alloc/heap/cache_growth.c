@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "heap/cache_growth.h"
 
-#include "heap/central.h"
 #include "heap/span.h"
+#include "heap/transfer.h"
+#include "heap/central.h"
 
 /* A list starts with this many bytes and asks for this many when it has run empty: a few blocks of the commonest sizes. */
 #define FIRST_LIMIT_BYTES 512
@@ -17,7 +18,7 @@
 #define EARNED_MOST (4 * MIB) /* and no thread more than this */
 
 /* A spare chain has at most a thirty-second of what its thread may earn: there may be one for each class, and a program uses
- * some tens of classes. Or its thread's share of 64 KiB, if that is more, for the few threads that pass chains to each other. */
+ * some tens of classes. Or its thread's share of 64 KiB, if that is more: few threads pass chains to each other. */
 #define SPARE_PART 32
 #define SPARE_SHARED (64 * KIB)
 #define SPARE_MOST (16 * KIB)
@@ -40,14 +41,14 @@ void growth_begin(struct cache *cache) {
 
 /* Bytes by which all limits of a thread may be above their start. */
 static size_t earned_most(void) {
-    size_t threads = max_size(central_threads, 1), small = span_totals.small;
+    size_t threads = max_size(transfer_threads, 1), small = span_totals.small;
     size_t share = (small << UNIT_SHIFT) / EARNED_PART / threads;
     size_t least = threads > 1 ? max_size(EARNED_SHARED / threads, EARNED_LEAST) : EARNED_LEAST;
     return min_size(max_size(share, least), EARNED_MOST);
 }
 
 size_t growth_spare_most(void) {
-    return min_size(max_size(earned_most() / SPARE_PART, SPARE_SHARED / central_threads), SPARE_MOST);
+    return min_size(max_size(earned_most() / SPARE_PART, SPARE_SHARED / transfer_threads), SPARE_MOST);
 }
 
 void growth_give_spare(struct cache *cache, unsigned class) {

@@ -13,9 +13,9 @@
 #include "kit/tunables.h"
 #include "heap/region.h"
 
-#define KEPT ((size_t)1) /* added to a length: the mapping is kept (L2) */
-#define KEPT_TRIES 2     /* kept mappings that are tried again when another could go, */
-#define KEPT_TRIES_ALL 1024 /* or when all that is free is to go; each that goes is worth as many more */
+#define KEPT ((size_t)1) /* added to a length, which is a multiple of a page: the mapping is kept (L2) */
+#define KEPT_TRIES 2     /* kept mappings offered to the OS again whenever it has taken another; each is a system call more, */
+#define KEPT_TRIES_ALL 1024 /* and in malloc_trim, where each that goes is worth as many tries more */
 
 struct mapping {
     uintptr_t addr;
@@ -25,8 +25,8 @@ struct mapping {
 struct mapped_totals mapped_totals;
 static struct lock mapped_lock;
 static struct address_map mappings = ADDRESS_MAP(struct mapping);
-static _Atomic size_t kept;     /* entries of that kind */
-static _Atomic size_t promised; /* entries to come (L3); raised under the lock, dropped at any time */
+static _Atomic size_t kept;     /* entries with KEPT */
+static _Atomic size_t promised; /* entries to come (L3); raised under the lock, lowered without it */
 static size_t cursor;           /* where the next kept mapping is looked for */
 
 static struct mapping *find_locked(const void *addr) {
@@ -34,7 +34,7 @@ static struct mapping *find_locked(const void *addr) {
     return mapping == NULL || (mapping->bytes & KEPT) ? NULL : mapping;
 }
 
-/* Makes a promised entry. */
+/* Enters a mapping for which there is a promise, and uses that up. */
 static void insert_locked(void *addr, size_t bytes) {
     ((struct mapping *)address_map_insert(&mappings, addr))->bytes = bytes;
     promised--;
@@ -48,16 +48,16 @@ static void insert_locked(void *addr, size_t bytes) {
     mapped_totals.bytes_peak = max_size(mapped_totals.bytes_peak, mapped_totals.bytes);
 }
 
-/* Its place stays promised. */
-static void remove_locked(struct mapping *gone) {
+/* Takes an entry out. Room for it stays promised. */
+static void remove_locked(struct mapping *mapping) {
     promised++;
-    if (gone->bytes & KEPT) {
+    if (mapping->bytes & KEPT) {
         kept--;
     } else {
         mapped_totals.count--;
-        mapped_totals.bytes -= gone->bytes;
+        mapped_totals.bytes -= mapping->bytes;
     }
-    address_map_remove(&mappings, gone);
+    address_map_remove(&mappings, mapping);
 }
 
 /* Promises room for one more entry (L3). */
@@ -68,7 +68,7 @@ static bool promise_locked(void) {
     return true;
 }
 
-/* False if there are too many mappings, or no memory for the entry of another. */
+/* Promises room for one more mapping. False if there are mmap_max of them, or no memory for its entry. */
 static bool promise(void) {
     lock_acquire(&mapped_lock, LOCK_MAPPED);
     bool done = mapped_totals.count + promised < tunables.mmap_max && promise_locked();
@@ -91,14 +91,14 @@ static void enter(void *addr, size_t bytes) {
 }
 
 static void raise_threshold_locked(size_t bytes) {
-    if (tunables.dynamic_threshold && bytes > tunables.mmap_threshold && bytes <= LARGE_DYNAMIC_MAX &&
+    if (tunables.dynamic_threshold && bytes > tunables.mmap_threshold && bytes <= MAPPED_DYNAMIC_MAX &&
         readonly_open(&tunables, sizeof tunables)) {
-        tunables.mmap_threshold = min_size(2 * bytes, LARGE_DYNAMIC_MAX + OS_PAGE);
+        tunables.mmap_threshold = min_size(2 * bytes, MAPPED_DYNAMIC_MAX + OS_PAGE);
         tunables.trim_threshold = 2 * bytes;
     }
 }
 
-/* Takes the entry out and returns its length, 0 if there is none. Its place stays promised. */
+/* Takes the entry out and returns its length, 0 if there is none. Room for it stays promised. */
 static size_t leave(const void *addr, bool to_free) {
     lock_acquire(&mapped_lock, LOCK_MAPPED);
     struct mapping *mapping = find_locked(addr);
@@ -113,8 +113,8 @@ static size_t leave(const void *addr, bool to_free) {
 
 /* ---- kept mappings ----------------------------------------------------------------------------------------------- */
 
-/* Unmaps, or keeps what the OS refuses to take: the hole may need a mapping more than the kernel allows. The promise for
- * its entry is used up. */
+/* Unmaps, or keeps what the OS refuses to take: a hole in the middle of what the kernel counts as one mapping makes two of it,
+ * which may be one more than it allows. Uses up a promise. */
 static bool unmap_or_keep(void *addr, size_t bytes) {
     if (os_unmap(addr, bytes)) {
         promised--;
@@ -145,7 +145,8 @@ static bool release_one(void) {
     return mapping != NULL && unmap_or_keep((void *)found.addr, found.bytes - KEPT);
 }
 
-/* Where one mapping could go, a kept neighbour may be at an edge now. */
+/* Offers kept mappings to the OS again: when a mapping has gone, a kept neighbour of it may lie at the edge of a hole now, and
+ * can go without a further mapping. `more`: so many further tries for each that goes. */
 static COLD void release_kept(size_t tries, size_t more) {
     for (; tries > 0 && kept > 0; tries--)
         if (release_one())
@@ -168,7 +169,7 @@ static COLD void *reuse(size_t bytes, size_t align, size_t *length) {
         found = (void *)mapping->addr;
         *length = have;
         remove_locked(mapping);
-        promised--; /* the caller has one */
+        promised--; /* remove_locked has made one, and the caller has one for the same mapping */
     }
     lock_release(&mapped_lock, LOCK_MAPPED);
     return found;
@@ -228,7 +229,8 @@ bool mapped_free(void *p) {
     return true;
 }
 
-/* *bytes is what the mapping has afterwards. */
+/* Resizes a mapping and what is charged for it. *bytes is what is wanted, and afterwards what it has. NULL if growing was
+ * refused. */
 static void *remap_charged(void *p, size_t old, size_t *bytes) {
     size_t wanted = *bytes;
     if (wanted > old && !budget_charge(wanted - old))
@@ -236,7 +238,7 @@ static void *remap_charged(void *p, size_t old, size_t *bytes) {
     void *moved = os_remap(p, old, wanted, true);
     if (moved == NULL && wanted > old) {
         budget_refund(wanted - old);
-    } else if (moved == NULL) { /* the kernel will not cut it off: it stays, without memory */
+    } else if (moved == NULL) { /* the kernel refuses to cut the end off: it stays, without memory */
         os_purge((char *)p + wanted, old - wanted);
         *bytes = old;
         return p;
@@ -250,14 +252,14 @@ static void *remap_charged(void *p, size_t old, size_t *bytes) {
 
 void *mapped_resize(void *p, size_t bytes) {
     bytes = align_up(bytes, OS_PAGE);
-    /* Out of the table while it moves: another thread may be given the old address before we have entered the new. */
+    /* Out of the table while it moves: the kernel may give the old address to another thread before the new one is entered. */
     size_t old = leave(p, false);
     void *moved = old == bytes ? p : remap_charged(p, old, &bytes);
     enter(moved ? moved : p, moved ? bytes : old);
     return moved;
 }
 
-/* Pages of the heap as a mapping of new_bytes. */
+/* Moves pages of the heap into a mapping of new_bytes. NULL, with the pages where they were, if that is refused. */
 static char *steal(void *p, size_t bytes, size_t new_bytes) {
     char *moved = os_steal(p, bytes);
     if (moved == NULL)
@@ -310,18 +312,18 @@ void mapped_walk(struct walk *walk) {
             continue;
         count++;
         bytes += mapping->bytes;
-        report_walk(walk, (mapping->addr | mapping->bytes) % OS_PAGE == 0, "large L1", mapping);
+        report_walk(walk, (mapping->addr | mapping->bytes) % OS_PAGE == 0, "mapped L1", mapping);
     }
     const void *lost = address_map_verify(&mappings);
-    report_walk(walk, lost == NULL, "large L1", lost);
-    report_walk(walk, count == mapped_totals.count && bytes == mapped_totals.bytes, "large L1", &mapped_totals);
-    report_walk(walk, free == kept, "large L2", &mapped_totals);
-    report_walk(walk, address_map_has_room(&mappings, promised), "large L3", &mapped_totals);
+    report_walk(walk, lost == NULL, "mapped L1", lost);
+    report_walk(walk, count == mapped_totals.count && bytes == mapped_totals.bytes, "mapped L1", &mapped_totals);
+    report_walk(walk, free == kept, "mapped L2", &mapped_totals);
+    report_walk(walk, address_map_has_room(&mappings, promised), "mapped L3", &mapped_totals);
     lock_release(&mapped_lock, LOCK_MAPPED);
 }
 
 static void forked(void) {
-    promised = 0; /* to threads that are gone */
+    promised = 0; /* all promises were made to threads that did not live on in this child */
 }
 
 const struct lock_set mapped_locks = {.rank = LOCK_MAPPED, .lock = &mapped_lock, .forked = forked};

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Blocks with a mapping of their own, found by address in a table (base/address_map.h). The block starts at the start of its mapping, so there is no header to waste a page.
+ * Blocks with a mapping of their own, found by address in a table (base/address_map.h). The block starts at the start of its
+ * mapping, so that no header wastes a page.
  *
  * L1 every mapping handed out is in the table with its exact length.
  * L2 what else is there is marked as kept: a mapping that was freed, but that the OS would not take back (munmap fails when
  *    the hole would need more mappings than vm.max_map_count). It has no memory and reads as zeros; it serves a later
  *    request, or goes when its neighbours have gone.
- * L3 the table has room for what is in it and for every entry that is promised. Who is about to enter a
- *    mapping has a promise before anything happens that cannot be undone; taking an entry out leaves one. So what was in the
- *    table can always be entered again, whatever the OS refuses meanwhile.
+ * L3 the table has room for what is in it and for every entry that is promised. Who is about to enter a mapping has a promise
+ *    before anything happens that cannot be undone; taking an entry out leaves one. So what was in the table can always be
+ *    entered again, whatever the OS refuses meanwhile.
  *
  * Lock: LOCK_MAPPED, held for table work only, never over a system call but the table's own growth and the opening of
- * the knobs (readonly.h). On failure nothing has changed. The dynamic threshold (glibc manual, "Malloc Tunable Parameters")
+ * the tunables (readonly.h). On failure nothing has changed. The dynamic threshold (glibc manual, "Malloc Tunable Parameters")
  * is kept here: freeing a mapping of up to 32 MiB moves the threshold to twice its size, so that such blocks come from
  * the heap and are not faulted in each time. glibc moves it to the size alone; then the largest blocks stay mapped
  * beside a heap that has room for them (eight buffers of 5 to 25 MiB: 188 MiB and 0.33 s, against 155 MiB and 0.29 s).
@@ -22,7 +23,7 @@
 #include "base/base.h"
 #include "kit/lock.h"
 
-#define LARGE_DYNAMIC_MAX (32 * MIB)
+#define MAPPED_DYNAMIC_MAX (32 * MIB)
 
 struct mapped_totals {
     size_t count, bytes; /* now */
@@ -62,7 +63,7 @@ void mapped_count(struct mapped_totals *totals);
 /* True if `p` lies in the table. */
 bool mapped_is_table(const void *p);
 
-/* Looks whether L1 holds. Takes the lock. */
+/* Looks whether L1-L3 hold. Takes the lock. */
 struct walk;
 void mapped_walk(struct walk *walk);
 

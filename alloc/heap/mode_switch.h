@@ -7,8 +7,8 @@
  * There, and in the slow parts of realloc and malloc_usable_size, modes_any() sends the call to front_watched.c, which
  * serves each mode in turn. A mode needs no more than a bit in modes.h and its lines there.
  *
- * W1 while such a mode is on, no small span is in the unit map, and lists only shrink: a thread empties its own at its
- *    first slow call, of which every free is one.
+ * W1 while such a mode is on, no small span is in the unit map (looked at as U1), and lists only shrink: a thread empties its
+ *    own at its first slow call, of which every free is one, and from then on they stay empty (looked at as K5).
  *
  * So a mode that is switched on late sees every free from then on, and every allocation of a thread but those that its
  * lists still serve before that first slow call. Blocks from before are not known to the mode; it must tell them from

@@ -11,15 +11,15 @@
 #include "kit/tunables.h"
 #include "heap/unitmap.h"
 
-#define HEAP_MAX (64 * GIB)        /* span structures are reserved for this much brk heap; then arenas follow */
+#define HEAP_MAX (64 * GIB)        /* span structures are reserved for so much brk heap (0.5 GiB of addresses); then arenas */
 #define GROW_MIN (256 * KIB)       /* the break moves by at least this, */
-#define GROW_PART 8                /* or by this part of the heap, */
+#define GROW_PART 8                /* or by an eighth of the heap, so that a heap grows to twice its size in six calls, */
 #define GROW_MAX (64 * MIB)        /* but by no more */
-#define ARENA_MIN (4 * MIB)        /* the first arena; each is twice the last */
-#define ARENA_MAX (1 * GIB)
+#define ARENA_MIN (4 * MIB)        /* the first arena; each is twice the one before, */
+#define ARENA_MAX (1 * GIB)        /* up to this: then all REGIONS_MAX regions have 248 GiB, without requests that are larger */
 #define SPAN_BYTES sizeof(struct span)
 #define HOME_BYTES (HOME_WORDS * sizeof(uint64_t))
-#define WALK_UNITS 1024 /* of the untouched ones that a walk looks at: looking makes page tables */
+#define WALK_UNITS 1024 /* untouched units that a walk looks at (16 MiB): looking at a page makes its page table */
 #define META_CHUNK (64 * KIB)
 #define COMMIT_UNITS ((size_t)4096) /* span structures become writable for so many units at a time (64 MiB of heap) */
 
@@ -60,7 +60,7 @@ static size_t own_bytes(const struct region *region, size_t units) {
     return units == 0 ? 0 : unit_pages(units, SPAN_BYTES) + unit_pages(units, HOME_BYTES) + dirty_bytes(units) + entries;
 }
 
-/* Charges the own data for units up to `end`. */
+/* Charges the budget for what the allocator itself keeps for units up to `end`. */
 static bool charge_own(struct region *region, size_t end) {
     if (end <= region->charged)
         return true;
@@ -132,7 +132,7 @@ static bool commit_units(void *array, size_t bytes_each, size_t first, size_t en
     return os_commit(from, (size_t)((char *)array + unit_pages(end, bytes_each) - from));
 }
 
-/* The same for bits. */
+/* Makes the dirty bits of units [first, end) writable. */
 static bool commit_dirty(const struct region *region, size_t first, size_t end) {
     size_t from = align_down(first / 8, OS_PAGE);
     return os_commit((char *)region->dirty + from, dirty_bytes(end) - from);
@@ -148,8 +148,9 @@ static bool cover_up_to(struct region *region, size_t end) {
     return true;
 }
 
-/* Makes dirty bits, span structures, home bits and unit map entries writable up to unit `end`; generously, unless that is
- * refused: a limit on data counts what is writable. */
+/* Makes dirty bits, span structures, home bits and unit map entries writable up to unit `end`: up to the next multiple of
+ * COMMIT_UNITS, to have few system calls, or if that is refused no more than asked for, because RLIMIT_DATA counts what is
+ * writable. */
 static bool cover(struct region *region, size_t end) {
     if (end <= region->covered)
         return true;
@@ -168,12 +169,13 @@ bool region_init(void) {
         return true;
     require_whole_pages();
     char *at = os_sbrk(0);
-    uintptr_t base = align_up((uintptr_t)at + 1, UNIT); /* the loader keeps the break it found: no block starts there */
+    /* Not at the break itself: the loader keeps that address, and the leak report would take it for one of the first block. */
+    uintptr_t base = align_up((uintptr_t)at + 1, UNIT);
     if (unitmap.table == NULL && !unitmap_init(base))
         return false;
     size_t most = min_size(HEAP_MAX, os_address_limit());
     struct region *heap = &regions[0];
-    /* Without a break there is no heap, but arenas still serve: an empty region keeps its place. */
+    /* Without a break regions[0] stays empty, and all memory comes from arenas. */
     if (at != NULL && !set_up(heap, base, most >> UNIT_SHIFT))
         return false;
     atomic_store_explicit(&region_count, 1, memory_order_release);
@@ -197,7 +199,7 @@ void region_prepare(void *addr, size_t bytes) {
         os_populate(addr, bytes);
 }
 
-/* The same for units of a region; what is present needs no warming (span.c). */
+/* region_prepare for units of a region. What is present already need not be made present by span.c. */
 static void prepare_units(struct region *region, uintptr_t start, size_t bytes) {
     region_prepare((void *)start, bytes);
     if (tunables.populate)
@@ -223,7 +225,8 @@ static uintptr_t first_unit_behind(const struct region *heap, uintptr_t brk) {
     return max_size(align_up(brk, UNIT), heap->base);
 }
 
-/* Moves the break by enough for `bytes` of whole units, or a generous step. Returns the first new address. */
+/* Moves the break by GROW_PART or what else is more than `bytes`, or if that is refused by enough for `bytes`, of whole units.
+ * Returns the first new address and in *got the bytes; 0 if refused. */
 static uintptr_t move_break(struct region *heap, size_t bytes, size_t *got) {
     size_t step = min_size((heap->mapped << UNIT_SHIFT) / GROW_PART, GROW_MAX);
     size_t wanted = align_up(max_size(max_size(bytes, GROW_MIN), step) + tunables.top_pad, UNIT);
@@ -236,7 +239,7 @@ static uintptr_t move_break(struct region *heap, size_t bytes, size_t *got) {
     }
     if (old == NULL)
         return 0;
-    if ((uintptr_t)old != brk) { /* another thread's sbrk came in between: ours is no longer on a unit */
+    if ((uintptr_t)old != brk) { /* another caller of sbrk came in between, and ours is not on a unit's start */
         undo_sbrk(wanted + gap);
         return 0;
     }
@@ -245,7 +248,8 @@ static uintptr_t move_break(struct region *heap, size_t bytes, size_t *got) {
     return brk + gap;
 }
 
-/* The break may have been moved by others: upwards, which leaves a hole, or below what is ours, which we cannot use. */
+/* Others may have moved the break: upwards, then the heap goes on behind a hole; or below the end of the heap, then it cannot
+ * grow. */
 static bool grow_heap(struct region *heap, size_t units, size_t *left) {
     size_t bytes = units << UNIT_SHIFT, ahead = (heap->mapped - heap->frontier) << UNIT_SHIFT;
     uintptr_t end = heap->base + (heap->mapped << UNIT_SHIFT), brk = (uintptr_t)os_sbrk(0);
@@ -351,23 +355,23 @@ static void unmap_units(void *array, size_t bytes_each, size_t first, size_t end
     os_unmap((char *)array + from, to - from);
 }
 
-bool region_relieve(void) {
+bool region_shrink_reserve(void) {
     size_t limit = os_address_limit();
     struct region *heap = &regions[0];
     if (limit == SIZE_MAX || !__libc_single_threaded || heap->spans == NULL)
         return false;
-    bool relieved = unitmap_shrink(heap->base, limit);
+    bool shrunk = unitmap_shrink(heap->base, limit);
     size_t units = align_up(max_size(limit >> UNIT_SHIFT, heap->covered), COMMIT_UNITS);
     if (units < heap->max_units) {
         unmap_units(heap->spans, SPAN_BYTES, units, heap->max_units);
         unmap_units(heap->home, HOME_BYTES, units, heap->max_units);
         heap->max_units = units;
-        relieved = true;
+        shrunk = true;
     }
-    return relieved;
+    return shrunk;
 }
 
-/* First and last words of the units that nobody has had yet, as far as they are not in the dark of the mapping. */
+/* R2, by a look at the first and the last word of each unit: none of them was ever handed out. */
 static bool is_untouched(const struct region *region, size_t first, size_t end) {
     for (size_t at = first; at < end; at++) {
         const uint64_t *words = (const uint64_t *)(region->base + (at << UNIT_SHIFT));

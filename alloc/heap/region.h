@@ -15,32 +15,7 @@
 
 #include "base/base.h"
 #include "kit/lock.h"
-
-/* One for each unit. Who may touch which field is said in span.h and central.h; regions only keep room for them. */
-struct span {
-    union {
-        struct { struct span *next, *prev; };       /* SMALL: other spans of the class with blocks to give */
-        struct { struct span *newer, *older; };     /* FREE and dirty: by the time of the free */
-    };
-    union {
-        struct {
-            struct span *left, *right;  /* FREE: the tree by size and address */
-            uint64_t freed_at;          /* FREE: when, in ms */
-        };
-        uint64_t few_bits[3];           /* SMALL: blocks at home, if these are bits enough (span_home) */
-    };
-    uint32_t units;             /* head: length */
-    uint32_t head;              /* PART, TAIL: unit index of the head */
-    uint32_t dirty;             /* FREE: how many of the units are dirty */
-    uint16_t live;              /* SMALL: blocks that are not home */
-    uint16_t carved;            /* SMALL: blocks cut so far, from the start */
-    uint16_t capacity;          /* SMALL: blocks that fit */
-    uint8_t class;              /* SMALL */
-    uint8_t state;              /* enum span_state */
-    uint8_t region;             /* index into regions, set on first use */
-    bool listed;                /* SMALL: is on its class's list; FREE: is on the list by age */
-};
-_Static_assert(sizeof(struct span) == CACHE_LINE, "span structures do not share cache lines");
+#include "heap/span_types.h"
 
 #define HOME_WORDS (UNIT / BLOCK_ALIGN / 64)
 
@@ -90,9 +65,9 @@ void region_prepare(void *addr, size_t bytes);
  * back; 0 if foreign memory lies above or the region is no brk heap. */
 size_t region_shrink(struct region *region, size_t first, size_t pad);
 
-/* After a refusal: gives back bookkeeping address space that RLIMIT_AS, lowered since the start, leaves no room for.
- * True if it is worth trying again. */
-bool region_relieve(void);
+/* After a refusal: gives back address space reserved for the allocator's own data, if RLIMIT_AS has been lowered since so far
+ * that the heap cannot come to need it. True if something was given back and it is worth trying again. */
+bool region_shrink_reserve(void);
 
 /* Zeroed memory for the allocator's own data, never given back. NULL if refused. Any thread; takes LOCK_META. */
 void *region_meta(size_t bytes);

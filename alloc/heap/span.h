@@ -10,8 +10,8 @@
  * S3 every FREE span is in the tree; it is on the list by age exactly if some of its units are dirty.
  * S4 a unit whose dirty bit is clear holds zeros.
  *
- * Lock: LOCK_SPANS, taken inside. Failure leaves everything as it was. A linear list of free runs was measured first
- * and lost (1.2 in time on ghostscript); a bitmap of units cannot give best fit in logarithmic time.
+ * Lock: LOCK_SPANS, taken inside. Failure leaves everything as it was. Rejected: a linear list of free runs, which
+ * took 1.2 times as long on ghostscript; a bitmap of units, which cannot give best fit in logarithmic time.
  */
 #ifndef MYALLOC_SPAN_H
 #define MYALLOC_SPAN_H
@@ -20,15 +20,6 @@
 #include "kit/lock.h"
 #include "kit/report.h"
 #include "heap/region.h"
-
-enum span_state { SPAN_NONE, SPAN_FREE, SPAN_TAIL, SPAN_SMALL, SPAN_PART, SPAN_LARGE };
-
-/* What the page heap holds, in units; written under the lock. `small` is also read without it. */
-struct span_totals {
-    size_t free, free_dirty, free_count, large, large_count;
-    _Atomic size_t small;
-};
-extern HIDDEN struct span_totals span_totals;
 
 /* A span for blocks of the class, registered in the unit map, nothing carved. NULL if the OS refuses memory. */
 struct span *span_acquire_small(unsigned class);
@@ -65,8 +56,9 @@ static inline uint64_t *span_home(struct span *span) {
  * in its first unit. */
 struct span *span_find(const void *p);
 
-/* Gives free memory back to the OS: what was freed more than `age_ms` ago if there is more than the hot reserve, or
- * everything if age_ms is 0. Returns the bytes given back. `pad` bytes are kept at the top of the heap. */
+/* Gives free memory back to the OS: everything if age_ms is 0, else what was freed more than `age_ms` ago, as far as there is
+ * more dirty free memory than may stay (span_return.c). `pad` bytes are kept at the top of the heap. Returns the bytes given
+ * back. */
 size_t span_purge(size_t age_ms, size_t pad);
 
 /* A consistent copy of span_totals; what regions hold; bytes beyond all frontiers; bytes free at the top of the brk heap. */

@@ -4,32 +4,33 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/scan.h"
 #include "os/os.h"
 #include "kit/report.h"
+#include "kit/text.h"
 #include "kit/tunables.h"
 
-#define PATH_ROOM 1024
+#define PATH_ROOM 1024 /* of a group; one with a longer path counts as without a limit */
 #define CGROUP_ROOT "/sys/fs/cgroup"
-#define GUARD (64 * KIB)
-#define NO_LIMIT_FROM ((size_t)1 << 60) /* version 1 says "none" by a number of this kind */
+#define FENCE (64 * KIB) /* as wide as the largest page that Linux has, so it stays a whole number of pages everywhere */
+#define NO_LIMIT_FROM ((size_t)1 << 60) /* version 1 has no word for "none": it says 2^63 less a page */
 
 static _Atomic size_t taken, peak, own;
 static _Atomic size_t cgroup_limit; /* 0: not looked up yet */
 
 /* ---- control groups ---------------------------------------------------------------------------------------------- */
 
-/* The number that a file holds; SIZE_MAX for "max" or another word. False if the file cannot be read. */
+/* The limit that a file holds; SIZE_MAX if it is "max" or another word. False if the file cannot be read. */
 static bool read_limit(const char *path, size_t *limit) {
     char text[32];
-    size_t length = os_read_file(path, text, sizeof text - 1), number = 0, i = 0;
-    for (; i < length && text[i] >= '0' && text[i] <= '9'; i++)
-        if (number < NO_LIMIT_FROM)
-            number = number * 10 + (size_t)(text[i] - '0');
-    *limit = i == 0 || number >= NO_LIMIT_FROM ? SIZE_MAX : number;
+    size_t length = os_read_file(path, text, sizeof text), number;
+    size_t digits = scan_number(text, length, 10, &number);
+    *limit = digits == 0 || number >= NO_LIMIT_FROM ? SIZE_MAX : number;
     return length > 0;
 }
 
-/* The least limit of a group and those above it, whose paths are its path cut at each slash. */
+/* The least limit of a group and of those above it, up to the root: their paths are the group's, cut at each slash. `group`
+ * is cut, too. False if none of the files can be read. */
 static bool least_limit(const char *root, char *group, const char *file, size_t *least) {
     char path[PATH_ROOM + 64];
     bool found = false;
@@ -39,7 +40,7 @@ static bool least_limit(const char *root, char *group, const char *file, size_t 
         while (length > 0 && group[length - 1] == '/')
             length--;
         group[length] = '\0';
-        report_format(path, sizeof path, "%s%s/%s", root, group, file);
+        text_format(path, sizeof path, "%s%s/%s", root, group, file);
         if (read_limit(path, &limit)) {
             found = true;
             *least = min_size(*least, limit);
@@ -51,7 +52,8 @@ static bool least_limit(const char *root, char *group, const char *file, size_t 
     }
 }
 
-/* The path behind `controller` in a line NUMBER:CONTROLLER:PATH of /proc/self/cgroup, cut off there; NULL if none. */
+/* The path in the line NUMBER:CONTROLLER:PATH of /proc/self/cgroup that names this controller, ended by a NUL there; NULL if
+ * there is no such line. In version 2 the controller is empty. */
 static char *group_of(char *lines, const char *controller) {
     size_t wanted = strlen(controller);
     for (char *line = lines; line != NULL && *line != '\0';) {
@@ -66,13 +68,14 @@ static char *group_of(char *lines, const char *controller) {
     return NULL;
 }
 
-/* A group's limit counts all that its processes hold, code, stacks and mappings of the program's own, too: a heap that took
- * all of it would never be told so, because the kernel ends the program first. */
+/* A group's limit counts all that its processes hold, also code, stacks and mappings of the program's own. If the heap might
+ * take all of it, the kernel would end the program before a call could return NULL. */
 static size_t heap_share(size_t limit) {
     return limit == SIZE_MAX ? limit : limit - min_size(max_size(limit / 8, 16 * MIB), limit / 2);
 }
 
-static size_t look_up(void) {
+/* Version 1 is looked for first: where both are mounted, the memory controller is in one of them only. */
+static size_t heap_limit_of_group(void) {
     char lines[2 * PATH_ROOM], *group;
     size_t limit, length = os_read_file("/proc/self/cgroup", lines, sizeof lines - 1);
     lines[length] = '\0';
@@ -92,7 +95,7 @@ static size_t look_up(void) {
 static size_t COLD cgroup_limit_slow(void) {
     size_t limit = atomic_load_explicit(&cgroup_limit, memory_order_relaxed);
     if (limit == 0) {
-        limit = max_size(look_up(), 1);
+        limit = max_size(heap_limit_of_group(), 1);
         atomic_store_explicit(&cgroup_limit, limit, memory_order_relaxed);
     }
     return limit;
@@ -123,21 +126,21 @@ void budget_refund(size_t bytes) {
     atomic_fetch_sub_explicit(&taken, bytes, memory_order_relaxed);
 }
 
-static void *between_guards(size_t bytes, void *(*reserve)(size_t)) {
-    char *space = bytes <= SIZE_LIMIT - 2 * GUARD ? reserve(bytes + 2 * GUARD) : NULL;
-    return space != NULL ? space + GUARD : NULL;
+static void *between_fences(size_t bytes, void *(*reserve)(size_t)) {
+    char *space = bytes <= SIZE_LIMIT - 2 * FENCE ? reserve(bytes + 2 * FENCE) : NULL;
+    return space != NULL ? space + FENCE : NULL;
 }
 
 void *budget_reserve(size_t bytes) {
-    return between_guards(bytes, os_reserve_zeros);
+    return between_fences(bytes, os_reserve_zeros);
 }
 
 void budget_unreserve(void *addr, size_t bytes) {
-    os_unmap((char *)addr - GUARD, bytes + 2 * GUARD);
+    os_unmap((char *)addr - FENCE, bytes + 2 * FENCE);
 }
 
 void *budget_map(size_t bytes) {
-    void *addr = between_guards(bytes, os_reserve);
+    void *addr = between_fences(bytes, os_reserve);
     if (addr != NULL && !budget_commit(addr, bytes)) {
         budget_unreserve(addr, bytes);
         return NULL;
@@ -175,7 +178,7 @@ COLD bool budget_grow_map_slow(struct address_map *map, size_t more) {
 
 void budget_give_back(void *addr, size_t bytes) {
     if (!os_unmap(addr, bytes))
-        os_purge(addr, bytes); /* addresses are lost, memory is not */
+        os_purge(addr, bytes); /* the addresses are lost, the memory is not */
     budget_refund(bytes);
 }
 

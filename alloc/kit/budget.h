@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What has been taken from the OS: the heap and arenas, mappings of large blocks, the allocator's own data; in
- * bytes of address space. Charged before the OS is asked, refunded after it got the memory back, so the sum is never
- * above tunables.limit but where the limit was lowered later.
- *
- * B1 budget_taken() is the sum of what regions and large mappings say they hold, when no thread is inside the allocator.
+ * The budget: the sum of what has been taken from the OS, and its limit (the tunable `limit`). The sum has the heap and arenas,
+ * mappings of blocks, and the allocator's own data, in bytes of address space. Bytes are charged before the OS is asked for
+ * them and refunded after it has them back, so the sum is above the limit only where the limit was lowered later. That it is
+ * what regions, mapped blocks and own data say they hold is N1 (observe/stats.h).
  *
  * limit:cgroup is the heap's share of the least memory.max of the process's control group and those above it (version 2),
- * or of memory.limit_in_bytes (version 1), read once: all but an eighth, but at least 16 MiB and at most half are left
- * for the rest of the program. No lock: one atomic sum.
+ * or of memory.limit_in_bytes (version 1), read once: an eighth of that limit is left to the rest of the program, but at least
+ * 16 MiB and at most half. No lock: one atomic sum.
  */
 #ifndef MYALLOC_BUDGET_H
 #define MYALLOC_BUDGET_H
@@ -16,16 +15,18 @@
 #include "base/address_map.h"
 #include "base/base.h"
 
-/* False if the limit does not allow it; nothing is charged then. */
+/* Adds to the sum. False if the limit does not allow it; nothing is charged then. */
 bool budget_charge(size_t bytes);
 void budget_refund(size_t bytes);
 
-/* Address space for the allocator's own data, as os_reserve_zeros gives it, between two guards that are never writable: a
- * program that runs over the end or the start of a mapping beside it faults there. Not charged. NULL if refused. */
+/* Address space for the allocator's own data, as os_reserve_zeros gives it, between two fences of 64 KiB that are never
+ * writable: a program that runs over the end or the start of a mapping beside it faults there. Not charged. NULL if
+ * refused. */
 void *budget_reserve(size_t bytes);
 void budget_unreserve(void *addr, size_t bytes);
 
-/* Memory for own data, between guards that cannot be touched at all: charged and refunded, and counted in budget_own. */
+/* Committed memory for own data that is zero, between fences that cannot be read either. Charged and refunded, and counted in
+ * budget_own. NULL if the limit or the OS refuses. */
 void *budget_map(size_t bytes);
 void budget_unmap(void *addr, size_t bytes);
 
@@ -36,15 +37,16 @@ static inline bool budget_grow_map(struct address_map *map, size_t more) {
     return LIKELY(address_map_has_room(map, more)) || budget_grow_map_slow(map, more);
 }
 
-/* os_commit for own data, never given back. */
+/* os_commit for own data that is never given back, in what budget_reserve gave. Charged, and counted in budget_own. False if
+ * the limit or the OS refuses. */
 bool budget_commit(void *addr, size_t bytes);
 
-/* os_unmap and refund, for what was charged by budget_charge. */
+/* Unmaps and refunds what was charged by budget_charge. If the OS will not unmap it, its memory at least goes back. */
 void budget_give_back(void *addr, size_t bytes);
 
-size_t budget_taken(void);
-size_t budget_peak(void);
-size_t budget_own(void); /* what budget_map and budget_commit have given and not got back */
+size_t budget_taken(void); /* the sum */
+size_t budget_peak(void);  /* the highest that it was */
+size_t budget_own(void);   /* what budget_map and budget_commit have given and not got back */
 
 /* The limit in bytes, SIZE_MAX if there is none. */
 size_t budget_limit(void);

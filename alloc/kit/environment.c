@@ -3,11 +3,13 @@
 
 #include <string.h>
 
+#include "base/scan.h"
 #include "os/os.h"
 #include "kit/readonly.h"
 #include "kit/report.h"
+#include "kit/text.h"
 
-/* libc's, not getenv: nothing is called that could allocate, and its absence tells that libc is not set up yet. */
+/* What getenv reads. NULL tells that libc is not set up yet, or that the program has cleared it by clearenv. */
 extern char **__environ;
 
 _Atomic int environment_state;
@@ -52,19 +54,19 @@ static void complain_unknown(struct reading *reading, const char *what, const ch
     char name[SHOWN_MAX + 8], line[400];
     if (reading->complain == NULL || ++reading->complaints > COMPLAINTS_MAX)
         return;
-    report_format(line, sizeof line, "%s: %s '%s', ignored ('myalloc options' lists what there is)", reading->variable,
-                  what, shown(text, length, name, sizeof name));
+    text_format(line, sizeof line, "%s: %s '%s', ignored ('myalloc options' lists what there is)", reading->variable,
+                what, shown(text, length, name, sizeof name));
     reading->complain(line);
 }
 
-static void complain_value(struct reading *reading, const struct knob *knob, const char *text, size_t length,
+static void complain_value(struct reading *reading, const struct tunable *tunable, const char *text, size_t length,
                            const char *wrong) {
     char value[SHOWN_MAX + 8], allowed[96], line[400];
     if (reading->complain == NULL || ++reading->complaints > COMPLAINTS_MAX)
         return;
-    report_format(line, sizeof line, "%s: value '%s' of %s %s, ignored; allowed: %s", reading->variable,
-                  shown(text, length, value, sizeof value), knob->name, wrong,
-                  tunables_allowed(knob, allowed, sizeof allowed));
+    text_format(line, sizeof line, "%s: value '%s' of %s %s, ignored; allowed: %s", reading->variable,
+                shown(text, length, value, sizeof value), tunable->name, wrong,
+                tunables_allowed(tunable, allowed, sizeof allowed));
     reading->complain(line);
 }
 
@@ -72,44 +74,35 @@ static void complain_more(const struct reading *reading) {
     char line[128];
     if (reading->complain == NULL || reading->complaints <= COMPLAINTS_MAX)
         return;
-    report_format(line, sizeof line, "%d more entries of the environment ignored",
-                  reading->complaints - COMPLAINTS_MAX);
+    text_format(line, sizeof line, "%d more entries of the environment ignored", reading->complaints - COMPLAINTS_MAX);
     reading->complain(line);
 }
 
 /* ---- the variables ----------------------------------------------------------------------------------------------- */
 
-static const char *value_of(char *const *variables, const char *name) {
-    size_t length = strlen(name);
-    for (; *variables != NULL; variables++)
-        if (strncmp(*variables, name, length) == 0 && (*variables)[length] == '=')
-            return *variables + length + 1;
-    return NULL;
-}
-
-static void set(struct reading *reading, const struct knob *knob, const char *text, size_t length) {
-    const char *wrong = tunables_set_text(reading->into, knob, text, length);
+static void set(struct reading *reading, const struct tunable *tunable, const char *text, size_t length) {
+    const char *wrong = tunables_set_text(reading->into, tunable, text, length);
     if (wrong != NULL)
-        complain_value(reading, knob, text, length, wrong);
+        complain_value(reading, tunable, text, length, wrong);
 }
 
-/* The knob whose own name, or whose name under glibc.malloc., is this. */
-static const struct knob *find(const char *name, size_t length, bool glibc) {
-    for (const struct knob *knob = tunables_knobs; knob < tunables_knobs + KNOBS; knob++) {
-        const char *own = glibc ? knob->tunable : knob->name;
+/* The tunable whose own name, or whose name under glibc.malloc., is this. */
+static const struct tunable *find(const char *name, size_t length, bool glibc) {
+    for (const struct tunable *tunable = tunables_rows; tunable < tunables_rows + TUNABLES; tunable++) {
+        const char *own = glibc ? tunable->glibc : tunable->name;
         if (length > 0 && strlen(own) == length && memcmp(own, name, length) == 0)
-            return knob;
+            return tunable;
     }
     return NULL;
 }
 
 static void read_old_variables(struct reading *reading, char *const *variables) {
-    for (const struct knob *knob = tunables_knobs; knob < tunables_knobs + KNOBS; knob++) {
-        const char *value = knob->variable[0] != '\0' ? value_of(variables, knob->variable) : NULL;
+    for (const struct tunable *tunable = tunables_rows; tunable < tunables_rows + TUNABLES; tunable++) {
+        const char *value = tunable->variable[0] != '\0' ? scan_variable(variables, tunable->variable) : NULL;
         if (value == NULL || *value == '\0')
             continue;
-        reading->variable = knob->variable;
-        set(reading, knob, value, strlen(value));
+        reading->variable = tunable->variable;
+        set(reading, tunable, value, strlen(value));
     }
 }
 
@@ -120,29 +113,29 @@ static void read_tunable(struct reading *reading, const char *entry, size_t leng
         return;
     const char *equals = memchr(entry, '=', length);
     size_t name = equals ? (size_t)(equals - entry) : length;
-    const struct knob *knob = find(entry + prefix, name - prefix, true);
-    if (knob == NULL)
+    const struct tunable *tunable = find(entry + prefix, name - prefix, true);
+    if (tunable == NULL)
         complain_unknown(reading, "unknown tunable", entry, name);
     else if (equals == NULL)
         complain_unknown(reading, "no '=' and value in", entry, length);
     else
-        set(reading, knob, equals + 1, length - name - 1);
+        set(reading, tunable, equals + 1, length - name - 1);
 }
 
 static void read_option(struct reading *reading, const char *entry, size_t length) {
     const char *colon = memchr(entry, ':', length);
-    const struct knob *knob = find(entry, colon ? (size_t)(colon - entry) : length, false);
+    const struct tunable *tunable = find(entry, colon ? (size_t)(colon - entry) : length, false);
     if (colon == NULL)
-        complain_unknown(reading, knob ? "no ':' and value behind" : "no ':' in", entry, length);
-    else if (knob == NULL)
+        complain_unknown(reading, tunable ? "no ':' and value behind" : "no ':' in", entry, length);
+    else if (tunable == NULL)
         complain_unknown(reading, "unknown key", entry, (size_t)(colon - entry));
     else
-        set(reading, knob, colon + 1, length - (size_t)(colon - entry) - 1);
+        set(reading, tunable, colon + 1, length - (size_t)(colon - entry) - 1);
 }
 
 static void read_list(struct reading *reading, char *const *variables, const char *name, char separator,
                       void (*read_entry)(struct reading *, const char *, size_t)) {
-    const char *entry = value_of(variables, name);
+    const char *entry = scan_variable(variables, name);
     reading->variable = name;
     while (entry != NULL) {
         const char *end = strchr(entry, separator);
@@ -159,6 +152,10 @@ void environment_apply(char *const *variables, struct tunables *into, void (*com
     read_list(&reading, variables, "GLIBC_TUNABLES", ':', read_tunable);
     read_list(&reading, variables, "MYALLOC_OPTIONS", ',', read_option);
     complain_more(&reading);
+}
+
+const char *environment_variable(const char *name) {
+    return os_is_secure() ? NULL : scan_variable(__environ, name);
 }
 
 /* ---- once -------------------------------------------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The knobs as the environment gives them. In rising precedence: the defaults, glibc's older variables
+ * The tunables as the environment gives them. In rising precedence: the defaults, glibc's older environment variables
  * (MALLOC_TOP_PAD_, …), GLIBC_TUNABLES=glibc.malloc.NAME=VALUE:…, MYALLOC_OPTIONS=NAME:VALUE,…, and later mallopt. Within a
  * variable the last one counts. What cannot be understood is named in one line each, at most COMPLAINTS_MAX, and skipped.
  */
@@ -18,13 +18,17 @@
  * line without its end, at most 400 printable characters. */
 void environment_apply(char *const *variables, struct tunables *into, void (*complain)(const char *line));
 
-extern HIDDEN _Atomic int environment_state; /* 0 until the knobs are set */
+/* The value of a variable as it is now, NULL if it is not set; NULL under AT_SECURE, too. */
+const char *environment_variable(const char *name);
+
+extern HIDDEN _Atomic int environment_state; /* 0 until the tunables are set, then 1 */
 
 void environment_read_slow(void);
 
-/* Sets the knobs from the environment, once; nothing under AT_SECURE. Called on every way into the allocator that reads
- * one, before the first block is served: there is no constructor that could run too late. Never waits: who comes in the
- * middle of it (a second thread, a signal handler) reads for itself, and the first to be done counts. */
+/* Sets the tunables from the environment, once; under AT_SECURE none. Every way into the allocator that reads a tunable calls
+ * this first, because the first block may be asked for before any constructor of the library has run. Never waits: a second
+ * thread or a signal handler that comes while the environment is being read reads it, too, and the first to be done sets the
+ * tunables. */
 static inline void environment_read(void) {
     if (UNLIKELY(atomic_load_explicit(&environment_state, memory_order_acquire) == 0))
         environment_read_slow();

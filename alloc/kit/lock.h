@@ -19,7 +19,7 @@ enum lock_rank {
     LOCK_MODES,
     LOCK_CHECK,
     LOCK_CACHES,
-    LOCK_PLACES,
+    LOCK_FIRST_USE,
     LOCK_CLASS,
     LOCK_SPANS,
     LOCK_MAPPED,

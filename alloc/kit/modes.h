@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which modes are on. A mode is something that must see every call: the checks, the fills, the log, the record of leaks,
- * hardened blocks; guarded pages see some calls. The word is here, under everything that asks; what switches it, and how
- * the fast paths come to know, is in mode_switch.h.
+ * Which modes are on. A mode is something that must see every call of malloc and free: the checks, the fills, the log of
+ * mtrace, the record of leaks, hardened blocks. (MODE_GUARDED must see some calls only.) The word is here, below everything
+ * that asks it; what switches a mode on, and how the fast paths come to know, is in heap/mode_switch.h.
  */
 #ifndef MYALLOC_MODES_H
 #define MYALLOC_MODES_H
@@ -21,14 +21,15 @@ enum mode {
     MODE_HARDENED = 64, /* all blocks are hardened: never switched off again */
 };
 
-/* Bits of enum mode. Written by mode_switch.c only. */
+/* Bits of enum mode. Written by heap/mode_switch.c only. */
 extern HIDDEN _Atomic unsigned modes_active;
 
+/* True if any mode is on. */
 static inline bool modes_any(void) {
     return UNLIKELY(atomic_load_explicit(&modes_active, memory_order_acquire) != 0);
 }
 
-/* Nothing else is on. */
+/* True if this mode is on and no other. */
 static inline bool modes_only(enum mode mode) {
     return atomic_load_explicit(&modes_active, memory_order_acquire) == mode;
 }

@@ -50,7 +50,8 @@ static inline uint64_t quarantine_push(struct quarantine *quarantine, struct ran
 static inline uint64_t quarantine_pull(struct quarantine *quarantine) {
     uint64_t *place = NULL, out = 0;
     for (; out == 0 && quarantine->used > 0; quarantine->used--) {
-        place = &quarantine->places[quarantine->random + (quarantine->at + quarantine->queue - quarantine->used) % quarantine->queue];
+        uint32_t oldest = (quarantine->at + quarantine->queue - quarantine->used) % quarantine->queue;
+        place = &quarantine->places[quarantine->random + oldest];
         out = *place;
     }
     for (uint32_t i = 0; out == 0 && quarantine->held > 0 && i < quarantine->random; i++) {

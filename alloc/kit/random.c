@@ -5,7 +5,7 @@
 
 #include "os/os.h"
 
-static uint32_t epoch = 1;
+static uint32_t epoch = 1; /* of this process; a generator of another epoch has a seed from before a fork */
 
 static inline uint32_t turn(uint32_t word, int bits) {
     return word << bits | word >> (32 - bits);
@@ -50,13 +50,14 @@ uint32_t random_word(struct random *random) {
     return random->words[--random->left];
 }
 
-/* The high half of a product is a fair draw once the few products that fall short in the low half are drawn again
- * (D. Lemire, 2019). */
+/* A random word times `below` has its result in the high half. Some results would come from one word more than others;
+ * drawing again while the low half is less than 2^32 modulo `below` makes them equal (D. Lemire, "Fast random integer
+ * generation in an interval", 2019). */
 uint32_t random_below(struct random *random, uint32_t below) {
     uint64_t product = (uint64_t)random_word(random) * below;
     if ((uint32_t)product < below) {
-        uint32_t short_of = -below % below;
-        while ((uint32_t)product < short_of)
+        uint32_t surplus = -below % below;
+        while ((uint32_t)product < surplus)
             product = (uint64_t)random_word(random) * below;
     }
     return (uint32_t)(product >> 32);

@@ -3,7 +3,7 @@
 
 #include "os/os.h"
 
-static bool closed READONLY = false;
+static bool closed READONLY = false; /* protected by itself: lies among what is closed */
 
 bool readonly_open(void *variable, size_t bytes) {
     uintptr_t start = align_down((uintptr_t)variable, OS_PAGE), end = align_up((uintptr_t)variable + bytes, OS_PAGE);

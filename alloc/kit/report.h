@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages without allocation, and the three ways something can be wrong:
- * misuse by the program -> report_misuse (always on, aborts); a broken invariant of ours -> ASSERT (debug builds);
- * refusal by the OS -> the callee returns NULL, nothing is printed. Event counters of debug builds live here too.
+ * Messages on standard error, and what is done about the three kinds of error:
+ *   misuse by the program         report_misuse, in all builds: a message, then abort. Where the allocator's own structures are
+ *                                 whole, report_bad_call, which does as M_CHECK_ACTION says
+ *   a broken invariant of ours    ASSERT in debug builds; report_walk in a walk that looks for them
+ *   refusal by the OS             the callee returns NULL or false, and nothing is printed
+ * Also the event counters of debug builds.
  */
 #ifndef MYALLOC_REPORT_H
 #define MYALLOC_REPORT_H
 
-#include <stdarg.h>
 #include <stdatomic.h>
 
 #include "base/base.h"
-
-/* Formats into `out` (always NUL-terminated, cut if too long): %s string, %p pointer, %z size_t, %d int, %%.
- * Returns the length written. */
-size_t report_format(char *out, size_t room, const char *format, ...);
-size_t report_vformat(char *out, size_t room, const char *format, va_list arguments);
 
 /* Writes "myalloc: " and the formatted text and a newline to standard error, in one write. */
 void report_line(const char *format, ...);
@@ -23,17 +20,18 @@ void report_line(const char *format, ...);
 /* "myalloc: CALL(0xPTR): WHAT" on standard error, then abort. */
 _Noreturn COLD void report_misuse(const char *call, const void *pointer, const char *what);
 
-/* The call that this thread last took a slow path for; and whether it is in one that must not be entered again before it is
- * left, as a signal handler may that allocates. */
+/* What a thread is doing, for the case that a signal handler of the program interrupts it and allocates. */
 struct report_thread {
-    const char *call;
-    bool inside;
+    const char *call; /* the function of the program's last call that took a slow path */
+    bool inside;      /* between report_enter and report_leave */
 };
 extern HIDDEN THREAD_LOCAL struct report_thread report_thread;
 
-/* A signal handler has called the allocator, which it had interrupted in the same thread: says so and aborts. */
+/* Says that a signal handler has called the allocator, which it had interrupted in the same thread, and aborts. */
 _Noreturn COLD void report_reentered(void);
 
+/* Around the parts of slow paths that must not be entered again before they are left: while a thread's lists are changed. If a
+ * signal handler does, that is told by report_reentered. */
 static inline void report_enter(void) {
     if (UNLIKELY(report_thread.inside))
         report_reentered();
@@ -48,16 +46,16 @@ static inline void report_leave(void) {
 
 /* What a bad call of the program leads to, as M_CHECK_ACTION of mallopt(3) tells. */
 enum report_action { REPORT_SAY = 1, REPORT_ABORT = 2, REPORT_SHORT = 4 };
-extern HIDDEN _Atomic unsigned report_action; /* set by mallopt at any time */
-void report_set_action(unsigned action);
+extern HIDDEN _Atomic unsigned report_action;     /* bits of it; REPORT_SHORT has no effect */
+void report_set_action(unsigned action); /* at any time; no effect once the state is closed (readonly.h) */
 
-/* Says so and aborts, as far as report_action tells; if it returns, the call must have no effect. For faults that leave
- * the allocator's own structures whole. */
+/* As report_misuse, but prints and aborts only as far as report_action says. If it returns, the call must have no effect. For
+ * misuse that was noticed before the allocator's own structures were harmed. */
 COLD void report_bad_call(const char *call, const void *pointer, const char *what);
 
-/* A walk over structures to find out whether their invariants hold (myalloc_check_heap). */
+/* A walk over all structures to find out whether their invariants hold (myalloc_check_heap). */
 struct walk {
-    size_t broken;
+    size_t broken; /* invariants, counted once for each place */
 };
 
 /* Counts an invariant that does not hold, and names the first WALK_SAID of a walk: "broken invariant: span S2 at 0x...".
@@ -70,21 +68,21 @@ _Noreturn COLD void report_broken(const char *file, int line, const char *expres
 #define INVALID_POINTER "invalid pointer (not allocated by myalloc, or not the start of a block)"
 #define DOUBLE_FREE "double free"
 
-/* Checked always: for the code that is called to find out. */
+/* Checked in all builds: in functions that are called to find out whether an invariant holds. */
 #define CHECK(expression)                                                                                              \
     do {                                                                                                               \
         if (!(expression))                                                                                             \
             report_broken(__FILE__, __LINE__, #expression);                                                            \
     } while (0)
 
-/* Checked in debug builds, type-checked in all. */
+/* Checked in debug builds; in the others the compiler still looks at its types, and nothing is left of it. */
 #define ASSERT(expression)                                                                                             \
     do {                                                                                                               \
         if (MYALLOC_DEBUG && !(expression))                                                                            \
             report_broken(__FILE__, __LINE__, #expression);                                                            \
     } while (0)
 
-enum counter { COUNT_OPS, COUNT_LOCKS, COUNT_WAITS, COUNT_RMWS, COUNT_OSCALLS, COUNTERS };
+enum counter { COUNT_OPS, COUNT_LOCKS, COUNT_WAITS, COUNT_RMWS, COUNTERS };
 extern HIDDEN _Atomic uint64_t report_counters[COUNTERS];
 
 /* Counts one event; nothing in a release build. */

@@ -1,69 +1,78 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The knobs: one typed, bounded row each in tunables.def. Read anywhere, as tunables.NAME, and written at start
- * (environment.h), by mallopt and by the dynamic rule (mapped.c), opened before (readonly.h), while other threads read: so numbers
- * are atomic, which costs a load nothing on x86. A number is a size_t whatever its kind: SIZE_MAX is "none" where a row
- * allows it, a FLAG is 0 or 1, a CHOICE 0 off, 1 auto, 2 on. A TEXT is a string, empty by default, and written at start
- * only.
+ * The tunables, which users know as options: one typed, bounded row each in tunables.def. They are read anywhere, as
+ * tunables.NAME. They are written at start (environment.h), by mallopt, and by the dynamic rule for mmap_threshold
+ * (heap/mapped.h), while other threads read them: so numbers are atomic, which costs a load nothing on x86-64. Whoever writes
+ * one opens their pages first (readonly.h). A number is a size_t whatever its kind; SIZE_MAX is "none" where a row allows it,
+ * a FLAG is 0 or 1, a CHOICE is 0 off, 1 auto, 2 on. A TEXT is a string, empty by default, and written at start only.
  */
 #ifndef MYALLOC_TUNABLES_H
 #define MYALLOC_TUNABLES_H
 
 #include "base/base.h"
 
-#define KNOB_TEXT_MAX 255
+#define TUNABLE_TEXT_MAX 255
 #define LIMIT_CGROUP (SIZE_MAX - 1) /* tunables.limit: what the control group allows */
 
 enum choice { CHOICE_OFF, CHOICE_AUTO, CHOICE_ON };
 enum level { LEVEL_OFF, LEVEL_SAMPLE, LEVEL_CHECK, LEVEL_PARANOID };
 
-#define KNOB_FIELD_SIZE(name) _Atomic size_t name;
-#define KNOB_FIELD_COUNT(name) _Atomic size_t name;
-#define KNOB_FIELD_MS(name) _Atomic size_t name;
-#define KNOB_FIELD_FLAG(name) _Atomic size_t name;
-#define KNOB_FIELD_CHOICE(name) _Atomic size_t name;
-#define KNOB_FIELD_LEVEL(name) _Atomic size_t name;
-#define KNOB_FIELD_LIMIT(name) _Atomic size_t name;
-#define KNOB_FIELD_TEXT(name) char name[KNOB_TEXT_MAX + 1];
+#define TUNABLE_FIELD_SIZE(name) _Atomic size_t name;
+#define TUNABLE_FIELD_COUNT(name) _Atomic size_t name;
+#define TUNABLE_FIELD_MS(name) _Atomic size_t name;
+#define TUNABLE_FIELD_FLAG(name) _Atomic size_t name;
+#define TUNABLE_FIELD_CHOICE(name) _Atomic size_t name;
+#define TUNABLE_FIELD_LEVEL(name) _Atomic size_t name;
+#define TUNABLE_FIELD_LIMIT(name) _Atomic size_t name;
+#define TUNABLE_FIELD_TEXT(name) char name[TUNABLE_TEXT_MAX + 1];
 
 struct tunables {
-#define KNOB(name, kind, value, least, most, parameter, tunable, variable, meaning) KNOB_FIELD_##kind(name)
+#define TUNABLE(name, kind, value, least, most, parameter, glibc, variable, meaning) TUNABLE_FIELD_##kind(name)
 #include "kit/tunables.def"
-#undef KNOB
+#undef TUNABLE
 };
 
 extern HIDDEN struct tunables tunables;
 
-enum knob_kind { KNOB_SIZE, KNOB_COUNT, KNOB_MS, KNOB_FLAG, KNOB_CHOICE, KNOB_LEVEL, KNOB_LIMIT, KNOB_TEXT };
+enum tunable_kind {
+    TUNABLE_SIZE,
+    TUNABLE_COUNT,
+    TUNABLE_MS,
+    TUNABLE_FLAG,
+    TUNABLE_CHOICE,
+    TUNABLE_LEVEL,
+    TUNABLE_LIMIT,
+    TUNABLE_TEXT
+};
 
 /* A row. No pointers: the table needs no relocation, so a program that sets nothing does not touch it. */
-struct knob {
-    char name[24], tunable[24], variable[24];
+struct tunable {
+    char name[24], glibc[24], variable[24];
     int parameter;
-    enum knob_kind kind;
+    enum tunable_kind kind;
     size_t offset, least, most;
 };
 
 enum {
-#define KNOB(name, kind, value, least, most, parameter, tunable, variable, meaning) KNOB_AT_##name,
+#define TUNABLE(name, kind, value, least, most, parameter, glibc, variable, meaning) TUNABLE_AT_##name,
 #include "kit/tunables.def"
-#undef KNOB
-    KNOBS
+#undef TUNABLE
+    TUNABLES
 };
-extern HIDDEN const struct knob tunables_knobs[KNOBS];
+extern HIDDEN const struct tunable tunables_rows[TUNABLES];
 
-/* Reads `length` characters as a value of the knob into `into`: 1k is 1024 where sizes are meant. NULL if that is done,
+/* Reads `length` characters as a value of the tunable into `into`: 1k is 1024 where sizes are meant. NULL if that is done,
  * else what is wrong, and nothing has changed. Setting mmap_threshold, mmap_max, trim_threshold or top_pad ends the
  * dynamic rule, setting hugetlb sets hugepages. */
-const char *tunables_set_text(struct tunables *into, const struct knob *knob, const char *text, size_t length);
+const char *tunables_set_text(struct tunables *into, const struct tunable *tunable, const char *text, size_t length);
 
-/* The values that the knob accepts, in words. Returns `out`. */
-char *tunables_allowed(const struct knob *knob, char *out, size_t room);
+/* The values that the tunable accepts, in words. Returns `out`. */
+char *tunables_allowed(const struct tunable *tunable, char *out, size_t room);
 
-/* The knob's value in `from`, as it could be given. Returns `out`, which must have room for a TEXT. */
-char *tunables_value(const struct tunables *from, const struct knob *knob, char *out, size_t room);
+/* The tunable's value in `from`, as it could be given. Returns `out`, which must have room for a TEXT. */
+char *tunables_value(const struct tunables *from, const struct tunable *tunable, char *out, size_t room);
 
-/* mallopt(3): 1 if the parameter is known, the value within its bounds and the knobs are not sealed (readonly.h), else 0 and
+/* mallopt(3): 1 if the parameter is known, the value within its bounds and the tunables can be written (readonly.h), else 0 and
  * nothing changes. */
 int tunables_mallopt(int parameter, int value);
 

@@ -9,6 +9,7 @@
 #include "kit/lock.h"
 #include "kit/modes.h"
 #include "kit/report.h"
+#include "kit/text.h"
 #include "kit/tunables.h"
 #include "callers/backtrace.h"
 #include "callers/stacks.h"
@@ -192,7 +193,7 @@ static void print_groups(const struct reachable_block *groups, size_t size, bool
         lost++;
     struct sum gone = add_up(groups, lost), held = add_up(groups + lost, size - lost);
     char process[48];
-    report_format(process, sizeof process, "process %d: ", (int)getpid());
+    text_format(process, sizeof process, "process %d: ", (int)getpid());
     if (judged)
         print_sum(process, &gone, " lost at exit: nothing points to them");
     print_sum(process, &held, judged ? " still held at exit" : " still allocated at exit; what is lost cannot be told here");

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/scan.h"
 #include "os/os.h"
 #include "kit/budget.h"
 #include "heap/cache.h"
@@ -193,10 +194,7 @@ static uintptr_t skip_dead_frames(uintptr_t start, uintptr_t end) {
 /* ---- roots ------------------------------------------------------------------------------------------------------- */
 
 static const char *read_hex(const char *at, uintptr_t *number) {
-    *number = 0;
-    for (; (*at >= '0' && *at <= '9') || (*at >= 'a' && *at <= 'f'); at++)
-        *number = *number << 4 | (uintptr_t)(*at <= '9' ? *at - '0' : *at - 'a' + 10);
-    return at + 1;
+    return at + scan_number(at, SIZE_MAX, 16, number) + 1;
 }
 
 static bool starts_with(const char *text, const char *start) {
@@ -211,8 +209,8 @@ static void scan_mapping(struct scan *scan, const char *line) {
                   !starts_with(path, "/dev/shm/");
     scan->private = rights[3] == 'p';
     /* Read-only pages of a module may have been written before they became so: the loader does that (RELRO). */
-    bool sealed = starts_with(rights, "r--p") && path != NULL && *path == '/' && scan->pagemap >= 0;
-    bool may_hold = starts_with(rights, "rw") || sealed;
+    bool relro = starts_with(rights, "r--p") && path != NULL && *path == '/' && scan->pagemap >= 0;
+    bool may_hold = starts_with(rights, "rw") || relro;
     if (!may_hold || device)
         return;
     if (path == NULL)

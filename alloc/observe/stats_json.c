@@ -3,29 +3,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/scan.h"
 #include "os/os.h"
 #include "kit/report.h"
+#include "kit/text.h"
 #include "observe/stats.h"
 
 #define PATH_ROOM 1024
 #define ENOUGH (32 * KIB) /* for lines of all classes with the largest numbers there are */
-
-/* A text that may be longer than its room: what does not fit is only counted. */
-struct text {
-    char *out;
-    size_t room, length;
-};
-
-static void text_add(struct text *text, const char *format, ...) {
-    char piece[256];
-    va_list arguments;
-    va_start(arguments, format);
-    size_t length = report_vformat(piece, sizeof piece, format, arguments);
-    va_end(arguments);
-    for (size_t i = 0; i < length; i++, text->length++)
-        if (text->length + 1 < text->room)
-            text->out[text->length] = piece[i];
-}
 
 static const struct row {
     char group[16], key[16]; /* no pointers: they would be relocated at each start of a program */
@@ -103,7 +88,7 @@ static void expand(const char *pattern, char *out, size_t room) {
     size_t at = 0;
     for (; *pattern != '\0' && at + 1 < room; pattern++) {
         if (pattern[0] == '%' && pattern[1] == 'p') {
-            at += report_format(out + at, room - at, "%d", os_process_id());
+            at += text_format(out + at, room - at, "%d", os_process_id());
             pattern++;
         } else {
             pattern += pattern[0] == '%' && pattern[1] == '%';
@@ -115,10 +100,11 @@ static void expand(const char *pattern, char *out, size_t room) {
 
 /* The file descriptor that the text is the number of, -1 if it is no number. */
 static int descriptor(const char *text) {
-    int number = 0;
-    for (; *text >= '0' && *text <= '9'; text++)
-        number = number < 100000 ? number * 10 + (*text - '0') : number;
-    return *text == '\0' ? number : -1;
+    size_t number;
+    if (text[strspn(text, "0123456789")] != '\0')
+        return -1;
+    scan_number(text, SIZE_MAX, 10, &number);
+    return (int)min_size(number, INT_MAX);
 }
 
 void stats_write(const char *where) {

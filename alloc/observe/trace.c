@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "os/os.h"
+#include "kit/environment.h"
 #include "kit/lock.h"
 #include "kit/report.h"
+#include "kit/text.h"
 #include "kit/tunables.h"
 #include "heap/mode_switch.h"
 #include "callers/backtrace.h"
@@ -86,22 +88,22 @@ static size_t format_caller(char *out, size_t room) {
         return 0;
     backtrace_resolve(caller, &symbol, false);
     if (symbol.module == NULL)
-        return report_format(out, room, "@ [%p] ", (char *)caller - 1);
+        return text_format(out, room, "@ [%p] ", (char *)caller - 1);
     size_t function = symbol.function ? strlen(symbol.function) : 0, length = 0;
     if (can_stand(symbol.module) && strlen(symbol.module) + function < room - 100)
-        length = report_format(out, room, "@ %s:", symbol.module);
+        length = text_format(out, room, "@ %s:", symbol.module);
     else
-        length = report_format(out, room, "@ ");
+        length = text_format(out, room, "@ ");
     if (function != 0 && length + function < room - 80)
-        length += report_format(out + length, room - length, "(%s+%p)", symbol.function, symbol.offset - 1);
-    return length + report_format(out + length, room - length, "[%p] ", symbol.module_offset - 1);
+        length += text_format(out + length, room - length, "(%s+%p)", symbol.function, symbol.offset - 1);
+    return length + text_format(out + length, room - length, "[%p] ", symbol.module_offset - 1);
 }
 
 /* Formats outside the lock: finding names may wait for the loader, whose owner may wait in malloc. */
 static void put_line(const char *format, const void *p, size_t bytes) {
     char line[LINE_MOST];
     size_t length = format_caller(line, sizeof line);
-    length += report_format(line + length, sizeof line - length, format, p, bytes);
+    length += text_format(line + length, sizeof line - length, format, p, bytes);
     lock_acquire(&trace_lock, LOCK_TRACE);
     int error = open ? put_locked(line, length) : 0;
     lock_release(&trace_lock, LOCK_TRACE);
@@ -134,9 +136,9 @@ void trace_resized(const void *old, size_t old_usable, const void *p, size_t byt
 
 /* ---- start and end ----------------------------------------------------------------------------------------------- */
 
-/* The program may have set the variable after it started, so the environment is read here, not with the knobs. */
+/* The program may have set the variable after it started, so the environment is read here, not with the tunables. */
 static const char *file_name(void) {
-    const char *name = secure_getenv("MALLOC_TRACE");
+    const char *name = environment_variable("MALLOC_TRACE");
     return name != NULL ? name : tunables.trace;
 }
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Address space and memory. MAP_NORESERVE is used only for what is reserved: memory that is handed out is charged as usual, so that
- * a system that does not overcommit refuses the call instead of killing the program later. What is reserved stays out of core
- * dumps until it is committed: the kernel would write gigabytes of zeros.
+ * Address space and memory. MAP_NORESERVE is used only for what is reserved: memory that is handed out is charged as usual,
+ * so that a system that does not overcommit refuses the call instead of killing the program later.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the allocator asks of the operating system. No policy: each call does one thing and says whether it was done; unless said
- * otherwise, a call that was refused has changed nothing. Every call leaves errno as it found it: setting ENOMEM is the front's
- * business. Addresses and lengths are multiples of OS_PAGE unless said otherwise. All calls are thread-safe but os_sbrk, whose
- * callers hold a lock. None allocates.
+ * What the allocator asks of the operating system. No policy: each call does one thing and says whether it was done; unless
+ * said otherwise, a call that was refused has changed nothing. Every call leaves errno as it found it: setting ENOMEM is the
+ * front's business. Addresses and lengths are multiples of OS_PAGE unless said otherwise. All calls are thread-safe but
+ * os_sbrk, whose callers hold a lock. None allocates.
  *
  * Memory is in one of these states; the words are used for nothing else:
- *   reserved      addresses are taken, no memory is. Costs nothing, also where the system does not overcommit. Not in core dumps
- *   committed     can be read and written, and is charged by a system that does not overcommit; zero when it was reserved before
- *   decommitted   as reserved; what it held is lost and the memory given back
- *   purged        stays committed, holds zeros, and the memory is given back until it is touched
- *   read-only     keeps what it holds
- *   guarded       stays committed, faults when touched, what it held is lost and the memory given back
+ *   reserved     addresses are taken, no memory is: costs nothing even where the system does not overcommit; not in core dumps
+ *   committed    can be read and written, and is charged by a system that does not overcommit; zero if it was reserved before
+ *   decommitted  as reserved: what it held is lost, the memory given back
+ *   purged       stays committed and reads as zero; the memory is given back until it is touched
+ *   read-only    keeps what it holds
+ *   guarded      stays committed, faults when touched; what it held is lost, the memory given back
  */
 #ifndef MYALLOC_OS_H
 #define MYALLOC_OS_H
@@ -37,17 +37,19 @@ void *os_map_aligned(size_t bytes, size_t align, bool (*cut)(void *addr, size_t 
 /* Unmaps memory of any state. False if refused: a hole in a mapping makes two of one, and their number is limited. */
 bool os_unmap(void *addr, size_t bytes);
 
-/* Resizes a mapping of os_map; what is new of it is zero. Returns its address, which differs from `addr` only if `may_move`. NULL
- * if refused. */
+/* Resizes a mapping of os_map; what is new of it is zero. Returns its address, which differs from `addr` only if `may_move`.
+ * NULL if refused. */
 void *os_remap(void *addr, size_t old_bytes, size_t new_bytes, bool may_move);
 
-/* Moves the pages of committed memory [addr, addr + bytes) to a mapping of their own, and leaves zeros behind. NULL if refused. */
+/* Moves the pages of committed memory [addr, addr + bytes) to a mapping of their own, and leaves zeros behind. NULL if
+ * refused. */
 void *os_steal(void *addr, size_t bytes);
 
 /* Undoes os_steal: the pages of [moved, moved + bytes) go back to `addr`, and `moved` is unmapped. Cannot fail. */
 void os_put_back(void *moved, void *addr, size_t bytes);
 
-/* Makes a page untouchable: the highest of the 64 below the page of `p` (any address) where nothing is mapped, if there is one. */
+/* Makes a page untouchable: the highest of the 64 below the page of `p` (any address) where nothing is mapped, if there is
+ * one. */
 void os_fence_below(const void *p);
 
 /* ---- memory.c: reserve, commit, decommit --------------------------------------------------------------------------- */
@@ -58,8 +60,9 @@ void *os_reserve(size_t bytes);
 /* Reserves address space that reads as zeros and cannot be written. NULL if refused. */
 void *os_reserve_zeros(size_t bytes);
 
-/* Commits reserved or decommitted memory; also makes writable what is read-only, which keeps what it holds. False if refused. Each
- * border between what is committed and what is not is the border of a mapping, of which a process may have some 65,000. */
+/* Commits reserved or decommitted memory; also makes writable what is read-only, which keeps what it holds. False if refused.
+ * Each border between what is committed and what is not is the border of a mapping, of which a process may have some
+ * 65,000. */
 bool os_commit(void *addr, size_t bytes);
 
 /* Decommits memory, also where the program has locked it (mlock). False if refused. */
@@ -169,8 +172,8 @@ void os_raise(int number);
 /* What kind of access a SIGSEGV or SIGBUS was, by the context that its handler got. */
 enum arch_access os_access(const void *context);
 
-/* The pages around `inside` that the loader makes read-only after relocation. False if it lies in none. Asks the loader, which may
- * take its lock. */
+/* The pages around `inside` that the loader makes read-only after relocation. False if it lies in none. Asks the loader,
+ * which may take its lock. */
 bool os_find_relro(const void *inside, void **start, size_t *bytes);
 
 /* An error number in words, in English; constant text. */

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "os/os_fault.h"
 
+#if MYALLOC_DEBUG
+_Atomic uint64_t os_calls;
+#endif
+
 #if MYALLOC_FAULT
 
 #include <errno.h>

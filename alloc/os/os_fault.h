@@ -6,8 +6,8 @@
  *   MYALLOC_FAULT_KIND=NAME     only calls of this kind, or of the kinds of this group, count
  *   MYALLOC_FAULT_AT=OFFSET,... only calls from these places count, each the offset in the library that the call returns to
  *   MYALLOC_FAULT_REPORT=1      a line at exit says how many calls were refused
- *   MYALLOC_FAULT_SITES=FILE    lines "KIND OFFSET SEEN REFUSED" are appended: for each place that called one at its first call,
- *                               one at its first refusal and one at exit, whose sums are the place's figures
+ *   MYALLOC_FAULT_SITES=FILE    lines "KIND OFFSET SEEN REFUSED" are appended: for each place that called one at its first
+ *                               call, one at its first refusal and one at exit, whose sums are the place's figures
  */
 #ifndef MYALLOC_OS_FAULT_H
 #define MYALLOC_OS_FAULT_H
@@ -26,12 +26,21 @@
 #define OS_FAULT_KIND(name, group) OS_FAULT_##name,
 enum os_fault_kind { OS_FAULT_KINDS(OS_FAULT_KIND) OS_FAULT_COUNT };
 
-/* os_fault(KIND) in a function of the OS layer: true if this call of it is to be refused. */
-#if MYALLOC_FAULT
 bool os_fault_due(enum os_fault_kind kind, const void *caller);
-#define os_fault(kind) os_fault_due(OS_FAULT_##kind, __builtin_return_address(0))
+
+extern HIDDEN _Atomic uint64_t os_calls; /* of functions that can be refused; in debug builds only */
+
+static inline bool os_count_call(void) {
+    if (MYALLOC_DEBUG)
+        os_calls++;
+    return false;
+}
+
+/* os_fault(KIND), once in each call of a function of the OS layer that can be refused: true if this one is to be. */
+#if MYALLOC_FAULT
+#define os_fault(kind) (os_count_call() || os_fault_due(OS_FAULT_##kind, __builtin_return_address(0)))
 #else
-#define os_fault(kind) false
+#define os_fault(kind) os_count_call()
 #endif
 
 #endif

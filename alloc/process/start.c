@@ -68,6 +68,6 @@ __attribute__((constructor(101))) static void start(void) {
     leaks_arrange();
     if (tunables.protect == LEVEL_PARANOID)
         readonly_close();
-    if (MYALLOC_DEBUG && getenv("MYALLOC_COUNTERS") != NULL)
+    if (MYALLOC_DEBUG && environment_variable("MYALLOC_COUNTERS") != NULL)
         atexit(report_counter_line);
 }

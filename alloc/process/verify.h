@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A walk over all of the allocator's structures that looks whether the invariants named in the headers hold:
- * S1-S4, U1-U2, R1-R3, C1-C3, K1-K5, L1 of mapped.h, H1, H3, P1-P3, P5, G1-G3 of guarded.h, W1, and, while the process has
+ * S1-S4, U1-U2, R1-R3, X1, C1-C2, K1-K5, L1 of mapped.h, H1, H3, P1-P3, P5, G1-G3 of guarded.h, W1, and, while the process has
  * one thread, N1. What is broken is named on standard error. H2, P4 and P6 are mcheck_check_all's; I1 of unwind.h, F1,
  * F2, T1 and T2 are about what happens over time, which no walk can see.
  */
@@ -11,7 +11,7 @@
 #include "base/base.h"
 #include "kit/report.h"
 
-/* The number of invariants found broken. Any thread that holds no lock; stops the world (all_locks.h). */
+/* The number of invariants found broken. Any thread that holds no lock; takes all locks (all_locks.h). */
 size_t verify_heap(void);
 
 /* In debug builds: from time to time, more seldom the larger the heap, ends the program if something is broken. For

@@ -9,7 +9,7 @@
  * the checks were turned on are plain ones; they are not checked, but when they are freed they go to the quarantine, too.
  *
  * H2 the canaries of every block that has its memory hold what was written, or the program wrote there.
- * H3 FREED records are in the quarantine, in the order of their frees; those that still have their memory hold the
+ * H3 the quarantine holds the FREED records, in the order of their frees; those that still have their memory hold the
  *    pattern, or the program wrote there. They are at most QUARANTINE_BLOCKS and their bytes at most QUARANTINE_BYTES.
  *
  * The secret of the canaries is no secret: the checks find errors, they do not keep attackers out. Canaries have no byte that

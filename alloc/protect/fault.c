@@ -8,12 +8,14 @@
 #include "os/os.h"
 #include "kit/readonly.h"
 #include "kit/report.h"
+#include "kit/text.h"
 #include "callers/backtrace.h"
 #include "callers/stacks.h"
 
-/* Not as it is, so that who can write here cannot choose where the program goes: changed by what nobody knows. */
+/* The function's address, with the bits of a random mask turned: whoever can write to this variable, but does not know the
+ * mask, cannot choose which code the program runs next. */
 static _Atomic uintptr_t handler;
-static uintptr_t handler_mask READONLY = 0; /* under protect:paranoid */
+static uintptr_t handler_mask READONLY = 0; /* set under protect:paranoid only */
 static THREAD_LOCAL bool telling;
 
 #define CALLS_MOST 64
@@ -45,13 +47,13 @@ static void describe(const struct fault *fault, char *out, size_t room) {
     };
     const struct fault_block *block = &fault->block;
     if (fault->kind == FAULT_FAMILY)
-        report_format(out, room, "block allocated by %s", block->alloc_call);
+        text_format(out, room, "block allocated by %s", block->alloc_call);
     else if (fault->kind == FAULT_SIZE)
-        report_format(out, room, "size %z for a block of %z bytes", fault->told, block->bytes);
+        text_format(out, room, "size %z for a block of %z bytes", fault->told, block->bytes);
     else if (fault->kind == FAULT_ALIGNMENT)
-        report_format(out, room, "alignment %z for a block aligned to %z", fault->told, block->align);
+        text_format(out, room, "alignment %z for a block aligned to %z", fault->told, block->align);
     else
-        report_format(out, room, "%s", texts[fault->kind]);
+        text_format(out, room, "%s", texts[fault->kind]);
 }
 
 void fault_say_stack(const char *what, const char *call, uint32_t stack) {

@@ -19,7 +19,7 @@ struct guarded_event {
     int thread;       /* the OS's number for it */
 };
 
-/* Caller holds the lock of guard.h. */
+/* Caller holds the lock of guarded.h. */
 void guarded_events_add(const struct guarded_event *event);
 
 /* Writes the last ones to standard error, newest first, a line each and one for where it was called from. Waits for

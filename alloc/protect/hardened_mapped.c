@@ -108,7 +108,7 @@ static size_t draw_guard_locked(void) {
     return least + random_below(&hardened_mapped_random, GUARDED_MOST) * OS_PAGE;
 }
 
-/* Reserves and opens what a block needs; false if refused. */
+/* Reserves and commits what a block needs; false if refused. */
 static bool map(struct record *record, size_t align, size_t before, size_t behind) {
     size_t slack = align > OS_PAGE ? align : 0, data = align_up(record->bytes, OS_PAGE);
     record->data_bytes = data;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hardened blocks that slabs have no room for: each on pages of its own, at their end as far as its alignment
- * allows, between ranges of random length that cannot be touched:
+ * Hardened blocks that are too large for slabs, or whose class has no slab left: each on pages of its own, at their end as
+ * far as its alignment allows, between ranges of random length that cannot be touched:
  *
- *     | shut | canary | the program's bytes, exactly what it asked for | canary, less than the alignment | shut |
+ *     | reserved | canary | the program's bytes, exactly what it asked for | canary, less than the alignment | reserved |
  *
  * What is known of it is in a table far away. A freed block's pages go back to the OS and nothing else is put in their place
  * until as many others were freed as its quarantine holds (quarantine.h), or their addresses are LARGE_HELD_MOST.
@@ -12,7 +12,7 @@
  * P6 the canaries of live blocks are what was written, or the program wrote there.
  *
  * Lock: LOCK_HARDENED, for table work; never over a system call but the table's own growth. Memory refused changes nothing.
- * Where the OS does not let a freed block's place be shut it is unmapped at once, and where it refuses that too the
+ * Where the OS does not let a freed block's pages be decommitted they are unmapped at once, and where it refuses that too the
  * addresses stay, without what was there.
  */
 #ifndef MYALLOC_HARDENED_MAPPED_H

@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 
+#include "base/scan.h"
 #include "os/os.h"
 #include "kit/budget.h"
 #include "kit/readonly.h"
@@ -16,7 +17,7 @@
 #define WAIT_BYTES (64 * KIB)       /* of a class in each half of its quarantine, */
 #define WAIT_MOST 128               /* but no more blocks than this, */
 #define WAIT_LEAST 4                /* and no fewer than this */
-#define RETIRED_LEAST 8             /* retired slabs before one is opened again */
+#define RETIRED_LEAST 8             /* so many slabs are retired before one is opened again */
 #define COMMIT_STEP (16 * KIB)
 #define MAPPINGS_DEFAULT 65530      /* vm.max_map_count of most systems */
 
@@ -42,16 +43,15 @@ static void shape(struct range *range, unsigned class) {
     range->stride = (uint32_t)align_up(sizeof(struct slab) + range->slots * sizeof(struct slot), sizeof(uint64_t));
 }
 
-/* Of the even slabs, or the odd ones; and a page that stays shut. */
+/* Of the even slabs, or the odd ones; and a page that stays reserved. */
 static size_t records_bytes(const struct range *range) {
     return align_up(records_upto(range, range->slabs), COMMIT_STEP) + OS_PAGE;
 }
 
 static size_t mappings_allowed(void) {
     char text[32];
-    size_t length = os_read_file("/proc/sys/vm/max_map_count", text, sizeof text), number = 0;
-    for (size_t i = 0; i < length && text[i] >= '0' && text[i] <= '9' && number < SIZE_LIMIT / 16; i++)
-        number = number * 10 + (size_t)(text[i] - '0');
+    size_t length = os_read_file("/proc/sys/vm/max_map_count", text, sizeof text), number;
+    scan_number(text, length, 10, &number);
     return number > 0 ? number : MAPPINGS_DEFAULT;
 }
 
@@ -70,7 +70,7 @@ static void lay_out(struct range_plan *fresh, char *space, char *records, char *
         range->state = (struct range_state *)(void *)states + class;
         uint32_t wait = wait_of(range->slot);
         range->state->quarantine = (struct quarantine){.places = (uint64_t *)(void *)places, .random = wait, .queue = wait};
-        range->state->frontier = 1; /* slab 0 stays shut */
+        range->state->frontier = 1; /* slab 0 stays reserved */
         places += 2 * sizeof(uint64_t) * wait;
     }
 }
@@ -82,7 +82,7 @@ static size_t states_bytes(const struct range_plan *fresh) {
     return align_up(bytes, OS_PAGE);
 }
 
-/* Of all ranges, behind a page that stays shut. */
+/* Of all ranges, behind a page that stays reserved. */
 static size_t all_records_bytes(const struct range_plan *plan) {
     size_t bytes = OS_PAGE;
     for (unsigned class = 0; class < CLASS_COUNT; class++)
@@ -203,7 +203,8 @@ static bool records_reach(const struct range *range, uint32_t number) {
     return true;
 }
 
-/* The slab to open: one that has been shut for long enough, else a new one, else any shut one. False if there is none. */
+/* The slab to open: a retired one if at least RETIRED_LEAST are, so that each stays retired for a while; else a new one, else
+ * any retired one. False if there is none. */
 static bool slab_choose(const struct range *range, uint32_t *number) {
     struct range_state *state = range->state;
     bool fresh = state->frontier < range->slabs && state->retired < RETIRED_LEAST;

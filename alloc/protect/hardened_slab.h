@@ -4,7 +4,7 @@
  * whose header tells the layout. Ranges, their slabs, and the records of both; no block's memory is looked at here.
  *
  * P1 the free bits of an open slab are the slots that are neither LIVE nor HELD; counts agree with records.
- * P2 a class's list of slabs is those that are open and have a free slot; retired slabs are shut and have no other.
+ * P2 a class's list of slabs is those that are open and have a free slot; retired slabs are decommitted and have no other.
  * P3 what is in quarantine is HELD, each slot once, and nothing else is.
  */
 #ifndef MYALLOC_HARDENED_SLAB_H
@@ -56,7 +56,7 @@ struct range_state {
     size_t open, live_blocks, live_bytes;
 };
 
-/* What is sealed after the start. */
+/* What is read-only after the start. */
 struct range {
     char *base;                     /* of slab 0 */
     char *records[2];               /* of even slabs, and of odd ones, of which few are ever opened */
@@ -68,7 +68,7 @@ struct range {
 
 struct range_plan {
     char *start;
-    size_t bytes; /* bytes of address space a class */
+    size_t bytes; /* of address space a class */
     size_t mappings_most;
     struct range ranges[CLASS_COUNT];
 };
@@ -110,7 +110,7 @@ static inline bool range_has_memory(const struct range *range) {
  * the OS refuses or the range is full, nothing has changed then. */
 bool slab_open(const struct range *range);
 
-/* Shuts an open slab without a block. False if the OS refuses; it stays open then. */
+/* Decommits an open slab without a block. False if the OS refuses; it stays open then. */
 bool slab_retire(const struct range *range, uint32_t number);
 
 /* The list of open slabs with free slots. */

@@ -8,7 +8,7 @@
 #include "callers/stacks.h"
 #include "protect/hardened_slab.h"
 
-#define HEAD_LOOK 64 /* bytes before a block that are looked at when it is freed, beside the canary */
+#define HEAD_LOOK 64 /* bytes before a block that are looked at when it is freed, beside its neighbour's canary */
 
 static bool owns(const void *p) {
     return range_plan != NULL && (uintptr_t)p - (uintptr_t)range_plan->start < CLASS_COUNT * range_plan->bytes;
@@ -51,25 +51,25 @@ static char *canary_of(const struct position *position) {
     return end_of(position) - (position->slot->has_canary ? SLOT_CANARY : 0);
 }
 
-/* The canary that ends a slot, from `fence` on. */
-static void tail_write(const struct position *position, char *fence) {
-    canary_write(position->slab->secret, fence, end_of(position), canary_nul(fence, end_of(position)));
+/* The canary that ends a slot, from `canary` on. */
+static void tail_write(const struct position *position, char *canary) {
+    canary_write(position->slab->secret, canary, end_of(position), canary_nul(canary, end_of(position)));
 }
 
 /* The first byte of it that has changed, or the slot's end. */
-static const char *tail_look(const struct position *position, const char *fence) {
-    return canary_look(position->slab->secret, fence, end_of(position), canary_nul(fence, end_of(position)));
+static const char *tail_look(const struct position *position, const char *canary) {
+    return canary_look(position->slab->secret, canary, end_of(position), canary_nul(canary, end_of(position)));
 }
 
 /* The first byte of a slot that is not what it must be, NULL if all are. */
 static const char *changed(const struct position *position) {
-    const char *fence = canary_of(position), *at = fence;
+    const char *canary = canary_of(position), *at = canary;
     if (!can_look(position))
         return NULL;
     if (position->slot->state != SLOT_LIVE)
-        at = position->start + canary_zeros(position->start, (size_t)(fence - position->start));
-    if (at == fence)
-        at = tail_look(position, fence);
+        at = position->start + canary_zeros(position->start, (size_t)(canary - position->start));
+    if (at == canary)
+        at = tail_look(position, canary);
     return at < end_of(position) ? at : NULL;
 }
 
@@ -97,26 +97,25 @@ static const char *gap_changed(const struct position *position) {
 }
 
 /* The canary of a slot and, if it is free, a few bytes before that: all of it is looked at when it is used again. */
-static bool is_whole_near(const struct position *position, const char *fence) {
+static bool is_whole_near(const struct position *position, const char *canary) {
     if (!can_look(position))
         return true;
-    size_t zeros = position->slot->state == SLOT_LIVE ? 0 : min_size((size_t)(fence - position->start), HEAD_LOOK);
-    return canary_zeros(fence - zeros, zeros) == zeros &&
-           tail_look(position, fence) == end_of(position);
+    size_t zeros = position->slot->state == SLOT_LIVE ? 0 : min_size((size_t)(canary - position->start), HEAD_LOOK);
+    return canary_zeros(canary - zeros, zeros) == zeros && tail_look(position, canary) == end_of(position);
 }
 
 /* What lies before a live block is the canary of its neighbour, free or not. If that is whole, or its first byte is among
  * those that have changed, somebody wrote to the neighbour or beyond its end; else it was this block's program. */
 static bool look_at_neighbour(const struct position *position, struct fault *fault) {
     struct position before = position_before(position);
-    const char *fence = canary_of(&before);
-    if (is_whole_near(&before, fence))
+    const char *canary = canary_of(&before);
+    if (is_whole_near(&before, canary))
         return false;
     const char *first = changed(&before);
     bool lives = before.slot->state == SLOT_LIVE;
-    const char *end = end_of(&before), *last = canary_look_back(before.slab->secret, fence, end, canary_nul(fence, end));
+    const char *end = end_of(&before), *last = canary_look_back(before.slab->secret, canary, end, canary_nul(canary, end));
     mark_told(&before);
-    if (before.slot->state != SLOT_UNUSED && (last == NULL || first == (lives ? fence : before.start)))
+    if (before.slot->state != SLOT_UNUSED && (last == NULL || first == (lives ? canary : before.start)))
         note(fault, lives ? FAULT_TAIL : FAULT_WRITTEN_FREED, &before, first);
     else
         note(fault, FAULT_HEAD, position, last != NULL ? last : first);
@@ -146,24 +145,26 @@ static void slab_look(const struct range *range, uint32_t number, struct fault_l
     }
 }
 
-/* As free slots are. */
+/* Makes a slot what a free one is: zeros, and a canary at the end. */
 static void wipe(const struct position *position) {
     if (!range_has_memory(position->range))
         return;
-    size_t fence = position->range->slot - SLOT_CANARY;
-    memset(position->start, 0, fence);
-    tail_write(position, position->start + fence);
+    size_t canary = position->range->slot - SLOT_CANARY;
+    memset(position->start, 0, canary);
+    tail_write(position, position->start + canary);
     position->slot->has_canary = 1;
 }
 
-/* So that a write before the next slot's start is seen, whatever it writes. */
-static void fence(const struct position *position) {
+/* Gives a free slot the canary that it has not got until its neighbour behind is used: so a write before the neighbour's start
+ * is seen, whatever it writes. */
+static void ensure_canary(const struct position *position) {
     if (!position->slot->has_canary && range_has_memory(position->range) && position->slot->state != SLOT_LIVE)
         tail_write(position, end_of(position) - SLOT_CANARY);
     position->slot->has_canary = 1;
 }
 
-static void shut(const struct range *range, uint32_t number, struct fault_list *faults) {
+/* Before its memory is gone, what was written to the slab's free slots is told. */
+static void retire_slab(const struct range *range, uint32_t number, struct fault_list *faults) {
     slab_look(range, number, faults);
     slab_retire(range, number);
 }
@@ -184,7 +185,7 @@ static void slot_release(const struct range *range, uint64_t ticket, struct faul
     if (position.slab->free_count++ == 0)
         slab_list(range, position.number);
     if (position.slab->free_count == range->slots && state->empty++ > 0)
-        shut(range, position.number, faults);
+        retire_slab(range, position.number, faults);
 }
 
 static size_t range_trim(const struct range *range, bool all, struct fault_list *faults) {
@@ -196,7 +197,7 @@ static size_t range_trim(const struct range *range, bool all, struct fault_list 
     for (uint32_t at = state->first, next; at != 0; at = next) {
         next = slab_at(range, at - 1)->next;
         if (slab_at(range, at - 1)->free_count == range->slots)
-            shut(range, at - 1, faults);
+            retire_slab(range, at - 1, faults);
     }
     return (before - state->open) * range->slab;
 }
@@ -263,7 +264,7 @@ static void slot_enter(const struct position *position, size_t bytes, size_t ali
     tail_write(position, position->start + bytes);
     if (position->index > 0) {
         struct position before = position_before(position);
-        fence(&before);
+        ensure_canary(&before);
     }
 }
 

@@ -50,7 +50,8 @@ static void walk_quarantine(struct walk *walk, const struct range *range, size_t
             continue;
         found++;
         struct position position = position_of(range, quarantine->places[i]);
-        report_walk(walk, position.number < range->state->frontier && position.slot->state == SLOT_HELD, "harden P3", position.start);
+        bool held_there = position.number < range->state->frontier && position.slot->state == SLOT_HELD;
+        report_walk(walk, held_there, "harden P3", position.start);
     }
     report_walk(walk, found == held && found == quarantine->held, "harden P3", quarantine);
 }

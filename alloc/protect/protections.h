@@ -8,8 +8,8 @@
 
 #include "protect/protection.h"
 
-/* A block of the first row that gives one. NULL: *plain tells if a plain block is to take its place; otherwise memory is refused,
- * after all quarantines have been given up. errno may have changed. */
+/* A block of the first row that gives one. NULL: *plain tells if a plain block is to take its place; otherwise memory is
+ * refused, after all quarantines have been given up. errno may have changed. */
 void *protections_alloc(size_t bytes, size_t align, bool *zeroed, const char *call, bool *plain);
 
 /* The row that a call for `p` is to be judged by; NULL if that is the plain allocation's. Where every block comes from a row,

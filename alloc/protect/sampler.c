@@ -25,14 +25,16 @@ static uint64_t mix(uint64_t x) {
     return x ^ x >> 31;
 }
 
-uint64_t sampler_draw(void) {
-    sampler_self.random += UINT64_C(0x9e3779b97f4a7c15);
-    return mix(sampler_self.random);
-}
-
 /* Without the kernel's random numbers: whoever guesses which allocations are sampled gains nothing by it. */
 static void seed(void) {
     sampler_self.random = mix(os_clock_us() ^ (uintptr_t)&sampler_self ^ (uint64_t)os_thread_id() << 32) | 1;
+}
+
+uint64_t sampler_draw(void) {
+    if (sampler_self.random == 0)
+        seed();
+    sampler_self.random += UINT64_C(0x9e3779b97f4a7c15);
+    return mix(sampler_self.random);
 }
 
 void sampler_forked(void) {
@@ -40,8 +42,8 @@ void sampler_forked(void) {
         seed();
 }
 
-/* Uniform from 1 to twice the interval, so that the mean is the interval. Allocations that were counted beyond the last turn are
- * taken off the next, but not more of them than one interval. */
+/* Uniform from 1 to twice the interval less 1, so that the mean is the interval. Allocations that were counted beyond the last
+ * turn are taken off the next, but not more of them than one interval. */
 void sampler_done(void) {
     int64_t interval = (int64_t)tunables.sample_interval;
     int64_t left = sampler_self.left < -interval ? -interval : sampler_self.left;
@@ -60,8 +62,8 @@ static bool spend(_Atomic uint64_t *paid, uint64_t now) {
     return true;
 }
 
-/* By the count or by the time. The clock is cheap to ask, a read in the vDSO, and is asked first; the processor time is a system
- * call. A process starts with SAVED_MS of it, so that a short program has samples too. */
+/* By the count or by the time. The clock is cheap to ask, a read in the vDSO, and is asked first; the processor time is a
+ * system call. A process starts with SAVED_MS of it, so that a short program has samples too. */
 static bool falls_due(void) {
     if (tunables.sample_interval < UNBOUND)
         return sampler_self.left <= 0;
@@ -76,8 +78,8 @@ static bool falls_due(void) {
 }
 
 COLD bool sampler_is_due_slow(void) {
-    if (sampler_self.random == 0) {
-        seed();
+    if (!sampler_self.begun) {
+        sampler_self.begun = true;
         sampler_done();
         sampler_self.since = os_clock_ms();
     }

@@ -21,10 +21,10 @@
 /* A thread's way to its next sample. */
 struct sampler {
     int64_t left;    /* allocations until the next; not above 0 while one is due */
-    uint64_t random; /* state of the generator; 0: not begun */
+    uint64_t random; /* state of the generator; 0: not seeded */
     uint64_t since;  /* by the clock in ms: when the last one fell due */
     unsigned calls;
-    bool due, passed_on;
+    bool begun, due, passed_on;
 };
 extern HIDDEN THREAD_LOCAL struct sampler sampler_self;
 

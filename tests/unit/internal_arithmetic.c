@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/freelist.h"
-#include "kit/report.h"
+#include "kit/text.h"
 #include "base/sizeclass.h"
 #include "heap/unitmap.h"
 
@@ -85,10 +85,10 @@ Test(freelist, push_pop_length) {
 
 Test(report, formats_and_cuts) {
     char text[64];
-    cr_assert_eq(report_format(text, sizeof text, "%s(%p): %z %d %d%%", "free", (void *)0xabc, (size_t)0, -5, 17), 21);
+    cr_assert_eq(text_format(text, sizeof text, "%s(%p): %z %d %d%%", "free", (void *)0xabc, (size_t)0, -5, 17), 21);
     cr_assert_str_eq(text, "free(0xabc): 0 -5 17%");
-    cr_assert_eq(report_format(text, 5, "%s", "longer than that"), 4);
+    cr_assert_eq(text_format(text, 5, "%s", "longer than that"), 4);
     cr_assert_str_eq(text, "long");
-    report_format(text, sizeof text, "%z", SIZE_MAX);
+    text_format(text, sizeof text, "%z", SIZE_MAX);
     cr_assert_str_eq(text, "18446744073709551615");
 }

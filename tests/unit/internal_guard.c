@@ -175,6 +175,17 @@ Test(guard, time_stands_for_what_is_not_seen) {
     cr_assert_leq(got, 70, "%zu", got);
 }
 
+/* Whoever draws first: numbers that are the same in each process would put blocks at the same places in each. */
+Test(guard, the_first_draw_is_seeded) {
+    uint64_t first, again;
+    sampler_self.random = 0;
+    first = sampler_draw();
+    os_fake_clock++;
+    sampler_self.random = 0;
+    again = sampler_draw();
+    cr_assert_neq(first, again);
+}
+
 /* Under protect:paranoid every allocation has a slot as long as there is one that was never used. */
 Test(guard, paranoid_takes_unused) {
     tunables.sample_interval = 1000000;

@@ -17,15 +17,15 @@
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
 
-static const struct knob *knob(const char *name) {
-    for (const struct knob *row = tunables_knobs; row < tunables_knobs + KNOBS; row++)
+static const struct tunable *tunable(const char *name) {
+    for (const struct tunable *row = tunables_rows; row < tunables_rows + TUNABLES; row++)
         if (strcmp(row->name, name) == 0)
             return row;
     abort();
 }
 
 static size_t number(const struct tunables *from, const char *name) {
-    return *(const size_t *)(const void *)((const char *)from + knob(name)->offset);
+    return *(const size_t *)(const void *)((const char *)from + tunable(name)->offset);
 }
 
 Test(options, values) {
@@ -107,7 +107,7 @@ Test(options, values) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct tunables into = tunables;
         size_t before = number(&into, cases[i].name);
-        const char *wrong = tunables_set_text(&into, knob(cases[i].name), cases[i].text, strlen(cases[i].text));
+        const char *wrong = tunables_set_text(&into, tunable(cases[i].name), cases[i].text, strlen(cases[i].text));
         const char *expected = cases[i].wrong;
         cr_expect(wrong == NULL ? expected == NULL : expected != NULL && strcmp(wrong, expected) == 0,
                   "%s:%s is \"%s\"", cases[i].name, cases[i].text, wrong ? wrong : "taken");
@@ -117,30 +117,30 @@ Test(options, values) {
 }
 
 Test(options, texts) {
-    char long_text[KNOB_TEXT_MAX + 2];
+    char long_text[TUNABLE_TEXT_MAX + 2];
     struct tunables into = tunables;
     memset(long_text, 'x', sizeof long_text);
-    cr_expect_null(tunables_set_text(&into, knob("stats"), "file:%p", 7));
+    cr_expect_null(tunables_set_text(&into, tunable("stats"), "file:%p", 7));
     cr_expect_str_eq(into.stats, "file:%p");
-    cr_expect_null(tunables_set_text(&into, knob("stats"), "12345", 1));
+    cr_expect_null(tunables_set_text(&into, tunable("stats"), "12345", 1));
     cr_expect_str_eq(into.stats, "1");
-    cr_expect_null(tunables_set_text(&into, knob("trace"), long_text, KNOB_TEXT_MAX));
-    cr_expect_eq(strlen(into.trace), KNOB_TEXT_MAX);
-    cr_expect_str_eq(tunables_set_text(&into, knob("trace"), long_text, KNOB_TEXT_MAX + 1), "is too long");
-    cr_expect_str_eq(tunables_set_text(&into, knob("trace"), "", 0), "is empty");
-    cr_expect_eq(strlen(into.trace), KNOB_TEXT_MAX);
+    cr_expect_null(tunables_set_text(&into, tunable("trace"), long_text, TUNABLE_TEXT_MAX));
+    cr_expect_eq(strlen(into.trace), TUNABLE_TEXT_MAX);
+    cr_expect_str_eq(tunables_set_text(&into, tunable("trace"), long_text, TUNABLE_TEXT_MAX + 1), "is too long");
+    cr_expect_str_eq(tunables_set_text(&into, tunable("trace"), "", 0), "is empty");
+    cr_expect_eq(strlen(into.trace), TUNABLE_TEXT_MAX);
 }
 
 /* What a value is shown as is taken again, and gives the same. */
 Test(options, shown_values_are_taken) {
     static const size_t values[] = {0,     1,       2,       3,          1000,     1024,        1536,
                                     65536, 1 << 20, 3 << 20, SIZE_LIMIT, SIZE_MAX, LIMIT_CGROUP};
-    for (const struct knob *row = tunables_knobs; row < tunables_knobs + KNOBS; row++)
-        for (size_t i = 0; row->kind != KNOB_TEXT && i < sizeof values / sizeof *values; i++) {
+    for (const struct tunable *row = tunables_rows; row < tunables_rows + TUNABLES; row++)
+        for (size_t i = 0; row->kind != TUNABLE_TEXT && i < sizeof values / sizeof *values; i++) {
             struct tunables into = tunables, again = tunables;
             char text[300];
             if (values[i] < row->least || values[i] > row->most ||
-                (values[i] == LIMIT_CGROUP && row->kind != KNOB_LIMIT))
+                (values[i] == LIMIT_CGROUP && row->kind != TUNABLE_LIMIT))
                 continue;
             *(size_t *)(void *)((char *)&into + row->offset) = values[i];
             tunables_value(&into, row, text, sizeof text);
@@ -204,14 +204,14 @@ Test(options, what_ends_the_dynamic_rule) {
 Test(options, every_name_is_known) {
     char text[128];
     char *variables[] = {text, NULL};
-    for (const struct knob *row = tunables_knobs; row < tunables_knobs + KNOBS; row++) {
+    for (const struct tunable *row = tunables_rows; row < tunables_rows + TUNABLES; row++) {
         snprintf(text, sizeof text, "MYALLOC_OPTIONS=%s:1m", row->name);
-        bool sized = row->kind == KNOB_SIZE || row->kind == KNOB_LIMIT;
+        bool sized = row->kind == TUNABLE_SIZE || row->kind == TUNABLE_LIMIT;
         apply(variables);
-        cr_expect_eq(complaints, row->kind != KNOB_TEXT && (!sized || row->most < MIB), "%s", text);
-        snprintf(text, sizeof text, "GLIBC_TUNABLES=glibc.malloc.%s=1", row->tunable);
+        cr_expect_eq(complaints, row->kind != TUNABLE_TEXT && (!sized || row->most < MIB), "%s", text);
+        snprintf(text, sizeof text, "GLIBC_TUNABLES=glibc.malloc.%s=1", row->glibc);
         apply(variables);
-        cr_expect_eq(complaints, row->tunable[0] == '\0', "%s", text);
+        cr_expect_eq(complaints, row->glibc[0] == '\0', "%s", text);
     }
 }
 
@@ -253,9 +253,9 @@ static void random_text(uint64_t *random, char *out, size_t room) {
                                          "-1",     "\n",   "\x7f", "\xc3\xa4", " ",    ""};
     size_t glibc = tap_random(random) % 2, at = (size_t)snprintf(out, room, "%s", names[glibc]);
     for (size_t i = tap_random(random) % 6 + 1; i > 0 && at + 200 < room; i--) {
-        const struct knob *row = &tunables_knobs[tap_random(random) % KNOBS];
+        const struct tunable *row = &tunables_rows[tap_random(random) % TUNABLES];
         at += (size_t)snprintf(out + at, room - at, "%s%s%s%s%s", glibc ? "glibc.malloc." : "",
-                               glibc ? row->tunable : row->name, colon[glibc],
+                               glibc ? row->glibc : row->name, colon[glibc],
                                values[tap_random(random) % (sizeof values / sizeof *values)], comma[glibc]);
     }
     if (tap_random(random) % 3 == 0)
@@ -274,8 +274,8 @@ Test(options, random_texts) {
         struct tunables into = apply(variables);
         cr_assert(printable && longest < 400 && complaints <= COMPLAINTS_MAX + 1, "seed %lu, run %d: %s", seed, i,
                   last);
-        for (const struct knob *row = tunables_knobs; row < tunables_knobs + KNOBS; row++) {
-            if (row->kind == KNOB_TEXT)
+        for (const struct tunable *row = tunables_rows; row < tunables_rows + TUNABLES; row++) {
+            if (row->kind == TUNABLE_TEXT)
                 continue;
             size_t value = number(&into, row->name), initial = number(&tunables, row->name);
             cr_assert(value == initial || (value >= row->least && value <= row->most), "seed %lu, run %d: %s", seed, i,

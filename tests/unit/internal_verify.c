@@ -11,6 +11,7 @@
 #include "kit/budget.h"
 #include "heap/cache.h"
 #include "heap/central.h"
+#include "heap/transfer.h"
 #include "protect/check_records.h"
 #include "base/freelist.h"
 #include "api/front.h"
@@ -181,43 +182,43 @@ static struct block *parkable(size_t *count) {
     return central_take(7, 10, count);
 }
 
-Test(verify, central_c1) {
-    central_threads = 2; /* a single one would not park so little */
+Test(verify, transfer_x1) {
+    transfer_threads = 2; /* a single one would not park so little */
     size_t count;
     struct block *chain = parkable(&count);
     cr_assert_gt(count, 1);
     central_give(7, chain, count - 1);
-    names("central C1");
+    names("transfer X1");
 }
 
-Test(verify, central_c1_circle) {
-    central_threads = 2;
+Test(verify, transfer_x1_circle) {
+    transfer_threads = 2;
     size_t count;
     struct block *chain = parkable(&count);
     central_give(7, chain, count);
     chain->next = chain;
+    names("transfer X1");
+}
+
+Test(verify, central_c1) {
+    span_of(blocks[1])->listed = !span_of(blocks[1])->listed;
     names("central C1");
 }
 
 Test(verify, central_c2) {
-    span_of(blocks[1])->listed = !span_of(blocks[1])->listed;
-    names("central C2");
-}
-
-Test(verify, central_c3) {
     struct span *span = span_of(blocks[1]);
     for (size_t i = 1; span->carved == span->live || span->live < 2; i += 2)
         span = span_of(blocks[i]);
     span->live--;
-    names("central C3");
+    names("central C2");
 }
 
-Test(verify, central_c3_bits) {
+Test(verify, central_c2_bits) {
     struct span *span = span_of(blocks[1]);
     for (size_t i = 1; span->carved == span->live; i += 2)
         span = span_of(blocks[i]);
     span_home(span)[0] ^= 1;
-    names("central C3");
+    names("central C2");
 }
 
 static struct bin *full_bin(void) {
@@ -255,9 +256,9 @@ Test(verify, cache_k4) {
     names("cache K4");
 }
 
-Test(verify, large_l1) {
+Test(verify, mapped_l1) {
     mapped_totals.count++;
-    names("large L1");
+    names("mapped L1");
 }
 
 Test(verify, cache_k5) {

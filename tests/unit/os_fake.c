@@ -22,6 +22,8 @@ size_t os_fake_purged, os_fake_mapped, os_fake_map_most = SIZE_MAX;
 uint64_t os_fake_clock = 1000;
 const struct os_fake_file *os_fake_files;
 
+_Atomic uint64_t os_calls; /* in place of os_fault.c's */
+
 static char *break_start, *break_now;
 
 static bool refused(void) {
@@ -124,8 +126,8 @@ bool os_find_relro(const void *inside, void **start, size_t *bytes) {
     return false;
 }
 
-/* Tests set knobs by hand. */
-__attribute__((constructor)) static void open_knobs(void) {
+/* Tests set tunables by hand. */
+__attribute__((constructor)) static void open_tunables(void) {
     readonly_open(&tunables, sizeof tunables);
 }
 

@@ -225,20 +225,20 @@ class Caches:
 
 def parked(heap, index):
     """Chains between threads: where, head, length."""
-    place = number(static("heap/central.c", "place_of")[index])
-    if place == 0:  # never used
+    row = number(static("heap/central.c", "row_of")[index])
+    if row == 0:  # never used
         return
-    central = static("heap/central.c", "classes")[place - 1]
-    for slot in range(central["slots"].type.strip_typedefs().range()[1] + 1):
-        head = number(central["slots"][slot])
+    transfer = static("heap/central.c", "classes")[row - 1]["transfer"]
+    for at in range(transfer["parked"].type.strip_typedefs().range()[1] + 1):
+        head = number(transfer["parked"][at])
         if head:
-            yield "parked between threads, in a slot of its class", head, word(head + 8)
-    if central["pile"]:
-        pile = central["pile"].dereference()
-        for at in range(number(pile["count"])):
-            head = number(pile["chains"][at])
-            yield "parked between threads, in the pile of its class", head, word(head + 8)
-    orphan = central["orphans"]
+            yield "parked between threads", head, word(head + 8)
+    if transfer["stack"]:
+        stack = transfer["stack"].dereference()
+        for at in range(number(stack["count"])):
+            head = number(stack["chains"][at])
+            yield "parked between threads, on the stack of its class", head, word(head + 8)
+    orphan = transfer["orphans"]
     while orphan:
         head = number(orphan["chain"])
         yield "on the list of a thread that did not live on after fork", head, sum(1 for _ in chain(head))

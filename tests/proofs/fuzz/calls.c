@@ -530,7 +530,7 @@ static void call_mallopt(const struct call *call) {
     errno = ERRNO_BEFORE;
     unsigned refused = sandbox_refused();
     int result = mallopt(option.parameter, option.value);
-    if (result == 0 && sandbox_refused() != refused) /* the knobs could not be made writable */
+    if (result == 0 && sandbox_refused() != refused) /* the tunables could not be made writable */
         return;
     REQUIRE(result == option.good, "mallopt returns %d", result);
     REQUIRE(errno == ERRNO_BEFORE, "mallopt changes errno to %d", errno);

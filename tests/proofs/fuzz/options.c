@@ -34,17 +34,17 @@ bool options_shown;
 
 struct value {
     size_t number;
-    char text[KNOB_TEXT_MAX + 1];
+    char text[TUNABLE_TEXT_MAX + 1];
 };
 
 /* An entry that is to be ignored, and said to be. */
 struct ignored {
     const char *variable; /* where it stands */
     bool value;           /* its value is wrong, not its name */
-    const char *name;     /* of the knob, then */
+    const char *name; /* of the tunable, then */
 };
 
-static struct value values[KNOBS];
+static struct value values[TUNABLES];
 static struct ignored ignored[IGNORED];
 static size_t ignored_count;
 
@@ -102,62 +102,62 @@ static bool is_word(const char *text, size_t length, const char *word) {
 }
 
 static bool is_value(size_t row, const char *text, size_t length, size_t *number) {
-    const struct knob *knob = &tunables_knobs[row];
-    bool sized = knob->kind == KNOB_SIZE || knob->kind == KNOB_LIMIT;
+    const struct tunable *tunable = &tunables_rows[row];
+    bool sized = tunable->kind == TUNABLE_SIZE || tunable->kind == TUNABLE_LIMIT;
     *number = SIZE_MAX;
-    if (knob->most == SIZE_MAX && (is_word(text, length, "none") || is_word(text, length, "-1")))
+    if (tunable->most == SIZE_MAX && (is_word(text, length, "none") || is_word(text, length, "-1")))
         return true;
     *number = LIMIT_CGROUP;
-    if (knob->kind == KNOB_LIMIT && is_word(text, length, "cgroup"))
+    if (tunable->kind == TUNABLE_LIMIT && is_word(text, length, "cgroup"))
         return true;
-    bool choice = knob->kind == KNOB_FLAG || knob->kind == KNOB_CHOICE;
+    bool choice = tunable->kind == TUNABLE_FLAG || tunable->kind == TUNABLE_CHOICE;
     *number = 0;
     if (choice && is_word(text, length, "off"))
         return true;
-    *number = knob->kind == KNOB_FLAG ? 1 : 2;
+    *number = tunable->kind == TUNABLE_FLAG ? 1 : 2;
     if (choice && is_word(text, length, "on"))
         return true;
     *number = 1;
-    if (knob->kind == KNOB_CHOICE && is_word(text, length, "auto"))
+    if (tunable->kind == TUNABLE_CHOICE && is_word(text, length, "auto"))
         return true;
     static const char *const levels[] = {"off", "sample", "check", "paranoid"};
-    for (*number = 0; knob->kind == KNOB_LEVEL && *number < 4; ++*number)
+    for (*number = 0; tunable->kind == TUNABLE_LEVEL && *number < 4; ++*number)
         if (is_word(text, length, levels[*number]))
             return true;
-    return is_number(text, length, sized, number) && *number >= knob->least && *number <= knob->most;
+    return is_number(text, length, sized, number) && *number >= tunable->least && *number <= tunable->most;
 }
 
 static void put(size_t row, size_t number) {
     values[row].number = number;
-    if (row == KNOB_AT_mmap_threshold || row == KNOB_AT_mmap_max || row == KNOB_AT_trim_threshold ||
-        row == KNOB_AT_top_pad)
-        values[KNOB_AT_dynamic_threshold].number = 0;
-    if (row == KNOB_AT_hugetlb)
-        values[KNOB_AT_hugepages].number = number == 0 ? 0 : 2;
+    if (row == TUNABLE_AT_mmap_threshold || row == TUNABLE_AT_mmap_max || row == TUNABLE_AT_trim_threshold ||
+        row == TUNABLE_AT_top_pad)
+        values[TUNABLE_AT_dynamic_threshold].number = 0;
+    if (row == TUNABLE_AT_hugetlb)
+        values[TUNABLE_AT_hugepages].number = number == 0 ? 0 : 2;
 }
 
 static void expect_value(const char *variable, size_t row, const char *text, size_t length) {
-    const struct knob *knob = &tunables_knobs[row];
+    const struct tunable *tunable = &tunables_rows[row];
     size_t number;
-    if (knob->kind == KNOB_TEXT && length >= 1 && length <= KNOB_TEXT_MAX) {
+    if (tunable->kind == TUNABLE_TEXT && length >= 1 && length <= TUNABLE_TEXT_MAX) {
         memset(values[row].text, 0, sizeof values[row].text);
         memcpy(values[row].text, text, length);
-    } else if (knob->kind != KNOB_TEXT && is_value(row, text, length, &number)) {
+    } else if (tunable->kind != TUNABLE_TEXT && is_value(row, text, length, &number)) {
         put(row, number);
     } else {
-        expect_ignored(variable, true, knob->name);
+        expect_ignored(variable, true, tunable->name);
     }
 }
 
 static size_t row_named(const char *prefix, const char *text, size_t length, bool tunable) {
     char name[64];
-    for (size_t row = 0; row < KNOBS; row++) {
-        const char *own = tunable ? tunables_knobs[row].tunable : tunables_knobs[row].name;
+    for (size_t row = 0; row < TUNABLES; row++) {
+        const char *own = tunable ? tunables_rows[row].glibc : tunables_rows[row].name;
         snprintf(name, sizeof name, "%s%s", prefix, own);
         if (own[0] != '\0' && is_word(text, length, name))
             return row;
     }
-    return KNOBS;
+    return TUNABLES;
 }
 
 /* The value of the first variable of that name. */
@@ -180,7 +180,7 @@ static void expect_list(const char *variable, const char *list, char separator, 
         bool ours = length >= strlen(prefix) && memcmp(list, prefix, strlen(prefix)) == 0;
         size_t row = row_named(prefix, list, name, prefix[0] != '\0');
         if (length > 0 && ours) {
-            if (row == KNOBS || middle == NULL)
+            if (row == TUNABLES || middle == NULL)
                 expect_ignored(variable, false, "");
             else
                 expect_value(variable, row, middle + 1, length - name - 1);
@@ -190,8 +190,8 @@ static void expect_list(const char *variable, const char *list, char separator, 
 }
 
 static void expect_environment(char *const *variables) {
-    for (size_t row = 0; row < KNOBS; row++) {
-        const char *name = tunables_knobs[row].variable;
+    for (size_t row = 0; row < TUNABLES; row++) {
+        const char *name = tunables_rows[row].variable;
         const char *text = name[0] != '\0' ? first_of(variables, name) : NULL;
         if (text != NULL && text[0] != '\0')
             expect_value(name, row, text, strlen(text));
@@ -202,10 +202,10 @@ static void expect_environment(char *const *variables) {
 
 /* mallopt(3) and myalloc.h. */
 static int expect_mallopt(int parameter, int value) {
-    for (size_t row = 0; row < KNOBS; row++) {
-        const struct knob *knob = &tunables_knobs[row];
+    for (size_t row = 0; row < TUNABLES; row++) {
+        const struct tunable *tunable = &tunables_rows[row];
         size_t number = value < 0 ? SIZE_MAX - (size_t)(-(value + 1)) : (size_t)value;
-        if (parameter == 0 || knob->parameter != parameter)
+        if (parameter == 0 || tunable->parameter != parameter)
             continue;
         if (parameter == M_PERTURB)
             number = number % 256;
@@ -217,7 +217,7 @@ static int expect_mallopt(int parameter, int value) {
             number = (size_t)value * MIB;
         else if (parameter <= -1001 && value < 0 && (value != -1 || parameter == M_MYALLOC_LIMIT_MIB))
             return 0;
-        if (number < knob->least || number > knob->most)
+        if (number < tunable->least || number > tunable->most)
             return 0;
         put(row, number);
         return 1;
@@ -257,12 +257,12 @@ static void complain(const char *line) {
 /* ---- one input --------------------------------------------------------------------------------------------------- */
 
 static const void *at(const struct tunables *from, size_t row) {
-    return (const char *)from + tunables_knobs[row].offset;
+    return (const char *)from + tunables_rows[row].offset;
 }
 
 static void expect_defaults(const struct tunables *from) {
-    for (size_t row = 0; row < KNOBS; row++)
-        if (tunables_knobs[row].kind == KNOB_TEXT)
+    for (size_t row = 0; row < TUNABLES; row++)
+        if (tunables_rows[row].kind == TUNABLE_TEXT)
             snprintf(values[row].text, sizeof values[row].text, "%s", (const char *)at(from, row));
         else
             values[row].number = *(const _Atomic size_t *)at(from, row);
@@ -270,35 +270,36 @@ static void expect_defaults(const struct tunables *from) {
 }
 
 static void same_as_expected(const struct tunables *found, const char *when) {
-    for (size_t row = 0; row < KNOBS; row++) {
-        const struct knob *knob = &tunables_knobs[row];
+    for (size_t row = 0; row < TUNABLES; row++) {
+        const struct tunable *tunable = &tunables_rows[row];
         const void *value = at(found, row);
-        if (knob->kind == KNOB_TEXT) {
-            REQUIRE(memchr(value, '\0', KNOB_TEXT_MAX + 1) != NULL, "%s: %s has no end", when, knob->name);
-            REQUIRE(strcmp(value, values[row].text) == 0, "%s: %s is '%s', not '%s'", when, knob->name,
+        if (tunable->kind == TUNABLE_TEXT) {
+            REQUIRE(memchr(value, '\0', TUNABLE_TEXT_MAX + 1) != NULL, "%s: %s has no end", when, tunable->name);
+            REQUIRE(strcmp(value, values[row].text) == 0, "%s: %s is '%s', not '%s'", when, tunable->name,
                     (const char *)value, values[row].text);
             continue;
         }
         size_t number = *(const _Atomic size_t *)value;
-        REQUIRE(number == values[row].number, "%s: %s is %zu, not %zu", when, knob->name, number, values[row].number);
-        REQUIRE(number >= knob->least && number <= knob->most, "%s: %s is %zu", when, knob->name, number);
+        REQUIRE(number == values[row].number, "%s: %s is %zu, not %zu", when, tunable->name, number,
+                values[row].number);
+        REQUIRE(number >= tunable->least && number <= tunable->most, "%s: %s is %zu", when, tunable->name, number);
     }
 }
 
 /* Read again as it is shown, each is what it was: but for texts that hold what parts entries. */
 static void shown_is_taken(const struct tunables *found, const struct tunables *defaults) {
-    static const int late[] = {KNOB_AT_dynamic_threshold, KNOB_AT_hugepages}; /* others set them, too */
-    char list[8192] = "MYALLOC_OPTIONS=", text[KNOB_TEXT_MAX + 1];
+    static const int late[] = {TUNABLE_AT_dynamic_threshold, TUNABLE_AT_hugepages}; /* others set them, too */
+    char list[8192] = "MYALLOC_OPTIONS=", text[TUNABLE_TEXT_MAX + 1];
     size_t length = strlen(list);
     struct tunables again = *defaults;
-    for (size_t i = 0; i < KNOBS + 2; i++) {
-        size_t row = i < KNOBS ? i : (size_t)late[i - KNOBS];
-        tunables_value(found, &tunables_knobs[row], text, sizeof text);
+    for (size_t i = 0; i < TUNABLES + 2; i++) {
+        size_t row = i < TUNABLES ? i : (size_t)late[i - TUNABLES];
+        tunables_value(found, &tunables_rows[row], text, sizeof text);
         if (text[0] == '\0' || strchr(text, ',') != NULL) {
-            memcpy((char *)&again + tunables_knobs[row].offset, at(found, row), KNOB_TEXT_MAX + 1);
+            memcpy((char *)&again + tunables_rows[row].offset, at(found, row), TUNABLE_TEXT_MAX + 1);
             continue;
         }
-        length += (size_t)snprintf(list + length, sizeof list - length, "%s:%s,", tunables_knobs[row].name, text);
+        length += (size_t)snprintf(list + length, sizeof list - length, "%s:%s,", tunables_rows[row].name, text);
         REQUIRE(length < sizeof list, "the list of all values is too long");
     }
     char *variables[] = {list, NULL};

@@ -13,8 +13,8 @@
  * different words; x86 does not.
  *
  * Holds in the child: every list ends; no block is in two places, nor twice in one; no block that the program has is in any;
- * a chain in a slot, and a spare one, has its length in it (C1, K2); what is at home is as
- * many as the span says (C3); a thread that has gone is not on the list of caches,
+ * a parked chain, and a spare one, has its length in it (X1, K2); what is at home is as
+ * many as the span says (C2); a thread that has gone is not on the list of caches,
  * and what it had is not lost. A block on the way from one place to another may be missing.
  *
  * small: -DTHREADS=1 -DBLOCKS=3 -DOPS=6

@@ -8,13 +8,14 @@
  * no load reads a write that is yet to come: what C11 allows beyond that (load buffering) is not covered.
  *
  * Patterns, one after the other:
- *   chains: alloc/heap/central.c slot_put_among, slot_take: the blocks' words are plain, the slot is put by a release and taken by
- *     an acquire; each new owner writes to the block
- *   lock: alloc/kit/lock.h, lock.c: a section's data are plain; acquire by compare-and-swap, by one who waits, too; release by
- *     exchange; the mark of one who waits is relaxed
- *   place: alloc/heap/central.c first_use, find_class: a class is filled in, then its place is published
- *   watch: alloc/process/mode_switch.c mode_switch_on, mode_switch.h modes_any, alloc/heap/span.c register_small: a thread that saw the mode allocates; the
- *     program passes the block to another thread, whose free must find no entry and see the mode
+ *   chains, alloc/heap/transfer.c: park_among, transfer_take: the blocks' words are plain, a chain is parked by a release and
+ *     taken by an acquire; each new owner writes to the block
+ *   lock, alloc/kit/lock.h: lock_acquire, lock_release; alloc/kit/lock.c: lock_wait_slow: a section's data are plain; acquire
+ *     by compare-and-swap, by one who waits, too; release by exchange; the mark of one who waits is relaxed
+ *   row, alloc/heap/central.c: first_use, find_class: a class is filled in, then its row is published
+ *   watch, alloc/heap/mode_switch.c: mode_switch_on; alloc/kit/modes.h: modes_any; alloc/heap/span.c: register_small: a thread
+ *     that saw the mode allocates; the program passes the block to another thread, whose free must find no entry and see the
+ *     mode
  *
  * Holds: no data race; each taker reads what the putter wrote; no free of a block that a mode was told of misses it.
  *
@@ -111,7 +112,7 @@ inline modify(p, v, condition, acquire, releases) {
 inline plain_read(p) { d_step { assert(VIEW(p) == last[p]); got = value[WRITE(p, last[p])] } }
 inline plain_write(p, v) { d_step { assert(VIEW(p) == last[p]); append(p, v, false) } }
 
-/* ---- chains: place 0 is the slot, 1 a word of the block ---- */
+/* ---- chains: place 0 is the pointer, 1 a word of the block ---- */
 
 proctype trader(byte me; bool mine) {
     byte got, w, rounds;
@@ -169,7 +170,7 @@ proctype locker(byte me) {
     finished++
 }
 
-/* ---- place: place 0 is place_of, 1 what the class says ---- */
+/* ---- row: place 0 is row_of, 1 what the class says ---- */
 
 proctype first_user(byte me) {
     byte got, w;

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Everything at once under ThreadSanitizer: threads allocate, resize and free, small and large, also what another allocated;
- * threads start and end; knobs are set, statistics read and the heap walked; two threads fork. */
+ * threads start and end; tunables are set, statistics read and the heap walked; two threads fork. */
 #include <malloc.h>
 #include <pthread.h>
 
-#include "heap/cache.h"
 #include "heap/cache_bound.h"
 #include "api/front.h"
 #include "heap/mapped.h"
@@ -120,8 +119,8 @@ int main(void) {
     stop = true;
     for (size_t i = 0; i < TRADERS; i++)
         pthread_join(traders[i], NULL);
-    tap(broken == 0 && verify_heap() == 0, "%d threads trade, %d start and end, knobs, statistics and walks meanwhile", TRADERS,
-        2 * LIVES);
+    tap(broken == 0 && verify_heap() == 0,
+        "%d threads trade, %d start and end, tunables, statistics and walks meanwhile", TRADERS, 2 * LIVES);
     tap(passed[0] == FORKS && passed[1] == FORKS, "%d forks by two threads meanwhile", 2 * FORKS);
     return tap_done();
 }

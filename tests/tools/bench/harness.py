@@ -2,7 +2,6 @@
 """What the tests of the harness share: comparisons, runs of it, and where its parts are."""
 import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 
@@ -12,6 +11,7 @@ BUILD = pathlib.Path(os.environ.get("MYALLOC_BUILD", HERE.parents[2] / "build"))
 DUMMIES = BUILD / "tests/tools/bench"
 sys.path[:0] = [str(BENCH), str(HERE.parents[1])]
 import document
+import start
 from tap import finish, ok  # for the tests, too
 
 
@@ -30,8 +30,8 @@ def dummy(name):
 
 def call(*command, limit=60, **extra):
     """Exit status, stdout and stderr."""
-    done_ = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=limit, check=False,
-                           stdin=subprocess.DEVNULL, env=dict(os.environ, **extra))
+    done_ = start.run([str(word) for word in command], capture_output=True, text=True, timeout=limit,
+                      env=dict(os.environ, **extra))
     return done_.returncode, done_.stdout, done_.stderr
 
 

@@ -1,34 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Chains of blocks between threads. alloc/heap/central.c: slot_put, slot_put_among, slot_take, refuse_parked_twice,
- * central_take, central_give, any_parked and central_flush, central_count (walk_slots moves chains the same way). Chains
+ * Chains of blocks between threads. alloc/heap/transfer.c: transfer_try_park, park_among, transfer_take,
+ * transfer_refuse_parked_twice; alloc/heap/central.c: central_take, central_give, any_parked, central_flush, central_count
+ * (walk_transfer moves chains the same way). Chains
  * stand for their blocks. What is at home is a set guarded by the lock of the class, which is a model of its own (lock.pml);
- * piles and adopted lists are reached under that lock alone and behave as what is at home. Chain c is LENGTH(c) blocks long;
+ * stacked chains and adopted lists are reached under that lock alone and behave as what is at home. Chain c is LENGTH(c) blocks long;
  * a class may park MOST blocks.
  *
  * Holds, with every order of steps: a chain is given to one thread only, and is in one place only (none is lost, none twice);
- * who takes a chain reads its true length; a chain lies in slot i only if i + 1 of its length may be parked, so what is
- * parked is bounded (MOST and half of it for two slots; 2.72 times MOST for the eight of the code, if chains of all lengths
+ * who takes a chain reads its true length; a chain is parked in place i only if i + 1 of its length may be parked, so what is
+ * parked is bounded (MOST and half of it for two places; 2.72 times MOST for the eight of the code, if chains of all lengths
  * come together, MOST if all are of one length); a chain that is freed again while it is parked is refused, unless it was
  * taken or moved during the look; nobody waits for ever.
  *
  * small: -DTHREADS=2 -DCHAINS=2 -DROUNDS=3
  * big: -DTHREADS=3 -DCHAINS=2 -DROUNDS=2
- * mutant 1: a slot is taken by a load and a store instead of an exchange
- * mutant 2: a slot is filled by a load and a store instead of a compare-and-swap
- * mutant 3: statistics put a chain back into any slot
+ * mutant 1: a pointer for a parked chain is taken by a load and a store instead of an exchange
+ * mutant 2: a pointer for a parked chain is filled by a load and a store instead of a compare-and-swap
+ * mutant 3: statistics put a chain back into any pointer
  * mutant 4: the length is written after the chain is parked
  * mutant 5: what is at home is taken without the lock
- * mutant 6: the look for a chain parked twice leaves out the last slot
+ * mutant 6: the look for a chain parked twice leaves out the last pointer
  */
 #include "common.h"
 
-#define SLOTS 2
+#define PARKED_CHAINS 2
 #define MOST 2
 #define LENGTH(c) (c == 1 -> 2 : 1) /* the first is long */
 #define NOBODY 255
 
-byte slot[SLOTS];            /* 0: empty, else a chain */
+byte parked_at[PARKED_CHAINS];            /* 0: empty, else a chain */
 byte count[CHAINS + 1];      /* the word in the first block */
 bool home[CHAINS + 1];
 bool locked;
@@ -46,13 +47,13 @@ inline now_mine(c) {
     moved = moved || c == 2;
 }
 
-/* old = exchange(slot[i], 0) */
+/* old = exchange(parked_at[i], 0) */
 inline exchange(i) {
     if
     :: MUTANT(1) ->
-        old = slot[i];
+        old = parked_at[i];
         atomic {
-            slot[i] = 0;
+            parked_at[i] = 0;
             if
             :: old != 0 -> now_mine(old)
             :: else
@@ -60,8 +61,8 @@ inline exchange(i) {
         }
     :: else ->
         atomic {
-            old = slot[i];
-            slot[i] = 0;
+            old = parked_at[i];
+            parked_at[i] = 0;
             if
             :: old != 0 -> now_mine(old)
             :: else
@@ -70,64 +71,64 @@ inline exchange(i) {
     fi
 }
 
-/* done = compare_exchange(slot[i], 0, c) */
+/* done = compare_exchange(parked_at[i], 0, c) */
 inline put(i, c) {
     if
     :: MUTANT(2) ->
-        done = (slot[i] == 0);
+        done = (parked_at[i] == 0);
         atomic {
             if
-            :: done -> slot[i] = c; holder[c] = NOBODY; parked[c] = true
+            :: done -> parked_at[i] = c; holder[c] = NOBODY; parked[c] = true
             :: else
             fi
         }
     :: else ->
         atomic {
-            done = (slot[i] == 0);
+            done = (parked_at[i] == 0);
             if
-            :: done -> slot[i] = c; holder[c] = NOBODY; parked[c] = true
+            :: done -> parked_at[i] = c; holder[c] = NOBODY; parked[c] = true
             :: else
             fi
         }
     fi
 }
 
-/* done = slot_put_among(c, usable) */
-inline slot_put_among(c, most) {
+/* done = park_among(c, usable) */
+inline park_among(c, most) {
     atomic { done = false; usable = most; k = 0 };
     do
-    :: k < SLOTS && k < usable && !done ->
+    :: k < PARKED_CHAINS && k < usable && !done ->
         if
-        :: slot[k] == 0 -> put(k, c)
-        :: slot[k] != 0
+        :: parked_at[k] == 0 -> put(k, c)
+        :: parked_at[k] != 0
         fi;
         k++
     :: else -> break
     od
 }
 
-inline slot_put(c) {
+inline transfer_try_park(c) {
     if
     :: MUTANT(4) ->
-        slot_put_among(c, MOST / LENGTH(c));
+        park_among(c, MOST / LENGTH(c));
         count[c] = LENGTH(c)
     :: else ->
         count[c] = LENGTH(c);
-        slot_put_among(c, MOST / LENGTH(c))
+        park_among(c, MOST / LENGTH(c))
     fi
 }
 
-/* got = slot_take() */
-inline slot_take() {
+/* got = transfer_take() */
+inline transfer_take() {
     got = 0;
     k = 0;
     do
-    :: k < SLOTS && got == 0 ->
+    :: k < PARKED_CHAINS && got == 0 ->
         if
-        :: slot[k] != 0 ->
+        :: parked_at[k] != 0 ->
             exchange(k);
             got = old
-        :: slot[k] == 0
+        :: parked_at[k] == 0
         fi;
         k++
     :: else -> break
@@ -174,7 +175,7 @@ inline take_home() {
 }
 
 inline central_take() {
-    slot_take();
+    transfer_take();
     if
     :: got == 0 -> take_home()
     :: else
@@ -182,7 +183,7 @@ inline central_take() {
 }
 
 inline central_give(c) {
-    slot_put(c);
+    transfer_try_park(c);
     if
     :: !done -> give_home(c)
     :: else
@@ -192,7 +193,7 @@ inline central_give(c) {
 /* Ends when nothing was parked at its last look. */
 inline central_flush() {
     do
-    :: slot_take();
+    :: transfer_take();
         if
         :: got == 0 -> break
         :: else -> give_home(got)
@@ -205,14 +206,14 @@ inline central_count() {
     lock_acquire();
     j = 0;
     do
-    :: j < SLOTS ->
+    :: j < PARKED_CHAINS ->
         exchange(j);
         c = old;
         if
         :: c != 0 ->
             if
-            :: MUTANT(3) -> slot_put_among(c, SLOTS)
-            :: else -> slot_put_among(c, j + 1)
+            :: MUTANT(3) -> park_among(c, PARKED_CHAINS)
+            :: else -> park_among(c, j + 1)
             fi;
             if
             :: !done -> atomic { home[c] = true; holder[c] = NOBODY }
@@ -251,15 +252,15 @@ proctype thread(byte me) {
     finished++
 }
 
-/* Frees chain 2, one block, once more, at any time: refuse_parked_twice. Wrong if it lay there all the time and was not
+/* Frees chain 2, one block, once more, at any time: transfer_refuse_parked_twice. Wrong if it lay there all the time and was not
  * seen. Only looks. */
 proctype misuser() {
     byte k;
     bool seen, there;
     atomic { moved = false; there = parked[2] };
     do
-    :: k < SLOTS - (MUTANT(6) -> 1 : 0) ->
-        seen = seen || slot[k] == 2;
+    :: k < PARKED_CHAINS - (MUTANT(6) -> 1 : 0) ->
+        seen = seen || parked_at[k] == 2;
         k++
     :: else -> break
     od;
@@ -269,8 +270,8 @@ proctype misuser() {
 /* At any time. */
 proctype bound() {
     d_step {
-        assert(slot[0] == 0 || LENGTH(slot[0]) <= MOST);
-        assert(slot[1] == 0 || 2 * LENGTH(slot[1]) <= MOST)
+        assert(parked_at[0] == 0 || LENGTH(parked_at[0]) <= MOST);
+        assert(parked_at[1] == 0 || 2 * LENGTH(parked_at[1]) <= MOST)
     }
 }
 
@@ -297,7 +298,7 @@ init {
     d_step {
         i = 1;
         do
-        :: i <= CHAINS -> assert((slot[0] == i) + (slot[1] == i) + home[i] == 1); i++
+        :: i <= CHAINS -> assert((parked_at[0] == i) + (parked_at[1] == i) + home[i] == 1); i++
         :: else -> break
         od
     }

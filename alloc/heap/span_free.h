@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of the page heap share (span.h): its state, and the free spans in it. span.c takes them, span_return.c brings
+ * spans back and gives their memory to the OS, span_walk.c looks at all. Nobody else includes this.
+ *
+ * A free span is in a tree by length and address, where it is found best fit, and its neighbours are never free (S2, S3). If
+ * some of its units are dirty, so that it holds memory, it is also on a list by the time of its freeing, for decay.
+ *
+ * Caller holds LOCK_SPANS, which is page_heap.lock.
+ */
+#ifndef MYALLOC_SPAN_FREE_H
+#define MYALLOC_SPAN_FREE_H
+
+#include "kit/lock.h"
+#include "heap/region.h"
+
+struct page_heap {
+    struct lock lock;
+    struct span *tree;             /* FREE spans */
+    struct span *newest, *oldest;  /* those with dirty units, by the time of the free */
+    struct span *purging;          /* spans whose memory is being given to the OS, without the lock; LARGE meanwhile, so that
+                                      nothing merges with them; linked by `newer` */
+    uint64_t released_at;          /* when a span was last released, ms */
+    _Atomic size_t dirty_hint;     /* span_totals.free_dirty, for those who do not hold the lock */
+    bool hidden;                   /* small spans are not in the unit map (span_show) */
+    int huge_slow;                 /* huge pages that took longer than small ones would have */
+};
+extern HIDDEN struct page_heap page_heap;
+
+/* From this size on the heap grows by huge pages, unless the kernel has none ready: twice is enough to know. With 128 MiB
+ * instead, python took 2 % less memory, but `containers` 6 % more time. */
+#define HUGE_FROM (32 * MIB)
+#define HUGE_SLOW_MOST 2
+
+static inline struct region *span_region(const struct span *span) {
+    return &regions[span->region];
+}
+
+/* The index of a span's first unit in its region. */
+static inline size_t span_index(const struct span *span) {
+    return (size_t)(span - span_region(span)->spans);
+}
+
+/* Says of units that they may hold anything but zeros, or that they hold zeros (S4). */
+void span_dirty_set(struct region *region, size_t first, size_t units, bool dirty);
+
+/* How many of the units are dirty. */
+size_t span_dirty_count(const struct region *region, size_t first, size_t units);
+
+/* Makes [first, first + units) one FREE span. No FREE span may touch it. */
+void span_free_insert(struct region *region, size_t first, size_t units);
+
+/* The span is FREE no longer, and nothing else yet. */
+void span_free_remove(struct span *span);
+
+/* The FREE span that ends just before unit `first`, or NULL. */
+struct span *span_free_before(struct region *region, size_t first);
+
+/* Makes units FREE, as one span with the FREE spans that touch them. */
+void span_free_coalesce(struct region *region, size_t first, size_t units);
+
+#endif

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+#include "heap/span.h"
+
+#include <stdatomic.h>
+
+#include "os/os.h"
+#include "kit/lock.h"
+#include "kit/report.h"
+#include "kit/tunables.h"
+#include "heap/span_free.h"
+#include "heap/unitmap.h"
+
+#define LOOK_MS 100                 /* at least between two looks for free spans that are old enough to go */
+#define DIRTY_STAYS_MIN (1 * MIB)   /* dirty free memory that stays whatever its age: this much, or */
+#define DIRTY_STAYS_PART 16         /* this part of the heap (6 %), to serve the next spans without faults */
+#define PURGE_MIN_UNITS (64 * KIB / UNIT) /* what is smaller is not worth a system call */
+/* A span from here on is purged when it is freed, as if it had been a mapping: the largest size that the mmap threshold rises
+ * to. On `growing`, blocks that grow by realloc, the peak of memory was 1.95 times that of the best allocator without this, and
+ * is the same with it. */
+#define PURGE_AT_ONCE (32 * MIB)
+
+static _Atomic uint64_t looked_at; /* when old free spans were last looked for, ms */
+
+void span_release(struct span *span) {
+    size_t units = span->units;
+    bool purged = units >= PURGE_AT_ONCE / UNIT && os_purge(span_address(span), units << UNIT_SHIFT);
+    lock_acquire(&page_heap.lock, LOCK_SPANS);
+    if (span->state == SPAN_SMALL) {
+        ASSERT(span->live == 0 && !span->listed);
+        unitmap_set((uintptr_t)span_address(span), units, 0);
+        for (size_t i = 1; i < units; i++)
+            span[i].state = SPAN_NONE;
+        span_totals.small -= units;
+    } else {
+        ASSERT(span->state == SPAN_LARGE);
+        span_totals.large -= units;
+        span_totals.large_count--;
+    }
+    span->state = SPAN_NONE;
+    if (purged)
+        span_dirty_set(span_region(span), span_index(span), units, false);
+    page_heap.released_at = os_clock_ms();
+    span_free_coalesce(span_region(span), span_index(span), units);
+    lock_release(&page_heap.lock, LOCK_SPANS);
+    span_look();
+}
+
+/* ---- giving memory to the OS ------------------------------------------------------------------------------------- */
+
+/* Takes the oldest span that is worth purging out of the free ones, if there is more dirty free memory than may stay. It is
+ * LARGE meanwhile, so that nothing merges with it. */
+static struct span *purge_take_locked(size_t age_ms, uint64_t now) {
+    size_t stays = 0, least = 1;
+    if (age_ms > 0) {
+        size_t heap = span_totals.free + span_totals.small + span_totals.large;
+        stays = max_size(DIRTY_STAYS_MIN >> UNIT_SHIFT, heap / DIRTY_STAYS_PART);
+        /* Less than a huge page would break one up. */
+        least = heap << UNIT_SHIFT > HUGE_FROM && page_heap.huge_slow < HUGE_SLOW_MOST ? HUGE_PAGE / UNIT : PURGE_MIN_UNITS;
+    }
+    for (struct span *span = page_heap.oldest; span != NULL; span = span->newer) {
+        if (span_totals.free_dirty <= stays || (age_ms > 0 && now - span->freed_at < age_ms))
+            return NULL;
+        if (span->dirty < least)
+            continue;
+        span_free_remove(span);
+        span->state = SPAN_LARGE;
+        span->newer = page_heap.purging;
+        page_heap.purging = span;
+        return span;
+    }
+    return NULL;
+}
+
+/* A span that was taken for purging is FREE again. */
+static void purge_done_locked(struct span *span) {
+    struct span **link = &page_heap.purging;
+    while (*link != span)
+        link = &(*link)->newer;
+    *link = span->newer;
+    span->state = SPAN_NONE;
+    span_free_coalesce(span_region(span), span_index(span), span->units);
+}
+
+/* Moves the break down over what is free at the top of the brk heap, but for `pad` bytes. Returns the bytes given back. */
+static size_t shrink_top(size_t pad) {
+    struct region *heap = &regions[0];
+    struct span *last = heap->spans ? span_free_before(heap, heap->frontier) : NULL;
+    size_t first = last ? span_index(last) : heap->frontier;
+    if (heap->spans == NULL || (heap->mapped - first) << UNIT_SHIFT <= pad)
+        return 0;
+    size_t keep = min_size(units_for(pad), heap->mapped - first);
+    size_t end = max_size(first, min_size(heap->frontier, first + keep));
+    size_t old_frontier = heap->frontier;
+    if (last != NULL)
+        span_free_remove(last);
+    heap->frontier = end;
+    size_t given = region_shrink(heap, first, pad);
+    if (given == 0) {
+        heap->frontier = old_frontier;
+        end = old_frontier;
+    } else if (old_frontier > end) {
+        span_dirty_set(heap, end, old_frontier - end, false);
+    }
+    if (end > first)
+        span_free_insert(heap, first, end - first);
+    return given;
+}
+
+/* True if what is free at the top, all of it purged, is more than trim_threshold: then address space is given back, too. */
+static bool top_is_worth_it(void) {
+    struct region *heap = &regions[0];
+    struct span *last = heap->spans ? span_free_before(heap, heap->frontier) : NULL;
+    return last != NULL && last->dirty == 0 && (size_t)last->units << UNIT_SHIFT > tunables.trim_threshold;
+}
+
+size_t span_purge(size_t age_ms, size_t pad) {
+    size_t given = 0;
+    uint64_t now = os_clock_ms();
+    lock_acquire(&page_heap.lock, LOCK_SPANS);
+    struct span *span;
+    while ((span = purge_take_locked(age_ms, now)) != NULL) {
+        size_t units = span->units, dirty = span->dirty;
+        lock_release(&page_heap.lock, LOCK_SPANS);
+        bool purged = os_purge(span_address(span), units << UNIT_SHIFT);
+        lock_acquire(&page_heap.lock, LOCK_SPANS);
+        if (purged) {
+            span_dirty_set(span_region(span), span_index(span), units, false);
+            given += dirty << UNIT_SHIFT;
+        }
+        purge_done_locked(span);
+        if (!purged)
+            break;
+    }
+    if (age_ms == 0 || top_is_worth_it())
+        given += shrink_top(pad);
+    lock_release(&page_heap.lock, LOCK_SPANS);
+    return given;
+}
+
+void span_look(void) {
+    if (atomic_load_explicit(&page_heap.dirty_hint, memory_order_relaxed) << UNIT_SHIFT <= DIRTY_STAYS_MIN)
+        return;
+    uint64_t now = os_clock_ms();
+    if (now - atomic_load_explicit(&looked_at, memory_order_relaxed) < min_size(LOOK_MS, tunables.decay_ms))
+        return;
+    atomic_store_explicit(&looked_at, now, memory_order_relaxed);
+    span_purge(max_size(tunables.decay_ms, 1), tunables.top_pad); /* an age of 0 would mean all that is free */
+}
+
+void span_count(struct span_totals *totals, struct region_totals *held, size_t *unused, size_t *top) {
+    size_t beyond = 0;
+    lock_acquire(&page_heap.lock, LOCK_SPANS);
+    *totals = span_totals;
+    region_count_bytes(held);
+    for (unsigned i = 0; i < region_count; i++)
+        beyond += regions[i].mapped - regions[i].frontier;
+    struct region *heap = &regions[0];
+    const struct span *last = heap->spans ? span_free_before(heap, heap->frontier) : NULL;
+    *unused = beyond << UNIT_SHIFT;
+    *top = (heap->mapped - heap->frontier + (last ? last->units : 0)) << UNIT_SHIFT;
+    lock_release(&page_heap.lock, LOCK_SPANS);
+}
+
+static void forked(void) {
+    while (page_heap.purging != NULL) /* by threads that did not live on in this child */
+        purge_done_locked(page_heap.purging);
+}
+
+const struct lock_set span_locks = {.rank = LOCK_SPANS, .lock = &page_heap.lock, .forked = forked};

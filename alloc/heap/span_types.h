@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a span is: a run of units of a region, free or in use. Its structure is that of its first unit, the head; span.h says
+ * what those of the other units are (S1). They lie apart from the units, so that a program's overflow cannot reach them.
+ */
+#ifndef MYALLOC_SPAN_TYPES_H
+#define MYALLOC_SPAN_TYPES_H
+
+#include "base/base.h"
+
+enum span_state {
+    SPAN_NONE,  /* no head: inside or at the end of a LARGE span, inside a FREE one, or a hole of foreign memory */
+    SPAN_FREE,
+    SPAN_TAIL,  /* last unit of a FREE span of several */
+    SPAN_SMALL, /* cut into blocks of one class */
+    SPAN_PART,  /* inside a SMALL span */
+    SPAN_LARGE, /* one block; or its memory is being given to the OS (span_return.c) */
+};
+
+/* One for each unit of a region. Before most fields stands the state of the spans that have it. The fields are under
+ * LOCK_SPANS, but of a SMALL span next, prev, few_bits, live, carved and listed are under the lock of its class. */
+struct span {
+    union {
+        struct { struct span *next, *prev; };       /* SMALL: other spans of the class with blocks to give */
+        struct { struct span *newer, *older; };     /* FREE and dirty: by the time of the free */
+    };
+    union {
+        struct {
+            struct span *left, *right;  /* FREE: the tree by size and address */
+            uint64_t freed_at;          /* FREE: when, in ms */
+        };
+        uint64_t few_bits[3];           /* SMALL: blocks at home, if these are bits enough (span_home) */
+    };
+    uint32_t units;             /* head: length */
+    uint32_t head;              /* PART, TAIL: unit index of the head */
+    uint32_t dirty;             /* FREE: how many of the units are dirty */
+    uint16_t live;              /* SMALL: blocks that are not home */
+    uint16_t carved;            /* SMALL: blocks cut so far, from the start */
+    uint16_t capacity;          /* SMALL: blocks that fit */
+    uint8_t class;              /* SMALL */
+    uint8_t state;              /* enum span_state */
+    uint8_t region;             /* index into regions, set on first use */
+    bool listed;                /* SMALL: is on its class's list; FREE: is on the list by age */
+};
+_Static_assert(sizeof(struct span) == CACHE_LINE, "span structures do not share cache lines");
+
+/* What the page heap holds, in units; written under the lock. `small` is also read without it. */
+struct span_totals {
+    size_t free, free_dirty, free_count, large, large_count;
+    _Atomic size_t small;
+};
+extern HIDDEN struct span_totals span_totals;
+
+#endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+#include "heap/span.h"
+
+#include "base/freelist.h"
+#include "base/sizeclass.h"
+#include "kit/lock.h"
+#include "kit/report.h"
+#include "heap/span_free.h"
+#include "heap/span_tree.h"
+#include "heap/unitmap.h"
+
+bool span_is_block(const void *p, unsigned class) {
+    const struct span *span = (uintptr_t)p % BLOCK_ALIGN == 0 ? span_find(p) : NULL;
+    if (span == NULL || span->state != SPAN_SMALL || span->class != class)
+        return false;
+    size_t offset = (size_t)((const char *)p - span_address(span)), size = class_bytes(class);
+    return offset % size == 0 && offset / size < span->carved;
+}
+
+size_t span_chain_length(const void *chain, unsigned class, size_t most) {
+    size_t length = 0;
+    for (const struct block *block = chain; block != NULL; block = block->next)
+        if (length++ == most || !span_is_block(block, class))
+            return SIZE_MAX;
+    return length;
+}
+
+static bool is_purging(const struct span *span) {
+    const struct span *at = page_heap.purging;
+    while (at != NULL && at != span)
+        at = at->newer;
+    return at != NULL;
+}
+
+/* S4, by a look at the first and the last word of each clean unit. */
+static bool clean_units_hold_zeros(const struct region *region, size_t first, size_t units) {
+    for (size_t at = first; at < first + units; at++) {
+        const uint64_t *words = (const uint64_t *)(region->base + (at << UNIT_SHIFT));
+        if (span_dirty_count(region, at, 1) == 0 && (words[0] | words[UNIT / sizeof *words - 1]) != 0)
+            return false;
+    }
+    return true;
+}
+
+static void walk_free(struct walk *walk, const struct region *region, const struct span *span, size_t first) {
+    const struct span *last = span + span->units - 1;
+    bool at_end = first + span->units >= region->frontier;
+    report_walk(walk, last == span || (last->state == SPAN_TAIL && last->head == first), "span S1", span);
+    report_walk(walk, at_end || span[span->units].state != SPAN_FREE, "span S2", span);
+    report_walk(walk, span_tree_contains(page_heap.tree, span) && span->listed == (span->dirty > 0), "span S3", span);
+    report_walk(walk,
+                span->dirty == span_dirty_count(region, first, span->units) &&
+                    clean_units_hold_zeros(region, first, span->units),
+                "span S4", span);
+}
+
+static void walk_used(struct walk *walk, const struct region *region, const struct span *span, size_t first) {
+    bool small = span->state == SPAN_SMALL, inside = true;
+    for (size_t i = 1; i < span->units; i++)
+        inside = inside && (small ? span[i].state == SPAN_PART && span[i].head == first : span[i].state == SPAN_NONE);
+    report_walk(walk, inside, "span S1", span);
+    report_walk(walk, is_purging(span) || span_dirty_count(region, first, span->units) == span->units, "span S4", span);
+}
+
+static void walk_map(struct walk *walk, const char *start, size_t units, unsigned entry) {
+    for (size_t i = 0; i < units; i++) {
+        const char *unit = start + (i << UNIT_SHIFT);
+        if (unitmap_index(unit) < unitmap.limit && !report_walk(walk, unitmap_find(unit) == entry, "unitmap U1", unit))
+            return;
+    }
+}
+
+/* Looks at the span that starts at unit `first`, and adds it up. Returns how many units to go on by. */
+static size_t walk_span(struct walk *walk, const struct region *region, size_t first, struct span_totals *found) {
+    const struct span *span = &region->spans[first];
+    const char *start = (const char *)region->base + (first << UNIT_SHIFT);
+    bool used = span->state == SPAN_SMALL || span->state == SPAN_LARGE;
+    if (!used && span->state != SPAN_FREE) { /* NONE here is a hole: foreign memory */
+        report_walk(walk, span->state == SPAN_NONE, "span S1", span);
+        return 1;
+    }
+    if (!report_walk(walk, span->units > 0 && span->units <= region->frontier - first, "span S1", span))
+        return 1;
+    if (used)
+        walk_used(walk, region, span, first);
+    else
+        walk_free(walk, region, span, first);
+    walk_map(walk, start, span->units, span->state == SPAN_SMALL && !page_heap.hidden ? span->class * CLASS_STEP : 0);
+    found->free += span->state == SPAN_FREE ? span->units : 0;
+    found->free_count += span->state == SPAN_FREE;
+    found->free_dirty += span->state == SPAN_FREE ? span->dirty : 0;
+    found->small += span->state == SPAN_SMALL ? span->units : 0;
+    found->large += span->state == SPAN_LARGE && !is_purging(span) ? span->units : 0;
+    return span->units;
+}
+
+static void walk_ages(struct walk *walk, size_t most) {
+    size_t dirty = 0;
+    const struct span *older = NULL;
+    for (const struct span *span = page_heap.oldest; span != NULL && most > 0; older = span, span = span->newer, most--) {
+        dirty += span->dirty;
+        if (!report_walk(walk, span->state == SPAN_FREE && span->listed && span->older == older, "span S3", span))
+            return;
+    }
+    report_walk(walk, older == page_heap.newest && dirty == span_totals.free_dirty, "span S3", page_heap.newest);
+}
+
+void span_walk(struct walk *walk) {
+    struct span_totals found = {0};
+    lock_acquire(&page_heap.lock, LOCK_SPANS);
+    for (unsigned i = 0; i < region_count; i++) {
+        region_walk(walk, &regions[i]);
+        for (size_t at = 0; at < regions[i].frontier;)
+            at += walk_span(walk, &regions[i], at, &found);
+    }
+    walk_ages(walk, found.free_count);
+    report_walk(walk, found.small == span_totals.small && found.large == span_totals.large, "span S1", &span_totals);
+    report_walk(walk, found.free == span_totals.free && found.free_count == span_totals.free_count, "span S3",
+                &span_totals);
+    bool mapped = unitmap.limit == 0 || unitmap.table != NULL;
+    report_walk(walk, mapped && unitmap.limit <= (size_t)1 << (ADDRESS_BITS - UNIT_SHIFT), "unitmap U2", &unitmap);
+    lock_release(&page_heap.lock, LOCK_SPANS);
+}
+
+void span_each_small(void (*see)(struct span *span, void *data), void *data) {
+    lock_acquire(&page_heap.lock, LOCK_SPANS);
+    for (unsigned i = 0; i < region_count; i++)
+        for (size_t at = 0; at < regions[i].frontier; at++)
+            if (regions[i].spans[at].state == SPAN_SMALL)
+                see(&regions[i].spans[at], data);
+    lock_release(&page_heap.lock, LOCK_SPANS);
+}
+
+void span_check(void) {
+    struct walk walk = {0};
+    span_walk(&walk);
+    CHECK(walk.broken == 0);
+}
