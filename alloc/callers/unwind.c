@@ -8,7 +8,7 @@
 
 #include "base/glibc.h"
 
-#define OWN_MOST 16 /* frames of ours that may lie between the program's call and a capture */
+#define OWN_MOST 16 /* frames of ours between the program and the unwinder at most; a checked malloc has 9 */
 
 /* Where our own code lies: in the shared library, all of it; in a static program, the section that the Makefile puts the code
  * of libmyalloc.a in. The linker names the bounds of both. The shared library has that section, too, because unwind_capture is
@@ -23,7 +23,7 @@ extern const void *_Unwind_Find_FDE(void *code, void *bases) __attribute__((weak
 
 static _Atomic bool wanted;            /* unwind_prepare has been called */
 static _Atomic bool ready;             /* the unwinder is loaded and has its tables */
-static THREAD_LOCAL bool unwinding;    /* this thread is in the unwinder, by a call of ours (B1) */
+static THREAD_LOCAL bool unwinding;    /* this thread is in the unwinder, by a call of ours (I1) */
 THREAD_LOCAL const void *unwind_caller;
 static uintptr_t unwinder_start, unwinder_end; /* libgcc_s in memory, once it is loaded */
 

@@ -7,7 +7,7 @@
  * walk frame pointers was rejected, because distributions build without them. Its first use loads libgcc_s, which allocates,
  * and which must not happen inside a malloc that the loader itself called. Hence unwind_prepare, and no frames before it.
  *
- * B1 a capture that is asked for while the unwinder runs in this thread (because the unwinder allocates) finds no frames. So
+ * I1 a capture that is asked for while the unwinder runs in this thread (because the unwinder allocates) finds no frames. So
  *    there is no recursion, and no thread waits for a lock of the unwinder's that it holds itself.
  *
  * Locks: none of ours. In some programs the unwinder takes the loader's lock, and the thread that holds that may be waiting
@@ -35,7 +35,7 @@ void unwind_prepare(void);
 
 /* Return addresses, innermost first, of the callers of the allocator: without the frames of our own code, and without the
  * next `skip` frames. At most `most` of them, and at most UNWIND_MOST. Returns their number: 0 before unwind_prepare, while
- * the unwinder runs (B1), or where the unwinder finds nothing. errno stays. */
+ * the unwinder runs (I1), or where the unwinder finds nothing. errno stays. */
 unsigned unwind_capture(void **frames, unsigned most, unsigned skip);
 
 /* In the child of a fork of a process with several threads: a static program's unwinder has a lock of its own, which another

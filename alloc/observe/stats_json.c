@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,11 +12,40 @@
 #define PATH_ROOM 1024
 #define ENOUGH (32 * KIB) /* for lines of all classes with the largest numbers there are */
 
-static void add_limit(struct text *text, size_t limit) {
-    if (limit == SIZE_MAX)
-        text_add(text, "\"limit\": null,\n");
+static const struct row {
+    char group[16], key[16]; /* no pointers: they would be relocated at each start of a program */
+    size_t offset;           /* in struct stats */
+} rows[] = {
+#define STATISTIC(name, group, key) {group, key, offsetof(struct stats, name)},
+#include "observe/statistics.def"
+#undef STATISTIC
+};
+
+static void add_number(struct text *text, const char *separator, const char *key, size_t number) {
+    if (number == SIZE_MAX)
+        text_add(text, "%s\"%s\": null", separator, key);
     else
-        text_add(text, "\"limit\": %z,\n", limit);
+        text_add(text, "%s\"%s\": %z", separator, key, number);
+}
+
+/* The rows, a line a group. */
+static void add_rows(struct text *text, const struct stats *stats) {
+    const char *group = "", *separator = "";
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct row *row = &rows[i];
+        size_t number;
+        if (row->key[0] == '\0')
+            continue;
+        if (strcmp(row->group, group) != 0) {
+            text_add(text, "%s,\n\"%s\": {", *group != '\0' ? "}" : "", row->group);
+            group = row->group;
+            separator = "";
+        }
+        memcpy(&number, (const char *)stats + row->offset, sizeof number);
+        add_number(text, separator, row->key, number);
+        separator = ", ";
+    }
+    text_add(text, "},\n");
 }
 
 static void add_classes(struct text *text, const struct stats *stats) {
@@ -36,23 +66,8 @@ size_t stats_json(char *out, size_t room) {
     struct stats stats;
     struct text text = {out, room, 0};
     stats_read(&stats);
-    text_add(&text, "{\"taken\": %z, \"peak\": %z, ", stats.taken, stats.peak);
-    add_limit(&text, stats.limit);
-    text_add(&text, "\"live\": %z, \"cached\": %z, \"free\": %z, \"metadata\": %z,\n", stats.live, stats.cached,
-             stats.free, stats.metadata);
-    text_add(&text, "\"live_blocks\": %z, \"cached_blocks\": %z,\n", stats.live_blocks, stats.cached_blocks);
-    text_add(&text, "\"cached_parts\": {\"lists\": %z, \"parked\": %z},\n", stats.listed, stats.parked);
-    text_add(&text, "\"free_parts\": {\"home\": %z, \"spans\": %z, \"tails\": %z, \"unused\": %z, \"around\": %z},\n",
-             stats.home, stats.free_spans, stats.tails, stats.unused, stats.around);
-    text_add(&text, "\"hardened\": {\"bytes\": %z, \"blocks\": %z},\n", stats.hardened, stats.hardened_count);
-    text_add(&text, "\"free_spans\": %z, \"free_dirty\": %z, \"top\": %z, \"threads\": %z,\n", stats.free_span_count,
-             stats.free_dirty, stats.top, stats.threads);
-    text_add(&text, "\"heap\": {\"bytes\": %z, \"peak\": %z, \"large\": %z, \"large_blocks\": %z},\n", stats.heap,
-             stats.heap_peak, stats.large, stats.large_count);
-    text_add(&text, "\"mapped\": {\"bytes\": %z, \"peak\": %z, \"blocks\": %z, \"blocks_peak\": %z},\n", stats.mapped,
-             stats.mapped_peak, stats.mapped_count, stats.mapped_count_peak);
-    text_add(&text, "\"guarded\": {\"bytes\": %z, \"blocks\": %z, \"samples\": %z},\n", stats.guarded,
-             stats.guarded_count, stats.samples);
+    text_add(&text, "{");
+    add_rows(&text, &stats);
     add_classes(&text, &stats);
     text_add(&text, "}\n");
     if (room > 0)
@@ -83,7 +98,7 @@ static void expand(const char *pattern, char *out, size_t room) {
     out[at] = '\0';
 }
 
-/* The descriptor that the text names, -1 if it is not a number. */
+/* The file descriptor that the text is the number of, -1 if it is no number. */
 static int descriptor(const char *text) {
     size_t number;
     if (text[strspn(text, "0123456789")] != '\0')

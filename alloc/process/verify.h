@@ -2,7 +2,7 @@
 /*
  * A walk over all of the allocator's structures that looks whether the invariants named in the headers hold:
  * S1-S4, U1-U2, R1-R3, X1, C1-C2, K1-K5, L1 of mapped.h, H1, H3, P1-P3, P5, G1-G3 of guarded.h, W1, and, while the process has
- * one thread, N1. What is broken is named on standard error. H2, P4 and P6 are mcheck_check_all's; B1 of unwind.h, F1,
+ * one thread, N1. What is broken is named on standard error. H2, P4 and P6 are mcheck_check_all's; I1 of unwind.h, F1,
  * F2, T1 and T2 are about what happens over time, which no walk can see.
  */
 #ifndef MYALLOC_VERIFY_H
