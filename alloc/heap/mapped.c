@@ -177,7 +177,7 @@ static COLD void *reuse(size_t bytes, size_t align, size_t *length) {
 
 /* ---- interface --------------------------------------------------------------------------------------------------- */
 
-/* For os_map_aligned: unmaps an end of a mapping, or keeps it. */
+/* For os_map: unmaps an end of a mapping, or keeps it. */
 static bool drop_slack(void *addr, size_t bytes) {
     lock_acquire(&mapped_lock, LOCK_MAPPED);
     bool room = promise_locked();
@@ -188,7 +188,7 @@ static bool drop_slack(void *addr, size_t bytes) {
 static void *map_charged(size_t bytes, size_t align) {
     if (!budget_charge(bytes))
         return NULL;
-    void *addr = os_map_aligned(bytes, align, drop_slack);
+    void *addr = os_map(bytes, align, drop_slack);
     if (addr == NULL)
         budget_refund(bytes);
     return addr;

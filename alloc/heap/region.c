@@ -293,7 +293,7 @@ bool region_grow(struct region *region, size_t units, size_t *left) {
 static uintptr_t map_charged(size_t bytes) {
     if (!budget_charge(bytes))
         return 0;
-    void *base = os_map_aligned(bytes, UNIT, os_unmap); /* ends that stay are lost addresses, not memory */
+    void *base = os_map(bytes, UNIT, os_unmap); /* ends that stay are lost addresses, not memory */
     if (base == NULL)
         budget_refund(bytes);
     return (uintptr_t)base;

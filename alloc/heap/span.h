@@ -82,7 +82,4 @@ void span_walk(struct walk *walk);
 /* Calls `see` with each SMALL span, under the lock. */
 void span_each_small(void (*see)(struct span *span, void *data), void *data);
 
-/* Asserts that span_walk finds nothing. Caller holds no lock. */
-void span_check(void);
-
 #endif

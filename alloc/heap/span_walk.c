@@ -130,9 +130,3 @@ void span_each_small(void (*see)(struct span *span, void *data), void *data) {
                 see(&regions[i].spans[at], data);
     lock_release(&page_heap.lock, LOCK_SPANS);
 }
-
-void span_check(void) {
-    struct walk walk = {0};
-    span_walk(&walk);
-    CHECK(walk.broken == 0);
-}

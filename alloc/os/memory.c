@@ -60,14 +60,10 @@ void *os_sbrk(intptr_t delta) {
     return old == (void *)-1 ? NULL : old;
 }
 
-void *os_map(size_t bytes) {
-    return os_fault(map) ? NULL : map(NULL, bytes, PROT_READ | PROT_WRITE, 0);
-}
-
 /* The kernel aligns a mapping to a page and no further, so the mapping is made longer and its ends are cut off. */
-void *os_map_aligned(size_t bytes, size_t align, bool (*cut)(void *addr, size_t bytes)) {
+void *os_map(size_t bytes, size_t align, bool (*cut)(void *addr, size_t bytes)) {
     size_t slack = align > OS_PAGE ? align : 0;
-    if (os_fault(map_aligned) || bytes + slack < bytes)
+    if (os_fault(map) || bytes + slack < bytes)
         return NULL;
     char *raw = map(NULL, bytes + slack, PROT_READ | PROT_WRITE, 0);
     if (raw == NULL || slack == 0)

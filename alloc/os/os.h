@@ -26,13 +26,11 @@
  * refused. */
 void *os_sbrk(intptr_t delta);
 
-/* Maps committed memory that is zero. NULL if refused. */
-void *os_map(size_t bytes);
-
-/* os_map at a multiple of `align`, a power of two. The kernel may have to be asked for more; what is too much at either end is
- * handed to `cut`, before the call returns, once for each end: os_unmap, or a function that also knows what to do with a piece
- * that the OS will not unmap. NULL if refused; `cut` has not been called then. */
-void *os_map_aligned(size_t bytes, size_t align, bool (*cut)(void *addr, size_t bytes));
+/* Maps committed memory that is zero, at a multiple of `align`, a power of two. The kernel aligns to pages only, so more may
+ * have to be mapped; what is too much at either end is handed to `cut`, before the call returns, once for each end: os_unmap,
+ * or a function that also knows what to do with a piece that the OS will not unmap. NULL if refused; `cut` has not been called
+ * then. */
+void *os_map(size_t bytes, size_t align, bool (*cut)(void *addr, size_t bytes));
 
 /* Unmaps memory of any state. False if refused: a hole in a mapping makes two of one, and their number is limited. */
 bool os_unmap(void *addr, size_t bytes);

@@ -14,6 +14,12 @@
 #include "kit/tunables.h"
 #include "heap/unitmap.h"
 
+static void span_check(void) {
+    struct walk walk = {0};
+    span_walk(&walk);
+    cr_assert_eq(walk.broken, 0);
+}
+
 static struct span *large(size_t units) {
     bool zeroed;
     struct span *span = span_acquire_large(units, UNIT, &zeroed);

@@ -69,7 +69,7 @@ void *os_sbrk(intptr_t delta) {
     return delta > 0 && os_fake_refuse_brk ? NULL : move(delta);
 }
 
-void *os_map(size_t bytes) {
+static void *map(size_t bytes) {
     void *p = refused() || bytes > os_fake_map_most
                   ? MAP_FAILED
                   : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -79,8 +79,8 @@ void *os_map(size_t bytes) {
     return p;
 }
 
-void *os_map_aligned(size_t bytes, size_t align, bool (*cut)(void *addr, size_t bytes)) {
-    char *raw = os_map(bytes + align);
+void *os_map(size_t bytes, size_t align, bool (*cut)(void *addr, size_t bytes)) {
+    char *raw = map(bytes + align);
     if (raw == NULL)
         return NULL;
     char *start = (char *)align_up((uintptr_t)raw, align);
@@ -150,7 +150,7 @@ void *os_remap(void *addr, size_t old_bytes, size_t new_bytes, bool may_move) {
 }
 
 void *os_steal(void *addr, size_t bytes) {
-    void *p = os_map(bytes);
+    void *p = map(bytes);
     if (p != NULL) {
         memcpy(p, addr, bytes);
         memset(addr, 0, bytes);

@@ -42,7 +42,7 @@ static bool is_untouchable(char *p, bool by_writing) {
 
 Test(os, mappings_are_zero_and_purged_to_zero) {
     errno = 42;
-    char *p = os_map(ROOM);
+    char *p = os_map(ROOM, 1, os_unmap);
     cr_assert_not_null(p);
     cr_assert(is_all(p, ROOM, 0));
     memset(p, 1, ROOM);
@@ -50,7 +50,7 @@ Test(os, mappings_are_zero_and_purged_to_zero) {
     cr_assert(is_all(p, OS_PAGE, 1) && is_all(p + OS_PAGE, 2 * OS_PAGE, 0) && is_all(p + 3 * OS_PAGE, ROOM - 3 * OS_PAGE, 1));
     cr_assert(os_unmap(p, ROOM));
     cr_assert(is_untouchable(p, false));
-    cr_assert_null(os_map(SIZE_LIMIT));
+    cr_assert_null(os_map(SIZE_LIMIT, 1, os_unmap));
     cr_assert_eq(errno, 42);
 }
 
@@ -68,7 +68,7 @@ Test(os, aligned_mappings_lose_their_ends) {
     const size_t align = 64 * OS_PAGE;
     for (int i = 0; i < 20; i++) {
         cuts = 0;
-        char *p = os_map_aligned(ROOM, align, cut);
+        char *p = os_map(ROOM, align, cut);
         cr_assert(p != NULL && (uintptr_t)p % align == 0);
         cr_assert(is_all(p, ROOM, 0));
         cr_assert_eq(cut_bytes[0] + (cuts == 2 ? cut_bytes[1] : 0), align);
@@ -79,14 +79,14 @@ Test(os, aligned_mappings_lose_their_ends) {
         memset(p, 1, ROOM);
     }
     cuts = 0;
-    cr_assert_not_null(os_map_aligned(ROOM, 16, cut));
+    cr_assert_not_null(os_map(ROOM, 16, cut));
     cr_assert_eq(cuts, 0);
-    cr_assert_null(os_map_aligned(SIZE_MAX - OS_PAGE, align, cut));
+    cr_assert_null(os_map(SIZE_MAX - OS_PAGE, align, cut));
 }
 
 Test(os, remap_keeps_what_it_holds) {
     errno = 42;
-    char *p = os_map(ROOM);
+    char *p = os_map(ROOM, 1, os_unmap);
     memset(p, 1, ROOM);
     char *q = os_remap(p, ROOM, 64 * ROOM, true);
     cr_assert_not_null(q);
@@ -98,7 +98,7 @@ Test(os, remap_keeps_what_it_holds) {
 }
 
 Test(os, stolen_pages_can_be_put_back) {
-    char *p = os_map(ROOM);
+    char *p = os_map(ROOM, 1, os_unmap);
     memset(p, 1, ROOM);
     char *q = os_steal(p + OS_PAGE, 2 * OS_PAGE);
     cr_assert_not_null(q);
@@ -111,7 +111,7 @@ Test(os, stolen_pages_can_be_put_back) {
 
 Test(os, and_are_copied_back_where_they_cannot_move) {
     refuse("put_back", "1+");
-    char *p = os_map(ROOM);
+    char *p = os_map(ROOM, 1, os_unmap);
     memset(p, 1, ROOM);
     char *q = os_steal(p, ROOM);
     cr_assert_not_null(q);
@@ -152,8 +152,7 @@ Test(os, each_refusal_is_told) {
     char page[1];
     struct os_file file;
     errno = 42;
-    cr_assert_null(os_map(ROOM));
-    cr_assert_null(os_map_aligned(ROOM, OS_PAGE, os_unmap));
+    cr_assert_null(os_map(ROOM, OS_PAGE, os_unmap));
     cr_assert_null(os_reserve_zeros(ROOM));
     cr_assert_null(os_reserve(ROOM));
     cr_assert_null(os_sbrk(16));
@@ -250,7 +249,7 @@ Test(os, memory_that_is_not_there_is_told) {
     char from[] = "abc", to[4] = "";
     cr_assert(os_read_memory(from, to, sizeof to));
     cr_assert_str_eq(to, "abc");
-    char *p = os_map(OS_PAGE);
+    char *p = os_map(OS_PAGE, 1, os_unmap);
     os_unmap(p, OS_PAGE);
     errno = 42;
     cr_assert_not(os_read_memory(p, to, sizeof to));

@@ -18,20 +18,22 @@ MOST = {"calls": 1024, "options": 700}  # bytes of an input
 
 
 class Run:
-    """One run of a target. `folder` gets new inputs and those that fail; the kept corpus is only read."""
+    """One run of a target, of so many seconds or, whatever the load, of so many executions. `folder` gets new inputs and
+    those that fail; the kept corpus is only read."""
 
-    def __init__(self, target, folder, seconds, seed, corpus=True, program=None):
+    def __init__(self, target, folder, seconds, seed, corpus=True, program=None, executions=None):
         self.target, self.folder = target, pathlib.Path(folder)
         new = self.folder / "new"
         new.mkdir(parents=True, exist_ok=True)
         before = set(self.folder.glob("fail-*"))
         dictionary = [f"-dict={HERE / 'options.dict'}"] if target == "options" else []
         # Directories below are read, the first is written to. Of the time: never less than one pass over the corpus.
-        command = [program or BUILD / "fuzz" / target, *dictionary, f"-max_len={MOST[target]}", f"-max_total_time={seconds}",
+        bound = f"-runs={executions}" if executions else f"-max_total_time={seconds}"
+        command = [program or BUILD / "fuzz" / target, *dictionary, f"-max_len={MOST[target]}", bound,
                    f"-seed={seed}", "-timeout=60", "-reload=0", "-print_final_stats=1", "-verbosity=1",
                    f"-artifact_prefix={self.folder}/fail-", new, *([CORPUS / target] if corpus else [])]
         done = start.run([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=seconds * 4 + 300, check=False)
+                         stderr=subprocess.STDOUT, timeout=seconds * 4 + 300, check=False)
         self.text = done.stdout.decode(errors="replace")
         self.status = done.returncode
         self.failures = sorted(set(self.folder.glob("fail-*")) - before)
@@ -57,7 +59,7 @@ class Run:
 
 def shown(target, path):
     done = start.run([SHOW[target], "--show", path], capture_output=True, text=True, errors="replace", timeout=120,
-                          check=False)
+                     check=False)
     return (done.stdout + done.stderr).splitlines()[-200:]
 
 
