@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Call stacks, each kept once, so that a block's record needs four bytes for where it came from. The checker's
- * records and the leak report share them. Stacks are never forgotten: a program has few different ones.
+ * Call stacks, each kept once, so that a block's record needs four bytes to say where it was allocated. The protections and the
+ * leak report share them. Stacks are never forgotten: a program has few different ones.
  *
  * F1 a number stays valid for the life of the process; 0 is no stack.
  * F2 what a number names never changes, so reading needs no lock.
  *
- * Memory: address space of STACKS_ROOM (less where RLIMIT_AS is short), made writable as it fills. When it is full, or
- * the OS refuses, new stacks are number 0 and nothing else suffers. Lock: LOCK_STACKS, inside.
+ * Memory: address space of STACKS_ROOM (less where RLIMIT_AS is short), made writable as it fills. When it is full, or the OS
+ * refuses, a new stack gets number 0, and its block is reported without one. Lock: LOCK_STACKS, taken by stacks_keep.
  */
 #ifndef MYALLOC_STACKS_H
 #define MYALLOC_STACKS_H

@@ -59,14 +59,15 @@ struct leaks_record leaks_freeing(const void *p) {
 
 /* ---- the report -------------------------------------------------------------------------------------------------- */
 
-/* While it is made, the records are copied to an array; blocks of the same fate and stack become one group in place. */
+/* The records are copied to an array. There they are sorted, and the blocks of one kind and one call stack are summed up in the
+ * first of them, which then stands for the group. */
 typedef bool before(const struct reachable_block *a, const struct reachable_block *b);
 
 static bool by_address(const struct reachable_block *a, const struct reachable_block *b) {
     return a->start < b->start;
 }
 
-static bool by_place(const struct reachable_block *a, const struct reachable_block *b) {
+static bool by_stack(const struct reachable_block *a, const struct reachable_block *b) {
     return a->kind != b->kind ? a->kind < b->kind : a->stack < b->stack;
 }
 
@@ -102,10 +103,11 @@ static void sort(struct reachable_block *blocks, size_t size, before *order) {
     }
 }
 
-/* One group for each fate and stack, without the unwinder's blocks; returns their number. */
+/* Makes one group of the blocks of each kind and call stack, at the start of the array, without the blocks that are roots (the
+ * unwinder's). Returns the number of groups. */
 static size_t sum_up(struct reachable_block *blocks, size_t size) {
     size_t out = 0;
-    sort(blocks, size, by_place);
+    sort(blocks, size, by_stack);
     for (size_t i = 0; i < size; i++) {
         struct reachable_block *last = out > 0 ? &blocks[out - 1] : NULL;
         if (blocks[i].root)
@@ -121,7 +123,7 @@ static size_t sum_up(struct reachable_block *blocks, size_t size) {
     return out;
 }
 
-/* A copy of the records, of *size entries, in *room bytes of memory; NULL if there are none or memory is refused. */
+/* Copies the records: *size of them, into memory of *room bytes. NULL if there are none or memory is refused. */
 static struct reachable_block *copy_records(size_t *size, size_t *room) {
     struct reachable_block *blocks = NULL;
     *size = 0;
@@ -138,7 +140,7 @@ static struct reachable_block *copy_records(size_t *size, size_t *room) {
     return blocks;
 }
 
-/* Sorts out what is lost. Where that cannot be known, all is listed as if it were held. */
+/* Finds out which blocks are lost. False if that cannot be known; all count as held then. */
 static bool judge(struct reachable_block *blocks, size_t size, size_t room, const void *stack) {
     struct reachable_range own[] = {{(uintptr_t)blocks, (uintptr_t)blocks + room},
                                 {(uintptr_t)records.entries, (uintptr_t)records.entries + address_map_bytes(&records)}};
@@ -146,7 +148,7 @@ static bool judge(struct reachable_block *blocks, size_t size, size_t room, cons
     if (reachable_mark(blocks, size, own, sizeof own / sizeof *own, stack))
         return true;
     for (size_t i = 0; i < size; i++)
-        blocks[i].kind = REACH_HELD;
+        blocks[i].kind = BLOCK_HELD;
     return false;
 }
 
@@ -156,9 +158,9 @@ static const char *plural(size_t n) {
 
 static void print_group(const struct reachable_block *group) {
     static const char *const fates[] = {
-        [REACH_LOST] = "lost",
-        [REACH_LOST_WITH] = "lost with blocks that point there",
-        [REACH_HELD] = "still held",
+        [BLOCK_LOST] = "lost",
+        [BLOCK_LOST_WITH] = "lost with blocks that point there",
+        [BLOCK_HELD] = "still held",
     };
     unsigned frames;
     void *const *stack = stacks_frames(group->stack, &frames);
@@ -189,7 +191,7 @@ static void print_sum(const char *start, const struct sum *sum, const char *end)
 /* The groups are sorted: the lost ones come first. */
 static void print_groups(const struct reachable_block *groups, size_t size, bool judged) {
     size_t lost = 0, shown = 0;
-    while (lost < size && groups[lost].kind != REACH_HELD)
+    while (lost < size && groups[lost].kind != BLOCK_HELD)
         lost++;
     struct sum gone = add_up(groups, lost), held = add_up(groups + lost, size - lost);
     char process[48];
@@ -206,7 +208,8 @@ static void print_groups(const struct reachable_block *groups, size_t size, bool
 }
 
 NOINLINE void leaks_report(void) {
-    const void *stack = __builtin_frame_address(0); /* above it lie the caller's frame and registers, below it ours */
+    /* On the stack, what the caller keeps lies above this address; this function's own variables lie below. */
+    const void *stack = __builtin_frame_address(0);
     size_t size, room;
     bool empty = records.count == 0;
     struct reachable_block *blocks = copy_records(&size, &room);
@@ -228,11 +231,11 @@ NOINLINE void leaks_report(void) {
 
 static void at_exit(void *unused) {
     (void)unused;
-    /* Many programs close it as the last thing they do, to see whether all was written. */
+    /* Many programs close standard error as the last thing they do, to see whether all was written. */
     os_file_put_back(&standard_error, STDERR_FILENO);
-    __builtin_unwind_init(); /* puts the registers that hold others' variables into this frame */
+    __builtin_unwind_init(); /* stores the registers that hold callers' variables in this frame, where the scan looks */
     leaks_report();
-    __asm__ volatile(""); /* ... which must not make way for the call */
+    __asm__ volatile(""); /* no tail call: it would take this frame away first */
 }
 
 void leaks_arrange(void) {

@@ -22,19 +22,22 @@ struct leaks_record {
     uintptr_t block; /* the key of the table (base/address_map.h); 0: no record */
     size_t bytes;    /* as the program asked */
     uint32_t stack;  /* stacks.h; 0: unknown */
-    bool own;        /* the unwinder's, not the program's: may hold other blocks, but is not reported */
+    bool own;        /* the block is the unwinder's, not the program's: it keeps others reachable, but is not reported */
 };
 
-/* Arranges the report at exit, if the mode is on; from a constructor. */
+/* Arranges the report at exit, if the mode is on. To be called from a constructor, before the program registers functions for
+ * its exit. */
 void leaks_arrange(void);
 
-/* What front_watched.c tells while MODE_LEAKS is on; under no lock of the allocator. */
+/* front_watched.c calls these while MODE_LEAKS is on, under no lock of the allocator: after a block is allocated, and before it
+ * is free. */
 void leaks_allocated(const void *p, size_t bytes);
-/* The record is taken away and returned, for a realloc to put back if it is refused. */
+/* Takes the record away and returns it, so that a realloc can put it back if it is refused. */
 struct leaks_record leaks_freeing(const void *p);
 void leaks_put_back(const struct leaks_record *record);
 
-/* Writes the report to standard error. What the caller keeps in registers must be in its frame. */
+/* Writes the report to standard error. The caller has stored its registers in its frame: what only registers hold is not
+ * seen. */
 void leaks_report(void);
 
 extern HIDDEN const struct lock_set leaks_locks;

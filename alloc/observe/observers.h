@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the log of mtrace and the record of leaks hear of each watched call: front_watched.c tells it here once,
- * the modes that are on get their part. The log leaves out what the unwinder allocates for
- * itself. Called under no lock of the allocator.
+ * What the log of mtrace (trace.h) and the leak report (leaks.h) hear of each call while their modes are on. front_watched.c
+ * calls these functions, under no lock of the allocator. The log leaves out what the unwinder allocates for itself, because
+ * its lines would be written while the unwinder runs and have no caller.
  */
 #ifndef MYALLOC_OBSERVERS_H
 #define MYALLOC_OBSERVERS_H
@@ -12,7 +12,7 @@
 #include "observe/leaks.h"
 #include "observe/trace.h"
 
-/* The call is done; p is NULL if it was refused. */
+/* After the call: p is the block, NULL if the call was refused. */
 static inline void observers_allocated(const void *p, size_t bytes) {
     if (modes_has(MODE_TRACE) && !unwind_inside())
         trace_allocated(p, bytes);
@@ -20,7 +20,7 @@ static inline void observers_allocated(const void *p, size_t bytes) {
         leaks_allocated(p, bytes);
 }
 
-/* Before the block is free. */
+/* Before the block is free: from then on another thread may get its address. */
 static inline void observers_freeing(const void *p) {
     if (modes_has(MODE_TRACE) && !unwind_inside())
         trace_freeing(p);
@@ -28,7 +28,8 @@ static inline void observers_freeing(const void *p) {
         leaks_freeing(p);
 }
 
-/* Before and after a realloc of the block p, of `usable` bytes. What the first returns goes to the second. */
+/* Before and after a realloc of the block `p`, or `old`, of `usable` bytes. What the first returns goes to the second, which
+ * puts it back if the realloc was refused. */
 static inline struct leaks_record observers_resizing(const void *p) {
     if (modes_has(MODE_TRACE) && !unwind_inside())
         trace_resizing(p);

@@ -15,7 +15,7 @@
 #define PIECE (64 * KIB)       /* read at a time */
 #define WINDOW (2 * MIB)       /* whose page entries are read at a time */
 #define LINE_MOST 512          /* of /proc/self/maps; a longer path is cut */
-#define NONE UINT32_MAX
+#define NONE UINT32_MAX        /* no block's index */
 /* Bits of /proc/self/pagemap (proc(5)). */
 #define PAGE_HELD (UINT64_C(3) << 62) /* present, swapped */
 #define PAGE_FILE (UINT64_C(1) << 61) /* of a file or shared */
@@ -33,18 +33,18 @@ struct scan {
     const struct reachable_range *own;
     size_t own_count;
     uintptr_t stack;   /* of this thread: what lies below is no frame */
-    uint32_t todo;     /* blocks that are marked, their contents not yet looked at */
-    uint32_t origin;   /* the block that the flood of lost ones started from */
-    uint8_t kind;      /* what is being marked */
-    int pagemap;
-    bool private;      /* the mapping being looked at */
+    uint32_t todo;     /* the first of the blocks that are marked and whose contents are not yet looked at */
+    uint32_t origin;   /* the lost block whose contents are being followed */
+    uint8_t kind;      /* what a block becomes that a word points to */
+    int pagemap;       /* /proc/self/pagemap, -1 if it cannot be read */
+    bool private;      /* the mapping that is being looked at is private (proc(5): p) */
     bool works;        /* at least one piece could be read */
     uint64_t piece[PIECE / sizeof(uint64_t)], pages[WINDOW / OS_PAGE_MIN + 1];
 };
 
 /* ---- marking ----------------------------------------------------------------------------------------------------- */
 
-/* Index of the block that the address points into; its first byte for an empty one. */
+/* Index of the block that the address points into, NONE if there is none. A block of no bytes counts as one of one byte. */
 static uint32_t find(const struct scan *scan, uintptr_t address) {
     size_t low = 0, high = scan->count;
     while (high - low > 1) {
@@ -65,11 +65,11 @@ static void push(struct scan *scan, uint32_t index) {
 
 static void mark(struct scan *scan, uint32_t index) {
     struct reachable_block *block = &scan->blocks[index];
-    if (block->kind == REACH_UNSEEN) {
+    if (block->kind == BLOCK_UNSEEN) {
         block->kind = scan->kind;
         push(scan, index);
-    } else if (block->kind == REACH_LOST && scan->kind == REACH_LOST_WITH && index != scan->origin) {
-        block->kind = REACH_LOST_WITH; /* what it points to is marked already */
+    } else if (block->kind == BLOCK_LOST && scan->kind == BLOCK_LOST_WITH && index != scan->origin) {
+        block->kind = BLOCK_LOST_WITH; /* its contents have been followed already */
     }
 }
 
@@ -94,7 +94,8 @@ static void read_pieces(struct scan *scan, uintptr_t from, uintptr_t to) {
     }
 }
 
-/* All but the table of regions: where a region starts, a block may; in a static program it lies among the program's data. */
+/* All words but those of the table of regions: it holds addresses where a region starts, and a block may start there. In a
+ * static program it lies among the program's own data. */
 static void read_words(struct scan *scan, uintptr_t from, uintptr_t to) {
     uintptr_t ours = (uintptr_t)regions, behind = ours + sizeof regions;
     if (from >= behind || to <= ours) {
@@ -105,7 +106,7 @@ static void read_words(struct scan *scan, uintptr_t from, uintptr_t to) {
     read_pieces(scan, behind, to);
 }
 
-/* A page of a root that is our own, or that a block has for itself. */
+/* True if a page of a root is the allocator's own, or holds a block: blocks are looked at when a word points to them. */
 static bool is_own(const struct scan *scan, uintptr_t page) {
     const void *p = (const void *)page;
     if (page - (uintptr_t)scan < sizeof *scan)
@@ -119,8 +120,8 @@ static bool is_own(const struct scan *scan, uintptr_t page) {
     return find(scan, page) != NONE || find(scan, page + OS_PAGE - 1) != NONE;
 }
 
-/* Present or swapped out: others hold zeros, and to read them would make page tables for them. Of a private mapping, only
- * what the program wrote: pages as they are in the file hold no addresses of blocks. */
+/* True if the page is present or swapped out. Other pages hold zeros, and to read them would make page tables for them. Of a
+ * private mapping, only pages that the program has written count: a page as it is in the file holds no address of a block. */
 static bool is_written(const struct scan *scan, size_t page) {
     uint64_t entry = scan->pagemap < 0 ? PAGE_HELD : scan->pages[page];
     return (entry & PAGE_HELD) != 0 && !(scan->private && (entry & PAGE_FILE) != 0);
@@ -181,8 +182,8 @@ static void forget_live(const struct cache *cache, void *unused) {
             ended[i] = 0;
 }
 
-/* Where the frames of a thread that ended end, if the mapping is its stack, else `start`. What follows is its thread-local
- * data, through which libc still holds blocks. */
+/* If the mapping is the stack of a thread that has ended, where its thread-local data start, else `start`. What lies below are
+ * frames of calls that are over; through the thread-local data libc still holds blocks. */
 static uintptr_t skip_dead_frames(uintptr_t start, uintptr_t end) {
     uintptr_t from = start;
     for (size_t i = 0; i < ENDED_MOST; i++)
@@ -249,13 +250,14 @@ static bool scan_roots(struct scan *scan) {
     return at > 0 && scan->works;
 }
 
-/* A flood from each lost block, so that of a lost list only the first is told as such. */
+/* Follows the words in each block that no root leads to, so that of a lost list only the first block is told as lost and the
+ * others as lost with it. */
 static void sort_out_lost(struct scan *scan) {
-    scan->kind = REACH_LOST_WITH;
+    scan->kind = BLOCK_LOST_WITH;
     for (size_t i = 0; i < scan->count; i++) {
-        if (scan->blocks[i].kind != REACH_UNSEEN)
+        if (scan->blocks[i].kind != BLOCK_UNSEEN)
             continue;
-        scan->blocks[i].kind = REACH_LOST;
+        scan->blocks[i].kind = BLOCK_LOST;
         scan->origin = (uint32_t)i;
         push(scan, (uint32_t)i);
         finish_todo(scan);
@@ -267,9 +269,9 @@ static void begin(struct scan *scan) {
     scan->lowest = scan->blocks[0].start;
     scan->highest = last->start + max_size(last->bytes, 1);
     scan->todo = scan->origin = NONE;
-    scan->kind = REACH_HELD;
+    scan->kind = BLOCK_HELD;
     for (size_t i = 0; i < scan->count; i++)
-        scan->blocks[i].kind = REACH_UNSEEN;
+        scan->blocks[i].kind = BLOCK_UNSEEN;
     for (size_t i = 0; i < scan->count; i++)
         if (scan->blocks[i].root)
             mark(scan, (uint32_t)i);

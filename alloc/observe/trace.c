@@ -15,7 +15,7 @@
 #include "callers/backtrace.h"
 #include "callers/unwind.h"
 
-#define LINE_MOST 1024 /* longer ones go without the name of the module */
+#define LINE_MOST 1024 /* bytes of a line; a longer name of a module or function is left out */
 
 extern int __cxa_atexit(void (*function)(void *), void *argument, void *dso);
 
@@ -33,7 +33,8 @@ static void close_locked(void) {
     filled = 0;
 }
 
-/* Returns what went wrong, 0 if nothing; the log is closed then. The caller says so once it has let go of the lock. */
+/* Writes the buffer. Returns 0, or the error number; the log is closed then, and the caller tells so once it has let go of the
+ * lock. */
 static int flush_locked(void) {
     int error = filled > 0 ? os_file_write(&file, buffer, filled) : 0;
     filled = 0;
@@ -71,7 +72,7 @@ static void at_exit(void *unused) {
 
 /* ---- lines ------------------------------------------------------------------------------------------------------- */
 
-/* The script splits its lines at white space. */
+/* True if a path may stand in a line: glibc's mtrace script splits lines at white space. */
 static bool can_stand(const char *path) {
     for (; *path != '\0'; path++)
         if ((unsigned char)*path <= ' ')
@@ -79,7 +80,7 @@ static bool can_stand(const char *path) {
     return true;
 }
 
-/* "@ module:(function+0x1a)[0x11a2] ", the parts that are known; the empty string if the caller is not. */
+/* "@ module:(function+0x1a)[0x11a2] ", as far as that is known; the empty string if the caller is not. Returns the length. */
 static size_t format_caller(char *out, size_t room) {
     void *caller;
     struct backtrace_symbol symbol;
@@ -99,7 +100,8 @@ static size_t format_caller(char *out, size_t room) {
     return length + text_format(out + length, room - length, "[%p] ", symbol.module_offset - 1);
 }
 
-/* Formats outside the lock: finding names may wait for the loader, whose owner may wait in malloc. */
+/* The line is made before the lock is taken: finding names may wait for the loader's lock, whose holder may be waiting for ours
+ * in malloc. */
 static void put_line(const char *format, const void *p, size_t bytes) {
     char line[LINE_MOST];
     size_t length = format_caller(line, sizeof line);

@@ -33,13 +33,13 @@ void trace_start(void);
 /* muntrace(): ends and closes the log. */
 void trace_stop(void);
 
-/* What front_watched.c tells while MODE_TRACE is on; under no lock of the allocator. */
+/* observers.h calls these while MODE_TRACE is on, under no lock of the allocator. */
 void trace_allocated(const void *p, size_t bytes); /* p is NULL if it was refused */
 void trace_freeing(const void *p);
 void trace_resizing(const void *p);
 void trace_resized(const void *old, size_t old_usable, const void *p, size_t bytes);
 
-/* In the child of a fork the log ends, without a word to the file. */
+/* In the child of a fork the log is closed without a write: what is in the buffer is the parent's. */
 extern HIDDEN const struct lock_set trace_locks;
 
 #endif
