@@ -3,12 +3,10 @@
 #ifndef MYALLOC_BASE_H
 #define MYALLOC_BASE_H
 
+#include "base/arch.h"
+
 #include <limits.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include "base/arch.h"
 
 #ifndef MYALLOC_DEBUG
 #define MYALLOC_DEBUG 0 /* 1: every ASSERT is checked and the event counters run */
