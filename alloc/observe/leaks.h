@@ -5,9 +5,9 @@
  * points to any more; that is printed, grouped by call stack, the largest sum first, and the rest counted. With leaks:2
  * the rest is listed as well.
  *
- * G1 a record is taken away before its block is free and entered after the block is handed out, so an address has at
+ * E1 a record is taken away before its block is free and entered after the block is handed out, so an address has at
  *    most one, whatever threads do.
- * G2 a block without a record (from before the mode was on, or because memory for records was refused) is never reported;
+ * E2 a block without a record (from before the mode was on, or because memory for records was refused) is never reported;
  *    refusals are counted and told.
  *
  * Lock: LOCK_LEAKS, held for table work alone, but for the table's growth.

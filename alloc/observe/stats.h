@@ -39,12 +39,12 @@ struct stats {
     size_t unused;       /* taken, but never handed out */
     size_t around;       /* pages of hardened blocks, but for what is live: canaries, free slots, quarantine */
     size_t hardened, hardened_count;    /* live hardened blocks */
-    size_t heap, heap_peak;             /* the brk heap and arenas, without metadata */
+    size_t heap, heap_peak;             /* all regions, without metadata */
     size_t large, large_count;          /* large blocks in the heap */
     size_t mapped, mapped_count;        /* blocks with a mapping of their own */
     size_t mapped_peak, mapped_count_peak;
     size_t guarded, guarded_count;      /* blocks on guarded pages, and the bytes asked for; live, but not in the heap */
-    size_t samples;                     /* blocks that ever were there */
+    size_t samples;                     /* blocks ever put on guarded pages */
     size_t top;          /* free at the top of the brk heap: what malloc_trim could take off it */
     size_t threads;      /* that have lists */
     struct stats_class classes[CLASS_COUNT];
