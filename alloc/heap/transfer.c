@@ -30,7 +30,8 @@ static _Atomic size_t stacks_used;
 
 /* ---- parked chains ----------------------------------------------------------------------------------------------- */
 
-/* Into one of the first `usable` pointers, all other words of the chain written before. */
+/* Puts the chain into one of the first `usable` pointers; release order makes what was written to the chain visible to its
+ * taker. */
 static bool park_among(struct transfer *transfer, struct block *chain, size_t usable) {
     for (size_t i = 0; i < usable && i < PARKED_CHAINS; i++) {
         void *empty = NULL;

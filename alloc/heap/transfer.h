@@ -70,7 +70,7 @@ struct block *transfer_unstack_locked(struct transfer *transfer, size_t more_tha
 /* The nth stacked chain; NULL beyond the last. */
 struct block *transfer_stacked_locked(const struct transfer *transfer, size_t n);
 
-/* In a forked child: a list of a thread that did not live on. Nobody has counted it. If memory for the entry is refused, its
+/* In a forked child: a list of a thread that did not live on. Its length is not known. If memory for the entry is refused, its
  * blocks are lost to the child, as those of other threads' lists are with glibc's malloc. */
 void transfer_adopt_locked(struct transfer *transfer, struct block *chain);
 
