@@ -288,8 +288,8 @@ static bool take_option(int option) {
         options.samples = optarg;
     else
         return false;
-    return !*end && (strchr("acp", option) || *optarg) && !(options.alone && options.children) && options.interval_ms >= 0 && options.interval_ms <= 60000 &&
-           options.limit >= 0 && options.limit < 1e9;
+    return !*end && (strchr("acp", option) || *optarg) && !(options.alone && options.children) &&
+           options.interval_ms >= 0 && options.interval_ms <= 60000 && options.limit >= 0 && options.limit < 1e9;
 }
 
 int main(int argc, char **argv) {

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* `myalloc options`: every tunable of the library, from the library's own table and parser. */
-#include <limits.h>
 #include <malloc.h>
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/front.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "base/sizeclass.h"
@@ -43,7 +42,7 @@ static COLD void free_watched_slow(void *p, const char *call, size_t bytes, size
     unwind_caller = NULL;
 }
 
-/* Guarded pages are all there is, and it is not the turn of this allocation. */
+/* True if guarded pages are the only mode and this allocation is not to be sampled. */
 static bool skips_guard(size_t bytes) {
     return modes_only(MODE_GUARDED) && LIKELY(!sampler_is_due(cache_stands_for(bytes)));
 }
@@ -111,7 +110,8 @@ static ALWAYS_INLINE void free_opened(void *p, const char *call, size_t bytes, s
 }
 
 static COLD void free_first_slow(void *p, const char *call, size_t bytes, size_t align, size_t offset) {
-    bool opened = thread_open(); /* then what the free had counted is counted no longer */
+    /* Opening the cache resets all counts, so this free's increment is gone and must not be taken back. */
+    bool opened = thread_open();
     free_opened(p, call, bytes, align, offset, !opened);
 }
 

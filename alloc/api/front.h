@@ -49,7 +49,8 @@ static ALWAYS_INLINE void front_free_sized(void *p, const char *call, size_t byt
         return;
     }
     ((struct block *)p)->next = bin->head;
-    atomic_signal_fence(memory_order_release); /* the list is valid at every instruction: fork copies it (cache.h) */
+    /* The list is valid at every instruction: fork copies it (ORDERED, heap/bins.h). */
+    atomic_signal_fence(memory_order_release);
     bin->head = p;
 }
 
@@ -66,7 +67,7 @@ void *front_aligned(size_t align, size_t bytes, const char *call);
 /* Bytes the program may use at `p`; constant while the block lives. 0 for NULL. Aborts if `p` is no block. */
 size_t front_usable(const void *p, const char *call);
 
-/* Gives what this thread and the centre hold back to the spans, and all free memory but `pad` bytes to the OS. Returns
+/* Gives what this thread and the central lists hold back to the spans, and all free memory but `pad` bytes to the OS. Returns
  * the bytes the OS got. */
 size_t front_trim(size_t pad);
 

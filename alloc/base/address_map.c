@@ -7,7 +7,7 @@ static char *entry_at(const struct address_map *map, size_t i) {
 
 void *address_map_insert(struct address_map *map, const void *address) {
     uintptr_t key = (uintptr_t)address, there;
-    size_t i = address_map_home(map, key);
+    size_t i = address_map_first(map, key);
     while ((there = address_map_key(entry_at(map, i))) != 0 && there != key)
         i = (i + 1) & (map->size - 1);
     map->count += there == 0;
@@ -17,13 +17,13 @@ void *address_map_insert(struct address_map *map, const void *address) {
 void address_map_remove(struct address_map *map, void *entry) {
     char *hole = entry;
     uintptr_t key = address_map_key(entry);
-    size_t at = address_map_home(map, key), mask = map->size - 1;
+    size_t at = address_map_first(map, key), mask = map->size - 1;
     while (entry_at(map, at) != hole)
         at = (at + 1) & mask;
     for (size_t i = (at + 1) & mask; (key = address_map_key(entry_at(map, i))) != 0; i = (i + 1) & mask)
-        /* A look-up of this entry starts at its home and goes on to it. If it passes the hole on its way, the entry may fill
-         * the hole: if the way from the home, round the end of the table, is no shorter than that from the hole. */
-        if (((i - address_map_home(map, key)) & mask) >= ((i - at) & mask)) {
+        /* A look-up of this entry starts at its first place and goes on to it. If it passes the hole on its way, the entry may
+         * fill the hole: if the way from the first place, round the end of the table, is no shorter than that from the hole. */
+        if (((i - address_map_first(map, key)) & mask) >= ((i - at) & mask)) {
             memcpy(hole, entry_at(map, i), map->entry_bytes);
             hole = entry_at(map, i);
             at = i;

@@ -43,7 +43,7 @@ static inline uintptr_t address_map_key(const void *entry) {
 
 /* The place that an address hashes to: Fibonacci hashing. The high bits of the product depend on all bits of the address, so
  * addresses that are multiples of a large number do not meet. */
-static inline size_t address_map_home(const struct address_map *map, uintptr_t address) {
+static inline size_t address_map_first(const struct address_map *map, uintptr_t address) {
     return (size_t)(address * UINT64_C(0x9e3779b97f4a7c15) >> map->hash_shift);
 }
 
@@ -51,7 +51,7 @@ static inline size_t address_map_home(const struct address_map *map, uintptr_t a
 static inline void *address_map_find(const struct address_map *map, const void *address) {
     if (UNLIKELY(map->size == 0))
         return NULL;
-    for (size_t i = address_map_home(map, (uintptr_t)address);; i = (i + 1) & (map->size - 1)) {
+    for (size_t i = address_map_first(map, (uintptr_t)address);; i = (i + 1) & (map->size - 1)) {
         char *entry = map->entries + i * map->entry_bytes;
         uintptr_t key = address_map_key(entry);
         if (key == 0)

@@ -7,12 +7,12 @@
 #ifndef MYALLOC_ARCH_H
 #define MYALLOC_ARCH_H
 
+#if defined(__SIZEOF_POINTER__) && __SIZEOF_POINTER__ != 8
+#error "myalloc is written for 64-bit systems" /* before the system's headers, which may fail first where there are none */
+#endif
+
 #include <stddef.h>
 #include <stdint.h>
-
-#if defined(__SIZEOF_POINTER__) && __SIZEOF_POINTER__ != 8
-#error "myalloc is written for 64-bit systems"
-#endif
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "myalloc is written for little-endian processors" /* lock.c waits on the low half of a word, canary.h counts bytes */

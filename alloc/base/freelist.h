@@ -18,7 +18,7 @@ struct block {
 
 static inline void freelist_push(void **head, void *block) {
     ((struct block *)block)->next = *head;
-    /* Linked before it is the head: a fork by another thread copies the list as it is at any instruction (heap/cache.h). */
+    /* Linked before it is the head: a fork by another thread copies the list at any instruction (ORDERED, heap/bins.h). */
     atomic_signal_fence(memory_order_release);
     *head = block;
 }

@@ -93,7 +93,7 @@ static size_t length(const struct bin *bin) {
 
 /* Takes one block of the chain and makes the rest the list. If that is longer than the list's limit, its length is the limit
  * until the list is next begun: cutting the chain would mean walking it. */
-static void *adopt_chain(struct bin *bin, size_t limit, struct block *chain, size_t count) {
+static void *use_chain(struct bin *bin, size_t limit, struct block *chain, size_t count) {
     bin_put(bin, chain->next, count - 1, max_size(limit, count - 1));
     return chain;
 }
@@ -130,19 +130,19 @@ static void *refill(struct cache *cache, unsigned class) {
     size_t count;
     struct block *chain = bin_take(bin, &count);
     if (UNLIKELY(chain != NULL))
-        return adopt_chain(bin, cache->earned_limit[class], chain, max_size(count, 1));
+        return use_chain(bin, cache->earned_limit[class], chain, max_size(count, 1));
     if (bin->limit == 0)
         give_foreign(cache, class);
     chain = bin_take_spare(cache, class);
     if (chain != NULL)
-        return adopt_chain(bin, cache->earned_limit[class], chain, chain->count);
+        return use_chain(bin, cache->earned_limit[class], chain, chain->count);
     chain = central_take(class, bin->refill_most, &count);
     if (chain == NULL) {
         bin_put(bin, NULL, 0, cache->earned_limit[class]);
         return NULL;
     }
     growth_refilled(bin, class);
-    return adopt_chain(bin, cache->earned_limit[class], chain, count);
+    return use_chain(bin, cache->earned_limit[class], chain, count);
 }
 
 static bool set_aside(struct cache *cache, unsigned class) {
@@ -367,7 +367,7 @@ void cache_walk(struct walk *walk) {
     const struct cache *before = NULL;
     for (const struct cache *cache = caches; cache != NULL; before = cache, cache = cache->next) {
         report_walk(walk, cache->bins[0].head == NULL, "cache K3", cache);
-        if (!report_walk(walk, cache->prev == before && cache->state == CACHE_OPEN, "cache K3", cache))
+        if (!report_walk(walk, cache->prev == before && cache->state == CACHE_OPEN, "cache K6", cache))
             break;
     }
     lock_release(&caches_lock, LOCK_CACHES);

@@ -7,6 +7,8 @@
  * empty, blocks come from the spare chain, then from the central lists; when it is full, it becomes the spare chain and the
  * spare chain before it goes to the central lists.
  *
+ * K6 every cache on the list of open caches is OPEN, and its `prev` is the one before it, NULL in the first.
+ *
  * Locks: LOCK_CACHES, over the list of all open caches and over transfer_threads, which counts them. The lists themselves need
  * none (bins.h). LOCK_CLASS is taken inside.
  */
@@ -56,8 +58,8 @@ void cache_each(void (*see)(const struct cache *cache, void *data), void *data);
 /* Free blocks of the class in a cache. Of another thread's cache it is what was true at some moment of the call. */
 size_t cache_length(const struct cache *cache, unsigned class);
 
-/* Looks whether K1-K5 hold for this thread's lists, and K3 for all threads'. While nobody else is in the allocator
- * (all_locks.h). */
+/* Looks whether K1-K5 hold for this thread's cache, K3 for all open ones, and K6 for their list. While nobody else is in the
+ * allocator (all_locks.h). */
 struct walk;
 void cache_walk(struct walk *walk);
 

@@ -153,8 +153,8 @@ static _Noreturn COLD void wrong_home_locked(struct class *class, const struct b
 }
 
 /* Sends the first blocks of the chain home, as many as lie in one unit. Blocks freed one after another often lie close
- * together: then the span is looked up once for all. Returns the rest. A span whose blocks are all home leaves the class for the
- * list *empty, to be released without the lock. */
+ * together: then the span is looked up once for all. Returns the rest. A span whose blocks are all home leaves the class for
+ * the list *empty, to be released without the lock. */
 static struct block *run_home_locked(struct class *class, struct block *first, struct span **empty) {
     struct span *span = span_find(first);
     struct block *block = first;
@@ -201,7 +201,7 @@ static void trim_stack_locked(struct class *class, struct span **empty) {
         chain_home_locked(class, chain, empty);
 }
 
-/* What left its class as *empty, without the lock of the class. */
+/* Gives the spans on list `empty` to the page heap. Caller holds no class lock. */
 static void release_all(struct span *empty) {
     while (empty != NULL) {
         struct span *next = empty->next;
@@ -212,7 +212,7 @@ static void release_all(struct span *empty) {
 
 /* ---- interface --------------------------------------------------------------------------------------------------- */
 
-/* Cuts an adopted list, whose length nobody knows, to its first `most` blocks and sends the rest home. */
+/* Cuts an adopted list, whose length is not known, to its first `most` blocks and sends the rest home. */
 static void cut_locked(struct class *class, struct block *chain, size_t most, size_t *count, struct span **empty) {
     struct block *last = chain;
     size_t kept = 1;

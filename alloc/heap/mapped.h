@@ -53,8 +53,7 @@ void *mapped_steal(void *p, size_t bytes, size_t new_bytes);
 /* Gives kept mappings (L2) back as far as the OS takes them by now. */
 void mapped_trim(void);
 
-/* tunables_mallopt, while no mapping that is freed moves the threshold: what is set is not overwritten by what was read
- * before. */
+/* tunables_mallopt under LOCK_MAPPED, so that a concurrent free cannot overwrite the threshold just set. */
 int mapped_mallopt(int parameter, int value);
 
 /* A consistent copy of mapped_totals, which are written under the lock. */

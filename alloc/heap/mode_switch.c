@@ -21,7 +21,8 @@ void mode_switch_on(unsigned modes) {
         cache_flush();
         central_flush(); /* what is parked would not be taken by threads without lists */
     }
-    /* Last: whoever sees the mode sees the unit map without entries, and so does whoever gets a block from there. */
+    /* Last, with release: a thread that sees the mode also sees the emptied unit map; so does a thread that gets a block from
+     * it. */
     atomic_fetch_or_explicit(&modes_active, modes, memory_order_release);
     lock_release(&mode_switch_lock, LOCK_MODES);
 }

@@ -42,8 +42,8 @@ unsigned plain_class(const void *p);
 /* The span of the large block that starts at `p`, or NULL. */
 struct span *plain_large_span(const void *p);
 
-/* Gives what this thread and the centre hold back to the spans, and all free memory but `pad` bytes to the OS. Returns the
- * bytes the OS got. */
+/* Gives what this thread and the central lists hold back to the spans, and all free memory but `pad` bytes to the OS. Returns
+ * the bytes the OS got. */
 size_t plain_trim(size_t pad);
 
 /* NULL, with ENOMEM in errno: the one place where errno is set. */

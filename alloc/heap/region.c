@@ -11,12 +11,12 @@
 #include "kit/tunables.h"
 #include "heap/unitmap.h"
 
-#define HEAP_MAX (64 * GIB)        /* span structures are reserved for so much brk heap (0.5 GiB of addresses); then arenas */
+#define HEAP_MAX (64 * GIB)        /* span structures are reserved for so much brk heap (0.5 GiB of addresses) */
 #define GROW_MIN (256 * KIB)       /* the break moves by at least this, */
 #define GROW_PART 8                /* or by an eighth of the heap, so that a heap grows to twice its size in six calls, */
 #define GROW_MAX (64 * MIB)        /* but by no more */
-#define ARENA_MIN (4 * MIB)        /* the first arena; each is twice the one before, */
-#define ARENA_MAX (1 * GIB)        /* up to this: then all REGIONS_MAX regions have 248 GiB, without requests that are larger */
+#define MAPPED_MIN (4 * MIB)       /* the first mapped region; each is twice the one before, */
+#define MAPPED_MAX (1 * GIB)       /* up to this: then all REGIONS_MAX regions have 248 GiB, without requests that are larger */
 #define SPAN_BYTES sizeof(struct span)
 #define HOME_BYTES (HOME_WORDS * sizeof(uint64_t))
 #define WALK_UNITS 1024 /* untouched units that a walk looks at (16 MiB): looking at a page makes its page table */
@@ -175,7 +175,7 @@ bool region_init(void) {
         return false;
     size_t most = min_size(HEAP_MAX, os_address_limit());
     struct region *heap = &regions[0];
-    /* Without a break regions[0] stays empty, and all memory comes from arenas. */
+    /* Without a break regions[0] stays empty, and all memory comes from mapped regions. */
     if (at != NULL && !set_up(heap, base, most >> UNIT_SHIFT))
         return false;
     atomic_store_explicit(&region_count, 1, memory_order_release);
@@ -303,30 +303,30 @@ struct region *region_add(size_t units) {
     unsigned count = region_count;
     if (count == REGIONS_MAX || units > SIZE_LIMIT >> (UNIT_SHIFT + 1))
         return NULL;
-    size_t usual = min_size(ARENA_MIN << min_size(count - 1, 16), ARENA_MAX);
+    size_t usual = min_size(MAPPED_MIN << min_size(count - 1, 16), MAPPED_MAX);
     size_t bytes = max_size(usual, units << UNIT_SHIFT);
     uintptr_t base = map_charged(bytes);
     if (base == 0)
         base = map_charged(bytes = units << UNIT_SHIFT);
     if (base == 0)
         return NULL;
-    struct region *arena = &regions[count];
-    if (!set_up(arena, base, bytes >> UNIT_SHIFT)) {
+    struct region *added = &regions[count];
+    if (!set_up(added, base, bytes >> UNIT_SHIFT)) {
         budget_give_back((void *)base, bytes);
         return NULL;
     }
-    if (!charge_own(arena, arena->max_units) || !cover(arena, arena->max_units)) {
-        budget_unreserve(arena->dirty, reserved_bytes(arena->max_units));
+    if (!charge_own(added, added->max_units) || !cover(added, added->max_units)) {
+        budget_unreserve(added->dirty, reserved_bytes(added->max_units));
         budget_give_back((void *)base, bytes);
-        budget_refund(own_bytes(arena, arena->charged));
-        *arena = (struct region){0};
+        budget_refund(own_bytes(added, added->charged));
+        *added = (struct region){0};
         return NULL;
     }
-    arena->mapped = arena->max_units;
+    added->mapped = added->max_units;
     count_heap(bytes);
-    prepare_units(arena, base, bytes);
+    prepare_units(added, base, bytes);
     atomic_store_explicit(&region_count, count + 1, memory_order_release);
-    return arena;
+    return added;
 }
 
 size_t region_shrink(struct region *region, size_t first, size_t pad) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Address space for spans: the brk heap first, mmap'd arenas where brk is blocked or refused; and memory for
+ * Address space for spans: the brk heap first, mapped regions where brk is blocked or refused; and memory for
  * the allocator's own data. A region is a contiguous range of units with one `struct span` (span.h) and one dirty bit
  * for each, kept apart from it so that a program's overflow cannot reach them.
  *
@@ -55,7 +55,7 @@ static inline struct region *region_find(const void *p) {
  * refused. */
 bool region_grow(struct region *region, size_t units, size_t *left);
 
-/* Adds an arena of at least `units`. NULL if refused. */
+/* Adds a mapped region of at least `units`. NULL if refused. */
 struct region *region_add(size_t units);
 
 /* What hugepages and populate ask for, done to memory that the OS has just given. */
@@ -65,8 +65,8 @@ void region_prepare(void *addr, size_t bytes);
  * back; 0 if foreign memory lies above or the region is no brk heap. */
 size_t region_shrink(struct region *region, size_t first, size_t pad);
 
-/* After a refusal: gives back address space reserved for the allocator's own data, if RLIMIT_AS has been lowered since so far
- * that the heap cannot come to need it. True if something was given back and it is worth trying again. */
+/* Called after a refusal: if RLIMIT_AS was lowered so far that the heap can never use all address space reserved for its own
+ * data, gives the excess back. True if something was given back and it is worth trying again. */
 bool region_shrink_reserve(void);
 
 /* Zeroed memory for the allocator's own data, never given back. NULL if refused. Any thread; takes LOCK_META. */

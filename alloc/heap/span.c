@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "heap/span.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
 #include "base/sizeclass.h"
@@ -81,15 +80,15 @@ static struct span *frontier_cut(struct region *region, size_t units) {
     return span;
 }
 
-/* Cuts `units` at the frontier of the first region that has or gets room for them; of a new arena if none does. */
+/* Cuts `units` at the frontier of the first region that has or gets room for them; of a new mapped region if none does. */
 static struct span *cut_anywhere(size_t units) {
     for (unsigned i = 0; i < region_count; i++) {
         struct span *span = frontier_cut(&regions[i], units);
         if (span != NULL)
             return span;
     }
-    struct region *arena = region_add(units);
-    return arena ? frontier_cut(arena, units) : NULL;
+    struct region *added = region_add(units);
+    return added ? frontier_cut(added, units) : NULL;
 }
 
 /* A run of exactly `units`: the best fitting FREE span, its rest freed again, or fresh memory. */

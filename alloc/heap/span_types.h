@@ -17,7 +17,7 @@ enum span_state {
     SPAN_LARGE, /* one block; or its memory is being given to the OS (span_return.c) */
 };
 
-/* One for each unit of a region. Before most fields stands the state of the spans that have it. The fields are under
+/* One for each unit of a region. The word before a colon is the state in which a span has that field. The fields are under
  * LOCK_SPANS, but of a SMALL span next, prev, few_bits, live, carved and listed are under the lock of its class. */
 struct span {
     union {

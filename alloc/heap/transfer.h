@@ -60,7 +60,8 @@ extern HIDDEN _Atomic size_t transfer_threads;
 #define PARK_MOST (64 * KIB)
 #define PARK_PART_ALONE 16
 
-/* Parks a chain in one of the first `usable` pointers, all its words written before. False if none of them is free. */
+/* Parks a chain in one of the first `usable` pointers; release order makes what was written to the chain visible to its taker.
+ * False if none of them is free. */
 static inline bool transfer_park_among(struct transfer *transfer, struct block *chain, size_t usable) {
     for (size_t i = 0; i < usable && i < PARKED_CHAINS; i++) {
         void *empty = NULL;
@@ -137,7 +138,7 @@ static inline struct block *transfer_unstack_locked(struct transfer *transfer, s
 /* The nth stacked chain; NULL beyond the last. */
 struct block *transfer_stacked_locked(const struct transfer *transfer, size_t n);
 
-/* In a forked child: a list of a thread that did not live on. Nobody has counted it. If memory for the entry is refused, its
+/* In a forked child: a list of a thread that did not live on. Its length is not known. If memory for the entry is refused, its
  * blocks are lost to the child, as those of other threads' lists are with glibc's malloc. */
 void transfer_adopt_locked(struct transfer *transfer, struct block *chain);
 

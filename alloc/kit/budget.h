@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The budget: the sum of what has been taken from the OS, and its limit (the tunable `limit`). The sum has the heap and arenas,
- * mappings of blocks, and the allocator's own data, in bytes of address space. Bytes are charged before the OS is asked for
- * them and refunded after it has them back, so the sum is above the limit only where the limit was lowered later. That it is
- * what regions, mapped blocks and own data say they hold is N1 (observe/stats.h).
+ * The budget: the sum of what has been taken from the OS, and its limit (the tunable `limit`). The sum has the brk heap and
+ * mapped regions, mappings of blocks, and the allocator's own data, in bytes of address space. Bytes are charged before the OS
+ * is asked for them and refunded after it has them back, so the sum is above the limit only where the limit was lowered later.
+ * That it is what regions, mapped blocks and own data say they hold is N1 (observe/stats.h).
  *
  * limit:cgroup is the heap's share of the least memory.max of the process's control group and those above it (version 2),
  * or of memory.limit_in_bytes (version 1), read once: an eighth of that limit is left to the rest of the program, but at least

@@ -41,13 +41,13 @@ struct lock {
 extern HIDDEN _Atomic(const void *) lock_fork_owner; /* identity of the thread inside fork(), or NULL */
 extern HIDDEN THREAD_LOCAL unsigned lock_held_ranks; /* debug builds: a bit for each rank this thread holds */
 
-/* Different for all threads that live; even. */
+/* No two living threads have the same; even, because bit 0 is LOCK_WAITED. */
 static inline const void *lock_self(void) {
     return &lock_held_ranks;
 }
 
-/* One instruction both takes the lock and names its holder, so that a signal handler of this thread that wants the lock finds out
- * that its own thread has it. */
+/* One instruction both takes the lock and names its holder, so that a signal handler of this thread that wants the lock finds
+ * out that its own thread has it. */
 static inline bool lock_try(struct lock *lock, uintptr_t as) {
     uintptr_t free = 0;
     return atomic_compare_exchange_strong_explicit(&lock->state, &free, as, memory_order_acquire, memory_order_relaxed);

@@ -3,7 +3,8 @@
  * A quarantine: where what was freed waits before it may be used again. It has up to two stages. What comes in takes one of the
  * `random` places, chosen at random; what was there goes to the end of a queue of `queue` places, and what the queue has no
  * place for is out. So nothing is used again before that many others were freed, and nobody knows when. With no random places
- * it is a plain queue: first in, first out. Elements are numbers, 0 for none. Whoever locks the generator locks this.
+ * it is a plain queue: first in, first out. Elements are numbers, 0 for none. The lock that
+ * protects the generator protects this too.
  */
 #ifndef MYALLOC_QUARANTINE_H
 #define MYALLOC_QUARANTINE_H

@@ -65,7 +65,7 @@ void report_broken(const char *file, int line, const char *expression) {
 
 void report_counter_line(void) {
     char line[256];
-    const size_t calls = MYALLOC_DEBUG ? (size_t)os_calls : 0; /* which other builds do not define */
+    const size_t calls = MYALLOC_DEBUG ? (size_t)os_calls : 0; /* os_calls exists in debug builds only */
     size_t length = text_format(line, sizeof line, "myalloc-counters: ops=%z locks=%z waits=%z rmws=%z oscalls=%z\n",
                                 (size_t)report_counters[COUNT_OPS], (size_t)report_counters[COUNT_LOCKS],
                                 (size_t)report_counters[COUNT_WAITS], (size_t)report_counters[COUNT_RMWS], calls);

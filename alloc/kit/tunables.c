@@ -68,27 +68,42 @@ int tunables_mallopt(int parameter, int value) {
 
 /* ---- reading values ---------------------------------------------------------------------------------------------- */
 
-#define FLAG_WORDS "off on"
-#define CHOICE_WORDS "off auto on"
-#define LEVEL_WORDS "off sample check paranoid"
+#define NO_WORD "is none of its values"
+#define WORDS_BREAK ", " /* between two words of a list */
 
-/* Position of a word in a list whose words are parted by blanks, -1 if it is not there. */
+/* The kinds whose values have names; a word's position is its value. */
+static const struct {
+    char words[32];
+} kind_words[] = {
+    [TUNABLE_FLAG] = {"off, on"},
+    [TUNABLE_CHOICE] = {"off, auto, on"},
+    [TUNABLE_LEVEL] = {"off, sample, check, paranoid"},
+    [TUNABLE_TEXT] = {""},
+};
+
+/* The names of the values of a tunable, NULL if they have none. */
+static const char *words_of(const struct tunable *tunable) {
+    const char *words = kind_words[tunable->kind].words;
+    return words[0] != '\0' ? words : NULL;
+}
+
+/* Position of a word in a list, -1 if it is not there. */
 static int word_index(const char *words, const char *text, size_t length) {
     for (int i = 0;; i++) {
-        size_t word = strcspn(words, " ");
+        size_t word = strcspn(words, WORDS_BREAK);
         if (word == length && memcmp(words, text, length) == 0)
             return i;
         if (words[word] == '\0')
             return -1;
-        words += word + 1;
+        words += word + sizeof WORDS_BREAK - 1;
     }
 }
 
 /* The word at a position. */
 static void show_word(const char *words, size_t index, char *out, size_t room) {
     for (; index > 0; index--)
-        words += strcspn(words, " ") + 1;
-    text_format(out, min_size(room, strcspn(words, " ") + 1), "%s", words);
+        words += strcspn(words, WORDS_BREAK) + sizeof WORDS_BREAK - 1;
+    text_format(out, min_size(room, strcspn(words, WORDS_BREAK) + 1), "%s", words);
 }
 
 /* The power of two that a suffix stands for, -1 if it is none. */
@@ -107,7 +122,7 @@ static int suffix_shift(char c) {
     }
 }
 
-#define NOT_A_NUMBER "is not a number"
+static const char NOT_A_NUMBER[] = "is not a number";
 #define TOO_LARGE "is too large"
 
 /* Digits as in C (0x hexadecimal, 0 octal, as glibc reads its tunables), and where sizes are meant a suffix. */
@@ -137,15 +152,13 @@ static const char *read_number(const char *text, size_t length, bool suffixed, s
 
 static const char *read_value(const struct tunable *tunable, const char *text, size_t length, size_t *value) {
     bool sized = tunable->kind == TUNABLE_SIZE || tunable->kind == TUNABLE_LIMIT;
-    int word = tunable->kind == TUNABLE_FLAG     ? word_index(FLAG_WORDS, text, length)
-               : tunable->kind == TUNABLE_CHOICE ? word_index(CHOICE_WORDS, text, length)
-               : tunable->kind == TUNABLE_LEVEL  ? word_index(LEVEL_WORDS, text, length)
-                                                 : -1;
+    const char *words = words_of(tunable);
+    int word = words != NULL ? word_index(words, text, length) : -1;
     if (word >= 0) {
         *value = (size_t)word;
         return NULL;
     }
-    if (tunable->most == SIZE_MAX && word_index("none -1", text, length) >= 0) {
+    if (tunable->most == SIZE_MAX && word_index("none, -1", text, length) >= 0) {
         *value = SIZE_MAX;
         return NULL;
     }
@@ -153,7 +166,8 @@ static const char *read_value(const struct tunable *tunable, const char *text, s
         *value = LIMIT_CGROUP;
         return NULL;
     }
-    return read_number(text, length, sized, value);
+    const char *wrong = read_number(text, length, sized, value);
+    return wrong == NOT_A_NUMBER && words != NULL ? NO_WORD : wrong;
 }
 
 static const char *set_string(struct tunables *into, const struct tunable *tunable, const char *text, size_t length) {
@@ -170,7 +184,7 @@ const char *tunables_set_text(struct tunables *into, const struct tunable *tunab
         return "is empty";
     if (tunable->kind == TUNABLE_TEXT)
         return set_string(into, tunable, text, length);
-    size_t value;
+    size_t value = 0;
     const char *wrong = read_value(tunable, text, length, &value);
     if (wrong != NULL)
         return wrong;
@@ -208,6 +222,9 @@ char *tunables_allowed(const struct tunable *tunable, char *out, size_t room) {
     case TUNABLE_MS:
         text_format(out, room, "milliseconds from %z to %z", tunable->least, tunable->most);
         break;
+    case TUNABLE_ANY:
+        text_format(out, room, "a number, at least %z", tunable->least);
+        break;
     case TUNABLE_COUNT:
         if (bounded)
             text_format(out, room, "a number from %z to %z", tunable->least, tunable->most);
@@ -235,12 +252,8 @@ char *tunables_value(const struct tunables *from, const struct tunable *tunable,
     size_t value = tunable->kind == TUNABLE_TEXT ? 0 : *(const _Atomic size_t *)at;
     if (tunable->kind == TUNABLE_TEXT)
         text_format(out, room, "%s", (const char *)at);
-    else if (tunable->kind == TUNABLE_FLAG)
-        show_word(FLAG_WORDS, value, out, room);
-    else if (tunable->kind == TUNABLE_CHOICE)
-        show_word(CHOICE_WORDS, value, out, room);
-    else if (tunable->kind == TUNABLE_LEVEL)
-        show_word(LEVEL_WORDS, value, out, room);
+    else if (words_of(tunable) != NULL)
+        show_word(words_of(tunable), value, out, room);
     else if (value == SIZE_MAX)
         text_format(out, room, "none");
     else if (tunable->kind == TUNABLE_LIMIT && value == LIMIT_CGROUP)

@@ -19,6 +19,7 @@ enum level { LEVEL_OFF, LEVEL_SAMPLE, LEVEL_CHECK, LEVEL_PARANOID };
 
 #define TUNABLE_FIELD_SIZE(name) _Atomic size_t name;
 #define TUNABLE_FIELD_COUNT(name) _Atomic size_t name;
+#define TUNABLE_FIELD_ANY(name) _Atomic size_t name;
 #define TUNABLE_FIELD_MS(name) _Atomic size_t name;
 #define TUNABLE_FIELD_FLAG(name) _Atomic size_t name;
 #define TUNABLE_FIELD_CHOICE(name) _Atomic size_t name;
@@ -37,6 +38,7 @@ extern HIDDEN struct tunables tunables;
 enum tunable_kind {
     TUNABLE_SIZE,
     TUNABLE_COUNT,
+    TUNABLE_ANY,
     TUNABLE_MS,
     TUNABLE_FLAG,
     TUNABLE_CHOICE,

@@ -62,7 +62,7 @@ static void add_guarded(struct stats *stats) {
     stats->metadata += guarded.taken - guarded.bytes;
 }
 
-/* Hardened blocks lie in no span; to questions that know one heap alone, their pages are part of it. */
+/* Hardened blocks lie in no span. mallinfo and malloc_info know one heap, so hardened pages are counted in `heap`. */
 static void add_hardened(struct stats *stats) {
     struct protection_totals totals;
     protections_count(MODE_HARDENED, &totals);

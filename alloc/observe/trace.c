@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "observe/trace.h"
 
-#include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "os/os.h"

@@ -11,7 +11,7 @@
  *   decommitted  as reserved: what it held is lost, the memory given back
  *   purged       stays committed and reads as zero; the memory is given back until it is touched
  *   read-only    keeps what it holds
- *   guarded      stays committed, faults when touched; what it held is lost, the memory given back
+ *   untouchable  stays committed, faults when touched (a guard page); what it held is lost, the memory given back
  */
 #ifndef MYALLOC_OS_H
 #define MYALLOC_OS_H
@@ -46,8 +46,8 @@ void *os_steal(void *addr, size_t bytes);
 /* Undoes os_steal: the pages of [moved, moved + bytes) go back to `addr`, and `moved` is unmapped. Cannot fail. */
 void os_put_back(void *moved, void *addr, size_t bytes);
 
-/* Makes a page untouchable: the highest of the 64 below the page of `p` (any address) where nothing is mapped, if there is
- * one. */
+/* Maps a page that cannot be touched: the highest of the 64 below the page of `p` (any address) where nothing is mapped,
+ * if there is one. */
 void os_fence_below(const void *p);
 
 /* ---- memory.c: reserve, commit, decommit --------------------------------------------------------------------------- */
@@ -72,8 +72,8 @@ bool os_purge(void *addr, size_t bytes);
 /* Makes committed memory read-only, until os_commit. False if refused. */
 bool os_readonly(void *addr, size_t bytes);
 
-/* Guards committed memory, without a mapping of its own; os_guard_remove undoes it, the memory is zero then. False where the
- * kernel cannot: before Linux 6.13, and for locked memory. */
+/* Makes guard pages of committed memory, without a mapping of its own; os_guard_remove undoes it, the memory is zero then.
+ * False where the kernel cannot: before Linux 6.13, and for locked memory. */
 bool os_guard_install(void *addr, size_t bytes);
 bool os_guard_remove(void *addr, size_t bytes);
 

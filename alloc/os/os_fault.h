@@ -6,8 +6,8 @@
  *   MYALLOC_FAULT_KIND=NAME     only calls of this kind, or of the kinds of this group, count
  *   MYALLOC_FAULT_AT=OFFSET,... only calls from these places count, each the offset in the library that the call returns to
  *   MYALLOC_FAULT_REPORT=1      a line at exit says how many calls were refused
- *   MYALLOC_FAULT_SITES=FILE    lines "KIND OFFSET SEEN REFUSED" are appended: for each place that called one at its first
- *                               call, one at its first refusal and one at exit, whose sums are the place's figures
+ *   MYALLOC_FAULT_SITES=FILE    lines "KIND OFFSET SEEN REFUSED" are appended to FILE. Each place appends a line at its first
+ *                               call, its first refusal and at exit; add them up
  */
 #ifndef MYALLOC_OS_FAULT_H
 #define MYALLOC_OS_FAULT_H

@@ -10,8 +10,8 @@
  * first after it: those of the program and of other libraries may then allocate. */
 void fork_arrange(void);
 
-/* The same for a libc whose fork calls us by itself (__malloc_atfork) but only where there are threads: in its child, what
- * is to be put right is put right in any case. Called when the process starts. */
+/* The same with musl, when the process starts: musl calls __malloc_atfork only where there are threads; this registers the
+ * child's part for the rest. */
 void fork_arrange_late(void);
 
 #endif

@@ -3,7 +3,6 @@
  * The start of the process, and what is arranged for its end. Nothing has to run before the first malloc: all state is
  * constant-initialised, and what is set up here concerns modes, threads and forks, which come later.
  */
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/base.h"

@@ -92,12 +92,12 @@ static struct fault_block known(const struct check_record *record) {
                                 .freed = record->state == CHECK_FREED};
 }
 
-/* Notes what has not been told before; false if there is nothing. */
+/* Notes what has not been reported before; false if there is nothing. */
 static bool look_locked(struct check_record *record, struct fault *fault) {
-    const char *at = record->told ? NULL : changed(record);
+    const char *at = record->reported ? NULL : changed(record);
     if (at == NULL)
         return false;
-    record->told = !fault_has_handler();
+    record->reported = !fault_has_handler();
     fault->kind = record->state == CHECK_FREED ? FAULT_WRITTEN_FREED : at < record->block ? FAULT_HEAD : FAULT_TAIL;
     fault->block_known = true;
     fault->block = known(record);
@@ -269,7 +269,7 @@ static enum found find(const void *p, struct fault_block *block) {
 
 static void look(const void *p, bool again, struct fault *fault) {
     struct check_record *record = check_record_find(p);
-    record->told &= !again;
+    record->reported &= !again;
     look_locked(record, fault);
 }
 

@@ -12,9 +12,10 @@
  * H3 the quarantine holds the FREED records, in the order of their frees; those that still have their memory hold the
  *    pattern, or the program wrote there. They are at most QUARANTINE_BLOCKS and their bytes at most QUARANTINE_BYTES.
  *
- * The secret of the canaries is no secret: the checks find errors, they do not keep attackers out. Canaries have no byte that
- * a NUL passes for. Freed blocks above QUARANTINE_LARGE give their memory back at once and leave the record, so that a second
- * free is still told. Memory refused for a record is memory refused for the block: there is none without.
+ * The canaries' secret is a constant: the checks find errors, they do not keep attackers out. No byte of a canary is NUL, so
+ * that a string's end written over one is found, too. Freed blocks above QUARANTINE_LARGE give their memory back at once and
+ * leave the record, so that a second free is still told. Memory refused for a record is memory refused for the block: there is
+ * none without.
  *
  * Lock: LOCK_CHECK; it is never held while the program's abort function runs, a call stack is taken, or a plain block is
  * allocated, resized or freed.

@@ -24,10 +24,10 @@ struct check_record {
     size_t bytes, align;
     const char *alloc_call, *free_call;
     uint32_t alloc_stack, free_stack; /* stacks.h */
-    uint32_t place;                   /* FREED: in the quarantine */
+    uint32_t place;                   /* FREED: its place in the quarantine's ring */
     uint8_t state, pattern;
-    bool bare; /* has no canaries: was no checked block before it was freed */
-    bool told; /* that its memory is damaged: said once, where it is said and not told to a function */
+    bool bare;     /* has no canaries: was no checked block before it was freed */
+    bool reported; /* its damage was printed already (mcheck's function is told each time) */
 };
 
 struct check_chunk {

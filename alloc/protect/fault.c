@@ -12,8 +12,7 @@
 #include "callers/backtrace.h"
 #include "callers/stacks.h"
 
-/* The function's address, with the bits of a random mask turned: whoever can write to this variable, but does not know the
- * mask, cannot choose which code the program runs next. */
+/* Stored XORed with a random mask, so an attacker who can write here cannot choose the function. */
 static _Atomic uintptr_t handler;
 static uintptr_t handler_mask READONLY = 0; /* set under protect:paranoid only */
 static THREAD_LOCAL bool telling;
@@ -49,9 +48,9 @@ static void describe(const struct fault *fault, char *out, size_t room) {
     if (fault->kind == FAULT_FAMILY)
         text_format(out, room, "block allocated by %s", block->alloc_call);
     else if (fault->kind == FAULT_SIZE)
-        text_format(out, room, "size %z for a block of %z bytes", fault->told, block->bytes);
+        text_format(out, room, "size %z for a block of %z bytes", fault->named, block->bytes);
     else if (fault->kind == FAULT_ALIGNMENT)
-        text_format(out, room, "alignment %z for a block aligned to %z", fault->told, block->align);
+        text_format(out, room, "alignment %z for a block aligned to %z", fault->named, block->align);
     else
         text_format(out, room, "%s", texts[fault->kind]);
 }
@@ -151,16 +150,16 @@ static int family(const char *call) {
 
 /* An operator delete that is given no alignment is not for over-aligned blocks. */
 void fault_judge(struct fault *fault, const struct fault_block *block, const char *call, size_t bytes, size_t align) {
-    size_t told = max_size(align, BLOCK_ALIGN);
+    size_t named = max_size(align, BLOCK_ALIGN);
     if (fault->kind != FAULT_NONE)
         return;
     if (family(call) != family(block->alloc_call))
         fault->kind = FAULT_FAMILY;
     else if (bytes != SIZE_MAX && bytes != block->bytes)
         fault->kind = FAULT_SIZE;
-    else if ((align != 0 || family(call) != 0) && told != block->align)
+    else if ((align != 0 || family(call) != 0) && named != block->align)
         fault->kind = FAULT_ALIGNMENT;
-    fault->told = fault->kind == FAULT_SIZE ? bytes : told;
+    fault->named = fault->kind == FAULT_SIZE ? bytes : named;
 }
 
 enum fault_kind fault_of_freed(const char *call) {

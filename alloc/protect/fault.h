@@ -42,7 +42,7 @@ struct fault {
     enum fault_kind kind;
     bool block_known;
     ptrdiff_t offset; /* of the changed byte, or of the pointer, from the block's start */
-    size_t told;      /* the size or alignment that the call names */
+    size_t named;     /* the size or alignment that the call names */
     struct fault_block block;
     void (*more)(void); /* what else there is to say, NULL for nothing */
 };
@@ -70,8 +70,8 @@ void fault_tell_all(const struct fault_list *list);
 uint8_t fault_call_number(const char *call);
 const char *fault_call_name(uint8_t number);
 
-/* What is wrong with a call that frees or resizes a live block, but for its memory: sets kind and told, if the fault is
- * FAULT_NONE yet. `bytes` may be SIZE_MAX and `align` 0 for not told. */
+/* What is wrong with a call that frees or resizes a live block, but for its memory: sets kind and named, if the fault is
+ * FAULT_NONE yet. `bytes` is SIZE_MAX and `align` 0 where the call does not name them. */
 void fault_judge(struct fault *fault, const struct fault_block *block, const char *call, size_t bytes, size_t align);
 
 /* A call that uses a block without freeing it. */
@@ -84,7 +84,8 @@ enum fault_kind fault_of_freed(const char *call);
 void fault_set_handler(void (*handler)(enum mcheck_status));
 bool fault_has_handler(void);
 
-/* From now on the function's address is kept in a form that cannot be forged. Before any other thread runs. */
+/* To be called before a second thread runs: from now on the function's address is stored under a random mask (fault.c), and a
+ * thread that set or called the function meanwhile would use another mask than the one it was stored under. */
 void fault_mask_handler(void);
 
 /* True in a report of this thread: the program's function is at it, and may allocate. */

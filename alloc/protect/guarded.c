@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "protect/guarded.h"
 
-#include <stdatomic.h>
-#include <string.h>
-
 #include "base/canary.h"
 #include "os/os.h"
 #include "kit/budget.h"
@@ -21,7 +18,8 @@ static struct lock guarded_lock;
 
 /* ---- blocks ------------------------------------------------------------------------------------------------------ */
 
-/* At the end of its pages, as near as the alignment allows, or at their start. One without bytes has no page. */
+/* At the end of its pages, as near as the alignment allows, or at their start. A block of 0 bytes lies at the edge of a guard
+ * page and has no page. */
 static char *place(char *pages, size_t room, size_t bytes, size_t align) {
     return sampler_draw() >> 63 ? pages : pages + align_down(room - bytes, align);
 }
@@ -182,7 +180,7 @@ static size_t distance(const struct guarded_slot *slot, uintptr_t p) {
     return far + (slot->state == GUARDED_FREED && far > 0 ? GUARDED_BYTES_MOST : 0);
 }
 
-/* Behind the pages of one slot lies the page before the next. */
+/* An address in a guard page may belong to the block on either side; both are looked at. */
 bool guarded_near(const void *p, struct fault_block *block) {
     struct guarded_size *size;
     const struct guarded_slot *best = NULL, *slot = guarded_slot_at((const char *)p + OS_PAGE, &size);

@@ -67,16 +67,16 @@ struct guarded_slot *guarded_slot_at(const void *p, struct guarded_size **of) {
     return NULL;
 }
 
-/* Prepares the pages of some more slots: committed, but guarded. Without os_guard_install they stay reserved. */
+/* Prepares the pages of some more slots: committed, but untouchable. Without os_guard_install they stay reserved. */
 static bool make_ready(struct guarded_size *size) {
     uint32_t more = (uint32_t)min_size(max_size(READY_PAGES * OS_PAGE / size->stride, 1), size->count - size->ready);
     char *first = pages_at(size, size->ready);
-    if (!guarded_pool.mapped) {
+    if (!guarded_pool.decommits) {
         if (!os_commit(first, more * size->stride))
             return false;
-        guarded_pool.mapped = !os_guard_install(first, more * size->stride);
-        guarded_pool.marks |= !guarded_pool.mapped;
-        if (guarded_pool.mapped && !os_decommit(first, more * size->stride))
+        guarded_pool.decommits = !os_guard_install(first, more * size->stride);
+        guarded_pool.marks |= !guarded_pool.decommits;
+        if (guarded_pool.decommits && !os_decommit(first, more * size->stride))
             return false;
     }
     size->ready += more;
@@ -87,7 +87,7 @@ struct guarded_slot *guarded_slot_next(struct guarded_size *size) {
     size_t ever = 0;
     for (unsigned i = 0; i < GUARDED_SIZES; i++)
         ever += guarded_pool.sizes[i].used;
-    bool fresh = size->used < size->count && !(guarded_pool.mapped && ever >= GUARDED_MAPPED_MOST);
+    bool fresh = size->used < size->count && !(guarded_pool.decommits && ever >= GUARDED_MAPPED_MOST);
     if (fresh && (size->used < size->ready || make_ready(size)))
         return &size->slots[size->used];
     return size->oldest != 0 ? &size->slots[size->oldest - 1] : NULL;
@@ -115,7 +115,7 @@ void guarded_slot_append(struct guarded_size *size, struct guarded_slot *slot) {
 bool guarded_slot_open(struct guarded_slot *slot, char *pages, size_t bytes) {
     if (bytes == 0)
         return true;
-    if ((guarded_pool.mapped || slot->decommitted) && !os_commit(pages, bytes))
+    if ((guarded_pool.decommits || slot->decommitted) && !os_commit(pages, bytes))
         return false;
     if (guarded_pool.marks && !os_guard_remove(pages, bytes))
         return false;
@@ -127,7 +127,7 @@ bool guarded_slot_open(struct guarded_slot *slot, char *pages, size_t bytes) {
 
 void guarded_slot_close(struct guarded_slot *slot, char *pages, size_t bytes) {
     slot->exposed = false;
-    if (bytes == 0 || (!guarded_pool.mapped && os_guard_install(pages, bytes)))
+    if (bytes == 0 || (!guarded_pool.decommits && os_guard_install(pages, bytes)))
         return;
     slot->decommitted = os_decommit(pages, bytes);
     slot->exposed = !slot->decommitted;

@@ -27,7 +27,7 @@ struct guarded_slot {
     uint32_t next;            /* FREED: number of the one freed after it, in its size, from 1; 0 for none */
     uint8_t pages;            /* of the block */
     uint8_t state;
-    bool decommitted; /* not guarded by os_guard_install */
+    bool decommitted; /* its pages are untouchable by os_decommit, not by os_guard_install */
     bool exposed;     /* FREED, but can be touched: the OS refused both */
     bool dirty;       /* the OS has not got the memory back, so it is not zero */
 };
@@ -48,7 +48,7 @@ extern HIDDEN struct guarded_pool {
     size_t unused;        /* slots */
     uint64_t secret;      /* of all canaries */
     bool marks;           /* os_guard_install works, or did: pages may carry its marks */
-    bool mapped;          /* os_guard_install does not work (any more) */
+    bool decommits;       /* os_guard_install does not work (any more): pages are made untouchable by os_decommit */
     struct guarded_size sizes[GUARDED_SIZES];
 } guarded_pool;
 

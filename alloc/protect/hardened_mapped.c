@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "protect/hardened_mapped.h"
 
-#include <string.h>
-
 #include "base/address_map.h"
 #include "base/canary.h"
 #include "os/os.h"
@@ -30,8 +28,8 @@ struct record {
     uint32_t alloc_stack, free_stack; /* stacks.h */
     uint8_t alloc_call, free_call;    /* fault_call_number */
     uint8_t align_shift, state;
-    bool told;  /* that its memory is damaged */
-    bool waits; /* is in quarantine */
+    bool reported; /* its damage was printed already (mcheck's function is told each time) */
+    bool waits;    /* is in quarantine */
 };
 
 static struct lock hardened_mapped_lock;
@@ -83,7 +81,7 @@ static void note(struct fault *fault, enum fault_kind kind, const struct record 
 
 /* Notes what is wrong with a live block's canaries; false if nothing is. A freed block's pages cannot be read. */
 static bool look(struct record *record, struct fault *fault) {
-    if (record->state != LIVE || record->told)
+    if (record->state != LIVE || record->reported)
         return false;
     const char *end = data_end(record), *behind = tail_of(record);
     const char *head = canary_look_back(record->secret, record->data, record->start, NULL);
@@ -91,7 +89,7 @@ static bool look(struct record *record, struct fault *fault) {
     if (head == NULL && tail == end)
         return false;
     note(fault, head != NULL ? FAULT_HEAD : FAULT_TAIL, record, head != NULL ? head : tail);
-    record->told = !fault_has_handler();
+    record->reported = !fault_has_handler();
     return true;
 }
 
@@ -264,7 +262,7 @@ static enum found find(const void *p, struct fault_block *block) {
 
 static void look_at_block(const void *p, bool again, struct fault *fault) {
     struct record *record = find_locked(p);
-    record->told &= !again;
+    record->reported &= !again;
     look(record, fault);
 }
 

@@ -20,7 +20,6 @@
 
 #include "base/base.h"
 #include "kit/lock.h"
-#include "kit/lock.h"
 #include "protect/protection.h"
 
 #define LARGE_HELD_MOST (64 * GIB)

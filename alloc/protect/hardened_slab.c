@@ -246,7 +246,7 @@ bool slab_open(const struct range *range) {
     slab->free_count = (uint16_t)range->slots;
     for (uint32_t i = 0; i < range->slots; i++) {
         slab->free[i / 64] |= UINT64_C(1) << (i % 64);
-        slab->slots[i].told = slab->slots[i].has_canary = 0;
+        slab->slots[i].reported = slab->slots[i].has_canary = 0;
     }
     slab_list(range, number);
     state->empty++;

@@ -27,7 +27,7 @@ struct slot {
     uint8_t alloc_call, free_call; /* fault_call_number */
     uint8_t align_shift;
     uint8_t state : 6;
-    uint8_t told : 1;   /* that its memory is damaged */
+    uint8_t reported : 1;   /* its damage was printed already (mcheck's function is told each time) */
     uint8_t has_canary : 1; /* its last bytes hold a canary even while it is free */
 };
 _Static_assert(sizeof(struct slot) == 16, "records are small");
@@ -117,7 +117,7 @@ bool slab_retire(const struct range *range, uint32_t number);
 void slab_list(const struct range *range, uint32_t number);
 void slab_unlist(const struct range *range, uint32_t number);
 
-/* The range that `p` lies in, which is one of the addresses of all ranges. */
+/* The range that `p` lies in, an address inside the reservation of all ranges. */
 const struct range *range_around(const void *p);
 
 /* Where a slot is, or where one could be. */
@@ -131,7 +131,7 @@ struct position {
     char *start;       /* of the slot */
 };
 
-/* Where `p` lies, an address of all ranges; or slot `index` of a slab. The lock of the range is held. */
+/* Where `p` lies, an address inside the reservation of all ranges; or slot `index` of a slab. The lock of the range is held. */
 struct position position_around(const void *p);
 struct position position_at(const struct range *range, uint32_t number, uint32_t index);
 

@@ -37,7 +37,7 @@ static void note(struct fault *fault, enum fault_kind kind, const struct positio
 }
 
 static bool can_look(const struct position *position) {
-    return position->slab->state == SLAB_OPEN && range_has_memory(position->range) && !position->slot->told;
+    return position->slab->state == SLAB_OPEN && range_has_memory(position->range) && !position->slot->reported;
 }
 
 static char *end_of(const struct position *position) {
@@ -45,25 +45,25 @@ static char *end_of(const struct position *position) {
 }
 
 /* Where the canary of a slot starts. */
-static char *canary_of(const struct position *position) {
+static char *canary_start(const struct position *position) {
     if (position->slot->state == SLOT_LIVE)
         return position->start + position->slot->bytes;
     return end_of(position) - (position->slot->has_canary ? SLOT_CANARY : 0);
 }
 
-/* The canary that ends a slot, from `canary` on. */
+/* Writes the canary that fills a slot from `canary` to its end. */
 static void tail_write(const struct position *position, char *canary) {
     canary_write(position->slab->secret, canary, end_of(position), canary_nul(canary, end_of(position)));
 }
 
-/* The first byte of it that has changed, or the slot's end. */
+/* The first changed byte of the canary from `canary` on, or the slot's end. */
 static const char *tail_look(const struct position *position, const char *canary) {
     return canary_look(position->slab->secret, canary, end_of(position), canary_nul(canary, end_of(position)));
 }
 
 /* The first byte of a slot that is not what it must be, NULL if all are. */
 static const char *changed(const struct position *position) {
-    const char *canary = canary_of(position), *at = canary;
+    const char *canary = canary_start(position), *at = canary;
     if (!can_look(position))
         return NULL;
     if (position->slot->state != SLOT_LIVE)
@@ -73,8 +73,8 @@ static const char *changed(const struct position *position) {
     return at < end_of(position) ? at : NULL;
 }
 
-static void mark_told(const struct position *position) {
-    position->slot->told = !fault_has_handler();
+static void mark_reported(const struct position *position) {
+    position->slot->reported = !fault_has_handler();
 }
 
 /* Notes what is wrong with a slot's own memory; false if nothing is. */
@@ -83,7 +83,7 @@ static bool look(const struct position *position, struct fault *fault) {
     if (at == NULL)
         return false;
     note(fault, position->slot->state == SLOT_LIVE ? FAULT_TAIL : FAULT_WRITTEN_FREED, position, at);
-    mark_told(position);
+    mark_reported(position);
     return true;
 }
 
@@ -108,13 +108,13 @@ static bool is_whole_near(const struct position *position, const char *canary) {
  * those that have changed, somebody wrote to the neighbour or beyond its end; else it was this block's program. */
 static bool look_at_neighbour(const struct position *position, struct fault *fault) {
     struct position before = position_before(position);
-    const char *canary = canary_of(&before);
+    const char *canary = canary_start(&before);
     if (is_whole_near(&before, canary))
         return false;
     const char *first = changed(&before);
     bool lives = before.slot->state == SLOT_LIVE;
     const char *end = end_of(&before), *last = canary_look_back(before.slab->secret, canary, end, canary_nul(canary, end));
-    mark_told(&before);
+    mark_reported(&before);
     if (before.slot->state != SLOT_UNUSED && (last == NULL || first == (lives ? canary : before.start)))
         note(fault, lives ? FAULT_TAIL : FAULT_WRITTEN_FREED, &before, first);
     else
@@ -145,7 +145,7 @@ static void slab_look(const struct range *range, uint32_t number, struct fault_l
     }
 }
 
-/* Makes a slot what a free one is: zeros, and a canary at the end. */
+/* Fills a slot as every free one is: zeros, then a canary. */
 static void wipe(const struct position *position) {
     if (!range_has_memory(position->range))
         return;
@@ -155,15 +155,14 @@ static void wipe(const struct position *position) {
     position->slot->has_canary = 1;
 }
 
-/* Gives a free slot the canary that it has not got until its neighbour behind is used: so a write before the neighbour's start
- * is seen, whatever it writes. */
+/* Gives a free slot without a canary one, so that a write before the next slot's start is seen. */
 static void ensure_canary(const struct position *position) {
     if (!position->slot->has_canary && range_has_memory(position->range) && position->slot->state != SLOT_LIVE)
         tail_write(position, end_of(position) - SLOT_CANARY);
     position->slot->has_canary = 1;
 }
 
-/* Before its memory is gone, what was written to the slab's free slots is told. */
+/* Gives the slab's memory back. What the program wrote to its free slots is reported before. */
 static void retire_slab(const struct range *range, uint32_t number, struct fault_list *faults) {
     slab_look(range, number, faults);
     slab_retire(range, number);
@@ -177,9 +176,9 @@ static void slot_release(const struct range *range, uint64_t ticket, struct faul
     bool damaged = look(&position, &fault);
     if (damaged)
         *fault_add(faults, "quarantine", position.start) = fault;
-    if (damaged || position.slot->told)
+    if (damaged || position.slot->reported)
         wipe(&position);
-    position.slot->told = 0;
+    position.slot->reported = 0;
     position.slot->state = SLOT_FREED;
     position.slab->free[position.index / 64] |= UINT64_C(1) << (position.index % 64);
     if (position.slab->free_count++ == 0)
@@ -255,7 +254,7 @@ static void slot_enter(const struct position *position, size_t bytes, size_t ali
     slot->alloc_call = fault_call_number(call);
     slot->align_shift = (uint8_t)high_bit(align);
     slot->state = SLOT_LIVE;
-    slot->told = 0;
+    slot->reported = 0;
     position->state->live_blocks++;
     position->state->live_bytes += bytes;
     slot->has_canary = 1;
@@ -295,7 +294,7 @@ static void *alloc(size_t bytes, size_t align, bool *zeroed, const char *call) {
         struct fault fault = {0};
         if (look(&position, &fault))
             *fault_add(&faults, call, position.start) = fault;
-        if (faults.count > 0 || position.slot->told)
+        if (faults.count > 0 || position.slot->reported)
             wipe(&position);
         slot_enter(&position, bytes, align, call, stack);
     }
@@ -325,7 +324,7 @@ static enum found find(const void *p, struct fault_block *block) {
 static void look_at_block(const void *p, bool again, struct fault *fault) {
     struct position position = position_around(p);
     if (again)
-        position.slot->told = 0;
+        position.slot->reported = 0;
     if (!look(&position, fault) && position.slot->state == SLOT_LIVE)
         look_before(&position, fault);
 }
@@ -334,7 +333,7 @@ static void *retire(void *p, const char *call, uint32_t stack, struct fault_list
     struct position position = position_around(p);
     struct slot *slot = position.slot;
     slot->state = SLOT_HELD;
-    slot->told = 0;
+    slot->reported = 0;
     slot->free_call = fault_call_number(call);
     slot->free_stack = stack;
     position.state->live_blocks--;

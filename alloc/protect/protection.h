@@ -66,9 +66,9 @@ struct protection {
     /* What is at `p`, any address. *block is what is known of the block; unchanged for FOUND_NOTHING. */
     enum found (*find)(const void *p, struct fault_block *block);
 
-    /* Looks at the memory of the block that starts at `p`, live or freed, and at what it may tell of the block before. Sets
-     * kind and offset of the fault if something is wrong, and the block if it is another's fault. What was told before is
-     * not told again, unless `again`. */
+    /* Looks at the memory of the block that starts at `p`, live or freed, and at the end of the neighbour before. Sets kind
+     * and offset of the fault if something is wrong. If the damage is the neighbour's, `fault->block` names that one. What was
+     * reported before is not reported again, unless `again`. */
     void (*look)(const void *p, bool again, struct fault *fault);
 
     /* Frees a live block: it goes to the quarantine. Faults of blocks that leave the quarantine for it are added. What is

@@ -18,7 +18,7 @@ static _Atomic uint64_t clock_paid, process_paid;
 THREAD_LOCAL struct sampler sampler_self;
 _Atomic bool sampler_takes_all;
 
-/* splitmix64 (S. Vigna): a counter, and this of it. */
+/* splitmix64's output function (S. Vigna); the state is a counter. */
 static uint64_t mix(uint64_t x) {
     x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);

@@ -33,8 +33,8 @@ extern HIDDEN _Atomic bool sampler_takes_all;
 
 bool sampler_is_due_slow(void);
 
-/* True if this allocation is due; it stands for so many of its thread since its last call. A sample that is due stays so until
- * sampler_done. */
+/* True if this allocation is due. `allocations`: how many this thread made since its last call here, this one included. A
+ * sample that is due stays so until sampler_done. */
 static inline bool sampler_is_due(size_t allocations) {
     sampler_self.left -= (int64_t)allocations;
     if (LIKELY(sampler_self.left > 0 && ++sampler_self.calls % SAMPLER_LOOK != 0))

@@ -121,7 +121,7 @@ Test(address_map, steps_of_any_length_are_spread) {
         cr_assert_eq(map.count * 4, map.size * 3);
         for (size_t i = 0; i < map.size; i++) {
             const void *entry = address_map_at(&map, i);
-            passed += entry == NULL ? 0 : (i - address_map_home(&map, address_map_key(entry))) & (map.size - 1);
+            passed += entry == NULL ? 0 : (i - address_map_first(&map, address_map_key(entry))) & (map.size - 1);
         }
         cr_assert_lt(passed, map.count * 4, "step 2^%u: %zu entries passed for %zu", shift, passed, map.count);
     }
@@ -145,21 +145,21 @@ TestSuite(address_map_broken, .init = fill);
 /* Number of an entry that does not lie where it hashes to: others are before it. */
 static size_t displaced(void) {
     for (size_t i = 0; i < full.size; i++)
-        if (address_map_at(&full, i) != NULL && address_map_home(&full, address_map_key(address_map_at(&full, i))) != i)
+        if (address_map_at(&full, i) != NULL && address_map_first(&full, address_map_key(address_map_at(&full, i))) != i)
             return i;
     cr_assert_fail("none is displaced");
     return 0;
 }
 
 Test(address_map_broken, a1_hole) {
-    size_t at = displaced(), home = address_map_home(&full, address_map_key(address_map_at(&full, at)));
+    size_t at = displaced(), home = address_map_first(&full, address_map_key(address_map_at(&full, at)));
     memset(address_map_at(&full, home), 0, full.entry_bytes);
     full.count--;
     cr_assert_not_null(address_map_verify(&full));
 }
 
 Test(address_map_broken, a1_twice) {
-    size_t at = displaced(), home = address_map_home(&full, address_map_key(address_map_at(&full, at)));
+    size_t at = displaced(), home = address_map_first(&full, address_map_key(address_map_at(&full, at)));
     memcpy(address_map_at(&full, home), address_map_at(&full, at), full.entry_bytes);
     cr_assert_eq(address_map_verify(&full), address_map_at(&full, at));
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Size classes, the unit map's index, free lists and formatting: arithmetic, over the whole range. */
 #include <criterion/criterion.h>
-#include <string.h>
 
 #include "base/freelist.h"
 #include "kit/text.h"

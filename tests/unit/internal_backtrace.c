@@ -3,7 +3,6 @@
  * starts in a library: libc's qsort, which calls back. */
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Faults in guarded pages: what is said of them, and that the program's earlier handler is served as if we were not there. */
 #include <criterion/criterion.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>

@@ -2,7 +2,6 @@
 /* The walk over all structures: nothing to say of a heap in use, and the right invariant named when one is broken. Each
  * test breaks one in a process of its own. */
 #include <criterion/criterion.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/single_threaded.h>
@@ -249,6 +248,11 @@ Test(verify, cache_k2) {
 Test(verify, cache_k3) {
     cache_self.bins[0].head = blocks[1];
     names("cache K3");
+}
+
+Test(verify, cache_k6) {
+    cache_self.prev = &cache_self;
+    names("cache K6");
 }
 
 Test(verify, cache_k4) {

@@ -323,7 +323,8 @@ def guarded_blocks(address):
     page, found = number(pool["sizes"][0]["stride"]) // 2, []
     for index in range(pool["sizes"].type.strip_typedefs().range()[1] + 1):
         size = pool["sizes"][index]
-        for at in {(place - number(pool["start"]) - number(size["first"])) // number(size["stride"]) for place in (address, address + page)}:
+        first, stride = number(pool["start"]) + number(size["first"]), number(size["stride"])
+        for at in {(place - first) // stride for place in (address, address + page)}:
             if 0 <= at < number(size["used"]):
                 block = size["slots"][at]["block"]
                 start, length = number(block["start"]), number(block["bytes"])
@@ -517,8 +518,8 @@ Usage: myalloc heap"""
         print(f"mappings:       {sum(length for _, length in mapped)} bytes in {len(mapped)} live blocks")
         live = static("protect/guarded.c", "live")
         if number(live["samples"]):
-            print(f"guarded pages:  {number(live['bytes'])} bytes in {number(live['blocks'])} live blocks, of {number(live['samples'])} "
-                  "that there ever were")
+            print(f"guarded pages:  {number(live['bytes'])} bytes in {number(live['blocks'])} live blocks, of "
+                  f"{number(live['samples'])} that there ever were")
         print(f"free spans:     {others['SPAN_FREE'][1]} bytes in {others['SPAN_FREE'][0]} spans")
         for number_, region in enumerate(heap.regions):
             kind = "brk heap" if number_ == 0 else f"arena {number_}"
@@ -554,7 +555,8 @@ Usage: myalloc check"""
         for index in range(1, heap.class_count):
             for where, head, length in [*caches.lists(index), *parked(heap, index)]:
                 self.follow(heap, index, where, head, length)
-        print(f"{self.lists} lists and spans with {len(self.seen)} free blocks followed, {self.faults} faults found.")
+        followed = "1 list or span" if self.lists == 1 else f"{self.lists} lists and spans"
+        print(f"{followed} with {len(self.seen)} free blocks followed, {self.faults} faults found.")
 
     def fault(self, text):
         self.faults += 1
@@ -568,7 +570,8 @@ Usage: myalloc check"""
             if bits >> index & 1:
                 self.seen[span["address"] + index * span["size"]] = where
         if bits >> carved or bin(bits).count("1") != carved - span["live"]:
-            self.fault(f"{where}, {span['size']} bytes: {bin(bits).count('1')} blocks, the last number {bits.bit_length() - 1}, "
+            self.fault(f"{where}, {span['size']} bytes: {bin(bits).count('1')} blocks, "
+                       f"the last number {bits.bit_length() - 1}, "
                        f"but {carved - span['live']} of {carved} are on the books.")
 
     def follow(self, heap, index, where, head, length):
@@ -578,7 +581,8 @@ Usage: myalloc check"""
             for block in chain(head):
                 wrong = self.wrong(heap, index, block)
                 if wrong:
-                    origin = f"the first word of the free block {before:#x} was overwritten" if before else "its head is damaged"
+                    origin = (f"the first word of the free block {before:#x} was overwritten" if before
+                              else "its head is damaged")
                     self.fault(f"{where}, {heap.bytes_of(index)} bytes: {block:#x} {wrong}; {origin}.")
                     return
                 if block in self.seen:

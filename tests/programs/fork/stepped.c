@@ -7,7 +7,6 @@
  * writing the head of a list may a block be handed out twice, or one be lost: how many instructions that is, is counted.
  * --all leaves no instruction out, --verbose lists where something went wrong.
  */
-#include <dlfcn.h>
 #include <link.h>
 #include <malloc.h>
 #include <sys/mman.h>

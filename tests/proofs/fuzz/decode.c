@@ -4,7 +4,6 @@
 #include <limits.h>
 #include <malloc.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "../../../alloc/base/myalloc.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a forked child finds in the lists of threads that are gone. alloc/api/front.h: front_free_sized; alloc/base/freelist.h:
- * freelist_push; alloc/heap/bins.h: cache_pop, bin_take, bin_put, bin_take_spare; alloc/heap/cache.c: adopt_chain, free_foreign,
+ * freelist_push; alloc/heap/bins.h: cache_pop, bin_take, bin_put, bin_take_spare; alloc/heap/cache.c: use_chain, free_foreign,
  * give_foreign, refill, overflow, pass_full, go_home, flush, cache_close, cache_try_open; alloc/heap/transfer.c: the parked
  * chains. One class;
  * every store to a word is a step, in the order that ORDERED() and atomic_signal_fence keep. A list may hold LIMIT blocks. Each

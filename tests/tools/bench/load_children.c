@@ -2,7 +2,6 @@
 /* children COUNT MIB: COUNT children hold MIB each, all at the same time. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>

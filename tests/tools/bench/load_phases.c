@@ -2,7 +2,6 @@
 /* phases MIB MILLISECONDS: holds MIB for a while, then three times as much. Prints, by its own clock, the average. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
