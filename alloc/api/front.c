@@ -47,13 +47,21 @@ static bool skips_guard(size_t bytes) {
     return modes_only(MODE_GUARDED) && LIKELY(!sampler_is_due(cache_stands_for(bytes)));
 }
 
+/* A thread's first slow call, apart from front_alloc_slow: that one then saves no registers over a call to open the cache,
+ * which all slow calls of a thread but the first would pay for. The same holds of free_first_slow. */
+static COLD void *alloc_first_slow(size_t bytes, const char *call) {
+    thread_open();
+    return front_alloc_slow(bytes, call);
+}
+
 NOINLINE void *front_alloc_slow(size_t bytes, const char *call) {
     if (bytes > EXACT_MAX && bytes <= SMALL_MAX) {
         void *block = cache_pop(cache_bin(class_of(bytes) * CLASS_STEP));
         if (LIKELY(block != NULL))
             return block;
     }
-    thread_open();
+    if (UNLIKELY(thread_is_new()))
+        return alloc_first_slow(bytes, call);
     if (modes_any() && !skips_guard(bytes))
         return alloc_watched_slow(bytes, call, __builtin_return_address(0));
     bool zeroed;
@@ -90,21 +98,33 @@ void *front_aligned(size_t align, size_t bytes, const char *call) {
 
 /* ---- free -------------------------------------------------------------------------------------------------------- */
 
+/* `counted`: the bin that lies `offset` bytes into the cache counts the block, as the fast path has left it. */
+static ALWAYS_INLINE void free_opened(void *p, const char *call, size_t bytes, size_t align, size_t offset, bool counted) {
+    report_thread.call = call;
+    if (offset != 0)
+        plain_free_small_slow(p, (unsigned)(offset / CLASS_STEP), call, counted);
+    else if (modes_any())
+        free_watched_slow(p, call, bytes, align, __builtin_return_address(0));
+    else
+        plain_free(p, call);
+}
+
+static COLD void free_first_slow(void *p, const char *call, size_t bytes, size_t align, size_t offset) {
+    /* Opening the cache resets all counts, so this free's increment is gone and must not be taken back. */
+    bool opened = thread_open();
+    free_opened(p, call, bytes, align, offset, !opened);
+}
+
 NOINLINE void front_free_slow(void *p, const char *call, size_t bytes, size_t align,
                               struct bin THREAD_SEGMENT *counted) {
     cache_self.bins[0].count = 0; /* K3: where every free of something else than a small block is counted */
     if (p == NULL)
         return;
-    /* Opening the cache resets all counts, so this free's increment is gone and must not be taken back. */
-    bool opened = thread_open();
-    report_thread.call = call;
     size_t offset = (uintptr_t)counted - (uintptr_t)cache_bin(0);
-    if (offset != 0)
-        plain_free_small_slow(p, (unsigned)(offset / CLASS_STEP), call, !opened);
-    else if (modes_any())
-        free_watched_slow(p, call, bytes, align, __builtin_return_address(0));
+    if (UNLIKELY(thread_is_new()))
+        free_first_slow(p, call, bytes, align, offset);
     else
-        plain_free(p, call);
+        free_opened(p, call, bytes, align, offset, true);
 }
 
 /* ---- size and resizing ------------------------------------------------------------------------------------------- */

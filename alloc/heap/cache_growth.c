@@ -85,12 +85,6 @@ void growth_earn(struct cache *cache, unsigned class) {
     cache->earned_limit[class] = (uint16_t)longer;
 }
 
-/* At most a page's blocks, so that a thread does not touch the next page before it has used this one. */
-void growth_refilled(struct bin *bin, unsigned class) {
-    size_t most = min_size(class_batch(class), max_size(OS_PAGE / class_bytes(class), 1));
-    bin->refill_most = (uint16_t)min_size(bin->refill_most * 2u, most);
-}
-
 size_t growth_count_earned(const struct cache *cache) {
     size_t bytes = 0;
     for (unsigned c = 1; c < CLASS_COUNT; c++)

@@ -25,8 +25,12 @@ void growth_begin(struct cache *cache);
 /* The list of the class was full: doubles earned_limit, if the thread may have so much. */
 void growth_earn(struct cache *cache, unsigned class);
 
-/* The list has run empty and was filled: the next time twice as much is asked for. */
-void growth_refilled(struct bin *bin, unsigned class);
+/* The list has run empty and was filled: the next time twice as much is asked for, but at most a page's blocks, so that
+ * a thread does not touch the next page before it has used this one. */
+static inline void growth_refilled(struct bin *bin, unsigned class) {
+    size_t most = min_size(class_batch(class), max_size(OS_PAGE / class_bytes(class), 1));
+    bin->refill_most = (uint16_t)min_size(bin->refill_most * 2u, most);
+}
 
 /* The most bytes that a spare chain of this thread may have. */
 size_t growth_spare_most(void);

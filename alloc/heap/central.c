@@ -109,7 +109,8 @@ static bool add_span_locked(struct class *class) {
 /* Takes blocks of the first span of the list. Caller: there is one. */
 static void *spans_take_locked(struct class *class, size_t most, size_t *count) {
     struct span *span = class->spans;
-    void *chain = home_take(span, class->size, most, transfer_threads > 1 ? class_line_group(class->index) : 1, count);
+    unsigned group = most > 1 && transfer_threads > 1 ? class_line_group(class->index) : 1;
+    void *chain = home_take(span, class->size, most, group, count);
     if (span->live == span->capacity)
         list_remove(class, span);
     return chain;

@@ -1,18 +1,46 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The free blocks of one small span that are at home: a bit each (span_home), and behind the last block that was ever cut
- * those that were not. Caller holds the lock of the class (central.h).
+ * those that were not. Caller holds the lock of the class (central.h). What each visit to a span runs is inline here, for
+ * central.c, its only user.
  */
 #ifndef MYALLOC_HOME_H
 #define MYALLOC_HOME_H
 
+#include "base/freelist.h"
+#include "base/sizeclass.h"
 #include "heap/span.h"
 
+/* Takes up to `most` of the blocks that are at home in whole groups of `group`, the lowest first and linked in this order.
+ * Returns the chain, its length in *count; NULL if there is no such group. */
+void *home_take_used(struct span *span, size_t size, size_t most, unsigned group, size_t *count);
+
+/* Cuts up to `most` new blocks, linked in address order. */
+static inline void *home_cut(struct span *span, size_t size, size_t most, size_t *count) {
+    char *first = span_address(span) + span->carved * size, *at = first;
+    *count = min_size(most, (size_t)(span->capacity - span->carved));
+    for (size_t i = 1; i < *count; i++, at += size)
+        ((struct block *)(void *)at)->next = (struct block *)(void *)(at + size);
+    ((struct block *)(void *)at)->next = NULL;
+    span->carved = (uint16_t)(span->carved + *count);
+    return first;
+}
+
 /* Takes blocks, of `size` bytes each, out of a span that has some: up to a batch of those used before, or else up to `most` new
- * ones; at most one if `most` is 1. Blocks that share a cache line, `group` of them (class_line_group), are taken
- * together as long as there are such groups, so that two threads do not write to one line. Returns the chain, its length in
- * *count. */
-void *home_take(struct span *span, size_t size, size_t most, unsigned group, size_t *count);
+ * ones; one if `most` is 1, and then `group` is 1, too. Blocks that share a cache line, `group` of them (class_line_group), are
+ * taken together as long as there are such groups, so that two threads do not write to one line. Returns the chain, its length
+ * in *count. */
+static inline void *home_take(struct span *span, size_t size, size_t most, unsigned group, size_t *count) {
+    /* More is taken of what was used before than is cut, because those pages have memory already. */
+    size_t used_most = most > 1 ? max_size(most, class_batch(span->class)) : 1;
+    void *chain = span->live < span->carved ? home_take_used(span, size, used_most, group, count) : NULL;
+    if (chain == NULL && span->carved < span->capacity)
+        chain = home_cut(span, size, align_up(most, group), count);
+    if (chain == NULL)
+        chain = home_take_used(span, size, used_most, 1, count);
+    span->live = (uint16_t)(span->live + *count);
+    return chain;
+}
 
 /* How many of the blocks that were cut are at home. */
 size_t home_count(struct span *span);

@@ -68,25 +68,23 @@ int tunables_mallopt(int parameter, int value) {
 
 /* ---- reading values ---------------------------------------------------------------------------------------------- */
 
-#define NOT_ONE_OF "is not one of: "
-#define WORDS(words) {NOT_ONE_OF words}
+#define NO_WORD "is none of its values"
 #define WORDS_BREAK ", " /* between two words of a list */
 
-/* For the kinds whose values have names: what is said of a value that is none of them. Their list begins behind NOT_ONE_OF; a
- * word's position is its value. */
+/* The kinds whose values have names; a word's position is its value. */
 static const struct {
-    char wrong[48];
+    char words[32];
 } kind_words[] = {
-    [TUNABLE_FLAG] = WORDS("off, on"),
-    [TUNABLE_CHOICE] = WORDS("off, auto, on"),
-    [TUNABLE_LEVEL] = WORDS("off, sample, check, paranoid"),
+    [TUNABLE_FLAG] = {"off, on"},
+    [TUNABLE_CHOICE] = {"off, auto, on"},
+    [TUNABLE_LEVEL] = {"off, sample, check, paranoid"},
     [TUNABLE_TEXT] = {""},
 };
 
 /* The names of the values of a tunable, NULL if they have none. */
 static const char *words_of(const struct tunable *tunable) {
-    const char *wrong = kind_words[tunable->kind].wrong;
-    return wrong[0] != '\0' ? wrong + sizeof NOT_ONE_OF - 1 : NULL;
+    const char *words = kind_words[tunable->kind].words;
+    return words[0] != '\0' ? words : NULL;
 }
 
 /* Position of a word in a list, -1 if it is not there. */
@@ -169,7 +167,7 @@ static const char *read_value(const struct tunable *tunable, const char *text, s
         return NULL;
     }
     const char *wrong = read_number(text, length, sized, value);
-    return wrong == NOT_A_NUMBER && words != NULL ? kind_words[tunable->kind].wrong : wrong;
+    return wrong == NOT_A_NUMBER && words != NULL ? NO_WORD : wrong;
 }
 
 static const char *set_string(struct tunables *into, const struct tunable *tunable, const char *text, size_t length) {

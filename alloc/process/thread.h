@@ -10,11 +10,16 @@
  * long before our constructor: other libraries' constructors may run threads and fork. */
 void thread_arrange(void);
 
+/* True until the thread's first slow call. */
+static ALWAYS_INLINE bool thread_is_new(void) {
+    return cache_self.state == CACHE_NEW;
+}
+
 /* For the slow parts of the front, before they use lists: at a thread's first slow call opens its cache and arranges for the
  * cache's end at the thread's exit. Returns true then: all counts of bins have begun anew. libc may allocate meanwhile. */
 bool thread_open_slow(void);
 static ALWAYS_INLINE bool thread_open(void) {
-    return UNLIKELY(cache_self.state == CACHE_NEW) && thread_open_slow();
+    return UNLIKELY(thread_is_new()) && thread_open_slow();
 }
 
 #endif

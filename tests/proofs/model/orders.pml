@@ -8,8 +8,8 @@
  * no load reads a write that is yet to come: what C11 allows beyond that (load buffering) is not covered.
  *
  * Patterns, one after the other:
- *   chains, alloc/heap/transfer.c: park_among, transfer_take: the blocks' words are plain, a chain is parked by a release and
- *     taken by an acquire; each new owner writes to the block
+ *   chains, alloc/heap/transfer.h: transfer_park_among, transfer_take: the blocks' words are plain, a chain is parked by a
+ *     release and taken by an acquire; each new owner writes to the block
  *   lock, alloc/kit/lock.h: lock_acquire, lock_release; alloc/kit/lock.c: lock_wait_slow: a section's data are plain; acquire
  *     by compare-and-swap, by one who waits, too; release by exchange; the mark of one who waits is relaxed
  *   row, alloc/heap/central.c: first_use, find_class: a class is filled in, then its row is published

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Chains of blocks between threads. alloc/heap/transfer.c: transfer_try_park, park_among, transfer_take,
+ * Chains of blocks between threads. alloc/heap/transfer.h: transfer_try_park, transfer_park_among, transfer_take,
  * transfer_refuse_parked_twice; alloc/heap/central.c: central_take, central_give, any_parked, central_flush, central_count
  * (walk_transfer moves chains the same way). Chains
  * stand for their blocks. What is at home is a set guarded by the lock of the class, which is a model of its own (lock.pml);
@@ -93,8 +93,8 @@ inline put(i, c) {
     fi
 }
 
-/* done = park_among(c, usable) */
-inline park_among(c, most) {
+/* done = transfer_park_among(c, usable) */
+inline transfer_park_among(c, most) {
     atomic { done = false; usable = most; k = 0 };
     do
     :: k < PARKED_CHAINS && k < usable && !done ->
@@ -110,11 +110,11 @@ inline park_among(c, most) {
 inline transfer_try_park(c) {
     if
     :: MUTANT(4) ->
-        park_among(c, MOST / LENGTH(c));
+        transfer_park_among(c, MOST / LENGTH(c));
         count[c] = LENGTH(c)
     :: else ->
         count[c] = LENGTH(c);
-        park_among(c, MOST / LENGTH(c))
+        transfer_park_among(c, MOST / LENGTH(c))
     fi
 }
 
@@ -212,8 +212,8 @@ inline central_count() {
         if
         :: c != 0 ->
             if
-            :: MUTANT(3) -> park_among(c, PARKED_CHAINS)
-            :: else -> park_among(c, j + 1)
+            :: MUTANT(3) -> transfer_park_among(c, PARKED_CHAINS)
+            :: else -> transfer_park_among(c, j + 1)
             fi;
             if
             :: !done -> atomic { home[c] = true; holder[c] = NOBODY }
