@@ -130,9 +130,9 @@ static void in_signal(int number) {
 static void *capture_often(void *data) {
     int *good = data;
     void *own[8];
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < 2000 || signals == 0; i++) { /* however late the first signal is */
         unsigned count = unwind_capture(own, 8, 0);
-        *good += count > 0 && count <= 8;
+        *good += i < 2000 && count > 0 && count <= 8;
     }
     return NULL;
 }

@@ -67,6 +67,7 @@ __attribute__((format(printf, 4, 5), unused)) static void unit_failed(const char
             _exit(1);                                                                                                  \
         }                                                                                                              \
     } while (0)
+#define cr_assert_fail(...) cr_assert(false, ##__VA_ARGS__)
 #define cr_assert_not(a, ...) cr_assert(!(a), ##__VA_ARGS__)
 #define cr_expect_not(a, ...) cr_expect(!(a), ##__VA_ARGS__)
 #define cr_assert_eq(a, b, ...) cr_assert((a) == (b), ##__VA_ARGS__)
