@@ -29,9 +29,11 @@ static void clear_limits(struct cache *cache) {
 
 bool cache_try_open(void) {
     struct cache *cache = &cache_self;
-    if (cache->state != CACHE_NEW)
+    report_enter(); /* before the look at the state: a handler that allocates has opened the cache by now, or is told */
+    if (cache->state != CACHE_NEW) {
+        report_leave();
         return false;
-    report_enter();
+    }
     growth_begin(cache);
     lock_acquire(&caches_lock, LOCK_CACHES);
     cache->next = caches;
