@@ -94,7 +94,7 @@ static ALWAYS_INLINE void *cache_pop(struct bin THREAD_SEGMENT *bin) {
  * the count but not yet pushed its block. Each change is one instruction, so that a signal handler finds the bin either open
  * and whole or shut and empty. */
 static inline struct block *bin_take(struct bin *bin, size_t *held) {
-    bin->count += BIN_SHUT;
+    arch_add(&bin->count, BIN_SHUT);
     ORDERED();
     struct block *list = bin->head != NULL ? __atomic_exchange_n(&bin->head, NULL, __ATOMIC_RELAXED) : NULL;
     ORDERED();
@@ -109,7 +109,7 @@ static inline void bin_put(struct bin *bin, struct block *list, size_t held, siz
     ORDERED();
     bin->head = list;
     ORDERED();
-    bin->count += more;
+    arch_add(&bin->count, more);
 }
 
 /* Takes the spare chain of the class out of the cache; NULL if there is none. */

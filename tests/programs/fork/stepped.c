@@ -9,6 +9,7 @@
  */
 #include <link.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/ucontext.h>
 
@@ -148,30 +149,63 @@ static void count_all(void) {
     (void)mallinfo2();
 }
 
+static void *do_nothing(void *unused) {
+    return unused;
+}
+
+/* libc keeps the stack of a thread that has ended, with what it has allocated for it, for the next. */
+static void with_a_stack(void) {
+    pthread_t id;
+    pthread_create(&id, NULL, do_nothing, NULL);
+    pthread_join(id, NULL);
+    live_before = mallinfo2().uordblks;
+}
+
+static void *allocate_first(void *stack) {
+    sigaltstack(stack, NULL);
+    stepping(true);
+    allocate();
+    stepping(false);
+    if (myalloc_check_heap() != 0) /* while this thread's lists are there to be looked at */
+        _exit(LOST);
+    return NULL;
+}
+
+static void in_a_thread(void) {
+    static char memory[65536];
+    static stack_t stack = {.ss_sp = memory, .ss_size = sizeof memory};
+    pthread_t id;
+    stepping(false);
+    pthread_create(&id, NULL, allocate_first, &stack);
+    pthread_join(id, NULL);
+}
+
 struct scenario {
     const char *name;
     size_t bytes;
     void (*prepare)(void), (*call)(void);
     int heads;  /* places in the code where the head of a list is read and written */
     int stride; /* only each so manieth instruction, of long calls */
+    long most;  /* no further than so many instructions; 0: to the end */
 };
 
 static const struct scenario scenarios[] = {
-    {"malloc of 64 bytes", 64, with_list, allocate, 1, 1},
-    {"free of 64 bytes", 64, with_list, free_one, 1, 1},
-    {"calloc of 64 bytes", 64, with_list, clear, 1, 1},
-    {"malloc of 2000 bytes", 2000, with_list, allocate, 1, 23},
-    {"malloc of 64 bytes, list empty", 64, with_empty_list, allocate, 1, 17},
-    {"malloc of 72 bytes, the first of its size", 72, nothing, allocate, 0, 11},
-    {"20 frees of 64 bytes beyond the list", 64, with_full_list, free_many, 1, 31},
-    {"free of 3000 bytes", 3000, with_full_list, free_one, 1, 13},
-    {"realloc of 100 bytes to 300", 100, with_list, resize, 2, 29},
-    {"malloc of 50000 bytes", 50000, with_list, allocate, 0, 19},
-    {"free of 50000 bytes", 50000, with_list, free_one, 0, 19},
-    {"malloc of 1 MiB", 1 << 20, nothing, allocate, 0, 17},
-    {"realloc of 100000 bytes to 300000", 100000, with_list, resize, 0, 41},
-    {"malloc_trim", 64, with_full_list, trim, 0, 797},
-    {"mallinfo2", 64, with_list, count_all, 0, 797},
+    {"malloc of 64 bytes", 64, with_list, allocate, 1, 1, 0},
+    {"free of 64 bytes", 64, with_list, free_one, 1, 1, 0},
+    {"calloc of 64 bytes", 64, with_list, clear, 1, 1, 0},
+    {"malloc of 2000 bytes", 2000, with_list, allocate, 1, 23, 0},
+    {"malloc of 64 bytes, list empty", 64, with_empty_list, allocate, 1, 17, 0},
+    {"malloc of 72 bytes, the first of its size", 72, nothing, allocate, 0, 11, 0},
+    {"20 frees of 64 bytes beyond the list", 64, with_full_list, free_many, 1, 31, 0},
+    {"free of 3000 bytes", 3000, with_full_list, free_one, 1, 13, 0},
+    {"realloc of 100 bytes to 300", 100, with_list, resize, 2, 29, 0},
+    {"malloc of 50000 bytes", 50000, with_list, allocate, 0, 19, 0},
+    {"free of 50000 bytes", 50000, with_list, free_one, 0, 19, 0},
+    {"malloc of 1 MiB", 1 << 20, nothing, allocate, 0, 17, 0},
+    {"realloc of 100000 bytes to 300000", 100000, with_list, resize, 0, 41, 0},
+    {"a thread's first malloc, of 64 bytes", 64, with_a_stack, in_a_thread, 0, 2, 200},
+    {"malloc_trim", 64, with_full_list, trim, 0, 797, 0},
+    {"mallinfo2", 64, with_list, count_all, 0, 797, 0},
 };
 
 /* ---- one run ----------------------------------------------------------------------------------------------------- */
@@ -271,7 +305,7 @@ static void step_through(const struct scenario *scenario, uintptr_t base, bool v
     is_new(0);
     for (long at = 1;; at += all ? 1 : scenario->stride) {
         enum outcome outcome = run(scenario, at);
-        if (outcome == ENDED || counts[HUNG] > 3)
+        if (outcome == ENDED || counts[HUNG] > 3 || (scenario->most > 0 && at > scenario->most))
             break;
         counts[outcome]++;
         steps++;
