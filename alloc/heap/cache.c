@@ -42,8 +42,8 @@ bool cache_try_open(void) {
         caches->prev = cache;
     caches = cache;
     transfer_threads++;
+    cache->state = CACHE_OPEN; /* under the lock: who walks the list finds open caches only (K6) */
     lock_release(&caches_lock, LOCK_CACHES);
-    cache->state = CACHE_OPEN;
     report_leave();
     return true;
 }
