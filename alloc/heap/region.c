@@ -225,12 +225,11 @@ static uintptr_t first_unit_behind(const struct region *heap, uintptr_t brk) {
     return max_size(align_up(brk, UNIT), heap->base);
 }
 
-/* Moves the break by GROW_PART or what else is more than `bytes`, or if that is refused by enough for `bytes`, of whole units.
- * Returns the first new address and in *got the bytes; 0 if refused. */
-static uintptr_t move_break(struct region *heap, size_t bytes, size_t *got) {
+/* Moves the break, which is at `brk`, by GROW_PART or what else is more than `bytes`, or if that is refused by enough for
+ * `bytes`, of whole units. Returns the first new address and in *got the bytes; 0 if refused. */
+static uintptr_t move_break(struct region *heap, uintptr_t brk, size_t bytes, size_t *got) {
     size_t step = min_size((heap->mapped << UNIT_SHIFT) / GROW_PART, GROW_MAX);
     size_t wanted = align_up(max_size(max_size(bytes, GROW_MIN), step) + tunables.top_pad, UNIT);
-    uintptr_t brk = (uintptr_t)os_sbrk(0);
     size_t gap = first_unit_behind(heap, brk) - brk;
     void *old = wanted <= SIZE_LIMIT - UNIT ? charged_sbrk(wanted + gap) : NULL;
     if (old == NULL) {
@@ -261,7 +260,7 @@ static bool grow_heap(struct region *heap, size_t units, size_t *left) {
     size_t first_unit = (behind - heap->base) >> UNIT_SHIFT;
     if (first_unit + (needed >> UNIT_SHIFT) > heap->max_units)
         return false;
-    uintptr_t start = move_break(heap, needed, &got);
+    uintptr_t start = move_break(heap, brk, needed, &got);
     if (start == 0)
         return false;
     size_t new_mapped = min_size((start + got - heap->base) >> UNIT_SHIFT, heap->max_units);

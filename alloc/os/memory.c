@@ -6,12 +6,13 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
+#include "base/glibc.h"
+#include "os/kernel.h"
 #include "os/os.h"
 #include "os/os_fault.h"
 
@@ -29,35 +30,75 @@
 #define FENCE_PAGES 64
 
 static void *map(void *addr, size_t bytes, int protection, int flags) {
-    int saved = errno;
-    void *mapped = mmap(addr, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
-    errno = saved;
-    return mapped == MAP_FAILED ? NULL : mapped;
+    long mapped = kernel(SYS_mmap, addr, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    return kernel_refused(mapped) ? NULL : (void *)mapped;
+}
+
+static bool unmap(void *addr, size_t bytes) {
+    return kernel(SYS_munmap, addr, bytes) == 0;
+}
+
+/* `to`: the new address, if the flags say that there is one. */
+static void *remap(void *addr, size_t old_bytes, size_t new_bytes, int flags, void *to) {
+    long moved = kernel(SYS_mremap, addr, old_bytes, new_bytes, flags, to);
+    return kernel_refused(moved) ? NULL : (void *)moved;
 }
 
 static bool advise(void *addr, size_t bytes, int advice) {
-    int saved = errno;
-    int failed = madvise(addr, bytes, advice);
-    errno = saved;
-    return failed == 0;
+    return kernel(SYS_madvise, addr, bytes, advice) == 0;
 }
 
 static bool protect(void *addr, size_t bytes, int protection) {
-    int saved = errno;
-    int failed = mprotect(addr, bytes, protection);
-    errno = saved;
-    return failed == 0;
+    return kernel(SYS_mprotect, addr, bytes, protection) == 0;
 }
 
 /* ---- the break and mappings -------------------------------------------------------------------------------------- */
 
-void *os_sbrk(intptr_t delta) {
-    if ((delta > 0 && os_fault(sbrk)) || (delta < 0 && os_fault(shrink)))
+/* libc's own sbrk goes by a copy of the break, which others see as __curbrk. It is kept right, so that callers of sbrk find
+ * what we have taken; and each question goes to the kernel, so that we find what others have taken, by whatever way. (libc's
+ * sbrk takes a refusal such as EPERM for an address, and may leave that in the copy.) musl has no such copy, and refuses to
+ * move the break. */
+#if IS_GLIBC
+extern void *__curbrk;
+#define LIBC_BREAK __curbrk
+#else
+static void *no_break;
+#define LIBC_BREAK no_break
+#endif
+
+/* The break, NULL if the kernel does not tell it. */
+static void *find_break(void) {
+    long now = kernel(SYS_brk, 0);
+    if (kernel_refused(now))
         return NULL;
-    int saved = errno;
-    void *old = sbrk(delta);
-    errno = saved;
-    return old == (void *)-1 ? NULL : old;
+    return LIBC_BREAK = (void *)now;
+}
+
+/* Whether this copy of the library may move the break: if its libc is the one that keeps the break for the process, and not
+ * that of another namespace (dlmopen, LD_AUDIT), of whose break nobody hears. libc says from its start that there is one
+ * thread, but in another namespace never. Asked late, where there are threads, this is false as well, and the heap does
+ * without. */
+static bool owns_break(void) {
+    enum { UNKNOWN, YES, NO };
+    static _Atomic int owns;
+    int known = atomic_load_explicit(&owns, memory_order_relaxed);
+    if (UNLIKELY(known == UNKNOWN)) {
+        known = __libc_single_threaded ? YES : NO;
+        atomic_store_explicit(&owns, known, memory_order_relaxed);
+    }
+    return known == YES;
+}
+
+void *os_sbrk(intptr_t delta) {
+    if ((delta > 0 && os_fault(sbrk)) || (delta < 0 && os_fault(shrink)) || !owns_break())
+        return NULL;
+    if (delta == 0)
+        return find_break();
+    uintptr_t old = (uintptr_t)LIBC_BREAK, wanted = old + (uintptr_t)delta;
+    if ((delta > 0) != (wanted > old) || (uintptr_t)kernel(SYS_brk, wanted) != wanted)
+        return NULL;
+    LIBC_BREAK = (void *)wanted;
+    return (void *)old;
 }
 
 /* The kernel aligns a mapping to a page and no further, so the mapping is made longer and its ends are cut off. */
@@ -79,46 +120,32 @@ void *os_map(size_t bytes, size_t align, bool (*cut)(void *addr, size_t bytes)) 
 bool os_unmap(void *addr, size_t bytes) {
     if (os_fault(unmap))
         return false;
-    int saved = errno;
-    int failed = munmap(addr, bytes);
-    errno = saved;
-    return failed == 0;
+    return unmap(addr, bytes);
 }
 
 void *os_remap(void *addr, size_t old_bytes, size_t new_bytes, bool may_move) {
     if ((new_bytes > old_bytes && os_fault(remap)) || (new_bytes < old_bytes && os_fault(cut)))
         return NULL;
-    int saved = errno;
-    void *moved = mremap(addr, old_bytes, new_bytes, may_move ? MREMAP_MAYMOVE : 0);
-    errno = saved;
-    return moved == MAP_FAILED ? NULL : moved;
+    return remap(addr, old_bytes, new_bytes, may_move ? MREMAP_MAYMOVE : 0, NULL);
 }
 
 void *os_steal(void *addr, size_t bytes) {
     if (os_fault(steal))
         return NULL;
-    int saved = errno;
-    /* With this flag the kernel looks at the new address, a hint, which glibc passes on as it finds it. */
-    void *moved = mremap(addr, bytes, bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
-    errno = saved;
-    return moved == MAP_FAILED ? NULL : moved;
+    return remap(addr, bytes, bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
 }
 
 void os_put_back(void *moved, void *addr, size_t bytes) {
-    int saved = errno;
-    if (os_fault(put_back) ||
-        mremap(moved, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, addr) == MAP_FAILED) {
-        memcpy(addr, moved, bytes);
-        munmap(moved, bytes);
-    }
-    errno = saved;
+    if (!os_fault(put_back) && remap(moved, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, addr) != NULL)
+        return;
+    memcpy(addr, moved, bytes);
+    unmap(moved, bytes);
 }
 
 /* Before Linux 4.17 the kernel takes the address for a wish and may map elsewhere. */
 void os_fence_below(const void *p) {
     if (os_fault(fence))
         return;
-    int saved = errno;
     char *page = (char *)align_down((uintptr_t)p, OS_PAGE);
     for (int i = 0; i < FENCE_PAGES; i++) {
         page -= OS_PAGE;
@@ -126,9 +153,8 @@ void os_fence_below(const void *p) {
         if (got == page)
             break;
         if (got != NULL)
-            munmap(got, OS_PAGE);
+            unmap(got, OS_PAGE);
     }
-    errno = saved;
 }
 
 /* ---- reserve, commit, decommit ----------------------------------------------------------------------------------- */
@@ -197,9 +223,7 @@ void os_no_hugepage(void *addr, size_t bytes) {
 bool os_read_memory(const void *from, void *out, size_t bytes) {
     if (os_fault(read_memory))
         return false;
-    int saved = errno;
     struct iovec source = {(void *)(uintptr_t)from, bytes}, target = {out, bytes};
-    ssize_t got = process_vm_readv(getpid(), &target, 1, &source, 1, 0);
-    errno = saved;
-    return got >= 0 && (size_t)got == bytes;
+    long got = kernel(SYS_process_vm_readv, kernel(SYS_getpid), &target, 1, &source, 1, 0);
+    return !kernel_refused(got) && (size_t)got == bytes;
 }

@@ -22,8 +22,8 @@
 
 /* ---- memory.c: the break and mappings ------------------------------------------------------------------------------ */
 
-/* Moves the program break by `delta` bytes, any number, through libc's sbrk. Returns the break before the move; NULL if
- * refused. */
+/* Moves the program break by `delta` bytes, any number; 0 asks where it is, and must come first. libc's sbrk works on beside
+ * it. Returns the break before the move; NULL if refused, or if the break is not this library's to move. */
 void *os_sbrk(intptr_t delta);
 
 /* Maps committed memory that is zero, at a multiple of `align`, a power of two. The kernel aligns to pages only, so more may
