@@ -41,7 +41,7 @@ made_of = $(addprefix build/,$(basename $(wildcard tests/$(1).c tests/$(1).cc)))
 API_TESTS = $(call made_of,unit/api_*)
 OS_TESTS = build/tests/unit/os_linux
 INTERNAL_TESTS = $(call made_of,unit/internal_*)
-plain = $(foreach folder,stress fork misuse fault options mcheck protect,$(call made_of,programs/$(folder)/*)) \
+plain = $(foreach folder,stress fork misuse fault options mcheck protect kernel,$(call made_of,programs/$(folder)/*)) \
         $(call made_of,proofs/golden/*) $(call made_of,tools/gdb/*)
 BENCH_TESTS = $(patsubst %,%.so,$(subst /allocator_,/,$(call made_of,tools/bench/allocator_*))) \
               $(subst /load_,/,$(call made_of,tools/bench/load_*)) build/tests/tools/bench/nothing
