@@ -110,7 +110,7 @@ void *sandbox_mmap(void *addr, size_t bytes, int protection, int flags, int fd, 
 void *sandbox_mmap(void *addr, size_t bytes, int protection, int flags, int fd, off_t offset) {
     if (flags & MAP_FIXED_NOREPLACE && protection == PROT_NONE) /* the fence below thread-local data, which is not the sandbox's */
         return addr;
-    must(addr == NULL && fd == -1 && offset == 0 && bytes > 0, "an unexpected mmap");
+    must((addr == NULL || flags & MAP_FIXED_NOREPLACE) && fd == -1 && offset == 0 && bytes > 0, "an unexpected mmap");
     if (due())
         return MAP_FAILED;
     if (bytes > WRITABLE_MOST && (flags & MAP_NORESERVE) == 0) {
@@ -119,12 +119,14 @@ void *sandbox_mmap(void *addr, size_t bytes, int protection, int flags, int fd, 
     }
     pthread_mutex_lock(&lock);
     bytes = page_up(bytes);
-    uintptr_t at = find_gap(bytes);
-    insert_range(at, at + bytes);
-    addr = mmap((void *)at, bytes, protection, flags | MAP_FIXED_NOREPLACE, -1, 0);
+    uintptr_t at = addr != NULL ? (uintptr_t)addr : find_gap(bytes);
+    /* What is asked for by address is refused where the break may go, and where something is. */
+    void *got = addr != NULL && at < MAPS_FIRST ? MAP_FAILED : mmap((void *)at, bytes, protection, flags | MAP_FIXED_NOREPLACE, -1, 0);
+    if (got != MAP_FAILED)
+        insert_range(at, at + bytes);
     pthread_mutex_unlock(&lock);
-    must(addr == (void *)at, "mmap");
-    return addr;
+    must(got == (void *)at || (addr != NULL && got == MAP_FAILED), "mmap");
+    return got;
 }
 
 int sandbox_munmap(void *addr, size_t bytes);
