@@ -50,13 +50,28 @@ void os_put_back(void *moved, void *addr, size_t bytes);
  * if there is one. */
 void os_fence_below(const void *p);
 
-/* ---- memory.c: reserve, commit, decommit --------------------------------------------------------------------------- */
+/* ---- memory.c: reserve --------------------------------------------------------------------------------------------- */
 
 /* Reserves address space that can be neither read nor written. NULL if refused. */
 void *os_reserve(size_t bytes);
 
 /* Reserves address space that reads as zeros and cannot be written. NULL if refused. */
 void *os_reserve_zeros(size_t bytes);
+
+/* ---- place.c: memory at addresses of our choice ---------------------------------------------------------------------- */
+
+/* A place of `bytes` of addresses where the kernel puts nothing by itself, so that what is mapped at its start can grow there.
+ * Nothing is taken or looked at: others may have asked for an address in it. Each call gives another place, whose distance from
+ * the others cannot be guessed. NULL if the address space has none that long. Never refused. */
+char *os_place(size_t bytes);
+
+/* As os_map, os_reserve and os_reserve_zeros, at `addr`. False if something is there, the kernel will not map at an address
+ * that is asked for, or refuses. */
+bool os_map_at(void *addr, size_t bytes);
+bool os_reserve_at(void *addr, size_t bytes);
+bool os_reserve_zeros_at(void *addr, size_t bytes);
+
+/* ---- memory.c: commit, decommit ------------------------------------------------------------------------------------ */
 
 /* Commits reserved or decommitted memory; also makes writable what is read-only, which keeps what it holds. False if refused.
  * Each border between what is committed and what is not is the border of a mapping, of which a process may have some

@@ -309,3 +309,67 @@ Test(large, what_cannot_be_unmapped_serves_again) {
     mapped_walk(&walk);
     cr_assert_eq(walk.broken, 0);
 }
+
+/* ---- where the heap is ------------------------------------------------------------------------------------------- */
+
+/* Where the test runs under an emulator, which keeps a record of each page, the heap is smaller. */
+#define FAR (ARCH_PAGE_VARIES ? 12 * GIB : 700 * GIB)
+
+/* Large spans that nobody touches, until there are so many bytes; the blocks of small spans between are found in the unit
+ * map. */
+static void reach(size_t bytes) {
+    for (size_t got = 0; got < bytes; got += GIB) {
+        struct span *big = large(GIB / UNIT - 1), *small = span_acquire_small(class_of(100));
+        cr_assert_not_null(small);
+        cr_assert_neq(unitmap_find(span_address(small)), 0, "behind %zu GiB", got / GIB);
+        cr_assert_eq(span_find(span_address(big)), big);
+    }
+    span_check();
+}
+
+Test(region, the_heap_reaches_beyond_what_any_number_of_arenas_of_a_gigabyte_has) {
+    reach(FAR); /* the break goes for the first 8 */
+    cr_assert_lt(region_count, 80);
+}
+
+Test(region, and_without_a_break) {
+    os_fake_refuse_brk = 1;
+    reach(FAR);
+    cr_assert_eq(regions[0].mapped, 0);
+}
+
+/* The kernel puts regions where it wants: small blocks are found through their region where the unit map does not reach. */
+Test(region, and_where_the_kernel_maps_at_no_address_that_is_asked_for) {
+    os_fake_no_places = true;
+    for (int i = 0; i < 50; i++) {
+        struct span *big = large(GIB / UNIT / 4 - 1), *small = span_acquire_small(class_of(100));
+        cr_assert_eq(span_find(span_address(small) + 50), small);
+        cr_assert_eq(span_find(span_address(big)), big);
+    }
+    span_check();
+}
+
+Test(region, the_window_is_around_the_first_region_if_that_lies_anywhere) {
+    os_fake_no_places = true;
+    os_fake_refuse_brk = 1;
+    for (int i = 0; i < 50; i++)
+        cr_assert_neq(unitmap_find(span_address(span_acquire_small(class_of(10000)))), 0);
+    span_check();
+}
+
+Test(region, memory_that_is_refused_in_large_pieces_comes_in_small_ones) {
+    os_fake_refuse_brk = 1;
+    os_fake_map_most = 2 * MIB;
+    for (int i = 0; i < 200; i++)
+        large(4);
+    cr_assert_lt(region_count, 15);
+    span_check();
+}
+
+Test(region, what_is_reserved_is_a_small_multiple_of_what_is_used) {
+    size_t before = os_fake_reserved;
+    large(1);
+    cr_assert_lt(os_fake_reserved - before, 3 * MIB);
+    large(2 * GIB / UNIT);
+    cr_assert_lt(os_fake_reserved - before, 2 * GIB / UNIT * 195 * 2 + 3 * MIB);
+}

@@ -110,17 +110,19 @@ static uintptr_t find_gap(size_t bytes) {
 static void *map(void *addr, size_t bytes, int protection, int flags) {
     if (flags & MAP_FIXED_NOREPLACE && protection == PROT_NONE) /* the fence below thread-local data, which is not the sandbox's */
         return addr;
-    must(addr == NULL && bytes > 0, "an unexpected mmap");
+    must((addr == NULL || flags & MAP_FIXED_NOREPLACE) && bytes > 0, "an unexpected mmap");
     if (due() || (bytes > WRITABLE_MOST && (flags & MAP_NORESERVE) == 0))
         return MAP_FAILED;
     pthread_mutex_lock(&lock);
     bytes = page_up(bytes);
-    uintptr_t at = find_gap(bytes);
-    insert_range(at, at + bytes);
-    addr = mmap((void *)at, bytes, protection, flags | MAP_FIXED_NOREPLACE, -1, 0);
+    uintptr_t at = addr != NULL ? (uintptr_t)addr : find_gap(bytes);
+    /* What is asked for by address is refused where the break may go, and where something is. */
+    void *got = addr != NULL && at < MAPS_FIRST ? MAP_FAILED : mmap((void *)at, bytes, protection, flags | MAP_FIXED_NOREPLACE, -1, 0);
+    if (got != MAP_FAILED)
+        insert_range(at, at + bytes);
     pthread_mutex_unlock(&lock);
-    must(addr == (void *)at, "mmap");
-    return addr;
+    must(got == (void *)at || (addr != NULL && got == MAP_FAILED), "mmap");
+    return got;
 }
 
 static int unmap(void *addr, size_t bytes) {
