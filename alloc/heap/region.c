@@ -164,16 +164,19 @@ static bool heap_reaches(size_t units) {
     return strip_reach(&heap_spans, bits + unit_pages(units, SPAN_BYTES)) && strip_reach(&heap_home, unit_pages(units, HOME_BYTES));
 }
 
-/* Makes what an array has for units [first, end) writable. */
+/* Makes the bytes [from, to) of an array writable, if there are any. */
+static bool commit_bytes(void *array, size_t from, size_t to) {
+    return from >= to || os_commit((char *)array + from, to - from);
+}
+
+/* Makes what an array has for units [first, end) writable. What the units before share with them is so already. */
 static bool commit_units(void *array, size_t bytes_each, size_t first, size_t end) {
-    char *from = (char *)array + align_down(first * bytes_each, OS_PAGE);
-    return os_commit(from, (size_t)((char *)array + unit_pages(end, bytes_each) - from));
+    return commit_bytes(array, unit_pages(first, bytes_each), unit_pages(end, bytes_each));
 }
 
 /* Makes the dirty bits of units [first, end) writable. */
 static bool commit_dirty(const struct region *region, size_t first, size_t end) {
-    size_t from = align_down(first / 8, OS_PAGE);
-    return os_commit((char *)region->dirty + from, dirty_bytes(end) - from);
+    return commit_bytes(region->dirty, first == 0 ? 0 : dirty_bytes(first), dirty_bytes(end));
 }
 
 static bool cover_up_to(struct region *region, size_t end) {

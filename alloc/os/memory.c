@@ -6,6 +6,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -129,10 +130,36 @@ void *os_remap(void *addr, size_t old_bytes, size_t new_bytes, bool may_move) {
     return remap(addr, old_bytes, new_bytes, may_move ? MREMAP_MAYMOVE : 0, NULL);
 }
 
+/* Whether the kernel can read there. It looks at the set of signals before it finds that -1 is nothing to do with one. */
+static bool is_readable(const void *word) {
+    return kernel_error(kernel(SYS_rt_sigprocmask, -1, word, NULL, sizeof(uint64_t))) != EFAULT;
+}
+
+/* What an emulator of the kernel (qemu-user) does not know it may well answer with yes. Such an answer is looked into once. */
+enum proof { UNPROVED, TRUE, FALSE };
+
+static bool is_refuted(const _Atomic int *proof) {
+    return atomic_load_explicit(proof, memory_order_relaxed) == FALSE;
+}
+
+/* Settles what is not settled yet. Returns whether it is true. */
+static bool prove(_Atomic int *proof, bool holds) {
+    int unproved = UNPROVED;
+    atomic_compare_exchange_strong(proof, &unproved, holds ? TRUE : FALSE);
+    return !is_refuted(proof);
+}
+
+/* Under qemu-user nothing is left behind in the emulator's eyes: reads by the program work, system calls with that memory fail,
+ * and madvise passes over it. */
 void *os_steal(void *addr, size_t bytes) {
-    if (os_fault(steal))
+    static _Atomic int leaves;
+    if (os_fault(steal) || is_refuted(&leaves))
         return NULL;
-    return remap(addr, bytes, bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
+    void *moved = remap(addr, bytes, bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
+    if (moved == NULL || atomic_load_explicit(&leaves, memory_order_relaxed) == TRUE || prove(&leaves, is_readable(addr)))
+        return moved;
+    os_put_back(moved, addr, bytes);
+    return NULL;
 }
 
 void os_put_back(void *moved, void *addr, size_t bytes) {
@@ -174,11 +201,48 @@ void *os_reserve_zeros(size_t bytes) {
     return os_fault(reserve_zeros) ? NULL : reserve(bytes, PROT_READ);
 }
 
-bool os_commit(void *addr, size_t bytes) {
-    if (os_fault(commit) || !protect(addr, bytes, PROT_READ | PROT_WRITE))
+/* A new mapping in its place, for a process that may not change the rights of one. A kernel that refuses that may have
+ * unmapped what was there; a trial elsewhere shows that there is memory. */
+static bool map_anew(void *addr, size_t bytes) {
+    void *trial = map(NULL, bytes, PROT_READ | PROT_WRITE, 0);
+    if (trial == NULL)
+        return false;
+    unmap(trial, bytes);
+    return map(addr, bytes, PROT_READ | PROT_WRITE, MAP_FIXED) == addr;
+}
+
+static bool commit(void *addr, size_t bytes) {
+    if (!protect(addr, bytes, PROT_READ | PROT_WRITE))
         return false;
     advise(addr, bytes, MADV_DODUMP);
     return true;
+}
+
+bool os_commit(void *addr, size_t bytes) {
+    return !os_fault(commit) && (commit(addr, bytes) || map_anew(addr, bytes));
+}
+
+static bool is_zero(const void *page) {
+    const uint64_t *words = page;
+    uint64_t any = 0;
+    for (size_t i = 0; i < OS_PAGE / sizeof *words; i++)
+        any |= words[i];
+    return any == 0;
+}
+
+/* A page that holds something has been committed before. */
+bool os_commit_zeros(void *addr, size_t bytes) {
+    if (os_fault(commit_zeros))
+        return false;
+    bool done = commit(addr, bytes);
+    for (char *page = addr; !done && page < (char *)addr + bytes; page += OS_PAGE)
+        if (is_zero(page) && !map_anew(page, OS_PAGE))
+            return false;
+    return true;
+}
+
+bool os_writable(void *addr, size_t bytes) {
+    return !os_fault(writable) && protect(addr, bytes, PROT_READ | PROT_WRITE);
 }
 
 /* A new mapping in its place, because mprotect would leave the memory charged where the system does not overcommit; made as
@@ -190,8 +254,17 @@ bool os_decommit(void *addr, size_t bytes) {
     return true;
 }
 
+/* Of the first page one word is written before, so that it can be seen whether the kernel has done what it says. */
 bool os_purge(void *addr, size_t bytes) {
-    return !os_fault(purge) && advise(addr, bytes, MADV_DONTNEED);
+    _Atomic uint64_t *word = addr;
+    if (os_fault(purge))
+        return false;
+    atomic_store_explicit(word, 1, memory_order_relaxed);
+    return advise(addr, bytes, MADV_DONTNEED) && atomic_load_explicit(word, memory_order_relaxed) == 0;
+}
+
+bool os_discard(void *addr, size_t bytes) {
+    return !os_fault(discard) && advise(addr, bytes, MADV_DONTNEED);
 }
 
 bool os_readonly(void *addr, size_t bytes) {
@@ -199,7 +272,10 @@ bool os_readonly(void *addr, size_t bytes) {
 }
 
 bool os_guard_install(void *addr, size_t bytes) {
-    return !os_fault(guard_install) && advise(addr, bytes, MADV_GUARD_INSTALL);
+    static _Atomic int guards;
+    if (os_fault(guard_install) || is_refuted(&guards) || !advise(addr, bytes, MADV_GUARD_INSTALL))
+        return false;
+    return atomic_load_explicit(&guards, memory_order_relaxed) == TRUE || prove(&guards, !is_readable(addr));
 }
 
 bool os_guard_remove(void *addr, size_t bytes) {
