@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -281,6 +282,11 @@ static _Noreturn void give_up(void) {
 /* ---- the kernel -------------------------------------------------------------------------------------------------- */
 
 void (*const kernel_signal_return)(void) = NULL;
+
+uintptr_t kernel_given(unsigned long type);
+uintptr_t kernel_given(unsigned long type) {
+    return getauxval(type);
+}
 
 static long result(long value) {
     return value == -1 ? -errno : value;
