@@ -84,6 +84,14 @@ bool os_decommit(void *addr, size_t bytes);
 /* Purges committed memory. False if refused, as for locked memory: what it holds is undefined then. */
 bool os_purge(void *addr, size_t bytes);
 
+/* ---- locked.c ------------------------------------------------------------------------------------------------------ */
+
+/* Purges committed memory that os_purge refuses because the program has locked it. It stays locked: each page that is touched
+ * again. False if refused, what it holds is undefined then. */
+bool os_purge_locked(void *addr, size_t bytes);
+
+/* ---- memory.c: read-only, untouchable ------------------------------------------------------------------------------ */
+
 /* Makes committed memory read-only, until os_commit. False if refused. */
 bool os_readonly(void *addr, size_t bytes);
 

@@ -198,6 +198,11 @@ bool os_purge(void *addr, size_t bytes) {
     return madvise(addr, bytes, MADV_DONTNEED) == 0;
 }
 
+bool os_purge_locked(void *addr, size_t bytes) {
+    (void)addr, (void)bytes;
+    return false;
+}
+
 bool os_populate(void *addr, size_t bytes) {
     (void)addr;
     (void)bytes;
