@@ -97,6 +97,14 @@ void *os_reserve_zeros(size_t bytes) {
     return refused() || p == MAP_FAILED ? NULL : p;
 }
 
+bool os_writable(void *addr, size_t bytes) {
+    return !refused() && mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+bool os_commit_zeros(void *addr, size_t bytes) {
+    return os_commit(addr, bytes);
+}
+
 bool os_commit(void *addr, size_t bytes) {
     return !refused() && bytes <= os_fake_map_most && mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
 }
@@ -201,6 +209,11 @@ bool os_purge(void *addr, size_t bytes) {
 bool os_purge_locked(void *addr, size_t bytes) {
     (void)addr, (void)bytes;
     return false;
+}
+
+bool os_discard(void *addr, size_t bytes) {
+    os_fake_purged += bytes;
+    return madvise(addr, bytes, MADV_DONTNEED) == 0;
 }
 
 bool os_populate(void *addr, size_t bytes) {
