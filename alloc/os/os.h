@@ -96,6 +96,14 @@ bool os_purge(void *addr, size_t bytes);
  * refused. */
 bool os_discard(void *addr, size_t bytes);
 
+/* ---- locked.c ------------------------------------------------------------------------------------------------------ */
+
+/* Purges committed memory that os_purge refuses because the program has locked it. It stays locked: each page that is touched
+ * again. True only if it was seen to read as zeros then. If it was refused for the first page, that holds what it held. */
+bool os_purge_locked(void *addr, size_t bytes);
+
+/* ---- memory.c: read-only, untouchable ------------------------------------------------------------------------------ */
+
 /* Makes committed memory read-only, until os_writable. False if refused. */
 bool os_readonly(void *addr, size_t bytes);
 

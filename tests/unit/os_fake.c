@@ -206,6 +206,11 @@ bool os_purge(void *addr, size_t bytes) {
     return madvise(addr, bytes, MADV_DONTNEED) == 0;
 }
 
+bool os_purge_locked(void *addr, size_t bytes) {
+    (void)addr, (void)bytes;
+    return false;
+}
+
 bool os_discard(void *addr, size_t bytes) {
     os_fake_purged += bytes;
     return madvise(addr, bytes, MADV_DONTNEED) == 0;
