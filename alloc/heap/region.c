@@ -164,16 +164,19 @@ static bool heap_reaches(size_t units) {
     return strip_reach(&heap_spans, bits + unit_pages(units, SPAN_BYTES)) && strip_reach(&heap_home, unit_pages(units, HOME_BYTES));
 }
 
-/* Makes what an array has for units [first, end) writable. */
+/* Makes the bytes [from, to) of an array writable, if there are any. */
+static bool commit_bytes(void *array, size_t from, size_t to) {
+    return from >= to || os_commit((char *)array + from, to - from);
+}
+
+/* Makes what an array has for units [first, end) writable. What the units before share with them is so already. */
 static bool commit_units(void *array, size_t bytes_each, size_t first, size_t end) {
-    char *from = (char *)array + align_down(first * bytes_each, OS_PAGE);
-    return os_commit(from, (size_t)((char *)array + unit_pages(end, bytes_each) - from));
+    return commit_bytes(array, unit_pages(first, bytes_each), unit_pages(end, bytes_each));
 }
 
 /* Makes the dirty bits of units [first, end) writable. */
 static bool commit_dirty(const struct region *region, size_t first, size_t end) {
-    size_t from = align_down(first / 8, OS_PAGE);
-    return os_commit((char *)region->dirty + from, dirty_bytes(end) - from);
+    return commit_bytes(region->dirty, first == 0 ? 0 : dirty_bytes(first), dirty_bytes(end));
 }
 
 static bool cover_up_to(struct region *region, size_t end) {
@@ -263,12 +266,11 @@ static uintptr_t first_unit_behind(const struct region *heap, uintptr_t brk) {
     return max_size(align_up(brk, UNIT), heap->base);
 }
 
-/* Moves the break by GROW_PART or what else is more than `bytes`, or if that is refused by enough for `bytes`, of whole units.
- * Returns the first new address and in *got the bytes; 0 if refused. */
-static uintptr_t move_break(struct region *heap, size_t bytes, size_t *got) {
+/* Moves the break, which is at `brk`, by GROW_PART or what else is more than `bytes`, or if that is refused by enough for
+ * `bytes`, of whole units. Returns the first new address and in *got the bytes; 0 if refused. */
+static uintptr_t move_break(struct region *heap, uintptr_t brk, size_t bytes, size_t *got) {
     size_t step = min_size((heap->mapped << UNIT_SHIFT) / GROW_PART, GROW_MAX);
     size_t wanted = align_up(max_size(max_size(bytes, GROW_MIN), step) + tunables.top_pad, UNIT);
-    uintptr_t brk = (uintptr_t)os_sbrk(0);
     size_t gap = first_unit_behind(heap, brk) - brk;
     void *old = wanted <= SIZE_LIMIT - UNIT ? charged_sbrk(wanted + gap) : NULL;
     if (old == NULL) {
@@ -305,7 +307,7 @@ static bool grow_heap(struct region *heap, size_t units, size_t *left) {
     size_t first_unit = (behind - heap->base) >> UNIT_SHIFT;
     if (first_unit + (needed >> UNIT_SHIFT) > heap->max_units)
         return false;
-    uintptr_t start = move_break(heap, needed, &got);
+    uintptr_t start = move_break(heap, brk, needed, &got);
     if (start == 0)
         return false;
     place_window(heap->base);

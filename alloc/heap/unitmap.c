@@ -56,7 +56,7 @@ bool unitmap_cover(uintptr_t addr, size_t bytes) {
     if (first >= end)
         return true;
     char *from = (char *)unitmap.table + first * ENTRY;
-    return os_commit(from, align_up((end - first) * ENTRY, OS_PAGE));
+    return os_commit_zeros(from, align_up((end - first) * ENTRY, OS_PAGE));
 }
 
 void unitmap_set(uintptr_t addr, size_t units, unsigned entry) {

@@ -135,7 +135,8 @@ void *budget_reserve(size_t bytes) {
 }
 
 void budget_unreserve(void *addr, size_t bytes) {
-    os_unmap((char *)addr - BUDGET_FENCE, bytes + 2 * BUDGET_FENCE);
+    if (!os_unmap((char *)addr - BUDGET_FENCE, bytes + 2 * BUDGET_FENCE))
+        os_discard(addr, bytes); /* the same as in budget_give_back */
 }
 
 void *budget_map(size_t bytes) {
@@ -177,7 +178,7 @@ COLD bool budget_grow_map_slow(struct address_map *map, size_t more) {
 
 void budget_give_back(void *addr, size_t bytes) {
     if (!os_unmap(addr, bytes))
-        os_purge(addr, bytes); /* the addresses are lost, the memory is not */
+        os_discard(addr, bytes); /* the addresses are lost, the memory is not */
     budget_refund(bytes);
 }
 

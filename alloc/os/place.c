@@ -3,11 +3,11 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <errno.h>
 #include <stdatomic.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 
+#include "os/kernel.h"
 #include "os/os.h"
 #include "os/os_fault.h"
 
@@ -52,12 +52,11 @@ char *os_place(size_t bytes) {
 
 /* Before Linux 4.17 the kernel takes the address for a wish, and others may do so now. */
 static bool map_at(void *addr, size_t bytes, int protection, int flags) {
-    int saved = errno;
-    void *got = mmap(addr, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | flags, -1, 0);
-    if (got != MAP_FAILED && got != addr)
-        munmap(got, bytes);
-    errno = saved;
-    return got == addr;
+    flags |= MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+    long got = kernel(SYS_mmap, addr, bytes, protection, flags, -1, 0);
+    if (!kernel_refused(got) && got != (long)addr)
+        kernel(SYS_munmap, got, bytes);
+    return got == (long)addr;
 }
 
 bool os_map_at(void *addr, size_t bytes) {

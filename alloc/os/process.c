@@ -3,13 +3,10 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <dlfcn.h>
-#include <errno.h>
 #include <signal.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "base/glibc.h"
+#include "os/kernel.h"
 #include "os/os.h"
 
 #pragma weak dlsym /* not there in a static program */
@@ -20,20 +17,16 @@
      SIGNAL_BIT(SIGSYS) | SIGNAL_BIT(SIGABRT))
 #define SIGNALS_OF_LIBC (SIGNAL_BIT(32) | SIGNAL_BIT(33) | (IS_GLIBC ? 0 : SIGNAL_BIT(34))) /* below SIGRTMIN */
 
-static void set_signals(uint64_t mask, uint64_t *before) {
-    int saved = errno;
-    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, before, sizeof mask);
-    errno = saved;
-}
+#define UNKNOWN (~UINT64_C(0)) /* the kernel has refused to say; no set of blocked signals has SIGKILL in it */
 
 uint64_t os_signals_block(void) {
-    uint64_t before = 0;
-    set_signals(~(SIGNALS_RAISED | SIGNALS_OF_LIBC), &before);
-    return before;
+    uint64_t mask = ~(SIGNALS_RAISED | SIGNALS_OF_LIBC), before = UNKNOWN;
+    return kernel_refused(kernel(SYS_rt_sigprocmask, SIG_SETMASK, &mask, &before, sizeof mask)) ? UNKNOWN : before;
 }
 
 void os_signals_restore(uint64_t before) {
-    set_signals(before, NULL);
+    if (before != UNKNOWN)
+        kernel(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
 }
 
 void *os_next_function(const char *name) {
@@ -42,5 +35,5 @@ void *os_next_function(const char *name) {
 
 _Noreturn void os_exit(int status) {
     for (;;)
-        syscall(SYS_exit_group, status);
+        kernel(SYS_exit_group, status);
 }

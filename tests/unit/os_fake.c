@@ -98,6 +98,14 @@ void *os_reserve_zeros(size_t bytes) {
     return refused() || p == MAP_FAILED ? NULL : p;
 }
 
+bool os_writable(void *addr, size_t bytes) {
+    return !refused() && mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+bool os_commit_zeros(void *addr, size_t bytes) {
+    return os_commit(addr, bytes);
+}
+
 bool os_commit(void *addr, size_t bytes) {
     return !refused() && bytes <= os_fake_map_most && mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
 }
@@ -195,6 +203,11 @@ void os_put_back(void *moved, void *addr, size_t bytes) {
 }
 
 bool os_purge(void *addr, size_t bytes) {
+    os_fake_purged += bytes;
+    return madvise(addr, bytes, MADV_DONTNEED) == 0;
+}
+
+bool os_discard(void *addr, size_t bytes) {
     os_fake_purged += bytes;
     return madvise(addr, bytes, MADV_DONTNEED) == 0;
 }

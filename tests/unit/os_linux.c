@@ -131,8 +131,10 @@ Test(os, a_reservation_becomes_writable_by_parts) {
     cr_assert(is_untouchable(p, true) && is_untouchable(p + 2 * OS_PAGE, true));
     cr_assert(os_readonly(p + OS_PAGE, OS_PAGE));
     cr_assert(p[OS_PAGE] == 1 && is_untouchable(p + OS_PAGE, true));
-    cr_assert(os_commit(p + OS_PAGE, OS_PAGE));
+    cr_assert(os_writable(p + OS_PAGE, OS_PAGE));
     p[OS_PAGE] = 2;
+    cr_assert(os_commit_zeros(p, 3 * OS_PAGE));
+    cr_assert(p[OS_PAGE] == 2 && p[0] == 0 && (p[2 * OS_PAGE] = 3));
 }
 
 Test(os, reserved_and_decommitted_memory_cannot_be_read) {
@@ -192,6 +194,7 @@ Test(os, each_refusal_is_told) {
     cr_assert_null(os_steal(page, ROOM));
     cr_assert_null(os_remap(page, OS_PAGE, ROOM, true));
     cr_assert(!os_commit(page, 1) && !os_unmap(page, 1) && !os_decommit(page, 1) && !os_readonly(page, 1));
+    cr_assert(!os_commit_zeros(page, 1) && !os_writable(page, 1) && !os_discard(page, 1));
     cr_assert(!os_commit(page, 1) && !os_guard_install(page, 1) && !os_guard_remove(page, 1) && !os_purge(page, 1));
     cr_assert(!os_populate(page, 1) && !os_hugepage(page, 1) && !os_read_memory("x", page, 1));
     cr_assert_eq(os_read_file("/proc/self/stat", page, 1), 0);
