@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "os_fake.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -293,6 +294,22 @@ int os_thread_id(void) {
 
 void os_signal(int signal_number, const struct sigaction *action, struct sigaction *old) {
     sigaction(signal_number, action, old);
+}
+
+uint64_t os_signals_block(void) {
+    return 0;
+}
+
+void os_signals_restore(uint64_t before) {
+    (void)before;
+}
+
+void *os_next_function(const char *name) {
+    return dlsym(RTLD_NEXT, name);
+}
+
+_Noreturn void os_exit(int status) {
+    _exit(status);
 }
 
 void os_raise(int signal_number) {
