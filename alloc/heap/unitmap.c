@@ -34,6 +34,12 @@ bool unitmap_init(uintptr_t heap) {
            reserve(align_down(heap, UNIT), units_for(GIB));
 }
 
+void unitmap_share(void) {
+    size_t limit = unitmap.limit;
+    atomic_thread_fence(memory_order_acq_rel); /* whoever sees the limit finds the table */
+    unitmap.shared_limit = limit;
+}
+
 bool unitmap_cover(uintptr_t addr, size_t bytes) {
     size_t first = align_down(addr - unitmap.base, COVER) >> UNIT_SHIFT;
     size_t end = min_size(align_up(addr - unitmap.base + bytes, COVER) >> UNIT_SHIFT, unitmap.limit);
@@ -56,7 +62,7 @@ bool unitmap_shrink(uintptr_t heap, size_t bytes) {
         return false;
     char *start = (char *)unitmap.table, *window = start + first * ENTRY;
     char *after = window + units * ENTRY, *end = start + align_up(unitmap.limit * ENTRY, OS_PAGE);
-    unitmap = (struct unitmap){unitmap.base + (first << UNIT_SHIFT), units, (uint16_t *)window};
+    unitmap = (struct unitmap){unitmap.base + (first << UNIT_SHIFT), units, (uint16_t *)window, 0};
     if (window > start)
         os_unmap(start, (size_t)(window - start));
     os_unmap(after, (size_t)(end - after));

@@ -5,7 +5,7 @@
  * large blocks, foreign memory, NULL.
  *
  * U1 an entry is not 0 exactly while its unit belongs to a span of small blocks and such spans are shown (span_show).
- * U2 an index at or above `limit` is never looked up.
+ * U2 an index at or above `limit` is never looked up; `shared_limit` is `limit` or 0.
  *
  * The table covers all of user space: 16 GiB of reserved address space, read-only but where units are registered, so it
  * costs memory only there. Where RLIMIT_AS does not allow that, it covers a window that starts at the heap; what lies
@@ -21,6 +21,7 @@ struct unitmap {
     uintptr_t base; /* address of unit 0 */
     size_t limit;   /* entries; 0 until unitmap_init */
     uint16_t *table;
+    size_t shared_limit; /* `limit` for calls that may be somebody else's (api/new.c), so that one compare tells both; or 0 */
 };
 
 extern HIDDEN struct unitmap unitmap;
@@ -46,6 +47,9 @@ bool unitmap_cover(uintptr_t addr, size_t bytes);
 
 /* Sets the entries of `units` units from `addr` on. Those outside the window are left out. */
 void unitmap_set(uintptr_t addr, size_t units, unsigned entry);
+
+/* Makes shared_limit the limit, for as long as the table is the same. */
+void unitmap_share(void);
 
 /* Gives back what lies outside a window of `bytes` from `heap` on, after RLIMIT_AS was lowered. Only while the process
  * has one thread. True if something was given back. */
