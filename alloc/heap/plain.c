@@ -17,24 +17,22 @@
 /* ---- allocation -------------------------------------------------------------------------------------------------- */
 
 static void *alloc_class(unsigned class) {
-    void *block = cache_pop(cache_bin(class * CLASS_STEP));
+    void *block = class < FAST_CLASSES ? cache_pop(cache_bin(class * CLASS_STEP)) : cache_pop_wide(class);
     return LIKELY(block != NULL) ? block : cache_refill_slow(class);
 }
 
 static void *alloc_large(size_t bytes, size_t align, bool *zeroed) {
     bool own_mapping = bytes >= tunables.mmap_threshold;
-    *zeroed = true;
     span_look();
     if (own_mapping) {
-        void *p = mapped_alloc(bytes, align);
+        void *p = mapped_alloc(bytes, align, zeroed);
         if (p != NULL)
             return p;
     }
     struct span *span = span_acquire_large(units_for(bytes), align, zeroed);
     if (span != NULL)
         return span_address(span);
-    *zeroed = true;
-    return own_mapping ? NULL : mapped_alloc(bytes, align);
+    return own_mapping ? NULL : mapped_alloc(bytes, align, zeroed);
 }
 
 static void *alloc_once(size_t bytes, size_t align, bool *zeroed) {
@@ -80,28 +78,25 @@ struct span *plain_large_span(const void *p) {
 }
 
 void plain_free_small_slow(void *p, unsigned class, const char *call, bool counted) {
-    struct bin *bin = &cache_self.bins[class];
-    if (bin->head == p || cache_self.spare[class] == p) {
+    if (cache_has_first(p, class)) {
         if (counted)
-            bin->count--;
+            cache_self.bins[class].count--;
         report_bad_call(call, p, DOUBLE_FREE);
-        return;
-    }
-    if (!counted && ++bin->count < 0)
-        freelist_push(&bin->head, p);
-    else
+    } else if (counted) {
         cache_overflow_slow(p, class);
+    } else {
+        cache_free_uncounted_slow(p, class);
+    }
 }
 
 void plain_free(void *p, const char *call) {
-    struct span *span = plain_large_span(p);
-    unsigned class;
-    if (span != NULL)
+    struct span *span = span_find(p);
+    if (span != NULL && span->state == SPAN_LARGE && span_address(span) == p)
         span_release(span);
-    else if ((class = plain_class(p)) != 0)
-        plain_free_small_slow(p, class, call, false);
+    else if (span != NULL && span->state == SPAN_SMALL && (uintptr_t)p % BLOCK_ALIGN == 0)
+        plain_free_small_slow(p, span->class, call, false);
     else if (!mapped_free(p))
-        report_bad_call(call, p, p == cache_self.last_sent_home ? DOUBLE_FREE : INVALID_POINTER);
+        report_bad_call(call, p, cache_was_last_home(p) ? DOUBLE_FREE : INVALID_POINTER);
 }
 
 /* ---- size and resizing ------------------------------------------------------------------------------------------- */

@@ -96,10 +96,8 @@ static struct span *run_acquire(size_t units) {
     if (units > UINT32_MAX || !region_init())
         return NULL;
     struct span *span = span_tree_best(page_heap.tree, units);
-    if (span == NULL) {
-        span = cut_anywhere(units);
-        return span != NULL || !region_shrink_reserve() ? span : cut_anywhere(units);
-    }
+    if (span == NULL)
+        return cut_anywhere(units);
     size_t rest = span->units - units;
     span_free_remove(span);
     span->units = (uint32_t)units;
@@ -110,9 +108,8 @@ static struct span *run_acquire(size_t units) {
 
 /* ---- spans in use ------------------------------------------------------------------------------------------------ */
 
-/* Shows a SMALL span in the unit map, unless none are shown (span_show). */
 static void register_small(const struct span *span) {
-    unitmap_set((uintptr_t)span_address(span), span->units, page_heap.hidden ? 0 : span->class * CLASS_STEP);
+    unitmap_set((uintptr_t)span_address(span), span->units, span_map_entry(span));
 }
 
 static void register_region(const struct region *region) {

@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Address -> class of the small blocks that lie there: one flat table with a 16-bit entry a unit, read without
- * a lock by every free. The entry is the byte offset of the class's list in the thread cache; 0 means "no small block":
- * large blocks, foreign memory, NULL.
+ * a lock by every free. The entry is the byte offset of the class's list in the thread cache; 0 means "no small block
+ * of up to 16 KiB": larger blocks, foreign memory, NULL.
  *
- * U1 an entry is not 0 exactly while its unit belongs to a span of small blocks and such spans are shown (span_show).
- * U2 an index at or above `limit` is never looked up; `shared_limit` is `limit` or 0.
+ * U1 an entry is not 0 exactly while its unit belongs to a span of small blocks of a class below FAST_CLASSES and such spans are
+ *    shown (span_show).
+ * U2 an index at or above `limit` is never looked up; all below it can be read. `shared_limit` is no higher.
  *
- * The table covers all of user space: 16 GiB of reserved address space, read-only but where units are registered, so it
- * costs memory only there. Where RLIMIT_AS does not allow that, it covers a window that starts at the heap; what lies
- * outside is found through its region, correctly but slowly. A two-level table would need a second dependent load in
- * every free.
+ * The table covers a window of addresses from `base` on, a unit before the heap's start. It is a strip (kit/strip.h): 1 GiB of
+ * addresses at first, which are 128 KiB of table, and more when a region lies beyond. It grows in place, so `base` and `table`
+ * stay and only `limit` rises. Regions are placed so that they lie in the window (region_place.c); what lies outside is found
+ * through its region, correctly but slowly.
+ *
+ * Rejected: a table of all of user space, 16 GiB of reserved addresses. RLIMIT_AS counts them, also one that the program sets
+ * for itself later, and mlockall has the kernel make 32 MiB of page tables for them, which takes 2 s. A two-level table would
+ * need a second dependent load in every free.
  */
 #ifndef MYALLOC_UNITMAP_H
 #define MYALLOC_UNITMAP_H
@@ -19,9 +24,9 @@
 
 struct unitmap {
     uintptr_t base; /* address of unit 0 */
-    size_t limit;   /* entries; 0 until unitmap_init */
+    size_t limit;   /* entries; 0 until unitmap_place */
     uint16_t *table;
-    size_t shared_limit; /* `limit` for calls that may be somebody else's (api/new.c), so that one compare tells both; or 0 */
+    size_t shared_limit; /* for calls that may be somebody else's (api/new.c): 0 until it is known that they are ours */
 };
 
 extern HIDDEN struct unitmap unitmap;
@@ -39,20 +44,23 @@ static inline unsigned unitmap_find(const void *p) {
     return LIKELY(index < unitmap.limit) ? unitmap.table[index] : 0;
 }
 
-/* Reserves the table; `heap` is where the heap will start. False if there is not even address space for a window. */
-bool unitmap_init(uintptr_t heap);
+/* Bytes of address space that the table needs to grow. */
+size_t unitmap_place_bytes(void);
 
-/* Makes the entries for [addr, addr + bytes) writable. Must precede unitmap_set there. */
+/* Reserves the table, at `place` if that is not NULL and the OS agrees. False if refused; may be tried again. */
+bool unitmap_init(char *place);
+
+/* Puts the window: units from `start` on, a multiple of UNIT, lie in it. Only while nothing is registered. */
+void unitmap_place(uintptr_t start);
+
+/* Makes the entries for [addr, addr + bytes) writable, those of them that the table can reach. Must precede unitmap_set there.
+ * False if refused. */
 bool unitmap_cover(uintptr_t addr, size_t bytes);
 
 /* Sets the entries of `units` units from `addr` on. Those outside the window are left out. */
 void unitmap_set(uintptr_t addr, size_t units, unsigned entry);
 
-/* Makes shared_limit the limit, for as long as the table is the same. */
+/* Raises shared_limit to the limit. */
 void unitmap_share(void);
-
-/* Gives back what lies outside a window of `bytes` from `heap` on, after RLIMIT_AS was lowered. Only while the process
- * has one thread. True if something was given back. */
-bool unitmap_shrink(uintptr_t heap, size_t bytes);
 
 #endif
