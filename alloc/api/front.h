@@ -44,10 +44,12 @@ static ALWAYS_INLINE void front_free_sized(void *p, const char *call, size_t byt
         return;
     }
     struct bin THREAD_SEGMENT *bin = cache_bin(unitmap.table[index]);
-    if (UNLIKELY(++bin->count >= 0 || bin->head == p)) {
+    uint64_t mark = unitmap.mark;
+    if (UNLIKELY(++bin->count >= 0 || ((struct block *)p)->mark == mark)) {
         front_free_slow(p, call, bytes, align, bin);
         return;
     }
+    ((struct block *)p)->mark = mark;
     ((struct block *)p)->next = bin->head;
     /* The list is valid at every instruction: fork copies it (ORDERED, heap/bins.h). */
     atomic_signal_fence(memory_order_release);

@@ -9,7 +9,9 @@
 #include "kit/tunables.h"
 #include "heap/cache.h"
 #include "heap/central.h"
+#include "heap/double_free.h"
 #include "heap/mapped.h"
+#include "heap/mark.h"
 
 /* From here on a block that outgrows its place moves its pages instead of copying them. */
 #define STEAL_MIN (128 * KIB)
@@ -81,13 +83,14 @@ struct span *plain_large_span(const void *p) {
 
 void plain_free_small_slow(void *p, unsigned class, const char *call, bool counted) {
     struct bin *bin = &cache_self.bins[class];
-    if (bin->head == p || cache_self.spare[class] == p) {
+    if (bin->head == p || cache_self.spare[class] == p || (UNLIKELY(mark_is_on(p)) && double_free_is(p, class))) {
         if (counted)
             bin->count--;
         report_bad_call(call, p, DOUBLE_FREE);
         return;
     }
-    if (!counted && ++bin->count < 0)
+    mark_set(p);
+    if ((counted ? bin->count : ++bin->count) < 0)
         freelist_push(&bin->head, p);
     else
         cache_overflow_slow(p, class);

@@ -14,6 +14,13 @@
 
 struct unitmap unitmap;
 
+/* A number that no program comes upon: random, odd, and no address, since its two highest bits differ. */
+static uint64_t make_mark(void) {
+    uint64_t random;
+    os_random(&random, sizeof random);
+    return (random & ~((uint64_t)1 << 62)) | (uint64_t)1 << 63 | 1;
+}
+
 static bool reserve(uintptr_t base, size_t units) {
     uint16_t *table = budget_reserve(align_up(units * ENTRY, OS_PAGE));
     if (table == NULL)
@@ -27,6 +34,7 @@ static bool reserve(uintptr_t base, size_t units) {
 
 bool unitmap_init(uintptr_t heap) {
     size_t limit = os_address_limit();
+    unitmap.mark = make_mark();
     /* A quarter of the allowed address space is the most that a table may take. */
     if (limit / 4 > ALL_UNITS * ENTRY && reserve(0, ALL_UNITS))
         return true;
@@ -56,7 +64,7 @@ bool unitmap_shrink(uintptr_t heap, size_t bytes) {
         return false;
     char *start = (char *)unitmap.table, *window = start + first * ENTRY;
     char *after = window + units * ENTRY, *end = start + align_up(unitmap.limit * ENTRY, OS_PAGE);
-    unitmap = (struct unitmap){unitmap.base + (first << UNIT_SHIFT), units, (uint16_t *)window};
+    unitmap = (struct unitmap){unitmap.base + (first << UNIT_SHIFT), units, (uint16_t *)window, unitmap.mark};
     if (window > start)
         os_unmap(start, (size_t)(window - start));
     os_unmap(after, (size_t)(end - after));

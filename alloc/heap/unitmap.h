@@ -21,6 +21,7 @@ struct unitmap {
     uintptr_t base; /* address of unit 0 */
     size_t limit;   /* entries; 0 until unitmap_init */
     uint16_t *table;
+    uint64_t mark;  /* what the second word of a free block holds (heap/mark.h): here, because free reads all four */
 };
 
 extern HIDDEN struct unitmap unitmap;

@@ -33,6 +33,16 @@ void report_misuse(const char *call, const void *pointer, const char *what) {
     os_abort();
 }
 
+void report_overwritten_link(const void *from, const void *to, size_t bytes) {
+    static const char advice[] = "run with MYALLOC_OPTIONS=check:3 to see which";
+    report_thread.inside = false;
+    if (from != NULL)
+        report_line("%p: the link of a freed block was overwritten: this one of %z bytes, with %p; %s", from, bytes, to, advice);
+    else
+        report_line("the link of a freed block was overwritten: of one of %z bytes, with %p; %s", bytes, to, advice);
+    os_abort();
+}
+
 void report_reentered(void) {
     report_line("%s: called by a signal handler that interrupted the allocator in the same thread; a handler may only call "
                 "what signal-safety(7) lists",

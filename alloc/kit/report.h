@@ -20,6 +20,10 @@ void report_line(const char *format, ...);
 /* "myalloc: CALL(0xPTR): WHAT" on standard error, then abort. */
 _Noreturn COLD void report_misuse(const char *call, const void *pointer, const char *what);
 
+/* Says that a program wrote to a freed block of `bytes` bytes: its link leads to `to`, which is no free block. `from` is that
+ * block, NULL if it is not known any more. Then abort. */
+_Noreturn COLD void report_overwritten_link(const void *from, const void *to, size_t bytes);
+
 /* What a thread is doing, for the case that a signal handler of the program interrupts it and allocates. */
 struct report_thread {
     const char *call; /* the function of the program's last call that took a slow path */
