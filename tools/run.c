@@ -28,6 +28,23 @@ static int set_preload(const char *library)
     return failed;
 }
 
+/* Where LD_AUDIT is set, glibc counts the room for thread-local data before it has seen what is preloaded, and keeps only so
+   much over. Asks it to keep as much again as the library and whatever else a program loads at its start are likely to need. */
+static int reserve_static_tls(void)
+{
+    const char *audit = getenv("LD_AUDIT"), *others = getenv("GLIBC_TUNABLES");
+    char *value;
+    int failed;
+
+    if (!audit || !*audit || (others && strstr(others, "glibc.rtld.optional_static_tls=")))
+        return 0;
+    if (asprintf(&value, "%s%sglibc.rtld.optional_static_tls=4096", others ? others : "", others && *others ? ":" : "") < 0)
+        return -1;
+    failed = setenv("GLIBC_TUNABLES", value, 1);
+    free(value);
+    return failed;
+}
+
 static int execute(const char *path, char **argv)
 {
     int status;
@@ -51,8 +68,8 @@ static int start(char **argv)
         status = program_check(argv[0], path, &library.elf);
     if (status)
         return status;
-    if (set_preload(library.path))
-        return fail(STATUS_CANNOT_PRELOAD, "cannot set LD_PRELOAD: %s", strerror(errno));
+    if (set_preload(library.path) || reserve_static_tls())
+        return fail(STATUS_CANNOT_PRELOAD, "cannot set LD_PRELOAD or GLIBC_TUNABLES: %s", strerror(errno));
     return execute(path, argv);
 }
 
@@ -79,7 +96,8 @@ const struct command command_run = {
     .arguments = "[--] PROGRAM [ARGUMENTS]",
     .summary = "Run a program with libmyalloc.so as its malloc",
     .details = "The program is looked up as a shell does and gets libmyalloc.so in front of whatever LD_PRELOAD\n"
-               "names already. Programs that it starts inherit it.\n"
+               "names already. Programs that it starts inherit it. Where LD_AUDIT is set, GLIBC_TUNABLES gets room for\n"
+               "thread-local data (glibc.rtld.optional_static_tls), unless it says so itself.\n"
                "\n"
                "The library is the one named by MYALLOC_LIBRARY, else libmyalloc.so beside this command, in ../lib\n"
                "from there, or in " MYALLOC_LIBDIR ".\n"

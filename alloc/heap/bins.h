@@ -5,14 +5,16 @@
  * how long a list may be, cache_bound.c does both where the user has set a bound.
  *
  * The cache lies in static TLS and starts as zeros, so that "not open yet", "list empty" and "list full" meet in the one slow
- * branch of malloc and of free.
+ * branch of malloc and of free. Static TLS is scarce: where a library is audited or opened late, glibc has about 1700 bytes of
+ * it. So only what the fast paths touch lies there, the bins of blocks up to 16 KiB, and the rest in `struct cache_slow`.
  *
- * K1 bins[c].count is the length of bins[c].head minus bins[c].limit: it reaches 0 when the list is full, which is the one
+ * K1 a bin's `count` is the length of its list minus its `limit`: it reaches 0 when the list is full, which is the one
  *    thing that free tests. While the class may keep nothing both are 0 and every operation is slow: the thread has not used
  *    the class yet, or the cache is not open, or threads keep no lists for now.
- * K2 spare[c] is NULL or a chain of spare_length[c] blocks. It waits between the list and the central lists, for one of three reasons: the list was full and a new one was begun, so that a thread
- *    whose need wavers around the limit moves one pointer and no blocks; or the thread has freed blocks of a class of which
- *    it never allocated one (free_foreign); or the list was set aside so that the next allocation is a slow call.
+ * K2 spare[c] is NULL or a chain of spare_length[c] blocks. It waits between the list and the central lists, for one of three
+ *    reasons: the list was full and a new one was begun, so that a thread whose need wavers around the limit moves one pointer
+ *    and no blocks; or the thread has freed blocks of a class of which it never allocated one (free_foreign); or the list was
+ *    set aside so that the next allocation is a slow call.
  * K3 bins[0] is always empty: there is no class 0. The unit map says 0 of everything that is no small block, so its frees
  *    are counted in bins[0], find it full and take the slow branch, which sets the count back.
  * K4 earned_bytes is the sum, over the classes, of the bytes by which earned_limit is above its start.
@@ -50,28 +52,43 @@ struct bin {
  * is OPEN it keeps blocks and stands in the list of all caches. */
 enum cache_state { CACHE_NEW, CACHE_OPEN, CACHE_CLOSED };
 
-struct cache {
-    struct bin bins[CLASS_COUNT];       /* first: cache_bin counts on it */
+/* What only slow paths use of a cache, apart from it: static TLS is scarce. */
+struct cache_slow {
+    struct bin wide[CLASS_COUNT - FAST_CLASSES]; /* the bins of the wide classes */
     void *spare[CLASS_COUNT];           /* K2 */
-    uint16_t earned_limit[CLASS_COUNT]; /* what bins[c].limit is set to when the list is next begun: it grows with traffic */
+    uint16_t earned_limit[CLASS_COUNT]; /* what a bin's limit is set to when the list is next begun: it grows with traffic */
     uint8_t times_full[CLASS_COUNT];    /* how often a list of this class was full, counted up to TIMES_FULL_WARM (cache.c) */
     size_t earned_bytes;                /* K4 */
     unsigned last_shrunk;               /* class that was last to lose what it had earned to another class */
     unsigned last_set_aside;            /* class whose list was last set aside */
     void *last_sent_home;               /* last block of a cold class: if it is freed again at once, that is a double free */
     uint16_t spare_length[CLASS_COUNT]; /* K2 */
-    struct cache *next, *prev;          /* all open caches */
+    union {
+        struct cache *next;             /* all open caches */
+        struct cache_slow *next_unused; /* while no cache has it */
+    };
+    struct cache *prev;
+    size_t bound, ungranted;            /* of a bounded cache: what all lists may hold; what of it no list has yet */
+};
+
+struct cache {
+    struct bin bins[FAST_CLASSES];      /* first: cache_bin counts on it */
+    struct cache_slow *slow;            /* NULL unless OPEN */
     enum cache_state state;
     bool idle;                          /* keeps nothing, because threads keep no lists for now (cache_set_lists) */
     bool bounded;                       /* limits are granted by cache_bound.c and there are no spares */
-    size_t bound, ungranted;            /* of a bounded cache: what all lists may hold; what of it no list has yet */
 };
 
 extern HIDDEN THREAD_LOCAL struct cache cache_self;
 
 _Static_assert(sizeof(struct bin) == CLASS_STEP, "a rounded size is the byte offset of its bin");
 
-/* The bin at a byte offset, as the unit map and the rounding of a size give it. */
+/* The bin of any class. Caller: the cache is OPEN. */
+static inline struct bin *bin_of(struct cache *cache, unsigned class) {
+    return class < FAST_CLASSES ? &cache->bins[class] : &cache->slow->wide[class - FAST_CLASSES];
+}
+
+/* The bin at a byte offset, as the unit map and the rounding of a size give it: of a class below FAST_CLASSES. */
 static ALWAYS_INLINE struct bin THREAD_SEGMENT *cache_bin(size_t offset) {
     return (struct bin THREAD_SEGMENT *)THREAD_ADDRESS(cache_self, offset);
 }
@@ -114,17 +131,17 @@ static inline void bin_put(struct bin *bin, struct block *list, size_t held, siz
 
 /* Takes the spare chain of the class out of the cache; NULL if there is none. */
 static inline struct block *bin_take_spare(struct cache *cache, unsigned class) {
-    struct block *spare = cache->spare[class];
-    cache->spare[class] = NULL;
+    struct block *spare = cache->slow->spare[class];
+    cache->slow->spare[class] = NULL;
     ORDERED();
     return spare;
 }
 
 /* Makes a chain of `length` blocks the spare of the class. Caller: there is none. */
 static inline void bin_put_spare(struct cache *cache, unsigned class, struct block *chain, size_t length) {
-    cache->spare_length[class] = (uint16_t)length;
+    cache->slow->spare_length[class] = (uint16_t)length;
     ORDERED();
-    cache->spare[class] = chain;
+    cache->slow->spare[class] = chain;
 }
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "base/freelist.h"
 #include "kit/report.h"
+#include "heap/region.h"
 #include "heap/span.h"
 #include "heap/mark.h"
 #include "heap/transfer.h"
@@ -22,31 +23,49 @@ static struct lock caches_lock;
 static struct cache *caches;
 static _Atomic bool lists_off;
 
-/* Nothing may stay on the lists, which are empty (K1). */
-static void clear_limits(struct cache *cache) {
-    for (unsigned c = 1; c < CLASS_COUNT; c++)
-        cache->bins[c].count = cache->bins[c].limit = 0;
+/* What only slow paths use: the first thread's, and those of caches that were closed, for the next to be opened. */
+static struct cache_slow first_slow, *unused_slow = &first_slow;
+
+static struct cache_slow *take_slow_locked(void) {
+    struct cache_slow *slow = unused_slow;
+    if (slow == NULL)
+        return region_meta(sizeof *slow);
+    unused_slow = slow->next_unused;
+    *slow = (struct cache_slow){0};
+    return slow;
+}
+
+static void give_slow_locked(struct cache_slow *slow) {
+    slow->next_unused = unused_slow;
+    unused_slow = slow;
+}
+
+/* Makes the cache OPEN and the first on the list. False if memory is refused. */
+static bool open_locked(struct cache *cache) {
+    cache->slow = take_slow_locked();
+    if (cache->slow == NULL)
+        return false;
+    growth_begin(cache);
+    cache->slow->next = caches;
+    if (caches != NULL)
+        caches->slow->prev = cache;
+    caches = cache;
+    transfer_threads++;
+    cache->state = CACHE_OPEN; /* under the lock: who walks the list finds open caches only (K6) */
+    return true;
 }
 
 bool cache_try_open(void) {
     struct cache *cache = &cache_self;
     report_enter(); /* before the look at the state: a handler that allocates has opened the cache by now, or is told */
-    if (cache->state != CACHE_NEW) {
-        report_leave();
-        return false;
+    bool opened = cache->state == CACHE_NEW;
+    if (opened) {
+        lock_acquire(&caches_lock, LOCK_CACHES);
+        opened = open_locked(cache);
+        lock_release(&caches_lock, LOCK_CACHES);
     }
-    growth_begin(cache);
-    lock_acquire(&caches_lock, LOCK_CACHES);
-    cache->next = caches;
-    cache->prev = NULL;
-    if (caches != NULL)
-        caches->prev = cache;
-    caches = cache;
-    transfer_threads++;
-    cache->state = CACHE_OPEN; /* under the lock: who walks the list finds open caches only (K6) */
-    lock_release(&caches_lock, LOCK_CACHES);
     report_leave();
-    return true;
+    return opened;
 }
 
 static void flush(struct cache *cache, bool stays);
@@ -64,7 +83,7 @@ static COLD bool settle_slow(struct cache *cache) {
     if (off && !cache->idle) {
         flush(cache, false);
         central_flush(); /* threads without lists take blocks from spans, and never what is parked */
-        clear_limits(cache);
+        growth_end(cache);
     } else if (!off && cache->idle) {
         growth_begin(cache);
         if (cache_bound_applies(cache))
@@ -98,7 +117,7 @@ static size_t length(const struct bin *bin) {
  * until the list is next begun: cutting the chain would mean walking it. */
 static void *use_chain(struct cache *cache, unsigned class, struct block *chain, size_t count) {
     mark_check_link(chain, chain->next, class);
-    bin_put(&cache->bins[class], chain->next, count - 1, max_size(cache->earned_limit[class], count - 1));
+    bin_put(bin_of(cache, class), chain->next, count - 1, max_size(cache->slow->earned_limit[class], count - 1));
     return chain;
 }
 
@@ -107,13 +126,13 @@ static void *use_chain(struct cache *cache, unsigned class, struct block *chain,
  * lie in the same cache lines as blocks of other threads, and each write would take the line away from them. A thread that
  * only frees gets a list after FOREIGN_MOST of them, like any other. */
 static void free_foreign(struct cache *cache, struct bin *bin, struct block *block, unsigned class) {
-    struct block *chain = cache->spare[class];
-    size_t limit = 0, length = chain != NULL ? cache->spare_length[class] + 1u : 1;
+    struct block *chain = cache->slow->spare[class];
+    size_t limit = 0, length = chain != NULL ? cache->slow->spare_length[class] + 1u : 1;
     block->next = chain;
     bin_put_spare(cache, class, block, length);
     if (length == FOREIGN_MOST) {
-        cache->spare[class] = NULL;
-        limit = cache->earned_limit[class];
+        cache->slow->spare[class] = NULL;
+        limit = cache->slow->earned_limit[class];
         ORDERED();
         central_give(class, block, FOREIGN_MOST);
     }
@@ -129,7 +148,7 @@ static void give_foreign(struct cache *cache, unsigned class) {
 
 /* cache_refill_slow without a bound. The list is empty, unless a signal handler has freed meanwhile. */
 static void *refill(struct cache *cache, unsigned class) {
-    struct bin *bin = &cache->bins[class];
+    struct bin *bin = bin_of(cache, class);
     size_t count;
     struct block *chain = bin_take(bin, &count);
     if (UNLIKELY(chain != NULL))
@@ -138,10 +157,10 @@ static void *refill(struct cache *cache, unsigned class) {
         give_foreign(cache, class);
     chain = bin_take_spare(cache, class);
     if (chain != NULL)
-        return use_chain(cache, class, chain, cache->spare_length[class]);
+        return use_chain(cache, class, chain, cache->slow->spare_length[class]);
     chain = central_take(class, bin->refill_most, &count);
     if (chain == NULL) {
-        bin_put(bin, NULL, 0, cache->earned_limit[class]);
+        bin_put(bin, NULL, 0, cache->slow->earned_limit[class]);
         return NULL;
     }
     growth_refilled(bin, class);
@@ -149,9 +168,9 @@ static void *refill(struct cache *cache, unsigned class) {
 }
 
 static bool set_aside(struct cache *cache, unsigned class) {
-    struct bin *bin = &cache->bins[class];
+    struct bin *bin = bin_of(cache, class);
     size_t held;
-    if (bin->head == NULL || cache->spare[class] != NULL)
+    if (bin->head == NULL || cache->slow->spare[class] != NULL)
         return false;
     struct block *list = bin_take(bin, &held);
     bin_put(bin, NULL, 0, bin->limit);
@@ -167,9 +186,9 @@ bool cache_set_aside(void) {
     if (done)
         return false;
     report_enter();
-    for (unsigned tries = 1; tries < CLASS_COUNT && !done; tries++) {
-        cache->last_set_aside = cache->last_set_aside % (CLASS_COUNT - 1) + 1;
-        done = set_aside(cache, cache->last_set_aside);
+    for (unsigned tries = 1; tries < FAST_CLASSES && !done; tries++) {
+        cache->slow->last_set_aside = cache->slow->last_set_aside % (FAST_CLASSES - 1) + 1;
+        done = set_aside(cache, cache->slow->last_set_aside);
     }
     report_leave();
     return done;
@@ -194,12 +213,12 @@ void *cache_refill_slow(unsigned class) {
 static void pass_full(struct cache *cache, struct bin *bin, struct block *block, struct block *full, size_t length,
                       unsigned class) {
     mark_check_link(NULL, full, class);
-    if (cache->spare[class] != NULL || cache->earned_limit[class] < 2)
+    if (cache->slow->spare[class] != NULL || cache->slow->earned_limit[class] < 2)
         growth_earn(cache, class);
-    struct block *old = cache->spare[class];
-    size_t old_length = cache->spare_length[class];
+    struct block *old = cache->slow->spare[class];
+    size_t old_length = cache->slow->spare_length[class];
     block->next = NULL;
-    bin_put(bin, block, 1, cache->earned_limit[class]);
+    bin_put(bin, block, 1, cache->slow->earned_limit[class]);
     ORDERED();
     if (class_bytes(class) * length <= growth_spare_most()) {
         bin_put_spare(cache, class, full, length);
@@ -214,8 +233,8 @@ static void pass_full(struct cache *cache, struct bin *bin, struct block *block,
 /* The class is cold: the list and `block` go home to their spans. */
 static void go_home(struct cache *cache, struct bin *bin, struct block *block, struct block *list, unsigned class) {
     block->next = list;
-    cache->last_sent_home = block;
-    bin_put(bin, NULL, 0, cache->earned_limit[class]);
+    cache->slow->last_sent_home = block;
+    bin_put(bin, NULL, 0, cache->slow->earned_limit[class]);
     ORDERED();
     central_give_home(class, block);
 }
@@ -225,16 +244,16 @@ static void go_home(struct cache *cache, struct bin *bin, struct block *block, s
  * of threads, and many threads with one large block each would hold more than the program. Once the class is warm it earns a
  * limit of two, with which a free is fast. */
 static void keep_single(struct cache *cache, struct bin *bin, struct block *block, unsigned class) {
-    if (cache->times_full[class] < TIMES_FULL_WARM)
-        cache->times_full[class]++;
+    if (cache->slow->times_full[class] < TIMES_FULL_WARM)
+        cache->slow->times_full[class]++;
     else
         growth_earn(cache, class);
     block->next = NULL;
     if (class_bytes(class) <= growth_spare_most()) {
-        bin_put(bin, block, 1, cache->earned_limit[class]);
+        bin_put(bin, block, 1, cache->slow->earned_limit[class]);
         return;
     }
-    bin_put(bin, NULL, 0, cache->earned_limit[class]);
+    bin_put(bin, NULL, 0, cache->slow->earned_limit[class]);
     central_give(class, block, 1);
 }
 
@@ -242,8 +261,8 @@ static void keep_single(struct cache *cache, struct bin *bin, struct block *bloc
 static void overflow(struct cache *cache, struct bin *bin, struct block *block, unsigned class) {
     size_t held;
     struct block *list = bin_take(bin, &held);
-    if (cache->times_full[class] < TIMES_FULL_WARM && class_bytes(class) > COLD_BYTES) {
-        cache->times_full[class]++;
+    if (cache->slow->times_full[class] < TIMES_FULL_WARM && class_bytes(class) > COLD_BYTES) {
+        cache->slow->times_full[class]++;
         go_home(cache, bin, block, list, class);
     } else if (bin->limit == 0) {
         free_foreign(cache, bin, block, class);
@@ -254,16 +273,27 @@ static void overflow(struct cache *cache, struct bin *bin, struct block *block, 
     }
 }
 
+/* The bin that counts frees of the class: NULL for a wide class while the cache is not OPEN. */
+static struct bin *bin_if_any(struct cache *cache, unsigned class) {
+    return class < FAST_CLASSES || cache->state == CACHE_OPEN ? bin_of(cache, class) : NULL;
+}
+
+/* K1: a free has raised the bin's count, and nothing was put on the list. */
+static void uncount(struct cache *cache, unsigned class) {
+    struct bin *bin = bin_if_any(cache, class);
+    if (bin != NULL)
+        bin->count--;
+}
+
 void cache_overflow_slow(void *block, unsigned class) {
     struct cache *cache = &cache_self;
-    struct bin *bin = &cache->bins[class];
     report_enter();
     bool kept = keeps(cache); /* asked once: lists may be switched off meanwhile */
     if (!kept) {
-        bin->count--; /* K1: the free has raised it, and nothing was put on the list */
+        uncount(cache, class);
         kept = settle_slow(cache);
         if (kept) /* lists were off for a moment only */
-            bin->count++;
+            bin_of(cache, class)->count++;
     }
     if (!kept) {
         ((struct block *)block)->next = NULL;
@@ -271,9 +301,21 @@ void cache_overflow_slow(void *block, unsigned class) {
     } else if (UNLIKELY(cache_bound_applies(cache))) {
         cache_bound_overflow_slow(cache, block, class);
     } else {
-        overflow(cache, bin, block, class);
+        overflow(cache, bin_of(cache, class), block, class);
     }
     report_leave();
+}
+
+void cache_free_uncounted_slow(void *block, unsigned class) {
+    struct cache *cache = &cache_self;
+    report_enter();
+    struct bin *bin = bin_if_any(cache, class);
+    bool room = bin != NULL && ++bin->count < 0;
+    if (room)
+        freelist_push(&bin->head, block);
+    report_leave();
+    if (!room)
+        cache_overflow_slow(block, class);
 }
 
 /* Gives away all that the cache holds. `stays`: the lists go on being used with what they have earned; otherwise they may hold
@@ -286,10 +328,10 @@ static void flush(struct cache *cache, bool stays) {
         return;
     }
     for (unsigned c = 1; c < CLASS_COUNT; c++) {
-        struct bin *bin = &cache->bins[c];
+        struct bin *bin = bin_of(cache, c);
         size_t held;
         void *list = bin_take(bin, &held);
-        bin_put(bin, NULL, 0, stays && bin->limit > 0 ? cache->earned_limit[c] : 0);
+        bin_put(bin, NULL, 0, stays && bin->limit > 0 ? cache->slow->earned_limit[c] : 0);
         ORDERED();
         if (list != NULL)
             central_give(c, list, max_size(held, 1));
@@ -310,70 +352,86 @@ void cache_close(void) {
     report_enter();
     flush(cache, false);
     lock_acquire(&caches_lock, LOCK_CACHES);
-    *(cache->prev ? &cache->prev->next : &caches) = cache->next;
-    if (cache->next != NULL)
-        cache->next->prev = cache->prev;
+    struct cache *next = cache->slow->next, *prev = cache->slow->prev;
+    *(prev != NULL ? &prev->slow->next : &caches) = next;
+    if (next != NULL)
+        next->slow->prev = prev;
     transfer_threads--;
-    lock_release(&caches_lock, LOCK_CACHES);
+    growth_end(cache);
     cache->state = CACHE_CLOSED;
-    clear_limits(cache);
+    give_slow_locked(cache->slow);
+    cache->slow = NULL;
+    lock_release(&caches_lock, LOCK_CACHES);
     report_leave();
 }
 
 void cache_each(void (*see)(const struct cache *cache, void *data), void *data) {
     lock_acquire(&caches_lock, LOCK_CACHES);
-    for (const struct cache *cache = caches; cache != NULL; cache = cache->next)
+    for (const struct cache *cache = caches; cache != NULL; cache = cache->slow->next)
         see(cache, data);
     lock_release(&caches_lock, LOCK_CACHES);
 }
 
 READS_OTHERS size_t cache_length(const struct cache *cache, unsigned class) {
-    const struct bin *bin = &cache->bins[class];
+    const struct bin *bin = class < FAST_CLASSES ? &cache->bins[class] : &cache->slow->wide[class - FAST_CLASSES];
     int32_t held = bin->count + bin->limit;
     size_t listed = bin->head == NULL || held < 0 ? 0 : min_size((size_t)held, bin->limit);
-    return listed + (cache->spare[class] != NULL ? cache->spare_length[class] : 0);
+    return listed + (cache->slow->spare[class] != NULL ? cache->slow->spare_length[class] : 0);
 }
 
 static void forked(void) {
-    for (struct cache *cache = caches; cache != NULL; cache = cache->next) {
+    for (struct cache *cache = caches, *next; cache != NULL; cache = next) {
+        next = cache->slow->next;
         if (cache == &cache_self)
             continue;
         for (unsigned c = 1; c < CLASS_COUNT; c++) {
-            if (cache->bins[c].head != NULL)
-                central_adopt(c, cache->bins[c].head);
-            if (cache->spare[c] != NULL)
-                central_adopt(c, cache->spare[c]);
+            if (bin_of(cache, c)->head != NULL)
+                central_adopt(c, bin_of(cache, c)->head);
+            if (cache->slow->spare[c] != NULL)
+                central_adopt(c, cache->slow->spare[c]);
         }
+        give_slow_locked(cache->slow);
     }
-    caches = cache_self.state == CACHE_OPEN ? &cache_self : NULL;
-    transfer_threads = cache_self.state == CACHE_OPEN;
-    cache_self.next = cache_self.prev = NULL;
+    bool open = cache_self.state == CACHE_OPEN;
+    caches = open ? &cache_self : NULL;
+    transfer_threads = open;
+    if (open)
+        cache_self.slow->next = cache_self.slow->prev = NULL;
 }
 
 /* K1, K2, K4 and K5 of this thread's cache. Those of others change at any time: fast paths take no lock. */
-static void walk_own(struct walk *walk, const struct cache *cache) {
+static void walk_own(struct walk *walk, struct cache *cache) {
     for (unsigned c = 1; c < CLASS_COUNT; c++) {
-        const struct bin *bin = &cache->bins[c];
-        const struct block *spare = cache->spare[c];
+        const struct bin *bin = bin_of(cache, c);
+        const struct block *spare = cache->slow->spare[c];
         size_t most = (size_t)bin->limit + 1;
-        report_walk(walk, span_chain_length(bin->head, c, most) == length(bin) &&
-                              (cache->state == CACHE_OPEN || bin->limit == 0),
-                    "cache K1", bin);
-        report_walk(walk, spare == NULL || span_chain_length(spare, c, cache->spare_length[c]) == cache->spare_length[c],
-                    "cache K2", &cache->spare[c]);
+        report_walk(walk, span_chain_length(bin->head, c, most) == length(bin), "cache K1", bin);
+        size_t most_spare = cache->slow->spare_length[c];
+        report_walk(walk, spare == NULL || span_chain_length(spare, c, most_spare) == most_spare, "cache K2",
+                    &cache->slow->spare[c]);
         report_walk(walk, !cache->idle || (bin->head == NULL && bin->limit == 0 && spare == NULL), "cache K5", bin);
     }
-    report_walk(walk, cache->state != CACHE_OPEN || cache->earned_bytes == growth_count_earned(cache), "cache K4",
-                &cache->earned_bytes);
+    report_walk(walk, cache->slow->earned_bytes == growth_count_earned(cache), "cache K4", &cache->slow->earned_bytes);
+}
+
+/* K1 of a cache that is not OPEN: nothing is kept. */
+static void walk_shut(struct walk *walk, const struct cache *cache) {
+    for (unsigned c = 1; c < FAST_CLASSES; c++) {
+        const struct bin *bin = &cache->bins[c];
+        report_walk(walk, bin->head == NULL && bin->count == 0 && bin->limit == 0, "cache K1", bin);
+    }
 }
 
 void cache_walk(struct walk *walk) {
-    walk_own(walk, &cache_self);
+    if (cache_self.state == CACHE_OPEN)
+        walk_own(walk, &cache_self);
+    else
+        walk_shut(walk, &cache_self);
     lock_acquire(&caches_lock, LOCK_CACHES);
     const struct cache *before = NULL;
-    for (const struct cache *cache = caches; cache != NULL; before = cache, cache = cache->next) {
+    for (const struct cache *cache = caches; cache != NULL; before = cache, cache = cache->slow->next) {
         report_walk(walk, cache->bins[0].head == NULL, "cache K3", cache);
-        if (!report_walk(walk, cache->prev == before && cache->state == CACHE_OPEN, "cache K6", cache))
+        if (!report_walk(walk, cache->slow->prev == before && cache->state == CACHE_OPEN, "cache K6", cache))
             break;
     }
     lock_release(&caches_lock, LOCK_CACHES);

@@ -16,18 +16,52 @@
 #define MYALLOC_CACHE_H
 
 #include "kit/lock.h"
+#include "kit/report.h"
+#include "heap/mark.h"
 #include "heap/bins.h"
 
 /* A block of the class when its list is empty. NULL if memory is refused. */
 void *cache_refill_slow(unsigned class);
 
-/* Frees a block of the class when its list is full or may hold nothing. The fast path has raised the bin's count for it. */
+/* Frees a block of the class when its list is full or may hold nothing. The free has raised the bin's count for it, if there
+ * is a bin: not for a wide class while the cache is not OPEN. */
 void cache_overflow_slow(void *block, unsigned class);
+
+/* Takes the first block of a wide class's list; NULL if there is none. */
+static inline void *cache_pop_wide(unsigned class) {
+    if (UNLIKELY(cache_self.slow == NULL))
+        return NULL;
+    struct bin *bin = &cache_self.slow->wide[class - FAST_CLASSES];
+    report_enter();
+    struct block *block = bin->head;
+    if (block != NULL) {
+        mark_check_link(block, block->next, class);
+        bin->head = block->next;
+        bin->count--;
+        mark_clear(block);
+    }
+    report_leave();
+    return block;
+}
+
+/* Frees a block of the class whose free no fast path has counted. */
+void cache_free_uncounted_slow(void *block, unsigned class);
+
+/* True if a block of the class is the first on this thread's list or spare chain: then it is free already. */
+static inline bool cache_has_first(const void *block, unsigned class) {
+    struct cache *cache = &cache_self;
+    return LIKELY(cache->slow != NULL) && (bin_of(cache, class)->head == block || cache->slow->spare[class] == block);
+}
+
+/* True if a block of a cold class is the last that this thread has sent home. */
+static inline bool cache_was_last_home(const void *block) {
+    return cache_self.slow != NULL && cache_self.slow->last_sent_home == block;
+}
 
 /* How many allocations of this thread a call stands for that found no block on the list of its class: itself and, about,
  * those that the list has served since it was filled. */
 static inline size_t cache_stands_for(size_t bytes) {
-    return 1 + (bytes <= SMALL_MAX ? cache_self.bins[class_of(bytes)].limit : 0u);
+    return 1 + (bytes <= FAST_MAX ? cache_self.bins[class_of(bytes)].limit : 0u);
 }
 
 /* Takes the list of a class away, of one class after another, so that this thread's next allocation of that class is a slow
@@ -46,7 +80,7 @@ void cache_settle(void);
 
 /* Opens this thread's cache. False if that has been done before; the cache may have been closed since. Until then, and once it
  * is closed, every block comes from its span and goes back there. Whoever opens it arranges for cache_close at the thread's
- * end (process/thread.h). */
+ * end (process/thread.h). Also false if memory is refused; then the cache stays NEW, and the next call tries again. */
 bool cache_try_open(void);
 
 /* The thread is ending: gives all its lists away, and keeps nothing from now on. */

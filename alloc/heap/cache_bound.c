@@ -9,7 +9,7 @@
 
 void cache_bound_empty(struct cache *cache) {
     for (unsigned c = 1; c < CLASS_COUNT; c++) {
-        struct bin *bin = &cache->bins[c];
+        struct bin *bin = bin_of(cache, c);
         size_t held;
         void *list = bin_take(bin, &held), *spare = bin_take_spare(cache, c); /* a spare from before the bound was set */
         bin_put(bin, NULL, 0, 0);
@@ -19,7 +19,7 @@ void cache_bound_empty(struct cache *cache) {
         if (spare != NULL)
             central_give_home(c, spare);
     }
-    cache->ungranted = cache->bound = tunables.cache_limit;
+    cache->slow->ungranted = cache->slow->bound = tunables.cache_limit;
     cache->bounded = true;
 }
 
@@ -34,16 +34,16 @@ static size_t wanted_blocks(unsigned class) {
 
 /* How many blocks the list may hold: what it was granted before, or a new grant. 0 if nothing is left. */
 static size_t grant(struct cache *cache, unsigned class) {
-    const struct bin *bin = &cache->bins[class];
+    const struct bin *bin = bin_of(cache, class);
     size_t size = class_bytes(class), blocks = wanted_blocks(class);
-    if (!cache->bounded || cache->bound != tunables.cache_limit)
+    if (!cache->bounded || cache->slow->bound != tunables.cache_limit)
         cache_bound_empty(cache);
     if (bin->limit > 0)
         return bin->limit;
-    if (blocks * size > cache->ungranted)
+    if (blocks * size > cache->slow->ungranted)
         cache_bound_empty(cache);
-    blocks = min_size(blocks, cache->ungranted / size);
-    cache->ungranted -= blocks * size;
+    blocks = min_size(blocks, cache->slow->ungranted / size);
+    cache->slow->ungranted -= blocks * size;
     return blocks;
 }
 
@@ -59,7 +59,7 @@ void *cache_bound_refill_slow(struct cache *cache, unsigned class) {
     size_t limit = grant(cache, class), count;
     if (limit == 0)
         return central_take_single(class);
-    struct bin *bin = &cache->bins[class];
+    struct bin *bin = bin_of(cache, class);
     struct block *chain = bin_take(bin, &count);
     if (UNLIKELY(chain != NULL)) { /* a signal handler has freed meanwhile */
         bin_put(bin, chain->next, max_size(count, 1) - 1, limit);
@@ -83,7 +83,7 @@ void *cache_bound_refill_slow(struct cache *cache, unsigned class) {
 }
 
 void cache_bound_overflow_slow(struct cache *cache, struct block *block, unsigned class) {
-    struct bin *bin = &cache->bins[class];
+    struct bin *bin = bin_of(cache, class);
     size_t limit = grant(cache, class), held;
     block->next = NULL;
     if (limit == 0) {

@@ -31,12 +31,19 @@ size_t growth_first_limit(unsigned class) {
 
 void growth_begin(struct cache *cache) {
     for (unsigned c = 1; c < CLASS_COUNT; c++) {
-        struct bin *bin = &cache->bins[c];
-        cache->earned_limit[c] = (uint16_t)growth_first_limit(c);
+        struct bin *bin = bin_of(cache, c);
+        cache->slow->earned_limit[c] = (uint16_t)growth_first_limit(c);
         bin->refill_most = (uint16_t)max_size(FIRST_REFILL_BYTES / class_bytes(c), 1);
         bin->count = bin->limit = 0; /* K1: until the class is used */
     }
-    cache->earned_bytes = 0;
+    cache->slow->earned_bytes = 0;
+}
+
+void growth_end(struct cache *cache) {
+    for (unsigned c = 1; c < CLASS_COUNT; c++) {
+        struct bin *bin = bin_of(cache, c);
+        bin->count = bin->limit = 0;
+    }
 }
 
 /* Bytes by which all limits of a thread may be above their start. */
@@ -54,40 +61,40 @@ size_t growth_spare_most(void) {
 void growth_give_spare(struct cache *cache, unsigned class) {
     struct block *spare = bin_take_spare(cache, class);
     if (spare != NULL)
-        central_give(class, spare, cache->spare_length[class]);
+        central_give(class, spare, cache->slow->spare_length[class]);
 }
 
 /* The next class, in turn, that has earned something falls back to its first limit, so that lists which are no longer used do
  * not hold on to what others need. Its blocks leave when its list is next full. */
 static void shrink_another(struct cache *cache, unsigned wants) {
     for (int tries = 0; tries < SHRINK_TRIES; tries++) {
-        unsigned class = cache->last_shrunk = cache->last_shrunk % (CLASS_COUNT - 1) + 1;
+        unsigned class = cache->slow->last_shrunk = cache->slow->last_shrunk % (CLASS_COUNT - 1) + 1;
         size_t first = growth_first_limit(class);
-        if (class == wants || cache->earned_limit[class] <= first)
+        if (class == wants || cache->slow->earned_limit[class] <= first)
             continue;
-        cache->earned_bytes -= (cache->earned_limit[class] - first) * class_bytes(class);
-        cache->earned_limit[class] = (uint16_t)first;
+        cache->slow->earned_bytes -= (cache->slow->earned_limit[class] - first) * class_bytes(class);
+        cache->slow->earned_limit[class] = (uint16_t)first;
         growth_give_spare(cache, class);
         return;
     }
 }
 
 void growth_earn(struct cache *cache, unsigned class) {
-    size_t old = cache->earned_limit[class], longer = min_size(old * 2, class_batch(class));
+    size_t old = cache->slow->earned_limit[class], longer = min_size(old * 2, class_batch(class));
     size_t more = (longer - old) * class_bytes(class), most = earned_most();
     if (more == 0)
         return;
-    if (cache->earned_bytes + more > most)
+    if (cache->slow->earned_bytes + more > most)
         shrink_another(cache, class);
-    if (cache->earned_bytes + more > most)
+    if (cache->slow->earned_bytes + more > most)
         return;
-    cache->earned_bytes += more;
-    cache->earned_limit[class] = (uint16_t)longer;
+    cache->slow->earned_bytes += more;
+    cache->slow->earned_limit[class] = (uint16_t)longer;
 }
 
 size_t growth_count_earned(const struct cache *cache) {
     size_t bytes = 0;
     for (unsigned c = 1; c < CLASS_COUNT; c++)
-        bytes += (cache->earned_limit[c] - growth_first_limit(c)) * class_bytes(c);
+        bytes += (cache->slow->earned_limit[c] - growth_first_limit(c)) * class_bytes(c);
     return bytes;
 }

@@ -22,6 +22,9 @@ size_t growth_first_limit(unsigned class);
 /* Every class is as before its first use, with nothing earned. */
 void growth_begin(struct cache *cache);
 
+/* Nothing may stay on the lists from now on. They are empty (K1). */
+void growth_end(struct cache *cache);
+
 /* The list of the class was full: doubles earned_limit, if the thread may have so much. */
 void growth_earn(struct cache *cache, unsigned class);
 

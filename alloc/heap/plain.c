@@ -19,7 +19,7 @@
 /* ---- allocation -------------------------------------------------------------------------------------------------- */
 
 static void *alloc_class(unsigned class) {
-    void *block = cache_pop(cache_bin(class * CLASS_STEP));
+    void *block = class < FAST_CLASSES ? cache_pop(cache_bin(class * CLASS_STEP)) : cache_pop_wide(class);
     return LIKELY(block != NULL) ? block : cache_refill_slow(class);
 }
 
@@ -82,29 +82,29 @@ struct span *plain_large_span(const void *p) {
 }
 
 void plain_free_small_slow(void *p, unsigned class, const char *call, bool counted) {
-    struct bin *bin = &cache_self.bins[class];
-    if (bin->head == p || cache_self.spare[class] == p || (UNLIKELY(mark_is_on(p)) && double_free_is(p, class))) {
+    if (cache_has_first(p, class) || (UNLIKELY(mark_is_on(p)) && double_free_is(p, class))) {
         if (counted)
-            bin->count--;
+            cache_self.bins[class].count--;
         report_bad_call(call, p, DOUBLE_FREE);
         return;
     }
     mark_set(p);
-    if ((counted ? bin->count : ++bin->count) < 0)
-        freelist_push(&bin->head, p);
+    if (!counted)
+        cache_free_uncounted_slow(p, class);
+    else if (cache_self.bins[class].count < 0) /* the list has room: the block only looked like a free one */
+        freelist_push(&cache_self.bins[class].head, p);
     else
         cache_overflow_slow(p, class);
 }
 
 void plain_free(void *p, const char *call) {
-    struct span *span = plain_large_span(p);
-    unsigned class;
-    if (span != NULL)
+    struct span *span = span_find(p);
+    if (span != NULL && span->state == SPAN_LARGE && span_address(span) == p)
         span_release(span);
-    else if ((class = plain_class(p)) != 0)
-        plain_free_small_slow(p, class, call, false);
+    else if (span != NULL && span->state == SPAN_SMALL && (uintptr_t)p % BLOCK_ALIGN == 0)
+        plain_free_small_slow(p, span->class, call, false);
     else if (!mapped_free(p))
-        report_bad_call(call, p, p == cache_self.last_sent_home ? DOUBLE_FREE : INVALID_POINTER);
+        report_bad_call(call, p, cache_was_last_home(p) ? DOUBLE_FREE : INVALID_POINTER);
 }
 
 /* ---- size and resizing ------------------------------------------------------------------------------------------- */

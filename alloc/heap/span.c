@@ -110,9 +110,8 @@ static struct span *run_acquire(size_t units) {
 
 /* ---- spans in use ------------------------------------------------------------------------------------------------ */
 
-/* Shows a SMALL span in the unit map, unless none are shown (span_show). */
 static void register_small(const struct span *span) {
-    unitmap_set((uintptr_t)span_address(span), span->units, page_heap.hidden ? 0 : span->class * CLASS_STEP);
+    unitmap_set((uintptr_t)span_address(span), span->units, span_map_entry(span));
 }
 
 static void register_region(const struct region *region) {

@@ -11,6 +11,7 @@
 #ifndef MYALLOC_SPAN_FREE_H
 #define MYALLOC_SPAN_FREE_H
 
+#include "base/sizeclass.h"
 #include "kit/lock.h"
 #include "heap/region.h"
 
@@ -39,6 +40,12 @@ static inline struct region *span_region(const struct span *span) {
 /* The index of a span's first unit in its region. */
 static inline size_t span_index(const struct span *span) {
     return (size_t)(span - span_region(span)->spans);
+}
+
+/* What the unit map says of a SMALL span (U1): where its class's bin lies in a cache; 0 for a wide class, and while none are
+ * shown (span_show). */
+static inline unsigned span_map_entry(const struct span *span) {
+    return page_heap.hidden || span->class >= FAST_CLASSES ? 0 : span->class * CLASS_STEP;
 }
 
 /* Says of units that they may hold anything but zeros, or that they hold zeros (S4). */

@@ -102,7 +102,7 @@ static size_t walk_span(struct walk *walk, const struct region *region, size_t f
         walk_used(walk, region, span, first);
     else
         walk_free(walk, region, span, first);
-    walk_map(walk, start, span->units, span->state == SPAN_SMALL && !page_heap.hidden ? span->class * CLASS_STEP : 0);
+    walk_map(walk, start, span->units, span->state == SPAN_SMALL ? span_map_entry(span) : 0);
     found->free += span->state == SPAN_FREE ? span->units : 0;
     found->free_count += span->state == SPAN_FREE;
     found->free_dirty += span->state == SPAN_FREE ? span->dirty : 0;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Address -> class of the small blocks that lie there: one flat table with a 16-bit entry a unit, read without
- * a lock by every free. The entry is the byte offset of the class's list in the thread cache; 0 means "no small block":
- * large blocks, foreign memory, NULL.
+ * a lock by every free. The entry is the byte offset of the class's list in the thread cache; 0 means "no small block
+ * of up to 16 KiB": larger blocks, foreign memory, NULL.
  *
- * U1 an entry is not 0 exactly while its unit belongs to a span of small blocks and such spans are shown (span_show).
+ * U1 an entry is not 0 exactly while its unit belongs to a span of small blocks of a class below FAST_CLASSES and such spans are
+ *    shown (span_show).
  * U2 an index at or above `limit` is never looked up.
  *
  * The table covers all of user space: 16 GiB of reserved address space, read-only but where units are registered, so it

@@ -34,7 +34,7 @@ void report_misuse(const char *call, const void *pointer, const char *what) {
 }
 
 void report_overwritten_link(const void *from, const void *to, size_t bytes) {
-    static const char advice[] = "run with MYALLOC_OPTIONS=check:3 to see which";
+    static const char advice[] = "MYALLOC_OPTIONS=check:3 tells who freed it";
     report_thread.inside = false;
     if (from != NULL)
         report_line("%p: the link of a freed block was overwritten: this one of %z bytes, with %p; %s", from, bytes, to, advice);

@@ -239,9 +239,9 @@ Test(verify, cache_k1_overwritten) {
 
 Test(verify, cache_k2) {
     unsigned c = 1;
-    while (cache_self.spare[c] == NULL)
+    while (cache_self.slow->spare[c] == NULL)
         c++;
-    cache_self.spare_length[c]++;
+    cache_self.slow->spare_length[c]++;
     names("cache K2");
 }
 
@@ -251,12 +251,12 @@ Test(verify, cache_k3) {
 }
 
 Test(verify, cache_k6) {
-    cache_self.prev = &cache_self;
+    cache_self.slow->prev = &cache_self;
     names("cache K6");
 }
 
 Test(verify, cache_k4) {
-    cache_self.earned_bytes++;
+    cache_self.slow->earned_bytes++;
     names("cache K4");
 }
 

@@ -198,20 +198,23 @@ class Caches:
         pointer = static("heap/cache.c", "caches")
         while pointer:
             cache = pointer.dereference()
-            kind = cache.type.strip_typedefs()
-            data = read(number(pointer), kind.sizeof)
+            slow = cache["slow"].dereference()
+            data, slow_data = (read(number(part.address), part.type.strip_typedefs().sizeof) for part in (cache, slow))
             bins = Record(cache["bins"].type.target(), ("head", "count", "limit"))
-            at = {field.name: field.bitpos // 8 for field in kind.fields()}
+            at, slow_at = ({field.name: field.bitpos // 8 for field in part.type.strip_typedefs().fields() if field.name}
+                           for part in (cache, slow))
+            fast_count = int(cache["bins"].type.range()[1]) + 1
             lists = []
             for index in range(heap.class_count):
-                bin_ = bins.decode(data[at["bins"]:], index)
-                spare, = struct.unpack_from("<Q", data, at["spare"] + 8 * index)
+                bin_ = (bins.decode(data[at["bins"]:], index) if index < fast_count else
+                        bins.decode(slow_data[slow_at["wide"]:], index - fast_count))
+                spare, = struct.unpack_from("<Q", slow_data, slow_at["spare"] + 8 * index)
                 count = bin_["count"] - (1 << 32) if bin_["count"] >> 31 else bin_["count"]
                 length = count + bin_["limit"] if bin_["head"] else 0
-                spare_length, = struct.unpack_from("<H", data, at["spare_length"] + 2 * index)
+                spare_length, = struct.unpack_from("<H", slow_data, slow_at["spare_length"] + 2 * index)
                 lists.append((bin_["head"], length, spare, spare_length))
             self.threads[number(pointer)] = lists
-            pointer = cache["next"]
+            pointer = slow["next"]
         self.names = threads_by_cache(self.threads)
 
     def lists(self, index):
