@@ -47,27 +47,30 @@ static bool skips_guard(size_t bytes) {
     return modes_only(MODE_GUARDED) && LIKELY(!sampler_is_due(cache_stands_for(bytes)));
 }
 
+/* front_alloc_slow once the thread's cache is open, or memory for it was refused. */
+static NOINLINE void *alloc_opened(size_t bytes, const char *call) {
+    bool zeroed;
+    if (modes_any() && !skips_guard(bytes))
+        return alloc_watched_slow(bytes, call, __builtin_return_address(0));
+    verify_now_and_then();
+    report_thread.call = call;
+    return plain_alloc(bytes ? bytes : 1, BLOCK_ALIGN, &zeroed);
+}
+
 /* A thread's first slow call, apart from front_alloc_slow: that one then saves no registers over a call to open the cache,
  * which all slow calls of a thread but the first would pay for. The same holds of free_first_slow. */
 static COLD void *alloc_first_slow(size_t bytes, const char *call) {
     thread_open();
-    return front_alloc_slow(bytes, call);
+    return alloc_opened(bytes, call);
 }
 
 NOINLINE void *front_alloc_slow(size_t bytes, const char *call) {
-    if (bytes > EXACT_MAX && bytes <= SMALL_MAX) {
+    if (bytes > EXACT_MAX && bytes <= FAST_MAX) {
         void *block = cache_pop(cache_bin(class_of(bytes) * CLASS_STEP));
         if (LIKELY(block != NULL))
             return block;
     }
-    if (UNLIKELY(thread_is_new()))
-        return alloc_first_slow(bytes, call);
-    if (modes_any() && !skips_guard(bytes))
-        return alloc_watched_slow(bytes, call, __builtin_return_address(0));
-    bool zeroed;
-    verify_now_and_then();
-    report_thread.call = call;
-    return plain_alloc(bytes ? bytes : 1, BLOCK_ALIGN, &zeroed);
+    return UNLIKELY(thread_is_new()) ? alloc_first_slow(bytes, call) : alloc_opened(bytes, call);
 }
 
 void *front_zalloc(size_t count, size_t bytes) {
@@ -85,6 +88,8 @@ void *front_zalloc(size_t count, size_t bytes) {
  * their list. */
 void *front_aligned(size_t align, size_t bytes, const char *call) {
     bool zeroed;
+    if (UNLIKELY(!is_pow2(align))) /* std::align_val_t may hold any number */
+        return plain_no_memory();
     if (align <= BLOCK_ALIGN)
         return front_alloc(bytes, call);
     if (align <= EXACT_MAX && bytes <= EXACT_MAX) {

@@ -63,7 +63,7 @@ static ALWAYS_INLINE void front_free(void *p, const char *call) {
 void *front_zalloc(size_t count, size_t bytes);
 void *front_realloc(void *p, size_t bytes, const char *call);
 
-/* `align` is a power of two; a size that is no multiple of it is accepted. */
+/* A size that is no multiple of `align` is accepted. NULL if `align` is no power of two, or beyond what any address has. */
 void *front_aligned(size_t align, size_t bytes, const char *call);
 
 /* Bytes the program may use at `p`; constant while the block lives. 0 for NULL. Aborts if `p` is no block. */
