@@ -41,7 +41,7 @@ made_of = $(addprefix build/,$(basename $(wildcard tests/$(1).c tests/$(1).cc)))
 API_TESTS = $(call made_of,unit/api_*)
 OS_TESTS = build/tests/unit/os_linux
 INTERNAL_TESTS = $(call made_of,unit/internal_*)
-plain = $(foreach folder,stress fork misuse fault options mcheck protect,$(call made_of,programs/$(folder)/*)) \
+plain = $(foreach folder,stress fork misuse fault options mcheck protect kernel,$(call made_of,programs/$(folder)/*)) \
         $(call made_of,proofs/golden/*) $(call made_of,tools/gdb/*)
 BENCH_TESTS = $(patsubst %,%.so,$(subst /allocator_,/,$(call made_of,tools/bench/allocator_*))) \
               $(subst /load_,/,$(call made_of,tools/bench/load_*)) build/tests/tools/bench/nothing
@@ -66,7 +66,7 @@ $(INTERNAL_TESTS): build/tests/%: tests/%.c tests/unit/os_fake.c tests/unit/os_f
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_DEBUG=1 -o $@ $< tests/unit/os_fake.c \
 	    $(INTERNAL_OBJECTS) $(CRITERION) $(MORE_INTERNAL)
 # The OS layer itself, which can be told to refuse.
-OS_OBJECTS = $(patsubst %,build/fault/os/%.o,memory files system os_fault)
+OS_OBJECTS = $(patsubst %,build/fault/os/%.o,kernel memory place files system os_fault)
 build/tests/unit/os_linux: tests/unit/os_linux.c $(OS_OBJECTS)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_FAULT=1 -o $@ $< $(OS_OBJECTS) $(CRITERION) $(MORE_INTERNAL)

@@ -178,11 +178,13 @@ static void *resize_mapping(void *p, size_t bytes, const char *call) {
             return moved;
     }
     void *resized = mapped_resize(p, bytes);
-    if (resized == NULL) {
-        front_trim(0);
-        resized = mapped_resize(p, bytes);
-    }
-    return resized ? resized : plain_no_memory();
+    if (resized == NULL)
+        resized = move(p, old, bytes, call);
+    if (resized != NULL)
+        return resized;
+    /* There is no memory for both; but free memory has been brought together for the try. */
+    resized = mapped_resize(p, bytes);
+    return resized ? plain_stay(resized) : NULL;
 }
 
 static ALWAYS_INLINE void *resize_small(void *p, unsigned class, size_t bytes, const char *call) {

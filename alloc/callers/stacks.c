@@ -7,10 +7,9 @@
 #include "os/os.h"
 #include "kit/budget.h"
 #include "kit/lock.h"
+#include "kit/strip.h"
 
 #define BUCKETS ((size_t)1 << 16)
-#define ROOM_LEAST MIB
-#define LIMIT_PART 16 /* of the address space, where it is limited, that the stacks may reserve */
 #define COMMIT_STEP (256 * KIB)
 
 struct stack {
@@ -23,7 +22,8 @@ struct stack {
 static struct lock stacks_lock;
 /* A stack's number is its distance from here in words. The first word is never used: number 0 is no stack. */
 static uint64_t *words;
-static size_t used, committed, room; /* words, bytes, bytes */
+static size_t used, committed; /* words, bytes */
+static struct strip strip;
 static _Atomic uint32_t *buckets;
 
 static struct stack *at(uint32_t number) {
@@ -49,21 +49,13 @@ static uint32_t find(uint32_t number, uint32_t hash, void *const *frames, unsign
 static bool set_up_locked(void) {
     if (buckets != NULL)
         return true;
-    size_t limit = os_address_limit(), bytes = STACKS_ROOM;
-    while (bytes > ROOM_LEAST && bytes > limit / LIMIT_PART)
-        bytes /= 4;
-    void *space = budget_reserve(bytes);
-    while (space == NULL && bytes > ROOM_LEAST)
-        space = budget_reserve(bytes /= 4);
-    if (space == NULL)
+    static const struct strip_plan plan = {COMMIT_STEP, STACKS_ROOM, STACKS_ROOM};
+    if (strip.start == NULL && !strip_open(&strip, os_place(STRIP_PLACE(plan.most)), &plan))
         return false;
     void *heads = budget_map(BUCKETS * sizeof *buckets);
-    if (heads == NULL) {
-        budget_unreserve(space, bytes);
+    if (heads == NULL)
         return false;
-    }
-    words = space;
-    room = bytes;
+    words = (uint64_t *)(void *)strip.start;
     used = 1;
     buckets = heads;
     return true;
@@ -71,10 +63,8 @@ static bool set_up_locked(void) {
 
 static bool reserve_locked(size_t more) {
     size_t end = (used + more) * sizeof *words;
-    if (end > room)
-        return false;
     if (end > committed) {
-        if (!budget_commit((char *)words + committed, COMMIT_STEP))
+        if (!strip_reach(&strip, committed + COMMIT_STEP) || !budget_commit(strip.start + committed, COMMIT_STEP))
             return false;
         committed += COMMIT_STEP;
     }

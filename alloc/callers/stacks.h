@@ -6,8 +6,8 @@
  * F1 a number stays valid for the life of the process; 0 is no stack.
  * F2 what a number names never changes, so reading needs no lock.
  *
- * Memory: address space of STACKS_ROOM (less where RLIMIT_AS is short), made writable as it fills. When it is full, or the OS
- * refuses, a new stack gets number 0, and its block is reported without one. Lock: LOCK_STACKS, taken by stacks_keep.
+ * Memory: a strip (kit/strip.h) of up to STACKS_ROOM, made writable as it fills. When it is full, or the OS refuses, a new
+ * stack gets number 0, and its block is reported without one. Lock: LOCK_STACKS, taken by stacks_keep.
  */
 #ifndef MYALLOC_STACKS_H
 #define MYALLOC_STACKS_H

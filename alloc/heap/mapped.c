@@ -2,7 +2,6 @@
 #include "heap/mapped.h"
 
 #include <stdatomic.h>
-#include <string.h>
 
 #include "base/address_map.h"
 #include "os/os.h"
@@ -120,8 +119,8 @@ static bool unmap_or_keep(void *addr, size_t bytes) {
         promised--;
         return true;
     }
-    if (!os_purge(addr, bytes))
-        memset(addr, 0, bytes);
+    os_discard(addr, bytes);
+    os_writable(addr, bytes); /* the program may have left a part of it read-only */
     enter(addr, bytes | KEPT);
     return false;
 }
@@ -194,12 +193,13 @@ static void *map_charged(size_t bytes, size_t align) {
     return addr;
 }
 
-void *mapped_alloc(size_t bytes, size_t align) {
+void *mapped_alloc(size_t bytes, size_t align, bool *zeroed) {
     bytes = align_up(bytes, OS_PAGE);
     if (!promise())
         return NULL;
     size_t length = bytes;
     void *addr = UNLIKELY(kept > 0) ? reuse(bytes, align, &length) : NULL;
+    *zeroed = addr == NULL;
     if (addr == NULL)
         addr = map_charged(bytes, align);
     if (addr == NULL) {
@@ -236,10 +236,12 @@ static void *remap_charged(void *p, size_t old, size_t *bytes) {
     if (wanted > old && !budget_charge(wanted - old))
         return NULL;
     void *moved = os_remap(p, old, wanted, true);
+    if (moved == NULL && wanted < old && os_unmap((char *)p + wanted, old - wanted)) /* another way to say the same */
+        moved = p;
     if (moved == NULL && wanted > old) {
         budget_refund(wanted - old);
     } else if (moved == NULL) { /* the kernel refuses to cut the end off: it stays, without memory */
-        os_purge((char *)p + wanted, old - wanted);
+        os_discard((char *)p + wanted, old - wanted);
         *bytes = old;
         return p;
     } else if (wanted < old) {

@@ -5,7 +5,7 @@
  *
  * L1 every mapping handed out is in the table with its exact length.
  * L2 what else is there is marked as kept: a mapping that was freed, but that the OS would not take back (munmap fails when
- *    the hole would need more mappings than vm.max_map_count). It has no memory and reads as zeros; it serves a later
+ *    the hole would need more mappings than vm.max_map_count). It has no memory if the OS took that; it serves a later
  *    request, or goes when its neighbours have gone.
  * L3 the table has room for what is in it and for every entry that is promised. Who is about to enter a mapping has a promise
  *    before anything happens that cannot be undone; taking an entry out leaves one. So what was in the table can always be
@@ -31,9 +31,9 @@ struct mapped_totals {
 };
 extern HIDDEN struct mapped_totals mapped_totals;
 
-/* A zeroed mapping of at least `bytes` (not 0), aligned to `align`, a power of two. NULL if refused, or if mmap_max
- * mappings exist. */
-void *mapped_alloc(size_t bytes, size_t align);
+/* A mapping of at least `bytes` (not 0), aligned to `align`, a power of two. *zeroed tells if it holds nothing but zeros: a
+ * fresh one does, a kept one (L2) may not. NULL if refused, or if mmap_max mappings exist. */
+void *mapped_alloc(size_t bytes, size_t align, bool *zeroed);
 
 /* Length of the mapping that starts at `p`; 0 if none does. */
 size_t mapped_bytes(const void *p);
@@ -42,7 +42,8 @@ size_t mapped_bytes(const void *p);
 bool mapped_free(void *p);
 
 /* Resizes the mapping at `p` without copying; it may move. NULL if refused, for growth only: what the OS refuses to cut off
- * stays. */
+ * stays. It refuses also where the program has done something to a part of the block (mlock, mprotect, madvise), which makes
+ * several mappings of one: then the block must be copied. */
 void *mapped_resize(void *p, size_t bytes);
 
 /* Moves `bytes` of pages at `p` (whole OS pages) out of the heap into a mapping of their own of `new_bytes`, without

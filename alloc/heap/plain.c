@@ -25,18 +25,16 @@ static void *alloc_class(unsigned class) {
 
 static void *alloc_large(size_t bytes, size_t align, bool *zeroed) {
     bool own_mapping = bytes >= tunables.mmap_threshold;
-    *zeroed = true;
     span_look();
     if (own_mapping) {
-        void *p = mapped_alloc(bytes, align);
+        void *p = mapped_alloc(bytes, align, zeroed);
         if (p != NULL)
             return p;
     }
     struct span *span = span_acquire_large(units_for(bytes), align, zeroed);
     if (span != NULL)
         return span_address(span);
-    *zeroed = true;
-    return own_mapping ? NULL : mapped_alloc(bytes, align);
+    return own_mapping ? NULL : mapped_alloc(bytes, align, zeroed);
 }
 
 static void *alloc_once(size_t bytes, size_t align, bool *zeroed) {

@@ -3,20 +3,23 @@
 
 #include <stdatomic.h>
 
-#include "base/glibc.h"
 #include "os/os.h"
 #include "kit/budget.h"
 #include "kit/lock.h"
 #include "kit/report.h"
+#include "kit/strip.h"
 #include "kit/tunables.h"
+#include "heap/region_place.h"
 #include "heap/unitmap.h"
 
-#define HEAP_MAX (64 * GIB)        /* span structures are reserved for so much brk heap (0.5 GiB of addresses) */
+#define HEAP_MAX (64 * GIB)        /* the brk heap ends there; its own data lie side by side, and there are page tables for less */
+#define HEAP_USUAL (4 * GIB)       /* where its own data cannot grow: 48 MiB of reserved addresses */
 #define GROW_MIN (256 * KIB)       /* the break moves by at least this, */
 #define GROW_PART 8                /* or by an eighth of the heap, so that a heap grows to twice its size in six calls, */
 #define GROW_MAX (64 * MIB)        /* but by no more */
 #define MAPPED_MIN (4 * MIB)       /* the first mapped region; each is twice the one before, */
-#define MAPPED_MAX (1 * GIB)       /* up to this: then all REGIONS_MAX regions have 248 GiB, without requests that are larger */
+#define MAPPED_MAX (1 * GIB)       /* up to this, */
+#define MAPPED_PART 8              /* or to an eighth of the heap: REGIONS_MAX regions have more than any machine, 10^13 GiB */
 #define SPAN_BYTES sizeof(struct span)
 #define HOME_BYTES (HOME_WORDS * sizeof(uint64_t))
 #define WALK_UNITS 1024 /* untouched units that a walk looks at (16 MiB): looking at a page makes its page table */
@@ -38,6 +41,7 @@ static struct {
 } meta;
 static struct lock meta_lock;
 static _Atomic size_t heap_bytes, heap_peak;
+static struct strip heap_spans, heap_home; /* what the brk heap has for its units: dirty bits and span structures; home bits */
 
 /* ---- own data ---------------------------------------------------------------------------------------------------- */
 
@@ -112,34 +116,73 @@ void *region_meta(size_t bytes) {
     return at;
 }
 
-/* Reserves dirty bits, span structures and home bits for `units`. */
-static bool set_up(struct region *region, uintptr_t base, size_t units) {
-    char *reserved = budget_reserve(reserved_bytes(units));
-    if (reserved == NULL)
-        return false;
+static void set_up(struct region *region, uintptr_t base, size_t units, char *dirty, char *home) {
     region->max_units = units;
-    region->dirty = (uint64_t *)(void *)reserved;
-    region->spans = (struct span *)(void *)(reserved + dirty_bytes(units));
-    region->home = (uint64_t *)(void *)((char *)region->spans + unit_pages(units, SPAN_BYTES));
+    region->dirty = (uint64_t *)(void *)dirty;
+    region->home = (uint64_t *)(void *)home;
     region->warm = base;
     region->base = base;
+}
+
+/* Reserves dirty bits, span structures and home bits for all units of a mapped region. */
+static bool reserve(struct region *region, uintptr_t base, size_t units) {
+    char *dirty = budget_reserve(reserved_bytes(units));
+    if (dirty == NULL)
+        return false;
+    char *spans = dirty + dirty_bytes(units);
+    set_up(region, base, units, dirty, spans + unit_pages(units, SPAN_BYTES));
+    region->spans = (struct span *)(void *)spans;
     return true;
 }
 
-/* Makes what an array has for units [first, end) writable. */
+/* The brk heap's own data, and the unit map: strips that grow, at one place, so that they share page tables. */
+static bool reserve_heap(struct region *heap, uintptr_t base) {
+    size_t bits = dirty_bytes(HEAP_MAX >> UNIT_SHIFT), usual = HEAP_USUAL >> UNIT_SHIFT, most = HEAP_MAX >> UNIT_SHIFT;
+    const struct strip_plan spans = {bits + unit_pages(COMMIT_UNITS, SPAN_BYTES), bits + unit_pages(usual, SPAN_BYTES),
+                                     bits + unit_pages(most, SPAN_BYTES)};
+    const struct strip_plan home = {unit_pages(COMMIT_UNITS, HOME_BYTES), unit_pages(usual, HOME_BYTES),
+                                    unit_pages(most, HOME_BYTES)};
+    char *place = os_place(STRIP_PLACE(spans.most) + STRIP_PLACE(home.most) + unitmap_place_bytes());
+    char *for_home = place ? place + STRIP_PLACE(spans.most) : NULL;
+    if (!unitmap_init(place ? for_home + STRIP_PLACE(home.most) : NULL))
+        return false;
+    /* Without a break regions[0] stays empty, and all memory comes from mapped regions. */
+    if (base == 0)
+        return true;
+    if ((heap_spans.start == NULL && !strip_open(&heap_spans, place, &spans)) ||
+        (heap_home.start == NULL && !strip_open(&heap_home, for_home, &home)))
+        return false;
+    size_t units = min_size((heap_spans.most - bits) / SPAN_BYTES, heap_home.most / HOME_BYTES);
+    set_up(heap, base, units, heap_spans.start, heap_home.start);
+    heap->spans = (struct span *)(void *)(heap_spans.start + bits);
+    return true;
+}
+
+/* Whether what is reserved for the brk heap has room for so many units. */
+static bool heap_reaches(size_t units) {
+    size_t bits = dirty_bytes(HEAP_MAX >> UNIT_SHIFT);
+    return strip_reach(&heap_spans, bits + unit_pages(units, SPAN_BYTES)) && strip_reach(&heap_home, unit_pages(units, HOME_BYTES));
+}
+
+/* Makes the bytes [from, to) of an array writable, if there are any. */
+static bool commit_bytes(void *array, size_t from, size_t to) {
+    return from >= to || os_commit((char *)array + from, to - from);
+}
+
+/* Makes what an array has for units [first, end) writable. What the units before share with them is so already. */
 static bool commit_units(void *array, size_t bytes_each, size_t first, size_t end) {
-    char *from = (char *)array + align_down(first * bytes_each, OS_PAGE);
-    return os_commit(from, (size_t)((char *)array + unit_pages(end, bytes_each) - from));
+    return commit_bytes(array, unit_pages(first, bytes_each), unit_pages(end, bytes_each));
 }
 
 /* Makes the dirty bits of units [first, end) writable. */
 static bool commit_dirty(const struct region *region, size_t first, size_t end) {
-    size_t from = align_down(first / 8, OS_PAGE);
-    return os_commit((char *)region->dirty + from, dirty_bytes(end) - from);
+    return commit_bytes(region->dirty, first == 0 ? 0 : dirty_bytes(first), dirty_bytes(end));
 }
 
 static bool cover_up_to(struct region *region, size_t end) {
     size_t first = region->covered;
+    if (region == &regions[0] && !heap_reaches(end))
+        return false;
     if (!commit_dirty(region, first, end) || !commit_units(region->spans, SPAN_BYTES, first, end) ||
         !commit_units(region->home, HOME_BYTES, first, end) ||
         !unitmap_cover(region->base + (first << UNIT_SHIFT), (end - first) << UNIT_SHIFT))
@@ -170,13 +213,7 @@ bool region_init(void) {
     require_whole_pages();
     char *at = os_sbrk(0);
     /* Not at the break itself: the loader keeps that address, and the leak report would take it for one of the first block. */
-    uintptr_t base = align_up((uintptr_t)at + 1, UNIT);
-    if (unitmap.table == NULL && !unitmap_init(base))
-        return false;
-    size_t most = min_size(HEAP_MAX, os_address_limit());
-    struct region *heap = &regions[0];
-    /* Without a break regions[0] stays empty, and all memory comes from mapped regions. */
-    if (at != NULL && !set_up(heap, base, most >> UNIT_SHIFT))
+    if (!reserve_heap(&regions[0], at != NULL ? align_up((uintptr_t)at + 1, UNIT) : 0))
         return false;
     atomic_store_explicit(&region_count, 1, memory_order_release);
     return true;
@@ -225,12 +262,11 @@ static uintptr_t first_unit_behind(const struct region *heap, uintptr_t brk) {
     return max_size(align_up(brk, UNIT), heap->base);
 }
 
-/* Moves the break by GROW_PART or what else is more than `bytes`, or if that is refused by enough for `bytes`, of whole units.
- * Returns the first new address and in *got the bytes; 0 if refused. */
-static uintptr_t move_break(struct region *heap, size_t bytes, size_t *got) {
+/* Moves the break, which is at `brk`, by GROW_PART or what else is more than `bytes`, or if that is refused by enough for
+ * `bytes`, of whole units. Returns the first new address and in *got the bytes; 0 if refused. */
+static uintptr_t move_break(struct region *heap, uintptr_t brk, size_t bytes, size_t *got) {
     size_t step = min_size((heap->mapped << UNIT_SHIFT) / GROW_PART, GROW_MAX);
     size_t wanted = align_up(max_size(max_size(bytes, GROW_MIN), step) + tunables.top_pad, UNIT);
-    uintptr_t brk = (uintptr_t)os_sbrk(0);
     size_t gap = first_unit_behind(heap, brk) - brk;
     void *old = wanted <= SIZE_LIMIT - UNIT ? charged_sbrk(wanted + gap) : NULL;
     if (old == NULL) {
@@ -248,6 +284,12 @@ static uintptr_t move_break(struct region *heap, size_t bytes, size_t *got) {
     return brk + gap;
 }
 
+/* Puts the unit map's window, when the first memory comes. */
+static void place_window(uintptr_t base) {
+    if (region_count == 1 && regions[0].charged == 0)
+        unitmap_place(base);
+}
+
 /* Others may have moved the break: upwards, then the heap goes on behind a hole; or below the end of the heap, then it cannot
  * grow. */
 static bool grow_heap(struct region *heap, size_t units, size_t *left) {
@@ -261,9 +303,10 @@ static bool grow_heap(struct region *heap, size_t units, size_t *left) {
     size_t first_unit = (behind - heap->base) >> UNIT_SHIFT;
     if (first_unit + (needed >> UNIT_SHIFT) > heap->max_units)
         return false;
-    uintptr_t start = move_break(heap, needed, &got);
+    uintptr_t start = move_break(heap, brk, needed, &got);
     if (start == 0)
         return false;
+    place_window(heap->base);
     size_t new_mapped = min_size((start + got - heap->base) >> UNIT_SHIFT, heap->max_units);
     if (!charge_own(heap, new_mapped) || !cover(heap, new_mapped)) {
         undo_sbrk(got);
@@ -290,28 +333,41 @@ bool region_grow(struct region *region, size_t units, size_t *left) {
     return region == &regions[0] && grow_heap(region, units, left);
 }
 
+/* Maps memory for a region, and charges for it. 0 if refused. */
 static uintptr_t map_charged(size_t bytes) {
+    const struct region *heap = &regions[0];
+    uintptr_t end = heap->base + (heap->mapped << UNIT_SHIFT), window;
     if (!budget_charge(bytes))
         return 0;
-    void *base = os_map(bytes, UNIT, os_unmap); /* ends that stay are lost addresses, not memory */
-    if (base == NULL)
+    uintptr_t base = region_place(bytes, end, &window);
+    if (base == 0)
         budget_refund(bytes);
-    return (uintptr_t)base;
+    else
+        place_window(window);
+    return base;
+}
+
+/* What a region is to have: as long as the OS refuses, less of it, but at least for `units`. */
+static uintptr_t map_region(size_t units, size_t *bytes) {
+    size_t usual = min_size(MAPPED_MIN << min_size(region_count - 1, 16), max_size(MAPPED_MAX, heap_bytes / MAPPED_PART));
+    size_t least = units << UNIT_SHIFT;
+    uintptr_t base;
+    *bytes = max_size(align_down(usual, UNIT), least);
+    while ((base = map_charged(*bytes)) == 0 && *bytes > least)
+        *bytes = max_size(align_down(*bytes / 4, UNIT), least);
+    return base;
 }
 
 struct region *region_add(size_t units) {
     unsigned count = region_count;
+    size_t bytes;
     if (count == REGIONS_MAX || units > SIZE_LIMIT >> (UNIT_SHIFT + 1))
         return NULL;
-    size_t usual = min_size(MAPPED_MIN << min_size(count - 1, 16), MAPPED_MAX);
-    size_t bytes = max_size(usual, units << UNIT_SHIFT);
-    uintptr_t base = map_charged(bytes);
-    if (base == 0)
-        base = map_charged(bytes = units << UNIT_SHIFT);
+    uintptr_t base = map_region(units, &bytes);
     if (base == 0)
         return NULL;
     struct region *added = &regions[count];
-    if (!set_up(added, base, bytes >> UNIT_SHIFT)) {
+    if (!reserve(added, base, bytes >> UNIT_SHIFT)) {
         budget_give_back((void *)base, bytes);
         return NULL;
     }
@@ -347,28 +403,6 @@ size_t region_shrink(struct region *region, size_t first, size_t pad) {
     if (region->warm > region->base + (keep << UNIT_SHIFT))
         region->warm = region->base + (keep << UNIT_SHIFT);
     return bytes;
-}
-
-/* Unmaps what an array has for units [first, end). */
-static void unmap_units(void *array, size_t bytes_each, size_t first, size_t end) {
-    size_t from = unit_pages(first, bytes_each), to = unit_pages(end, bytes_each);
-    os_unmap((char *)array + from, to - from);
-}
-
-bool region_shrink_reserve(void) {
-    size_t limit = os_address_limit();
-    struct region *heap = &regions[0];
-    if (limit == SIZE_MAX || !__libc_single_threaded || heap->spans == NULL)
-        return false;
-    bool shrunk = unitmap_shrink(heap->base, limit);
-    size_t units = align_up(max_size(limit >> UNIT_SHIFT, heap->covered), COMMIT_UNITS);
-    if (units < heap->max_units) {
-        unmap_units(heap->spans, SPAN_BYTES, units, heap->max_units);
-        unmap_units(heap->home, HOME_BYTES, units, heap->max_units);
-        heap->max_units = units;
-        shrunk = true;
-    }
-    return shrunk;
 }
 
 /* R2, by a look at the first and the last word of each unit: none of them was ever handed out. */

@@ -65,10 +65,6 @@ void region_prepare(void *addr, size_t bytes);
  * back; 0 if foreign memory lies above or the region is no brk heap. */
 size_t region_shrink(struct region *region, size_t first, size_t pad);
 
-/* Called after a refusal: if RLIMIT_AS was lowered so far that the heap can never use all address space reserved for its own
- * data, gives the excess back. True if something was given back and it is worth trying again. */
-bool region_shrink_reserve(void);
-
 /* Zeroed memory for the allocator's own data, never given back. NULL if refused. Any thread; takes LOCK_META. */
 void *region_meta(size_t bytes);
 

@@ -96,10 +96,8 @@ static struct span *run_acquire(size_t units) {
     if (units > UINT32_MAX || !region_init())
         return NULL;
     struct span *span = span_tree_best(page_heap.tree, units);
-    if (span == NULL) {
-        span = cut_anywhere(units);
-        return span != NULL || !region_shrink_reserve() ? span : cut_anywhere(units);
-    }
+    if (span == NULL)
+        return cut_anywhere(units);
     size_t rest = span->units - units;
     span_free_remove(span);
     span->units = (uint32_t)units;

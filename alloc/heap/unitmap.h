@@ -6,12 +6,16 @@
  *
  * U1 an entry is not 0 exactly while its unit belongs to a span of small blocks of a class below FAST_CLASSES and such spans are
  *    shown (span_show).
- * U2 an index at or above `limit` is never looked up.
+ * U2 an index at or above `limit` is never looked up; all below it can be read.
  *
- * The table covers all of user space: 16 GiB of reserved address space, read-only but where units are registered, so it
- * costs memory only there. Where RLIMIT_AS does not allow that, it covers a window that starts at the heap; what lies
- * outside is found through its region, correctly but slowly. A two-level table would need a second dependent load in
- * every free.
+ * The table covers a window of addresses from `base` on, a unit before the heap's start. It is a strip (kit/strip.h): 1 GiB of
+ * addresses at first, which are 128 KiB of table, and more when a region lies beyond. It grows in place, so `base` and `table`
+ * stay and only `limit` rises. Regions are placed so that they lie in the window (region_place.c); what lies outside is found
+ * through its region, correctly but slowly.
+ *
+ * Rejected: a table of all of user space, 16 GiB of reserved addresses. RLIMIT_AS counts them, also one that the program sets
+ * for itself later, and mlockall has the kernel make 32 MiB of page tables for them, which takes 2 s. A two-level table would
+ * need a second dependent load in every free.
  */
 #ifndef MYALLOC_UNITMAP_H
 #define MYALLOC_UNITMAP_H
@@ -20,7 +24,7 @@
 
 struct unitmap {
     uintptr_t base; /* address of unit 0 */
-    size_t limit;   /* entries; 0 until unitmap_init */
+    size_t limit;   /* entries; 0 until unitmap_place */
     uint16_t *table;
     uint64_t mark;  /* what the second word of a free block holds (heap/mark.h): here, because free reads all four */
 };
@@ -40,17 +44,20 @@ static inline unsigned unitmap_find(const void *p) {
     return LIKELY(index < unitmap.limit) ? unitmap.table[index] : 0;
 }
 
-/* Reserves the table; `heap` is where the heap will start. False if there is not even address space for a window. */
-bool unitmap_init(uintptr_t heap);
+/* Bytes of address space that the table needs to grow. */
+size_t unitmap_place_bytes(void);
 
-/* Makes the entries for [addr, addr + bytes) writable. Must precede unitmap_set there. */
+/* Reserves the table, at `place` if that is not NULL and the OS agrees. False if refused; may be tried again. */
+bool unitmap_init(char *place);
+
+/* Puts the window: units from `start` on, a multiple of UNIT, lie in it. Only while nothing is registered. */
+void unitmap_place(uintptr_t start);
+
+/* Makes the entries for [addr, addr + bytes) writable, those of them that the table can reach. Must precede unitmap_set there.
+ * False if refused. */
 bool unitmap_cover(uintptr_t addr, size_t bytes);
 
 /* Sets the entries of `units` units from `addr` on. Those outside the window are left out. */
 void unitmap_set(uintptr_t addr, size_t units, unsigned entry);
-
-/* Gives back what lies outside a window of `bytes` from `heap` on, after RLIMIT_AS was lowered. Only while the process
- * has one thread. True if something was given back. */
-bool unitmap_shrink(uintptr_t heap, size_t bytes);
 
 #endif

@@ -12,7 +12,6 @@
 
 #define PATH_ROOM 1024 /* of a group; one with a longer path counts as without a limit */
 #define CGROUP_ROOT "/sys/fs/cgroup"
-#define FENCE (64 * KIB) /* as wide as the largest page that Linux has, so it stays a whole number of pages everywhere */
 #define NO_LIMIT_FROM ((size_t)1 << 60) /* version 1 has no word for "none": it says 2^63 less a page */
 
 static _Atomic size_t taken, peak, own;
@@ -127,8 +126,8 @@ void budget_refund(size_t bytes) {
 }
 
 static void *between_fences(size_t bytes, void *(*reserve)(size_t)) {
-    char *space = bytes <= SIZE_LIMIT - 2 * FENCE ? reserve(bytes + 2 * FENCE) : NULL;
-    return space != NULL ? space + FENCE : NULL;
+    char *space = bytes <= SIZE_LIMIT - 2 * BUDGET_FENCE ? reserve(bytes + 2 * BUDGET_FENCE) : NULL;
+    return space != NULL ? space + BUDGET_FENCE : NULL;
 }
 
 void *budget_reserve(size_t bytes) {
@@ -136,7 +135,8 @@ void *budget_reserve(size_t bytes) {
 }
 
 void budget_unreserve(void *addr, size_t bytes) {
-    os_unmap((char *)addr - FENCE, bytes + 2 * FENCE);
+    if (!os_unmap((char *)addr - BUDGET_FENCE, bytes + 2 * BUDGET_FENCE))
+        os_discard(addr, bytes); /* the same as in budget_give_back */
 }
 
 void *budget_map(size_t bytes) {
@@ -178,7 +178,7 @@ COLD bool budget_grow_map_slow(struct address_map *map, size_t more) {
 
 void budget_give_back(void *addr, size_t bytes) {
     if (!os_unmap(addr, bytes))
-        os_purge(addr, bytes); /* the addresses are lost, the memory is not */
+        os_discard(addr, bytes); /* the addresses are lost, the memory is not */
     budget_refund(bytes);
 }
 

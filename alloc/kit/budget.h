@@ -19,6 +19,9 @@
 bool budget_charge(size_t bytes);
 void budget_refund(size_t bytes);
 
+/* As wide as the largest page that Linux has, so it stays a whole number of pages everywhere. */
+#define BUDGET_FENCE (64 * KIB)
+
 /* Address space for the allocator's own data, as os_reserve_zeros gives it, between two fences of 64 KiB that are never
  * writable: a program that runs over the end or the start of a mapping beside it faults there. Not charged. NULL if
  * refused. */

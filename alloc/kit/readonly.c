@@ -7,7 +7,7 @@ static bool closed READONLY = false; /* protected by itself: lies among what is 
 
 bool readonly_open(void *variable, size_t bytes) {
     uintptr_t start = align_down((uintptr_t)variable, OS_PAGE), end = align_up((uintptr_t)variable + bytes, OS_PAGE);
-    return !closed && os_commit((void *)start, end - start);
+    return !closed && os_writable((void *)start, end - start);
 }
 
 void readonly_close(void) {

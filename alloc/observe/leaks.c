@@ -195,7 +195,7 @@ static void print_groups(const struct reachable_block *groups, size_t size, bool
         lost++;
     struct sum gone = add_up(groups, lost), held = add_up(groups + lost, size - lost);
     char process[48];
-    text_format(process, sizeof process, "process %d: ", (int)getpid());
+    text_format(process, sizeof process, "process %d: ", os_process_id());
     if (judged)
         print_sum(process, &gone, " lost at exit: nothing points to them");
     print_sum(process, &held, judged ? " still held at exit" : " still allocated at exit; what is lost cannot be told here");
@@ -220,7 +220,7 @@ NOINLINE void leaks_report(void) {
     } else if (empty) {
         print_groups(NULL, 0, true);
     } else {
-        report_line("leaks: process %d: %z blocks still allocated at exit, but no memory to list them", (int)getpid(),
+        report_line("leaks: process %d: %z blocks still allocated at exit, but no memory to list them", os_process_id(),
                     records.count);
     }
     if (refused > 0)

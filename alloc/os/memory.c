@@ -7,11 +7,13 @@
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
+#include "base/glibc.h"
+#include "os/kernel.h"
 #include "os/os.h"
 #include "os/os_fault.h"
 
@@ -29,35 +31,75 @@
 #define FENCE_PAGES 64
 
 static void *map(void *addr, size_t bytes, int protection, int flags) {
-    int saved = errno;
-    void *mapped = mmap(addr, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
-    errno = saved;
-    return mapped == MAP_FAILED ? NULL : mapped;
+    long mapped = kernel(SYS_mmap, addr, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    return kernel_refused(mapped) ? NULL : (void *)mapped;
+}
+
+static bool unmap(void *addr, size_t bytes) {
+    return kernel(SYS_munmap, addr, bytes) == 0;
+}
+
+/* `to`: the new address, if the flags say that there is one. */
+static void *remap(void *addr, size_t old_bytes, size_t new_bytes, int flags, void *to) {
+    long moved = kernel(SYS_mremap, addr, old_bytes, new_bytes, flags, to);
+    return kernel_refused(moved) ? NULL : (void *)moved;
 }
 
 static bool advise(void *addr, size_t bytes, int advice) {
-    int saved = errno;
-    int failed = madvise(addr, bytes, advice);
-    errno = saved;
-    return failed == 0;
+    return kernel(SYS_madvise, addr, bytes, advice) == 0;
 }
 
 static bool protect(void *addr, size_t bytes, int protection) {
-    int saved = errno;
-    int failed = mprotect(addr, bytes, protection);
-    errno = saved;
-    return failed == 0;
+    return kernel(SYS_mprotect, addr, bytes, protection) == 0;
 }
 
 /* ---- the break and mappings -------------------------------------------------------------------------------------- */
 
-void *os_sbrk(intptr_t delta) {
-    if ((delta > 0 && os_fault(sbrk)) || (delta < 0 && os_fault(shrink)))
+/* libc's own sbrk goes by a copy of the break, which others see as __curbrk. It is kept right, so that callers of sbrk find
+ * what we have taken; and each question goes to the kernel, so that we find what others have taken, by whatever way. (libc's
+ * sbrk takes a refusal such as EPERM for an address, and may leave that in the copy.) musl has no such copy, and refuses to
+ * move the break. */
+#if IS_GLIBC
+extern void *__curbrk;
+#define LIBC_BREAK __curbrk
+#else
+static void *no_break;
+#define LIBC_BREAK no_break
+#endif
+
+/* The break, NULL if the kernel does not tell it. */
+static void *find_break(void) {
+    long now = kernel(SYS_brk, 0);
+    if (kernel_refused(now))
         return NULL;
-    int saved = errno;
-    void *old = sbrk(delta);
-    errno = saved;
-    return old == (void *)-1 ? NULL : old;
+    return LIBC_BREAK = (void *)now;
+}
+
+/* Whether this copy of the library may move the break: if its libc is the one that keeps the break for the process, and not
+ * that of another namespace (dlmopen, LD_AUDIT), of whose break nobody hears. libc says from its start that there is one
+ * thread, but in another namespace never. Asked late, where there are threads, this is false as well, and the heap does
+ * without. */
+static bool owns_break(void) {
+    enum { UNKNOWN, YES, NO };
+    static _Atomic int owns;
+    int known = atomic_load_explicit(&owns, memory_order_relaxed);
+    if (UNLIKELY(known == UNKNOWN)) {
+        known = __libc_single_threaded ? YES : NO;
+        atomic_store_explicit(&owns, known, memory_order_relaxed);
+    }
+    return known == YES;
+}
+
+void *os_sbrk(intptr_t delta) {
+    if ((delta > 0 && os_fault(sbrk)) || (delta < 0 && os_fault(shrink)) || !owns_break())
+        return NULL;
+    if (delta == 0)
+        return find_break();
+    uintptr_t old = (uintptr_t)LIBC_BREAK, wanted = old + (uintptr_t)delta;
+    if ((delta > 0) != (wanted > old) || (uintptr_t)kernel(SYS_brk, wanted) != wanted)
+        return NULL;
+    LIBC_BREAK = (void *)wanted;
+    return (void *)old;
 }
 
 /* The kernel aligns a mapping to a page and no further, so the mapping is made longer and its ends are cut off. */
@@ -79,46 +121,58 @@ void *os_map(size_t bytes, size_t align, bool (*cut)(void *addr, size_t bytes)) 
 bool os_unmap(void *addr, size_t bytes) {
     if (os_fault(unmap))
         return false;
-    int saved = errno;
-    int failed = munmap(addr, bytes);
-    errno = saved;
-    return failed == 0;
+    return unmap(addr, bytes);
 }
 
 void *os_remap(void *addr, size_t old_bytes, size_t new_bytes, bool may_move) {
     if ((new_bytes > old_bytes && os_fault(remap)) || (new_bytes < old_bytes && os_fault(cut)))
         return NULL;
-    int saved = errno;
-    void *moved = mremap(addr, old_bytes, new_bytes, may_move ? MREMAP_MAYMOVE : 0);
-    errno = saved;
-    return moved == MAP_FAILED ? NULL : moved;
+    return remap(addr, old_bytes, new_bytes, may_move ? MREMAP_MAYMOVE : 0, NULL);
 }
 
+/* Whether the kernel can read there. It looks at the set of signals before it finds that -1 is nothing to do with one. */
+static bool is_readable(const void *word) {
+    return kernel_error(kernel(SYS_rt_sigprocmask, -1, word, NULL, sizeof(uint64_t))) != EFAULT;
+}
+
+/* What an emulator of the kernel (qemu-user) does not know it may well answer with yes. Such an answer is looked into once. */
+enum proof { UNPROVED, TRUE, FALSE };
+
+static bool is_refuted(const _Atomic int *proof) {
+    return atomic_load_explicit(proof, memory_order_relaxed) == FALSE;
+}
+
+/* Settles what is not settled yet. Returns whether it is true. */
+static bool prove(_Atomic int *proof, bool holds) {
+    int unproved = UNPROVED;
+    atomic_compare_exchange_strong(proof, &unproved, holds ? TRUE : FALSE);
+    return !is_refuted(proof);
+}
+
+/* Under qemu-user nothing is left behind in the emulator's eyes: reads by the program work, system calls with that memory fail,
+ * and madvise passes over it. */
 void *os_steal(void *addr, size_t bytes) {
-    if (os_fault(steal))
+    static _Atomic int leaves;
+    if (os_fault(steal) || is_refuted(&leaves))
         return NULL;
-    int saved = errno;
-    /* With this flag the kernel looks at the new address, a hint, which glibc passes on as it finds it. */
-    void *moved = mremap(addr, bytes, bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
-    errno = saved;
-    return moved == MAP_FAILED ? NULL : moved;
+    void *moved = remap(addr, bytes, bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
+    if (moved == NULL || atomic_load_explicit(&leaves, memory_order_relaxed) == TRUE || prove(&leaves, is_readable(addr)))
+        return moved;
+    os_put_back(moved, addr, bytes);
+    return NULL;
 }
 
 void os_put_back(void *moved, void *addr, size_t bytes) {
-    int saved = errno;
-    if (os_fault(put_back) ||
-        mremap(moved, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, addr) == MAP_FAILED) {
-        memcpy(addr, moved, bytes);
-        munmap(moved, bytes);
-    }
-    errno = saved;
+    if (!os_fault(put_back) && remap(moved, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, addr) != NULL)
+        return;
+    memcpy(addr, moved, bytes);
+    unmap(moved, bytes);
 }
 
 /* Before Linux 4.17 the kernel takes the address for a wish and may map elsewhere. */
 void os_fence_below(const void *p) {
     if (os_fault(fence))
         return;
-    int saved = errno;
     char *page = (char *)align_down((uintptr_t)p, OS_PAGE);
     for (int i = 0; i < FENCE_PAGES; i++) {
         page -= OS_PAGE;
@@ -126,9 +180,8 @@ void os_fence_below(const void *p) {
         if (got == page)
             break;
         if (got != NULL)
-            munmap(got, OS_PAGE);
+            unmap(got, OS_PAGE);
     }
-    errno = saved;
 }
 
 /* ---- reserve, commit, decommit ----------------------------------------------------------------------------------- */
@@ -148,11 +201,48 @@ void *os_reserve_zeros(size_t bytes) {
     return os_fault(reserve_zeros) ? NULL : reserve(bytes, PROT_READ);
 }
 
-bool os_commit(void *addr, size_t bytes) {
-    if (os_fault(commit) || !protect(addr, bytes, PROT_READ | PROT_WRITE))
+/* A new mapping in its place, for a process that may not change the rights of one. A kernel that refuses that may have
+ * unmapped what was there; a trial elsewhere shows that there is memory. */
+static bool map_anew(void *addr, size_t bytes) {
+    void *trial = map(NULL, bytes, PROT_READ | PROT_WRITE, 0);
+    if (trial == NULL)
+        return false;
+    unmap(trial, bytes);
+    return map(addr, bytes, PROT_READ | PROT_WRITE, MAP_FIXED) == addr;
+}
+
+static bool commit(void *addr, size_t bytes) {
+    if (!protect(addr, bytes, PROT_READ | PROT_WRITE))
         return false;
     advise(addr, bytes, MADV_DODUMP);
     return true;
+}
+
+bool os_commit(void *addr, size_t bytes) {
+    return !os_fault(commit) && (commit(addr, bytes) || map_anew(addr, bytes));
+}
+
+static bool is_zero(const void *page) {
+    const uint64_t *words = page;
+    uint64_t any = 0;
+    for (size_t i = 0; i < OS_PAGE / sizeof *words; i++)
+        any |= words[i];
+    return any == 0;
+}
+
+/* A page that holds something has been committed before. */
+bool os_commit_zeros(void *addr, size_t bytes) {
+    if (os_fault(commit_zeros))
+        return false;
+    bool done = commit(addr, bytes);
+    for (char *page = addr; !done && page < (char *)addr + bytes; page += OS_PAGE)
+        if (is_zero(page) && !map_anew(page, OS_PAGE))
+            return false;
+    return true;
+}
+
+bool os_writable(void *addr, size_t bytes) {
+    return !os_fault(writable) && protect(addr, bytes, PROT_READ | PROT_WRITE);
 }
 
 /* A new mapping in its place, because mprotect would leave the memory charged where the system does not overcommit; made as
@@ -164,8 +254,17 @@ bool os_decommit(void *addr, size_t bytes) {
     return true;
 }
 
+/* Of the first page one word is written before, so that it can be seen whether the kernel has done what it says. */
 bool os_purge(void *addr, size_t bytes) {
-    return !os_fault(purge) && advise(addr, bytes, MADV_DONTNEED);
+    _Atomic uint64_t *word = addr;
+    if (os_fault(purge))
+        return false;
+    atomic_store_explicit(word, 1, memory_order_relaxed);
+    return advise(addr, bytes, MADV_DONTNEED) && atomic_load_explicit(word, memory_order_relaxed) == 0;
+}
+
+bool os_discard(void *addr, size_t bytes) {
+    return !os_fault(discard) && advise(addr, bytes, MADV_DONTNEED);
 }
 
 bool os_readonly(void *addr, size_t bytes) {
@@ -173,7 +272,10 @@ bool os_readonly(void *addr, size_t bytes) {
 }
 
 bool os_guard_install(void *addr, size_t bytes) {
-    return !os_fault(guard_install) && advise(addr, bytes, MADV_GUARD_INSTALL);
+    static _Atomic int guards;
+    if (os_fault(guard_install) || is_refuted(&guards) || !advise(addr, bytes, MADV_GUARD_INSTALL))
+        return false;
+    return atomic_load_explicit(&guards, memory_order_relaxed) == TRUE || prove(&guards, !is_readable(addr));
 }
 
 bool os_guard_remove(void *addr, size_t bytes) {
@@ -197,9 +299,7 @@ void os_no_hugepage(void *addr, size_t bytes) {
 bool os_read_memory(const void *from, void *out, size_t bytes) {
     if (os_fault(read_memory))
         return false;
-    int saved = errno;
     struct iovec source = {(void *)(uintptr_t)from, bytes}, target = {out, bytes};
-    ssize_t got = process_vm_readv(getpid(), &target, 1, &source, 1, 0);
-    errno = saved;
-    return got >= 0 && (size_t)got == bytes;
+    long got = kernel(SYS_process_vm_readv, kernel(SYS_getpid), &target, 1, &source, 1, 0);
+    return !kernel_refused(got) && (size_t)got == bytes;
 }

@@ -9,7 +9,7 @@
  *   reserved     addresses are taken, no memory is: costs nothing even where the system does not overcommit; not in core dumps
  *   committed    can be read and written, and is charged by a system that does not overcommit; zero if it was reserved before
  *   decommitted  as reserved: what it held is lost, the memory given back
- *   purged       stays committed and reads as zero; the memory is given back until it is touched
+ *   purged       stays committed and reads as zero, which has been looked at; the memory is given back until it is touched
  *   read-only    keeps what it holds
  *   untouchable  stays committed, faults when touched (a guard page); what it held is lost, the memory given back
  */
@@ -22,8 +22,8 @@
 
 /* ---- memory.c: the break and mappings ------------------------------------------------------------------------------ */
 
-/* Moves the program break by `delta` bytes, any number, through libc's sbrk. Returns the break before the move; NULL if
- * refused. */
+/* Moves the program break by `delta` bytes, any number; 0 asks where it is, and must come first. libc's sbrk works on beside
+ * it. Returns the break before the move; NULL if refused, or if the break is not this library's to move. */
 void *os_sbrk(intptr_t delta);
 
 /* Maps committed memory that is zero, at a multiple of `align`, a power of two. The kernel aligns to pages only, so more may
@@ -39,8 +39,8 @@ bool os_unmap(void *addr, size_t bytes);
  * NULL if refused. */
 void *os_remap(void *addr, size_t old_bytes, size_t new_bytes, bool may_move);
 
-/* Moves the pages of committed memory [addr, addr + bytes) to a mapping of their own, and leaves zeros behind. NULL if
- * refused. */
+/* Moves the pages of committed memory [addr, addr + bytes) to a mapping of their own, and leaves committed memory behind, whose
+ * contents nobody counts on. NULL if refused, or if the kernel leaves nothing behind that can be used. */
 void *os_steal(void *addr, size_t bytes);
 
 /* Undoes os_steal: the pages of [moved, moved + bytes) go back to `addr`, and `moved` is unmapped. Cannot fail. */
@@ -50,7 +50,7 @@ void os_put_back(void *moved, void *addr, size_t bytes);
  * if there is one. */
 void os_fence_below(const void *p);
 
-/* ---- memory.c: reserve, commit, decommit --------------------------------------------------------------------------- */
+/* ---- memory.c: reserve --------------------------------------------------------------------------------------------- */
 
 /* Reserves address space that can be neither read nor written. NULL if refused. */
 void *os_reserve(size_t bytes);
@@ -58,22 +58,49 @@ void *os_reserve(size_t bytes);
 /* Reserves address space that reads as zeros and cannot be written. NULL if refused. */
 void *os_reserve_zeros(size_t bytes);
 
-/* Commits reserved or decommitted memory; also makes writable what is read-only, which keeps what it holds. False if refused.
+/* ---- place.c: memory at addresses of our choice ---------------------------------------------------------------------- */
+
+/* A place of `bytes` of addresses where the kernel puts nothing by itself, so that what is mapped at its start can grow there.
+ * Nothing is taken or looked at: others may have asked for an address in it. Each call gives another place, whose distance from
+ * the others cannot be guessed. NULL if the address space has none that long. Never refused. */
+char *os_place(size_t bytes);
+
+/* As os_map, os_reserve and os_reserve_zeros, at `addr`. False if something is there, the kernel will not map at an address
+ * that is asked for, or refuses. */
+bool os_map_at(void *addr, size_t bytes);
+bool os_reserve_at(void *addr, size_t bytes);
+bool os_reserve_zeros_at(void *addr, size_t bytes);
+
+/* ---- memory.c: commit, decommit ------------------------------------------------------------------------------------ */
+
+/* Commits reserved or decommitted memory. What of it is committed already loses what it holds, or keeps it. False if refused.
  * Each border between what is committed and what is not is the border of a mapping, of which a process may have some
  * 65,000. */
 bool os_commit(void *addr, size_t bytes);
 
+/* The same for memory that reads as zeros (os_reserve_zeros), parts of which may be committed already and keep what they hold.
+ * Others may read it meanwhile, nobody may write. */
+bool os_commit_zeros(void *addr, size_t bytes);
+
+/* Makes writable what is read-only; it keeps what it holds. False if refused. */
+bool os_writable(void *addr, size_t bytes);
+
 /* Decommits memory, also where the program has locked it (mlock). False if refused. */
 bool os_decommit(void *addr, size_t bytes);
 
-/* Purges committed memory. False if refused, as for locked memory: what it holds is undefined then. */
+/* Purges committed memory. True only if it was seen to read as zeros then. False if refused, as for locked memory, or if the
+ * kernel agrees and does nothing: what it holds is undefined then. */
 bool os_purge(void *addr, size_t bytes);
 
-/* Makes committed memory read-only, until os_commit. False if refused. */
+/* Gives back the memory behind a range of any state, if the OS takes it; nobody counts on what it holds then. False if
+ * refused. */
+bool os_discard(void *addr, size_t bytes);
+
+/* Makes committed memory read-only, until os_writable. False if refused. */
 bool os_readonly(void *addr, size_t bytes);
 
 /* Makes guard pages of committed memory, without a mapping of its own; os_guard_remove undoes it, the memory is zero then.
- * False where the kernel cannot: before Linux 6.13, and for locked memory. */
+ * False where the kernel cannot: before Linux 6.13, for locked memory, and where it agrees and does nothing. */
 bool os_guard_install(void *addr, size_t bytes);
 bool os_guard_remove(void *addr, size_t bytes);
 

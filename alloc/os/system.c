@@ -6,17 +6,15 @@
 #include <errno.h>
 #include <link.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/random.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
+#include "base/arch_call.h"
 #include "base/arch_fault.h"
 #include "base/glibc.h"
+#include "os/kernel.h"
 #include "os/os.h"
 #include "os/os_fault.h"
 
@@ -25,6 +23,8 @@
 #define FUTEX_WAIT_PRIVATE (0 | 128)
 #define FUTEX_WAKE_PRIVATE (1 | 128)
 #endif
+
+#define ABORTED 127 /* exit status of a process that does not end by SIGABRT, as the first of a container does not */
 
 #if ARCH_PAGE_VARIES
 size_t os_page_bytes(void) {
@@ -38,34 +38,36 @@ size_t os_page_bytes(void) {
 }
 #endif
 
+#define WAIT_MS 50 /* a thread that is not woken, because the kernel refuses that by now, looks by itself after so long */
+
+/* Where the kernel refuses to let it sleep, the thread lets others run. (EAGAIN also tells that the word has changed.) */
 void os_futex_wait(_Atomic uint32_t *word, uint32_t value) {
-    int saved = errno;
-    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
-    errno = saved;
+    struct timespec most = {0, WAIT_MS * 1000000};
+    int error = kernel_error(kernel(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, &most));
+    if (error != 0 && error != ETIMEDOUT && error != EINTR)
+        kernel(SYS_sched_yield);
 }
 
 void os_futex_wake(_Atomic uint32_t *word) {
-    int saved = errno;
-    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-    errno = saved;
+    kernel(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1);
+}
+
+static uint64_t in_units_of(clockid_t clock, uint64_t ns) {
+    struct timespec now;
+    kernel_time(clock, &now);
+    return (uint64_t)now.tv_sec * (1000000000 / ns) + (uint64_t)now.tv_nsec / ns;
 }
 
 uint64_t os_clock_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return in_units_of(CLOCK_MONOTONIC_COARSE, 1000000);
 }
 
 uint64_t os_clock_us(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    return in_units_of(CLOCK_MONOTONIC, 1000);
 }
 
 uint64_t os_process_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return in_units_of(CLOCK_PROCESS_CPUTIME_ID, 1000000);
 }
 
 /* What the process was given at its start, the time, and where this call stands: hard to guess, and new at each call. */
@@ -77,9 +79,9 @@ static void random_without_kernel(unsigned char *out, size_t bytes) {
     if (given != NULL)
         memcpy(seed, given, sizeof seed);
     for (size_t i = 0; i < bytes; i++) {
-        clock_gettime(CLOCK_MONOTONIC, &now);
+        kernel_time(CLOCK_MONOTONIC, &now);
         uint64_t mixed = seed[i % 2] ^ ((uint64_t)now.tv_nsec << 32) ^ (uint64_t)now.tv_sec ^ (uintptr_t)&now ^
-                         ((uint64_t)getpid() << 16) ^ ++calls;
+                         ((uint64_t)os_process_id() << 16) ^ ++calls;
         mixed = (mixed ^ mixed >> 31) * UINT64_C(0x9e3779b97f4a7c15);
         mixed = (mixed ^ mixed >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
         seed[i % 2] += mixed;
@@ -89,12 +91,11 @@ static void random_without_kernel(unsigned char *out, size_t bytes) {
 
 /* Early in a system's life the kernel may not be ready; nobody may wait for that in malloc. */
 void os_random(void *out, size_t bytes) {
-    int saved = errno;
     size_t done = 0;
     memset(out, 0, bytes);
     while (done < bytes) {
-        long got = os_fault(random) ? 0 : syscall(SYS_getrandom, (char *)out + done, bytes - done, GRND_NONBLOCK);
-        if (got < 0 && errno == EINTR)
+        long got = os_fault(random) ? 0 : kernel(SYS_getrandom, (char *)out + done, bytes - done, GRND_NONBLOCK);
+        if (got == -EINTR)
             continue;
         if (got <= 0)
             break;
@@ -102,7 +103,6 @@ void os_random(void *out, size_t bytes) {
     }
     if (done < bytes)
         random_without_kernel(out, bytes);
-    errno = saved;
 }
 
 bool os_is_secure(void) {
@@ -111,30 +111,54 @@ bool os_is_secure(void) {
 
 size_t os_address_limit(void) {
     struct rlimit limit;
-    int saved = errno;
-    int failed = getrlimit(RLIMIT_AS, &limit);
-    errno = saved;
-    return failed != 0 || limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)limit.rlim_cur;
+    bool refused = kernel_refused(kernel(SYS_prlimit64, 0, RLIMIT_AS, NULL, &limit));
+    return refused || limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)limit.rlim_cur;
 }
 
 int os_process_id(void) {
-    return (int)getpid();
+    return (int)kernel(SYS_getpid);
 }
 
 int os_thread_id(void) {
-    return (int)syscall(SYS_gettid);
+    return (int)kernel(SYS_gettid);
 }
+
+#if ARCH_CALLS
+/* What the kernel's sigaction(2) takes; libc's structure has room for more signals. */
+struct kernel_action {
+    void (*handler)(int);
+    unsigned long flags;
+    void (*restorer)(void);
+    uint64_t mask;
+};
+#define RETURN_GIVEN 0x04000000ul /* SA_RESTORER of the kernel's <asm/signal.h> */
 
 void os_signal(int number, const struct sigaction *action, struct sigaction *old) {
+    struct kernel_action ours = {0}, before = {0};
+    if (action != NULL) {
+        ours.handler = action->sa_handler;
+        ours.flags = (unsigned)action->sa_flags | (kernel_signal_return != NULL ? RETURN_GIVEN : 0);
+        ours.restorer = kernel_signal_return;
+        memcpy(&ours.mask, &action->sa_mask, sizeof ours.mask);
+    }
+    bool refused = kernel_refused(kernel(SYS_rt_sigaction, number, action != NULL ? &ours : NULL, &before, sizeof ours.mask));
+    if (old == NULL)
+        return;
+    *old = (struct sigaction){.sa_handler = refused ? SIG_DFL : before.handler};
+    old->sa_flags = (int)(before.flags & ~RETURN_GIVEN);
+    memcpy(&old->sa_mask, &before.mask, sizeof before.mask);
+}
+#else
+void os_signal(int number, const struct sigaction *action, struct sigaction *old) {
     int saved = errno;
-    sigaction(number, action, old);
+    if (sigaction(number, action, old) != 0 && old != NULL)
+        *old = (struct sigaction){.sa_handler = SIG_DFL};
     errno = saved;
 }
+#endif
 
 void os_raise(int number) {
-    int saved = errno;
-    syscall(SYS_tgkill, getpid(), os_thread_id(), number);
-    errno = saved;
+    kernel(SYS_tgkill, os_process_id(), os_thread_id(), number);
 }
 
 enum arch_access os_access(const void *context) {
@@ -173,6 +197,14 @@ const char *os_error_text(int error) {
     return text ? text : "unknown error";
 }
 
+/* As libc's abort, which takes a lock and which a program may have defined: a handler is called once; if it returns, or if the
+ * signal is ignored, the process ends all the same. */
 _Noreturn void os_abort(void) {
-    abort();
+    const uint64_t only_abort = UINT64_C(1) << (SIGABRT - 1);
+    kernel(SYS_rt_sigprocmask, SIG_UNBLOCK, &only_abort, NULL, sizeof only_abort);
+    os_raise(SIGABRT);
+    os_signal(SIGABRT, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+    os_raise(SIGABRT);
+    kernel(SYS_exit_group, ABORTED);
+    __builtin_trap();
 }

@@ -67,17 +67,29 @@ struct guarded_slot *guarded_slot_at(const void *p, struct guarded_size **of) {
     return NULL;
 }
 
-/* Prepares the pages of some more slots: committed, but untouchable. Without os_guard_install they stay reserved. */
+/* Makes reserved pages committed, but untouchable. Without os_guard_install they stay reserved. */
+static bool guard(char *first, size_t bytes) {
+    if (guarded_pool.decommits)
+        return true;
+    if (!os_commit(first, bytes))
+        return false;
+    guarded_pool.decommits = !os_guard_install(first, bytes);
+    guarded_pool.marks |= !guarded_pool.decommits;
+    return !guarded_pool.decommits || os_decommit(first, bytes);
+}
+
+/* Prepares the pages of some more slots. */
 static bool make_ready(struct guarded_size *size) {
     uint32_t more = (uint32_t)min_size(max_size(READY_PAGES * OS_PAGE / size->stride, 1), size->count - size->ready);
     char *first = pages_at(size, size->ready);
-    if (!guarded_pool.decommits) {
-        if (!os_commit(first, more * size->stride))
-            return false;
-        guarded_pool.decommits = !os_guard_install(first, more * size->stride);
-        guarded_pool.marks |= !guarded_pool.decommits;
-        if (guarded_pool.decommits && !os_decommit(first, more * size->stride))
-            return false;
+    size_t bytes = more * size->stride;
+    if (guarded_pool.grows && !os_reserve_at(first, bytes))
+        return false;
+    os_no_hugepage(first, bytes);
+    if (!guard(first, bytes)) {
+        if (guarded_pool.grows)
+            os_unmap(first, bytes);
+        return false;
     }
     size->ready += more;
     return true;
@@ -143,9 +155,20 @@ static size_t address_bytes(size_t pages) {
     return bytes;
 }
 
+/* Where the slots go: a place of which so far only the page before the first one is reserved; or if the kernel does not map at
+ * an address that is asked for, all of it. */
+static char *reserve(size_t bytes, bool *grows) {
+    if (bytes > os_address_limit() / ADDRESS_PART)
+        return NULL;
+    char *place = os_place(bytes);
+    *grows = place != NULL && os_reserve_at(place, OS_PAGE);
+    return *grows ? place : os_reserve(bytes);
+}
+
 static bool set_up(size_t pages) {
     size_t bytes = address_bytes(pages);
-    char *start = bytes <= os_address_limit() / ADDRESS_PART ? os_reserve(bytes) : NULL;
+    bool grows;
+    char *start = reserve(bytes, &grows);
     if (start == NULL)
         return false;
     struct guarded_slot *slots = budget_map(records_bytes(pages));
@@ -153,7 +176,7 @@ static bool set_up(size_t pages) {
         os_unmap(start, bytes);
         return false;
     }
-    os_no_hugepage(start, bytes);
+    guarded_pool.grows = grows;
     size_t at = OS_PAGE;
     for (unsigned i = 0; i < GUARDED_SIZES; i++) {
         struct guarded_size *size = &guarded_pool.sizes[i];

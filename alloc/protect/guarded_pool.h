@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The pool of guarded pages (guarded.h): slots of 1, 2, 4 or 8 pages each, with a guard page before the first and one behind
- * each, in one reservation; their records lie apart. Here is which slot is whose turn, and how its pages are made to be touched
+ * each, at one place; their records lie apart. Here is which slot is whose turn, and how its pages are made to be touched
  * and not to be touched; guarded.c has the blocks. Slots that were never used come first, then the one that was freed longest
  * ago. There are about three slots for each page that may be in use.
  *
@@ -47,6 +47,7 @@ extern HIDDEN struct guarded_pool {
     size_t pages_most;    /* that may be in use */
     size_t unused;        /* slots */
     uint64_t secret;      /* of all canaries */
+    bool grows;           /* the slots' addresses are reserved as slots are used, not all from the start */
     bool marks;           /* os_guard_install works, or did: pages may carry its marks */
     bool decommits;       /* os_guard_install does not work (any more): pages are made untouchable by os_decommit */
     struct guarded_size sizes[GUARDED_SIZES];

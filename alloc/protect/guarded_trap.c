@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "base/arch_call.h"
 #include "os/os.h"
 #include "kit/modes.h"
 #include "kit/report.h"
@@ -15,7 +16,9 @@
 #include "protect/guarded.h"
 #include "protect/guarded_events.h"
 
-#define TRAMPOLINE 1 /* the frame that the kernel returns to, between the handler's and the one that faulted */
+/* Frames between the handler's and the one that faulted: that to which the handler returns, unless it is our own, which
+ * unwind_capture leaves out with the others. */
+#define TRAMPOLINE (ARCH_HAS_SIGNAL_RETURN ? 0 : 1)
 
 static const int signals[] = {SIGSEGV, SIGBUS};
 #define SIGNALS (sizeof signals / sizeof *signals)

@@ -188,7 +188,7 @@ static void unmap(const void *start) {
         return;
     if (os_unmap(gone.map, gone.map_bytes))
         return;
-    os_purge(gone.data, gone.data_bytes); /* addresses are lost, memory is not */
+    os_discard(gone.data, gone.data_bytes); /* addresses are lost, memory is not */
     gone.waits = false;
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
     if (budget_grow_map(&records, 1))

@@ -19,6 +19,7 @@
 #define WAIT_LEAST 4                /* and no fewer than this */
 #define RETIRED_LEAST 8             /* so many slabs are retired before one is opened again */
 #define COMMIT_STEP (16 * KIB)
+#define MAPPINGS_EACH (range_plan->grows ? 1u : 2u) /* that an open slab needs: reserved memory behind it is one more */
 #define MAPPINGS_DEFAULT 65530      /* vm.max_map_count of most systems */
 
 const struct range_plan *range_plan READONLY = NULL;
@@ -90,8 +91,17 @@ static size_t all_records_bytes(const struct range_plan *plan) {
     return bytes;
 }
 
+/* Addresses for ranges or records: a place of which only the first page is reserved, or else, *grows false, all of it. */
+static char *reserve_at_start(size_t bytes, bool grows) {
+    char *place = grows ? os_place(bytes) : NULL;
+    if (!grows)
+        return os_reserve(bytes);
+    return place != NULL && os_reserve_at(place, OS_PAGE) ? place : NULL;
+}
+
 /* Ranges of this size, records for them, and the states. False if anything is refused, nothing is left behind then. */
-static bool reserve(struct range_plan *fresh, size_t range_bytes) {
+static bool reserve(struct range_plan *fresh, size_t range_bytes, bool grows) {
+    fresh->grows = grows;
     fresh->bytes = range_bytes;
     for (unsigned class = 0; class < CLASS_COUNT; class++) {
         struct range *range = &fresh->ranges[class];
@@ -99,16 +109,17 @@ static bool reserve(struct range_plan *fresh, size_t range_bytes) {
         range->slabs = (uint32_t)(range_bytes / 2 / range->slab);
     }
     size_t records = all_records_bytes(fresh);
-    char *space = os_reserve(CLASS_COUNT * range_bytes), *meta = space ? os_reserve(records) : NULL;
-    char *states = meta ? budget_map(states_bytes(fresh)) : NULL;
-    if (states != NULL) {
+    char *states = budget_map(states_bytes(fresh));
+    char *space = states ? reserve_at_start(CLASS_COUNT * range_bytes, grows) : NULL;
+    char *meta = space ? reserve_at_start(records, grows) : NULL;
+    if (meta != NULL) {
         lay_out(fresh, space, meta + OS_PAGE, states);
         return true;
     }
-    if (meta != NULL)
-        os_unmap(meta, records);
     if (space != NULL)
         os_unmap(space, CLASS_COUNT * range_bytes);
+    if (states != NULL)
+        budget_unmap(states, states_bytes(fresh));
     return false;
 }
 
@@ -120,15 +131,16 @@ static void give_back(const struct range_plan *fresh) {
 }
 
 bool ranges_start(void) {
-    size_t bytes = align_up(sizeof(struct range_plan), OS_PAGE), limit = os_address_limit(), range = RANGE_MOST;
+    size_t bytes = align_up(sizeof(struct range_plan), OS_PAGE), limit = os_address_limit();
     struct range_plan *fresh = budget_map(bytes);
     if (fresh == NULL)
         return false;
     fresh->mappings_most = mappings_allowed() / 2;
-    while (range > RANGE_LEAST && range > limit / 4 / CLASS_COUNT)
+    for (size_t range = RANGE_MOST; range >= RANGE_LEAST && !reserve(fresh, range, true);)
         range /= 2;
-    while (range >= RANGE_LEAST && !reserve(fresh, range))
-        range /= 2;
+    for (size_t range = RANGE_MOST; fresh->start == NULL && range >= RANGE_LEAST; range /= 2)
+        if (range <= max_size(limit / 4 / CLASS_COUNT, RANGE_LEAST))
+            reserve(fresh, range, false);
     if (fresh->start == NULL || !readonly_open(&range_plan, sizeof range_plan) || !os_readonly(fresh, bytes)) {
         if (fresh->start != NULL)
             give_back(fresh);
@@ -192,13 +204,28 @@ void slab_unlist(const struct range *range, uint32_t number) {
     list_remove(range, &range->state->first, &range->state->last, number);
 }
 
+/* What grows is reserved when it is needed. */
+static bool reserve_more(char *start, size_t bytes) {
+    return !range_plan->grows || os_reserve_at(start, bytes);
+}
+
+static void undo_reserve_more(char *start, size_t bytes) {
+    if (range_plan->grows)
+        os_unmap(start, bytes);
+}
+
 /* Makes the records up to that of a slab writable. */
 static bool records_reach(const struct range *range, uint32_t number) {
     size_t end = align_up(records_upto(range, number), COMMIT_STEP), *writable = &range->state->records[number % 2];
     if (end <= *writable)
         return true;
-    if (!budget_commit(range->records[number % 2] + *writable, end - *writable))
+    char *start = range->records[number % 2] + *writable;
+    if (!reserve_more(start, end - *writable))
         return false;
+    if (!budget_commit(start, end - *writable)) {
+        undo_reserve_more(start, end - *writable);
+        return false;
+    }
     *writable = end;
     return true;
 }
@@ -217,7 +244,10 @@ static bool slab_commit(const struct range *range, char *start) {
         return true;
     if (!budget_charge(range->slab))
         return false;
-    if (!os_commit(start, range->slab)) {
+    bool reserved = reserve_more(start, range->slab);
+    if (!reserved || !os_commit(start, range->slab)) {
+        if (reserved)
+            undo_reserve_more(start, range->slab);
         budget_refund(range->slab);
         return false;
     }
@@ -240,7 +270,7 @@ bool slab_open(const struct range *range) {
         bool apart = atomic_load_explicit(&mappings, memory_order_relaxed) < range_plan->mappings_most;
         state->frontier = number + (apart ? 2 : 1);
     }
-    atomic_fetch_add_explicit(&mappings, range_has_memory(range) ? 2 : 0, memory_order_relaxed);
+    atomic_fetch_add_explicit(&mappings, range_has_memory(range) ? MAPPINGS_EACH : 0, memory_order_relaxed);
     slab->state = SLAB_OPEN;
     slab->secret = random_long(&state->random);
     slab->free_count = (uint16_t)range->slots;
@@ -256,11 +286,12 @@ bool slab_open(const struct range *range) {
 bool slab_retire(const struct range *range, uint32_t number) {
     struct range_state *state = range->state;
     if (range_has_memory(range)) {
-        if (!os_decommit(slab_start(range, number), range->slab))
+        char *start = slab_start(range, number);
+        if (range_plan->grows ? !os_unmap(start, range->slab) : !os_decommit(start, range->slab))
             return false;
         budget_refund(range->slab);
         state->open--;
-        atomic_fetch_sub_explicit(&mappings, 2, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&mappings, MAPPINGS_EACH, memory_order_relaxed);
     }
     slab_unlist(range, number);
     list_append(range, &state->oldest, &state->newest, number);

@@ -4,7 +4,7 @@
  * whose header tells the layout. Ranges, their slabs, and the records of both; no block's memory is looked at here.
  *
  * P1 the free bits of an open slab are the slots that are neither LIVE nor HELD; counts agree with records.
- * P2 a class's list of slabs is those that are open and have a free slot; retired slabs are decommitted and have no other.
+ * P2 a class's list of slabs is those that are open and have a free slot; retired slabs have no memory, and their list no other.
  * P3 what is in quarantine is HELD, each slot once, and nothing else is.
  */
 #ifndef MYALLOC_HARDENED_SLAB_H
@@ -70,6 +70,7 @@ struct range_plan {
     char *start;
     size_t bytes; /* of address space a class */
     size_t mappings_most;
+    bool grows; /* slabs and records are reserved when they are opened; else all of it is reserved */
     struct range ranges[CLASS_COUNT];
 };
 
@@ -110,7 +111,7 @@ static inline bool range_has_memory(const struct range *range) {
  * the OS refuses or the range is full, nothing has changed then. */
 bool slab_open(const struct range *range);
 
-/* Decommits an open slab without a block. False if the OS refuses; it stays open then. */
+/* Gives the memory of an open slab without a block back. False if the OS refuses; it stays open then. */
 bool slab_retire(const struct range *range, uint32_t number);
 
 /* The list of open slabs with free slots. */

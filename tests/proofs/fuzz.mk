@@ -15,6 +15,8 @@ SEAL = --redefine-syms=build/fuzz.names --redefine-syms=tests/proofs/fuzz/redire
 build/fuzz.names: $(EXPORTS)
 	@mkdir -p $(@D)
 	$(Q)sed 's/^{\|^global:\|^local:.*\|\*;\|^};//' $< | tr -s ' ;' '\n\n' | sed '/./s/.*/& subject_&/' | sed '/./!d' > $@
+# sandbox.c has the place of the kernel.
+sealed = $(filter-out %/os/kernel.o,$(call objects,$(1)))
 define closed # folder, compiler, flags
 build/$(1)/%.o: alloc/%.c build/flags build/fuzz.names tests/proofs/fuzz/redirect.txt
 	@mkdir -p $$(@D)
@@ -35,9 +37,9 @@ $(eval $(call closed,coverage,clang,-fprofile-instr-generate -fcoverage-mapping)
 $(eval $(call sandboxed,fuzz,clang,))
 $(eval $(call sandboxed,replay,$$(CC),))
 $(eval $(call sandboxed,coverage,clang,))
-build/fuzz/calls: $(addprefix build/fuzz/tests/,fuzz_calls.o calls.o decode.o sandbox.o) $(call objects,fuzz)
+build/fuzz/calls: $(addprefix build/fuzz/tests/,fuzz_calls.o calls.o decode.o sandbox.o) $(call sealed,fuzz)
 	$(Q)echo '  CC $@' && clang -fsanitize=fuzzer -pthread -o $@ $^
-build/tests/proofs/fuzz/replay: $(addprefix build/replay/tests/,replay.o calls.o decode.o sandbox.o) $(call objects,replay)
+build/tests/proofs/fuzz/replay: $(addprefix build/replay/tests/,replay.o calls.o decode.o sandbox.o) $(call sealed,replay)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) -pthread -o $@ $^
 # The parser needs no malloc, so the address sanitiser may watch it.
@@ -66,7 +68,7 @@ fuzz:
 	$(MAKE) all $(FUZZ_TESTS)
 	tests/proofs/fuzz/run $(SECONDS_PER_TARGET) $(SEED)
 # Lines of alloc/ that the kept inputs reach, and those found since.
-build/coverage/replay: $(addprefix build/coverage/tests/,replay.o calls.o decode.o sandbox.o) $(call objects,coverage)
+build/coverage/replay: $(addprefix build/coverage/tests/,replay.o calls.o decode.o sandbox.o) $(call sealed,coverage)
 	$(Q)echo '  CC $@' && clang -fprofile-instr-generate -pthread -o $@ $^
 fuzz-coverage:
 	tests/setup fuzz-coverage

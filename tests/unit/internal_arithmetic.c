@@ -5,7 +5,9 @@
 #include "base/freelist.h"
 #include "kit/text.h"
 #include "base/sizeclass.h"
+#include "kit/strip.h"
 #include "heap/unitmap.h"
+#include "os_fake.h"
 
 Test(sizeclass, each_size_gets_the_smallest_class_that_holds_it) {
     for (size_t bytes = 1; bytes <= SMALL_MAX; bytes++) {
@@ -45,30 +47,111 @@ Test(sizeclass, aligned_classes) {
 }
 
 Test(unitmap, index_refuses_what_no_block_can_be) {
-    cr_assert(unitmap_init(0));
-    cr_assert_eq(unitmap_index((void *)0), 0);
-    cr_assert_eq(unitmap_index((void *)(UNIT * 5 + 32)), 5);
+    cr_assert(unitmap_init(NULL));
+    cr_assert_eq(unitmap_find((void *)(UNIT * 5 + 32)), 0);
+    unitmap_place(2 * UNIT);
+    cr_assert_eq(unitmap_index((void *)UNIT), 0);
+    cr_assert_eq(unitmap_index((void *)(UNIT * 6 + 32)), 5);
     for (uintptr_t off = 1; off < 16; off++)
         cr_assert_geq(unitmap_index((void *)(UNIT * 5 + off)), unitmap.limit);
+    cr_assert_geq(unitmap_index(NULL), unitmap.limit);
     cr_assert_geq(unitmap_index((void *)((uintptr_t)1 << ADDRESS_BITS)), unitmap.limit);
     cr_assert_geq(unitmap_index((void *)~(uintptr_t)15), unitmap.limit);
-    cr_assert_lt(unitmap_index((void *)(((uintptr_t)1 << ADDRESS_BITS) - 16)), unitmap.limit);
 }
 
-Test(unitmap, set_find_and_shrink) {
+/* Where the table can grow, and where it cannot. */
+static void cover_further_and_further(bool grows) {
     uintptr_t heap = (uintptr_t)0x5555 << 32;
-    cr_assert(unitmap_init(heap));
-    cr_assert(unitmap_cover(heap, 64 * UNIT));
-    unitmap_set(heap + 3 * UNIT, 2, 48);
-    cr_assert_eq(unitmap_find((void *)(heap + 2 * UNIT)), 0);
-    cr_assert_eq(unitmap_find((void *)(heap + 3 * UNIT)), 48);
-    cr_assert_eq(unitmap_find((void *)(heap + 5 * UNIT - 16)), 48);
-    cr_assert_eq(unitmap_find((void *)(heap + 5 * UNIT)), 0);
-    cr_assert(unitmap_shrink(heap, GIB));
-    cr_assert_eq(unitmap_find((void *)(heap + 3 * UNIT)), 48);
+    os_fake_no_places = !grows;
+    cr_assert(unitmap_init(os_place(unitmap_place_bytes())));
+    unitmap_place(heap);
+    const uint16_t *table = unitmap.table;
+    cr_assert_eq(unitmap.limit, (grows ? GIB : 128 * GIB) / UNIT);
+    for (size_t far = 0; far < 100 * GIB; far = 3 * far + UNIT) {
+        cr_assert(unitmap_cover(heap + far, 64 * UNIT));
+        unitmap_set(heap + far + 3 * UNIT, 2, 48);
+        cr_assert_eq(unitmap_find((void *)(heap + far + 2 * UNIT)), 0);
+        cr_assert_eq(unitmap_find((void *)(heap + far + 3 * UNIT)), 48);
+        cr_assert_eq(unitmap_find((void *)(heap + far + 5 * UNIT - 16)), 48);
+        cr_assert_eq(unitmap_find((void *)(heap + far + 5 * UNIT)), 0);
+        unitmap_set(heap + far + 3 * UNIT, 2, 0);
+    }
+    cr_assert_eq(unitmap.table, table);
+    cr_assert_eq(unitmap.base, heap - UNIT);
+    /* What lies outside is left out: below, far away, and at the end of all addresses. */
+    const uintptr_t outside[] = {heap - 100 * UNIT, heap + 40 * KIB * GIB, (uintptr_t)0 - 100 * UNIT};
+    for (size_t i = 0; i < 3; i++) {
+        cr_assert(unitmap_cover(outside[i], 64 * UNIT));
+        unitmap_set(outside[i], 64, 48);
+        cr_assert_eq(unitmap_find((void *)outside[i]), 0);
+    }
     cr_assert_eq(unitmap_find(NULL), 0);
-    cr_assert_eq(unitmap_find((void *)(heap + 16 * GIB)), 0);
-    cr_assert_not(unitmap_shrink(heap, GIB));
+}
+
+Test(unitmap, set_and_find_in_a_table_that_grows) {
+    cover_further_and_further(true);
+}
+
+Test(unitmap, set_and_find_in_a_table_of_one_length) {
+    cover_further_and_further(false);
+}
+
+Test(unitmap, a_table_that_must_not_grow_leaves_out_what_is_beyond) {
+    uintptr_t heap = (uintptr_t)0x5555 << 32;
+    cr_assert(unitmap_init(os_place(unitmap_place_bytes())));
+    unitmap_place(heap);
+    os_fake_refuse_map = 1;
+    cr_assert(unitmap_cover(heap + 3 * GIB, 64 * UNIT));
+    unitmap_set(heap + 3 * GIB, 64, 48);
+    cr_assert_eq(unitmap_find((void *)(heap + 3 * GIB)), 0);
+    os_fake_refuse_map = 0;
+    cr_assert(unitmap_cover(heap + 3 * GIB, 64 * UNIT));
+    unitmap_set(heap + 3 * GIB, 64, 48);
+    cr_assert_eq(unitmap_find((void *)(heap + 3 * GIB)), 48);
+}
+
+Test(strip, doubles_and_never_moves) {
+    const struct strip_plan plan = {OS_PAGE, 16 * OS_PAGE, 1024 * OS_PAGE};
+    struct strip strip = {0};
+    cr_assert(strip_open(&strip, os_place(STRIP_PLACE(plan.most)), &plan));
+    char *start = strip.start;
+    for (size_t bytes = OS_PAGE, reserved = 0; bytes <= plan.most; bytes += OS_PAGE) {
+        cr_assert(strip_reach(&strip, bytes));
+        cr_assert_eq(strip.start, start);
+        cr_assert(strip.reserved >= bytes && (strip.reserved == reserved || strip.reserved >= 2 * reserved));
+        cr_assert(reserved == strip.reserved || os_commit(start + reserved, strip.reserved - reserved));
+        reserved = strip.reserved;
+        start[bytes - 1] = 1;
+        cr_assert_eq(start[-1] | start[strip.reserved + BUDGET_FENCE - 1], 0, "the fences are there");
+    }
+    cr_assert_not(strip_reach(&strip, plan.most + 1));
+}
+
+Test(strip, what_is_in_its_way_ends_it) {
+    const struct strip_plan plan = {OS_PAGE, 16 * OS_PAGE, 1024 * OS_PAGE};
+    struct strip strip = {0};
+    cr_assert(strip_open(&strip, os_place(STRIP_PLACE(plan.most)), &plan));
+    cr_assert(os_map_at(strip.start + 3 * OS_PAGE + BUDGET_FENCE, OS_PAGE));
+    cr_assert(strip_reach(&strip, 2 * OS_PAGE));
+    cr_assert(strip_reach(&strip, 3 * OS_PAGE), "as much as there is room for");
+    cr_assert_not(strip_reach(&strip, 4 * OS_PAGE));
+    cr_assert_eq(strip.reserved, 3 * OS_PAGE);
+}
+
+Test(strip, where_it_cannot_grow_it_is_shorter_the_shorter_addresses_are) {
+    const struct strip_plan plan = {OS_PAGE, 64 * OS_PAGE, 1024 * OS_PAGE};
+    struct strip strip = {0};
+    os_fake_no_places = true;
+    cr_assert(strip_open(&strip, NULL, &plan));
+    cr_assert(strip.reserved == 64 * OS_PAGE && strip.most == 64 * OS_PAGE);
+    os_fake_address_limit = 256 * OS_PAGE;
+    cr_assert(strip_open(&strip, (char *)((uintptr_t)1 << 44), &plan));
+    cr_assert(strip.reserved == 16 * OS_PAGE && strip.most == 16 * OS_PAGE);
+    os_fake_address_limit = 0;
+    cr_assert(strip_open(&strip, NULL, &plan));
+    cr_assert_eq(strip.reserved, OS_PAGE);
+    os_fake_refuse_map = 1;
+    cr_assert_not(strip_open(&strip, NULL, &plan));
 }
 
 Test(freelist, push_pop_length) {

@@ -16,9 +16,9 @@
 
 int os_fake_refuse_brk, os_fake_refuse_map, os_fake_refuse_unmap;
 int os_fake_refuse_nth;
-bool os_fake_refuse_decommit, os_fake_guards;
+bool os_fake_refuse_decommit, os_fake_guards, os_fake_no_places;
 void (*os_fake_while_remapping)(void);
-size_t os_fake_purged, os_fake_mapped, os_fake_map_most = SIZE_MAX;
+size_t os_fake_purged, os_fake_mapped, os_fake_reserved, os_fake_map_most = SIZE_MAX;
 uint64_t os_fake_clock = 1000;
 const struct os_fake_file *os_fake_files;
 
@@ -93,11 +93,49 @@ void *os_map(size_t bytes, size_t align, bool (*cut)(void *addr, size_t bytes)) 
 
 void *os_reserve_zeros(size_t bytes) {
     void *p = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    os_fake_reserved += bytes;
     return refused() || p == MAP_FAILED ? NULL : p;
+}
+
+bool os_writable(void *addr, size_t bytes) {
+    return !refused() && mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+bool os_commit_zeros(void *addr, size_t bytes) {
+    return os_commit(addr, bytes);
 }
 
 bool os_commit(void *addr, size_t bytes) {
     return !refused() && bytes <= os_fake_map_most && mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+char *os_place(size_t bytes) {
+    static char *next = (char *)((uintptr_t)1 << 44);
+    next += bytes;
+    return os_fake_no_places ? NULL : next - bytes;
+}
+
+static bool map_at(void *addr, size_t bytes, int protection) {
+    void *p = refused() || bytes > os_fake_map_most
+                  ? MAP_FAILED
+                  : mmap(addr, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    os_fake_reserved += p == addr ? bytes : 0;
+    return p == addr;
+}
+
+bool os_map_at(void *addr, size_t bytes) {
+    if (os_fake_no_places || !map_at(addr, bytes, PROT_READ | PROT_WRITE))
+        return false;
+    os_fake_mapped += bytes;
+    return true;
+}
+
+bool os_reserve_at(void *addr, size_t bytes) {
+    return !os_fake_no_places && map_at(addr, bytes, PROT_NONE);
+}
+
+bool os_reserve_zeros_at(void *addr, size_t bytes) {
+    return !os_fake_no_places && map_at(addr, bytes, PROT_READ);
 }
 
 void *os_reserve(size_t bytes) {
@@ -168,6 +206,11 @@ bool os_purge(void *addr, size_t bytes) {
     return madvise(addr, bytes, MADV_DONTNEED) == 0;
 }
 
+bool os_discard(void *addr, size_t bytes) {
+    os_fake_purged += bytes;
+    return madvise(addr, bytes, MADV_DONTNEED) == 0;
+}
+
 bool os_populate(void *addr, size_t bytes) {
     (void)addr;
     (void)bytes;
@@ -206,8 +249,10 @@ uint64_t os_clock_us(void) {
     return os_fake_clock * 1000;
 }
 
+size_t os_fake_address_limit = SIZE_MAX;
+
 size_t os_address_limit(void) {
-    return SIZE_MAX;
+    return os_fake_address_limit;
 }
 
 bool os_is_secure(void) {

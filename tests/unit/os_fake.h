@@ -9,10 +9,13 @@ extern int os_fake_refuse_brk, os_fake_refuse_map, os_fake_refuse_unmap; /* whil
 extern int os_fake_refuse_nth;                  /* of those that map, counted down to 0 */
 extern bool os_fake_refuse_decommit, os_fake_guards; /* os_decommit fails; os_guard_install works */
 extern void (*os_fake_while_remapping)(void);  /* another thread comes in between */
+extern bool os_fake_no_places;                  /* as a kernel that maps at no address that is asked for */
+extern size_t os_fake_address_limit;               /* RLIMIT_AS */
 extern size_t os_fake_map_most;                    /* more is refused at a time */
 extern size_t os_fake_purged;                      /* bytes given back so far */
 extern uint64_t os_fake_clock;                     /* ms */
 extern size_t os_fake_mapped;                      /* bytes mapped now */
+extern size_t os_fake_reserved;                    /* bytes of addresses ever reserved, or mapped at an address of choice */
 
 /* What os_read_file finds; the last row has no path. */
 struct os_fake_file {

@@ -131,8 +131,10 @@ Test(os, a_reservation_becomes_writable_by_parts) {
     cr_assert(is_untouchable(p, true) && is_untouchable(p + 2 * OS_PAGE, true));
     cr_assert(os_readonly(p + OS_PAGE, OS_PAGE));
     cr_assert(p[OS_PAGE] == 1 && is_untouchable(p + OS_PAGE, true));
-    cr_assert(os_commit(p + OS_PAGE, OS_PAGE));
+    cr_assert(os_writable(p + OS_PAGE, OS_PAGE));
     p[OS_PAGE] = 2;
+    cr_assert(os_commit_zeros(p, 3 * OS_PAGE));
+    cr_assert(p[OS_PAGE] == 2 && p[0] == 0 && (p[2 * OS_PAGE] = 3));
 }
 
 Test(os, reserved_and_decommitted_memory_cannot_be_read) {
@@ -146,6 +148,38 @@ Test(os, reserved_and_decommitted_memory_cannot_be_read) {
     cr_assert_eq(p[0], 0);
 }
 
+Test(os, places_lie_apart_where_nothing_is) {
+    char *before = os_place(ROOM);
+    for (int i = 0; i < 50; i++) {
+        char *place = os_place(ROOM);
+        cr_assert(place >= before + ROOM && (uintptr_t)place % OS_PAGE == 0);
+        cr_assert(is_untouchable(place, false) && is_untouchable(place + ROOM - OS_PAGE, false));
+        cr_assert((uintptr_t)place < (uintptr_t)1 << (ADDRESS_BITS - 1), "no larger address space is asked for");
+        before = place;
+    }
+    cr_assert_null(os_place((size_t)1 << ADDRESS_BITS));
+    cr_assert_not_null(os_place(ROOM));
+}
+
+Test(os, memory_comes_where_it_is_asked_for_if_nothing_is_there) {
+    char *p = os_place(8 * ROOM);
+    errno = 42;
+    cr_assert(os_map_at(p, ROOM));
+    memset(p, 1, ROOM);
+    cr_assert(os_reserve_zeros_at(p + ROOM, ROOM));
+    cr_assert(is_all(p + ROOM, ROOM, 0) && is_untouchable(p + ROOM, true));
+    cr_assert(os_reserve_at(p + 2 * ROOM, ROOM));
+    cr_assert(is_untouchable(p + 2 * ROOM, false));
+    for (size_t at = 0; at < 3; at++)
+        cr_assert(!os_map_at(p + at * ROOM, ROOM) && !os_reserve_at(p + at * ROOM, ROOM) && !os_reserve_zeros_at(p + at * ROOM, ROOM));
+    cr_assert(!os_map_at(p + 2 * ROOM + ROOM / 2, ROOM), "half of it is taken");
+    cr_assert(is_untouchable(p + 3 * ROOM, false), "what was refused has left nothing behind");
+    cr_assert(is_all(p, ROOM, 1));
+    cr_assert(os_commit(p + ROOM, 2 * ROOM));
+    memset(p + ROOM, 1, 2 * ROOM);
+    cr_assert_eq(errno, 42);
+}
+
 Test(os, each_refusal_is_told) {
     refuse("all", "1+");
     char page[1];
@@ -154,10 +188,13 @@ Test(os, each_refusal_is_told) {
     cr_assert_null(os_map(ROOM, OS_PAGE, os_unmap));
     cr_assert_null(os_reserve_zeros(ROOM));
     cr_assert_null(os_reserve(ROOM));
+    char *place = os_place(ROOM);
+    cr_assert(!os_map_at(place, ROOM) && !os_reserve_at(place, ROOM) && !os_reserve_zeros_at(place, ROOM));
     cr_assert_null(os_sbrk(16));
     cr_assert_null(os_steal(page, ROOM));
     cr_assert_null(os_remap(page, OS_PAGE, ROOM, true));
     cr_assert(!os_commit(page, 1) && !os_unmap(page, 1) && !os_decommit(page, 1) && !os_readonly(page, 1));
+    cr_assert(!os_commit_zeros(page, 1) && !os_writable(page, 1) && !os_discard(page, 1));
     cr_assert(!os_commit(page, 1) && !os_guard_install(page, 1) && !os_guard_remove(page, 1) && !os_purge(page, 1));
     cr_assert(!os_populate(page, 1) && !os_hugepage(page, 1) && !os_read_memory("x", page, 1));
     cr_assert_eq(os_read_file("/proc/self/stat", page, 1), 0);

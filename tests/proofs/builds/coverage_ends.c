@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Counts are written when a process exits. Here the other ends of a process write them, too: abort, which the misuse tests
+/* Counts are written when a process exits. Here the other ends of a process write them, too: os_abort, which the misuse tests
  * are about, _exit, by which forked children end, and the last of all exit handlers, where leaks are reported. */
 #define _GNU_SOURCE
 #include <stdbool.h>
@@ -12,8 +12,8 @@
 extern void __gcov_dump(void);
 extern void __gcov_reset(void);
 extern int __cxa_atexit(void (*function)(void *), void *argument, void *dso);
-_Noreturn void __real_abort(void);
-_Noreturn void __wrap_abort(void);
+_Noreturn void __real_os_abort(void);
+_Noreturn void __wrap_os_abort(void);
 
 static void write_counts(void *unused) {
     static _Atomic bool busy;
@@ -26,10 +26,10 @@ static void write_counts(void *unused) {
 }
 
 /* What writes the counts allocates, and an abort may come while locks are held: as in a fork, this thread then owns all. */
-void __wrap_abort(void) {
+void __wrap_os_abort(void) {
     lock_fork_begin();
     write_counts(NULL);
-    __real_abort();
+    __real_os_abort();
 }
 
 EXPORT void _exit(int status) {

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* The closed sandbox: see sandbox.h. redirect.txt names the functions that the allocator's calls arrive at. */
+/* The closed sandbox: see sandbox.h. It has the place of os/kernel.c: the allocator's calls to the kernel arrive at kernel_ask
+ * here. redirect.txt names the functions that its calls to libc arrive at. */
 #include "sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -51,7 +54,7 @@ static uintptr_t page_up(uintptr_t n) {
     return (n + PAGE - 1) & ~(PAGE - 1);
 }
 
-/* True if this call is to be refused; errno is set as the kernel would. */
+/* True if this call is to be refused. */
 static bool due(void) {
     pthread_mutex_lock(&lock);
     bool now = refuse_count > 0 && refuse_after == 0;
@@ -62,8 +65,6 @@ static bool due(void) {
         refuse_after--;
     }
     pthread_mutex_unlock(&lock);
-    if (now)
-        errno = ENOMEM;
     return now;
 }
 
@@ -106,29 +107,25 @@ static uintptr_t find_gap(size_t bytes) {
     return at;
 }
 
-void *sandbox_mmap(void *addr, size_t bytes, int protection, int flags, int fd, off_t offset);
-void *sandbox_mmap(void *addr, size_t bytes, int protection, int flags, int fd, off_t offset) {
+static void *map(void *addr, size_t bytes, int protection, int flags) {
     if (flags & MAP_FIXED_NOREPLACE && protection == PROT_NONE) /* the fence below thread-local data, which is not the sandbox's */
         return addr;
-    must(addr == NULL && fd == -1 && offset == 0 && bytes > 0, "an unexpected mmap");
-    if (due())
+    must((addr == NULL || flags & MAP_FIXED_NOREPLACE) && bytes > 0, "an unexpected mmap");
+    if (due() || (bytes > WRITABLE_MOST && (flags & MAP_NORESERVE) == 0))
         return MAP_FAILED;
-    if (bytes > WRITABLE_MOST && (flags & MAP_NORESERVE) == 0) {
-        errno = ENOMEM;
-        return MAP_FAILED;
-    }
     pthread_mutex_lock(&lock);
     bytes = page_up(bytes);
-    uintptr_t at = find_gap(bytes);
-    insert_range(at, at + bytes);
-    addr = mmap((void *)at, bytes, protection, flags | MAP_FIXED_NOREPLACE, -1, 0);
+    uintptr_t at = addr != NULL ? (uintptr_t)addr : find_gap(bytes);
+    /* What is asked for by address is refused where the break may go, and where something is. */
+    void *got = addr != NULL && at < MAPS_FIRST ? MAP_FAILED : mmap((void *)at, bytes, protection, flags | MAP_FIXED_NOREPLACE, -1, 0);
+    if (got != MAP_FAILED)
+        insert_range(at, at + bytes);
     pthread_mutex_unlock(&lock);
-    must(addr == (void *)at, "mmap");
-    return addr;
+    must(got == (void *)at || (addr != NULL && got == MAP_FAILED), "mmap");
+    return got;
 }
 
-int sandbox_munmap(void *addr, size_t bytes);
-int sandbox_munmap(void *addr, size_t bytes) {
+static int unmap(void *addr, size_t bytes) {
     uintptr_t at = (uintptr_t)addr;
     pthread_mutex_lock(&lock);
     must(at % PAGE == 0 && bytes > 0 && !is_free(at, page_up(at + bytes)), "munmap of what is not mapped");
@@ -142,10 +139,8 @@ int sandbox_munmap(void *addr, size_t bytes) {
 static void *move_locked(uintptr_t old, size_t old_bytes, size_t bytes, int flags, uintptr_t to) {
     bool stays =
         (flags & MREMAP_DONTUNMAP) == 0 && to == 0 && (bytes <= old_bytes || is_free(old + old_bytes, old + bytes));
-    if (!stays && (flags & MREMAP_MAYMOVE) == 0) {
-        errno = ENOMEM;
+    if (!stays && (flags & MREMAP_MAYMOVE) == 0)
         return MAP_FAILED;
-    }
     if (!stays && to == 0)
         to = find_gap(bytes);
     void *result = stays ? mremap((void *)old, old_bytes, bytes, 0)
@@ -162,43 +157,22 @@ static void *move_locked(uintptr_t old, size_t old_bytes, size_t bytes, int flag
     return result;
 }
 
-void *sandbox_mremap(void *addr, size_t old_bytes, size_t bytes, int flags, ...);
-void *sandbox_mremap(void *addr, size_t old_bytes, size_t bytes, int flags, ...) {
-    uintptr_t to = 0;
-    if (flags & MREMAP_FIXED) {
-        va_list arguments;
-        va_start(arguments, flags);
-        to = (uintptr_t)va_arg(arguments, void *);
-        va_end(arguments);
-    }
+static void *remap(void *addr, size_t old_bytes, size_t bytes, int flags, void *target) {
+    uintptr_t to = flags & MREMAP_FIXED ? (uintptr_t)target : 0;
     if ((bytes > old_bytes || flags & (MREMAP_DONTUNMAP | MREMAP_FIXED)) && due())
         return MAP_FAILED;
-    if (bytes > WRITABLE_MOST) {
-        errno = ENOMEM;
+    if (bytes > WRITABLE_MOST)
         return MAP_FAILED;
-    }
     pthread_mutex_lock(&lock);
     void *result = move_locked((uintptr_t)addr, page_up(old_bytes), page_up(bytes), flags, to);
     pthread_mutex_unlock(&lock);
     return result;
 }
 
-int sandbox_mprotect(void *addr, size_t bytes, int protection);
-int sandbox_mprotect(void *addr, size_t bytes, int protection) {
-    return due() ? -1 : mprotect(addr, bytes, protection);
-}
-
-int sandbox_madvise(void *addr, size_t bytes, int advice);
-int sandbox_madvise(void *addr, size_t bytes, int advice) {
-    return due() ? -1 : madvise(addr, bytes, advice);
-}
-
 static void *move_break(intptr_t delta) {
     uintptr_t old = heap_end, fresh = old + (uintptr_t)delta, from = page_up(old), to = page_up(fresh);
-    if (delta > 0 && fresh > BREAK_LAST) {
-        errno = ENOMEM;
+    if (delta > 0 && fresh > BREAK_LAST)
         return (void *)-1;
-    }
     must(fresh >= BREAK_FIRST && fresh <= BREAK_LAST, "the break below its start");
     if (to > from)
         must(mmap((void *)from, to - from, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
@@ -210,27 +184,29 @@ static void *move_break(intptr_t delta) {
     return (void *)old;
 }
 
-void *sandbox_sbrk(intptr_t delta);
-void *sandbox_sbrk(intptr_t delta) {
-    if (delta > 0 && due())
-        return (void *)-1;
+void *sandbox_curbrk; /* what libc believes */
+
+/* brk(2): returns where the break is then. */
+static uintptr_t set_break(uintptr_t to) {
+    if (to == 0 || (to > heap_end && due()))
+        return heap_end;
     pthread_mutex_lock(&lock);
-    void *old = move_break(delta);
+    move_break((intptr_t)(to - heap_end));
+    uintptr_t now = heap_end;
     pthread_mutex_unlock(&lock);
-    return old;
+    return now;
 }
 
 void sandbox_foreign_sbrk(intptr_t bytes) {
     pthread_mutex_lock(&lock);
+    must(sandbox_curbrk == NULL || sandbox_curbrk == (void *)heap_end, "libc's copy of the break is wrong");
     move_break(bytes);
+    sandbox_curbrk = (void *)heap_end;
     pthread_mutex_unlock(&lock);
 }
 
-int sandbox_getrlimit(int what, struct rlimit *limit);
-int sandbox_getrlimit(int what, struct rlimit *limit) {
-    must(what == RLIMIT_AS, "an unexpected getrlimit");
+static void tell_limit(struct rlimit *limit) {
     limit->rlim_cur = limit->rlim_max = address_limit == SIZE_MAX ? RLIM_INFINITY : address_limit;
-    return 0;
 }
 
 void sandbox_refuse(unsigned after, unsigned count) {
@@ -253,12 +229,11 @@ static unsigned said_lines;
 static pthread_mutex_t said_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool files[1024];
 
-int sandbox_clock(clockid_t clock, struct timespec *now);
-int sandbox_clock(clockid_t clock, struct timespec *now) {
+void kernel_time(clockid_t clock, struct timespec *now);
+void kernel_time(clockid_t clock, struct timespec *now) {
     uint64_t us = now_us;
     (void)clock;
     *now = (struct timespec){(time_t)(us / 1000000), (long)(us % 1000000) * 1000};
-    return 0;
 }
 
 void sandbox_clock_forward(unsigned milliseconds) {
@@ -269,22 +244,7 @@ void sandbox_threaded(bool several) {
     sandbox_single_threaded = !several;
 }
 
-char *sandbox_getenv(const char *name);
-char *sandbox_getenv(const char *name) {
-    size_t length = strlen(name);
-    for (char **variable = sandbox_environ; *variable != NULL; variable++)
-        if (strncmp(*variable, name, length) == 0 && (*variable)[length] == '=')
-            return *variable + length + 1;
-    return NULL;
-}
-
-char *sandbox_secure_getenv(const char *name);
-char *sandbox_secure_getenv(const char *name) {
-    return sandbox_getenv(name);
-}
-
-ssize_t sandbox_write(int fd, const void *text, size_t bytes);
-ssize_t sandbox_write(int fd, const void *text, size_t bytes) {
+static ssize_t put(int fd, const void *text, size_t bytes) {
     if (fd != STDERR_FILENO)
         return write(fd, text, bytes);
     pthread_mutex_lock(&said_lock);
@@ -310,33 +270,78 @@ unsigned sandbox_lines(const char **text) {
     return lines;
 }
 
-_Noreturn void sandbox_abort(void);
-void sandbox_abort(void) {
+static _Noreturn void give_up(void) {
     if (said_length > 0 && write(STDERR_FILENO, said, said_length) < 0)
         _exit(3);
     abort();
 }
 
-int sandbox_open(const char *path, int flags, ...);
-int sandbox_open(const char *path, int flags, ...) {
-    int fd = open(path, flags, 0600);
-    must(fd < (int)sizeof files, "files");
-    if (fd >= 0)
-        files[fd] = true;
-    return fd;
+/* ---- the kernel -------------------------------------------------------------------------------------------------- */
+
+void (*const kernel_signal_return)(void) = NULL;
+
+static long result(long value) {
+    return value == -1 ? -errno : value;
 }
 
-int sandbox_fcntl(int fd, int command, ...);
-int sandbox_fcntl(int fd, int command, ...) {
-    va_list arguments;
-    va_start(arguments, command);
-    int result = fcntl(fd, command, va_arg(arguments, long));
-    va_end(arguments);
-    if (command == F_DUPFD_CLOEXEC && result >= 0) {
-        must(result < (int)sizeof files, "files");
-        files[result] = true;
+static long address(void *mapped) {
+    return mapped == MAP_FAILED ? -ENOMEM : (long)mapped;
+}
+
+/* A descriptor of the allocator's, closed when its process is gone. */
+static long keep_file(long fd) {
+    must(fd < (long)(sizeof files / sizeof *files), "files");
+    if (fd >= 0)
+        files[fd] = true;
+    return result(fd);
+}
+
+static long ask_other(long number, long a, long b, long c, long d, long e, long f) {
+    switch (number) {
+    case SYS_write:
+        return result(put((int)a, (const void *)b, (size_t)c));
+    case SYS_openat:
+        return keep_file(syscall(number, a, b, c, 0600));
+    case SYS_fcntl:
+        return b == F_DUPFD_CLOEXEC ? keep_file(syscall(number, a, b, c)) : result(syscall(number, a, b, c));
+    case SYS_prlimit64:
+        must(b == RLIMIT_AS && c == 0, "an unexpected prlimit64");
+        tell_limit((struct rlimit *)d);
+        return 0;
+    case SYS_tgkill:
+        must(c == SIGABRT, "an unexpected signal");
+        give_up();
+    default:
+        return result(syscall(number, a, b, c, d, e, f));
     }
-    return result;
+}
+
+static long ask(long number, long a, long b, long c, long d, long e, long f) {
+    switch (number) {
+    case SYS_mmap:
+        must(e == -1 && f == 0, "a mapping of a file");
+        return address(map((void *)a, (size_t)b, (int)c, (int)d));
+    case SYS_munmap:
+        return result(unmap((void *)a, (size_t)b));
+    case SYS_mremap:
+        return address(remap((void *)a, (size_t)b, (size_t)c, (int)d, (void *)e));
+    case SYS_mprotect:
+    case SYS_madvise:
+        return due() ? -ENOMEM : result(syscall(number, a, b, c));
+    case SYS_brk:
+        return (long)set_break((uintptr_t)a);
+    default:
+        return ask_other(number, a, b, c, d, e, f);
+    }
+}
+
+/* As the kernel's, it leaves errno alone. */
+long kernel_ask(long number, long a, long b, long c, long d, long e, long f);
+long kernel_ask(long number, long a, long b, long c, long d, long e, long f) {
+    int saved = errno;
+    long answer = ask(number, a, b, c, d, e, f);
+    errno = saved;
+    return answer;
 }
 
 /* ---- the life of a process --------------------------------------------------------------------------------------- */
@@ -451,6 +456,7 @@ void sandbox_begin(char **environment, size_t address_space) {
          "brk");
     now_us = 1000000;
     refused = 0;
+    sandbox_curbrk = NULL;
     sandbox_refuse(0, 0);
     exit_count = late_count = 0;
     said_length = said_lines = 0;
