@@ -27,8 +27,6 @@ EXPORT int mallopt(int parameter, int value) {
         mode_start();
     if (!mapped_mallopt(parameter, value))
         return 0;
-    if (parameter == M_CHECK_ACTION)
-        report_set_action((unsigned)value & (REPORT_SAY | REPORT_ABORT | REPORT_SHORT));
     if (parameter == M_PERTURB && tunables.perturb != 0)
         mode_switch_on(MODE_PERTURB);
     else if (parameter == M_PERTURB)

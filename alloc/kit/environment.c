@@ -190,5 +190,6 @@ void COLD environment_read_slow(void) {
         return;
     }
     tunables = fresh;
+    readonly_shut(&tunables, sizeof tunables);
     environment_apply(variables, &fresh, complain_on_stderr);
 }

@@ -9,7 +9,8 @@
 #include "kit/text.h"
 
 _Atomic uint64_t report_counters[COUNTERS];
-_Atomic unsigned report_action READONLY = REPORT_SAY | REPORT_ABORT;
+READONLY_PAGES(_Atomic unsigned, report_action) = {REPORT_SAY | REPORT_ABORT};
+READONLY_NAME(_Atomic unsigned, report_action);
 
 THREAD_LOCAL struct report_thread report_thread;
 
@@ -51,8 +52,10 @@ void report_reentered(void) {
 }
 
 void report_set_action(unsigned action) {
-    if (readonly_open(&report_action, sizeof report_action))
-        report_action = action;
+    if (!readonly_open(&report_action, sizeof report_action))
+        return;
+    report_action = action;
+    readonly_shut(&report_action, sizeof report_action);
 }
 
 void report_bad_call(const char *call, const void *pointer, const char *what) {

@@ -51,7 +51,7 @@ static inline void report_leave(void) {
 /* What a bad call of the program leads to, as M_CHECK_ACTION of mallopt(3) tells. */
 enum report_action { REPORT_SAY = 1, REPORT_ABORT = 2, REPORT_SHORT = 4 };
 extern HIDDEN _Atomic unsigned report_action;     /* bits of it; REPORT_SHORT has no effect */
-void report_set_action(unsigned action); /* at any time; no effect once the state is closed (readonly.h) */
+void report_set_action(unsigned action); /* at the start, or under LOCK_MAPPED (readonly.h) */
 
 /* As report_misuse, but prints and aborts only as far as report_action says. If it returns, the call must have no effect. For
  * misuse that was noticed before the allocator's own structures were harmed. */

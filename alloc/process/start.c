@@ -54,6 +54,13 @@ static void tell_at_exit(void) {
     stats_write(tunables.stats);
 }
 
+/* What is read-only from now on. In a static program the code and the pages of RELRO are the program's own to change. */
+static void close_all(void) {
+    readonly_close();
+    if (!MYALLOC_STATIC)
+        os_seal_object(close_all);
+}
+
 __attribute__((constructor(101))) static void start(void) {
     environment_read();
     os_fence_below(&cache_self); /* or the first mapping would lie there, and run over into our lists */
@@ -66,7 +73,7 @@ __attribute__((constructor(101))) static void start(void) {
     start_modes();
     leaks_arrange();
     if (tunables.protect == LEVEL_PARANOID)
-        readonly_close();
+        close_all();
     if (MYALLOC_DEBUG && environment_variable("MYALLOC_COUNTERS") != NULL)
         atexit(report_counter_line);
 }

@@ -14,7 +14,7 @@
 
 /* Stored XORed with a random mask, so an attacker who can write here cannot choose the function. */
 static _Atomic uintptr_t handler;
-static uintptr_t handler_mask READONLY = 0; /* set under protect:paranoid only */
+READONLY_PAGES(uintptr_t, handler_mask) = {0}; /* set under protect:paranoid only */
 static THREAD_LOCAL bool telling;
 
 #define CALLS_MOST 64
@@ -99,7 +99,7 @@ void fault_tell(const char *call, const void *p, const struct fault *fault) {
         return;
     telling = true;
     if (masked != 0) {
-        ((void (*)(enum mcheck_status))(masked ^ handler_mask))(fault_status(fault->kind));
+        ((void (*)(enum mcheck_status))(masked ^ handler_mask_pages.value))(fault_status(fault->kind));
     } else {
         uint32_t here = stacks_capture();
         if (report_action & REPORT_SAY)
@@ -168,13 +168,13 @@ enum fault_kind fault_of_freed(const char *call) {
 }
 
 void fault_set_handler(void (*function)(enum mcheck_status)) {
-    uintptr_t masked = function != NULL ? (uintptr_t)function ^ handler_mask : 0;
+    uintptr_t masked = function != NULL ? (uintptr_t)function ^ handler_mask_pages.value : 0;
     atomic_store_explicit(&handler, masked, memory_order_release);
 }
 
 void fault_mask_handler(void) {
-    if (handler == 0 && readonly_open(&handler_mask, sizeof handler_mask))
-        os_random(&handler_mask, sizeof handler_mask);
+    if (handler == 0 && readonly_open(&handler_mask_pages, sizeof handler_mask_pages))
+        os_random(&handler_mask_pages.value, sizeof handler_mask_pages.value);
 }
 
 bool fault_has_handler(void) {
