@@ -86,6 +86,12 @@ void plain_free_small_slow(void *p, unsigned class, const char *call, bool count
         report_bad_call(call, p, DOUBLE_FREE);
         return;
     }
+    if (UNLIKELY(!span_is_block(p, class))) {
+        if (counted)
+            cache_self.bins[class].count--;
+        report_bad_call(call, p, INVALID_POINTER);
+        return;
+    }
     mark_set(p);
     if (!counted)
         cache_free_uncounted_slow(p, class);

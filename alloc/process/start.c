@@ -40,7 +40,7 @@ static void start_modes(void) {
     if (modes_has(MODE_CHECK | MODE_LEAKS | MODE_GUARDED | MODE_HARDENED))
         unwind_prepare();
     guarded_trap_start();
-    if (modes_has(MODE_CHECK | MODE_HARDENED))
+    if (modes_has(MODE_CHECK | MODE_HARDENED | MODE_GUARDED))
         atexit(check_at_exit);
 }
 

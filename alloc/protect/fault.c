@@ -9,6 +9,7 @@
 #include "kit/readonly.h"
 #include "kit/report.h"
 #include "kit/text.h"
+#include "kit/tunables.h"
 #include "callers/backtrace.h"
 #include "callers/stacks.h"
 
@@ -93,9 +94,33 @@ static void say(const char *call, const void *p, const struct fault *fault, uint
         fault->more();
 }
 
+/* Whether the tunable that is named for the check is on. */
+static bool is_wanted(enum fault_kind kind) {
+    switch (kind) {
+    case FAULT_HEAD:
+    case FAULT_TAIL:
+        return tunables.overrun;
+    case FAULT_FREED_TWICE:
+    case FAULT_USED_FREED:
+        return tunables.double_free;
+    case FAULT_WRITTEN_FREED:
+        return tunables.late_write;
+    case FAULT_FAMILY:
+        return tunables.mismatch;
+    case FAULT_SIZE:
+    case FAULT_ALIGNMENT:
+        return tunables.wrong_size;
+    case FAULT_INVALID:
+        return tunables.bad_pointer;
+    case FAULT_NONE:
+        break;
+    }
+    return true;
+}
+
 void fault_tell(const char *call, const void *p, const struct fault *fault) {
     uintptr_t masked = atomic_load_explicit(&handler, memory_order_acquire);
-    if (telling)
+    if (telling || !is_wanted(fault->kind))
         return;
     telling = true;
     if (masked != 0) {
