@@ -160,9 +160,8 @@ bool os_unmap(void *addr, size_t bytes) {
     return true;
 }
 
-bool os_find_relro(const void *inside, void **start, size_t *bytes) {
-    (void)inside, (void)start, (void)bytes;
-    return false;
+void os_seal(void *addr, size_t bytes) {
+    (void)addr, (void)bytes;
 }
 
 /* Tests set tunables by hand. */
