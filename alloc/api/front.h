@@ -52,10 +52,12 @@ static ALWAYS_INLINE void front_free_below(size_t limit, front_free_other *other
         return;
     }
     struct bin THREAD_SEGMENT *bin = cache_bin(unitmap.table[index]);
-    if (UNLIKELY(++bin->count >= 0 || bin->head == p)) {
+    uint64_t mark = unitmap.mark;
+    if (UNLIKELY(++bin->count >= 0 || ((struct block *)p)->mark == mark)) {
         front_free_slow(p, call, bytes, align, bin);
         return;
     }
+    ((struct block *)p)->mark = mark;
     ((struct block *)p)->next = bin->head;
     /* The list is valid at every instruction: fork copies it (ORDERED, heap/bins.h). */
     atomic_signal_fence(memory_order_release);
@@ -75,7 +77,7 @@ static ALWAYS_INLINE void front_free(void *p, const char *call) {
 void *front_zalloc(size_t count, size_t bytes);
 void *front_realloc(void *p, size_t bytes, const char *call);
 
-/* `align` is a power of two; a size that is no multiple of it is accepted. */
+/* A size that is no multiple of `align` is accepted. NULL if `align` is no power of two, or beyond what any address has. */
 void *front_aligned(size_t align, size_t bytes, const char *call);
 
 /* Bytes the program may use at `p`; constant while the block lives. 0 for NULL. Aborts if `p` is no block. */

@@ -15,11 +15,20 @@ struct unitmap unitmap;
 static struct strip strip;
 static const struct strip_plan plan = {TABLE_BYTES(COVER), TABLE_BYTES(USUAL), TABLE_BYTES(MOST)};
 
+/* A number that no program comes upon: random, odd, and no address, since its two highest bits differ. */
+static uint64_t make_mark(void) {
+    uint64_t random;
+    os_random(&random, sizeof random);
+    return (random & ~((uint64_t)1 << 62)) | (uint64_t)1 << 63 | 1;
+}
+
 size_t unitmap_place_bytes(void) {
     return STRIP_PLACE(plan.most);
 }
 
 bool unitmap_init(char *place) {
+    if (unitmap.mark == 0)
+        unitmap.mark = make_mark();
     if (strip.start == NULL && !strip_open(&strip, place, &plan))
         return false;
     unitmap.table = (uint16_t *)(void *)strip.start;

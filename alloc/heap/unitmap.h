@@ -26,6 +26,7 @@ struct unitmap {
     uintptr_t base; /* address of unit 0 */
     size_t limit;   /* entries; 0 until unitmap_place */
     uint16_t *table;
+    uint64_t mark;  /* what the second word of a free block holds (heap/mark.h): here, because free reads all four */
     size_t shared_limit; /* for calls that may be somebody else's (api/new.c): 0 until it is known that they are ours */
 };
 

@@ -48,7 +48,8 @@ struct fault {
 };
 
 /* Tells of a fault: to mcheck()'s function if there is one, else as report_action says, which may end the process. `p` is
- * the pointer that the call was given. No lock is held. A fault inside of such a report is not told. */
+ * the pointer that the call was given. No lock is held. A fault inside of such a report is not told, nor one whose check is
+ * switched off by its name (tunables.def). */
 COLD void fault_tell(const char *call, const void *p, const struct fault *fault);
 
 /* Faults found under a lock, to be told once it is released. Those beyond the last are left out. */
