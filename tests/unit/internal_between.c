@@ -153,6 +153,7 @@ static void free_it(void) {
     cr_expect(!mapped_free(mapping), "it is away");
     cr_expect_null(mapped_resize(mapping, 9 * MIB));
     cr_expect_eq(mapped_bytes(mapping), 0);
+    cr_expect_eq(mapped_totals.count, 0);
     came++;
 }
 
@@ -166,6 +167,7 @@ Test(between, a_mapping_that_is_resized) {
     check();
     cr_expect(mapped_free(moved) && !mapped_free(moved));
     cr_expect_null(mapped_resize(moved, 3 * MIB), "it is gone");
+    cr_expect_eq(mapped_totals.count, 0);
     check();
 }
 
