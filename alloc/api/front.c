@@ -100,6 +100,8 @@ void *front_zalloc(size_t count, size_t bytes) {
  * their list. */
 void *front_aligned(size_t align, size_t bytes, const char *call) {
     bool zeroed;
+    if (UNLIKELY(!is_pow2(align))) /* std::align_val_t may hold any number */
+        return plain_no_memory();
     if (align <= BLOCK_ALIGN)
         return front_alloc(bytes, call);
     if (align <= EXACT_MAX && bytes <= EXACT_MAX) {

@@ -107,6 +107,7 @@ static void raise_threshold_locked(size_t bytes) {
         readonly_open(&tunables, sizeof tunables)) {
         tunables.mmap_threshold = min_size(2 * bytes, MAPPED_DYNAMIC_MAX + OS_PAGE);
         tunables.trim_threshold = 2 * bytes;
+        readonly_shut(&tunables, sizeof tunables);
     }
 }
 

@@ -10,7 +10,9 @@
 #include "heap/aside.h"
 #include "heap/cache.h"
 #include "heap/central.h"
+#include "heap/double_free.h"
 #include "heap/mapped.h"
+#include "heap/mark.h"
 
 /* From here on a block that outgrows its place moves its pages instead of copying them. */
 #define STEAL_MIN (128 * KIB)
@@ -79,15 +81,25 @@ struct span *plain_large_span(const void *p) {
 }
 
 void plain_free_small_slow(void *p, unsigned class, const char *call, bool counted) {
-    if (cache_has_first(p, class)) {
+    if (cache_has_first(p, class) || (UNLIKELY(mark_is_on(p)) && double_free_is(p, class))) {
         if (counted)
             cache_self.bins[class].count--;
         report_bad_call(call, p, DOUBLE_FREE);
-    } else if (counted) {
-        cache_overflow_slow(p, class);
-    } else {
-        cache_free_uncounted_slow(p, class);
+        return;
     }
+    if (UNLIKELY(!span_is_block(p, class))) {
+        if (counted)
+            cache_self.bins[class].count--;
+        report_bad_call(call, p, INVALID_POINTER);
+        return;
+    }
+    mark_set(p);
+    if (!counted)
+        cache_free_uncounted_slow(p, class);
+    else if (cache_self.bins[class].count < 0) /* the list has room: the block only looked like a free one */
+        freelist_push(&cache_self.bins[class].head, p);
+    else
+        cache_overflow_slow(p, class);
 }
 
 void plain_free(void *p, const char *call) {

@@ -86,6 +86,11 @@ bool span_is_block(const void *p, unsigned class);
 /* Blocks in a chain of such blocks; SIZE_MAX if something else is in it, or it is longer than `most`. */
 size_t span_chain_length(const void *chain, unsigned class, size_t most);
 
+/* True if the chain leads to `block` before it leads to something else than blocks of the class. `changing`: it is the list of
+ * another thread, which may take blocks from it meanwhile; then only links of blocks with the mark count, as those of live ones
+ * are the program's words. Takes the lock of the spans, so that what is read stays mapped. */
+bool span_chain_leads_to(const void *chain, unsigned class, const void *block, bool changing);
+
 /* Looks whether S1-S4, U1-U2 and R1-R3 hold over all regions. Takes the lock. */
 void span_walk(struct walk *walk);
 

@@ -19,7 +19,30 @@
  * is the same with it. */
 #define PURGE_AT_ONCE (32 * MIB)
 
+static _Atomic bool is_locked;     /* memory of the heap was, when it was purged: the program has locked it */
 static _Atomic uint64_t looked_at; /* when old free spans were last looked for, ms */
+
+/* Memory that the program has locked goes as well, but where nothing is to be trimmed: real-time programs, which must not fault
+ * later, lock all of it and set M_TRIM_THRESHOLD to -1. */
+static bool purge(const struct span *span) {
+    size_t bytes = (size_t)span->units << UNIT_SHIFT;
+    if (os_purge(span_address(span), bytes))
+        return true;
+    bool purged = tunables.trim_threshold != SIZE_MAX && os_purge_locked(span_address(span), bytes);
+    if (purged)
+        atomic_store_explicit(&is_locked, true, memory_order_relaxed);
+    return purged;
+}
+
+/* Where all memory is locked as it comes, what lies beyond a frontier has memory, too, though it was never handed out. */
+static void purge_beyond_locked(void) {
+    for (struct region *region = regions; region < regions + region_count; region++) {
+        char *from = (char *)region->base + (region->frontier << UNIT_SHIFT);
+        size_t bytes = (region->mapped - region->frontier) << UNIT_SHIFT;
+        if (bytes > 0)
+            os_purge_locked(from, bytes);
+    }
+}
 
 /* A span that is taken out of use becomes FREE. */
 static void free_locked(struct span *span) {
@@ -32,7 +55,7 @@ static void free_locked(struct span *span) {
 static bool purge_held_locked(struct span *span) {
     size_t units = span->units;
     lock_release(&page_heap.lock, LOCK_SPANS);
-    bool purged = os_purge(span_address(span), units << UNIT_SHIFT);
+    bool purged = purge(span);
     lock_acquire(&page_heap.lock, LOCK_SPANS);
     if (purged)
         span_dirty_set(span_region(span), span_index(span), units, false);
@@ -184,6 +207,8 @@ size_t span_purge(size_t age_ms, size_t pad) {
     }
     if (age_ms == 0 || top_is_worth_it())
         given += shrink_top(pad);
+    if (UNLIKELY(atomic_load_explicit(&is_locked, memory_order_relaxed)) && given > 0)
+        purge_beyond_locked();
     lock_release(&page_heap.lock, LOCK_SPANS);
     return given;
 }

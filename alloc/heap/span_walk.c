@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "heap/span.h"
 
+#include <stdatomic.h>
+
 #include "base/freelist.h"
 #include "base/sizeclass.h"
 #include "kit/lock.h"
 #include "kit/report.h"
 #include "heap/span_free.h"
 #include "heap/span_tree.h"
+#include "heap/mark.h"
 #include "heap/unitmap.h"
 
 bool span_is_block(const void *p, unsigned class) {
@@ -23,6 +26,20 @@ size_t span_chain_length(const void *chain, unsigned class, size_t most) {
         if (length++ == most || !span_is_block(block, class))
             return SIZE_MAX;
     return length;
+}
+
+READS_OTHERS bool span_chain_leads_to(const void *chain, unsigned class, const void *block, bool changing) {
+    const struct block *at = chain;
+    lock_acquire(&page_heap.lock, LOCK_SPANS);
+    for (size_t most = UINT16_MAX; at != block && most > 0 && span_is_block(at, class); most--) { /* no list is longer */
+        const struct block *next = *(struct block *const volatile *)&at->next;
+        atomic_thread_fence(memory_order_acquire);
+        if (changing && !mark_is_on(at))
+            break;
+        at = next;
+    }
+    lock_release(&page_heap.lock, LOCK_SPANS);
+    return at == block;
 }
 
 /* S4, by a look at the first and the last word of each clean unit. */

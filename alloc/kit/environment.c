@@ -186,8 +186,10 @@ void COLD environment_read_slow(void) {
     if (!atomic_compare_exchange_strong(&environment_state, &unread, ENVIRONMENT_BEING_SET))
         return;
     bool opened = readonly_open(&tunables, sizeof tunables);
-    if (opened)
+    if (opened) {
         tunables = fresh;
+        readonly_shut(&tunables, sizeof tunables);
+    }
     atomic_store_explicit(&environment_state, ENVIRONMENT_READ, memory_order_release);
     if (opened)
         environment_apply(variables, &fresh, complain_on_stderr);

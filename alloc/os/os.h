@@ -96,8 +96,20 @@ bool os_purge(void *addr, size_t bytes);
  * refused. */
 bool os_discard(void *addr, size_t bytes);
 
+/* ---- locked.c ------------------------------------------------------------------------------------------------------ */
+
+/* Purges committed memory that os_purge refuses because the program has locked it. It stays locked: each page that is touched
+ * again. True only if it was seen to read as zeros then. If it was refused for the first page, that holds what it held. */
+bool os_purge_locked(void *addr, size_t bytes);
+
+/* ---- memory.c: read-only, untouchable ------------------------------------------------------------------------------ */
+
 /* Makes committed memory read-only, until os_writable. False if refused. */
 bool os_readonly(void *addr, size_t bytes);
+
+/* Makes what a range is, its protection and its place, unchangeable for as long as the process lives. The kernel refuses before
+ * Linux 6.10, and then nothing has changed. */
+void os_seal(void *addr, size_t bytes);
 
 /* Makes guard pages of committed memory, without a mapping of its own; os_guard_remove undoes it, the memory is zero then.
  * False where the kernel cannot: before Linux 6.13, for locked memory, and where it agrees and does nothing. */
@@ -202,9 +214,9 @@ void os_raise(int number);
 /* What kind of access a SIGSEGV or SIGBUS was, by the context that its handler got. */
 enum arch_access os_access(const void *context);
 
-/* The pages around `inside` that the loader makes read-only after relocation. False if it lies in none. Asks the loader,
- * which may take its lock. */
-bool os_find_relro(const void *inside, void **start, size_t *bytes);
+/* Seals what is never written of the object that has `inside` in it: its segments that are not writable, and the pages that the
+ * loader has made read-only after relocation. Asks the loader, which may take its lock. */
+void os_seal_object(const void *inside);
 
 /* The function that the program would have got had this library not one of that name: libc's, or that of a library loaded between.
  * NULL if there is none, or in a static program. Asks the loader, which may take its lock. */

@@ -43,7 +43,7 @@ static void start_modes(void) {
     if (modes_has(MODE_CHECK | MODE_LEAKS | MODE_GUARDED | MODE_HARDENED))
         unwind_prepare();
     guarded_trap_start();
-    if (modes_has(MODE_CHECK | MODE_HARDENED))
+    if (modes_has(MODE_CHECK | MODE_HARDENED | MODE_GUARDED))
         atexit(check_at_exit);
 }
 
@@ -56,6 +56,13 @@ static void verify_at_exit(void) {
 static void tell_at_exit(void) {
     if (!exit_leaves_out("stats"))
         stats_write(tunables.stats);
+}
+
+/* What is read-only from now on. In a static program the code and the pages of RELRO are the program's own to change. */
+static void close_all(void) {
+    readonly_close();
+    if (!MYALLOC_STATIC)
+        os_seal_object(close_all);
 }
 
 __attribute__((constructor(101))) static void start(void) {
@@ -71,7 +78,7 @@ __attribute__((constructor(101))) static void start(void) {
     start_modes();
     leaks_arrange();
     if (tunables.protect == LEVEL_PARANOID)
-        readonly_close();
+        close_all();
     if (MYALLOC_DEBUG && environment_variable("MYALLOC_COUNTERS") != NULL)
         atexit(report_counter_line);
 }

@@ -22,7 +22,8 @@
 #define MAPPINGS_EACH (range_plan->grows ? 1u : 2u) /* that an open slab needs: reserved memory behind it is one more */
 #define MAPPINGS_DEFAULT 65530      /* vm.max_map_count of most systems */
 
-const struct range_plan *range_plan READONLY = NULL;
+READONLY_PAGES(const struct range_plan *, range_plan) = {NULL};
+READONLY_NAME(const struct range_plan *, range_plan);
 static struct lock plan_lock; /* over the moment at which the plan is there */
 static _Atomic size_t mappings; /* that open slabs need */
 
@@ -158,6 +159,7 @@ bool ranges_start(void) {
         return false;
     }
     publish(fresh);
+    os_seal(fresh, bytes);
     return true;
 }
 

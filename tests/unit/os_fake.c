@@ -168,9 +168,8 @@ bool os_unmap(void *addr, size_t bytes) {
     return true;
 }
 
-bool os_find_relro(const void *inside, void **start, size_t *bytes) {
-    (void)inside, (void)start, (void)bytes;
-    return false;
+void os_seal(void *addr, size_t bytes) {
+    (void)addr, (void)bytes;
 }
 
 /* Tests set tunables by hand. */
@@ -215,6 +214,11 @@ bool os_purge(void *addr, size_t bytes) {
         os_fake_while_purging();
     os_fake_purged += bytes;
     return madvise(addr, bytes, MADV_DONTNEED) == 0;
+}
+
+bool os_purge_locked(void *addr, size_t bytes) {
+    (void)addr, (void)bytes;
+    return false;
 }
 
 bool os_discard(void *addr, size_t bytes) {
