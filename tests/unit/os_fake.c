@@ -18,7 +18,8 @@
 int os_fake_refuse_brk, os_fake_refuse_map, os_fake_refuse_unmap;
 int os_fake_refuse_nth;
 bool os_fake_refuse_decommit, os_fake_guards, os_fake_no_places;
-void (*os_fake_while_remapping)(void);
+void (*os_fake_while_remapping)(void), (*os_fake_while_purging)(void);
+void (*os_fake_before_break)(intptr_t), (*os_fake_after_break)(intptr_t);
 size_t os_fake_purged, os_fake_mapped, os_fake_reserved, os_fake_map_most = SIZE_MAX;
 uint64_t os_fake_clock = 1000;
 const struct os_fake_file *os_fake_files;
@@ -67,7 +68,14 @@ uintptr_t os_fake_break(void) {
 }
 
 void *os_sbrk(intptr_t delta) {
-    return delta > 0 && os_fake_refuse_brk ? NULL : move(delta);
+    if (delta > 0 && os_fake_refuse_brk)
+        return NULL;
+    if (delta != 0 && os_fake_before_break != NULL)
+        os_fake_before_break(delta);
+    void *old = move(delta);
+    if (delta != 0 && os_fake_after_break != NULL)
+        os_fake_after_break(delta);
+    return old;
 }
 
 static void *map(size_t bytes) {
@@ -202,6 +210,8 @@ void os_put_back(void *moved, void *addr, size_t bytes) {
 }
 
 bool os_purge(void *addr, size_t bytes) {
+    if (os_fake_while_purging != NULL)
+        os_fake_while_purging();
     os_fake_purged += bytes;
     return madvise(addr, bytes, MADV_DONTNEED) == 0;
 }
