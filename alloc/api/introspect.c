@@ -14,6 +14,7 @@
 #include "kit/report.h"
 #include "kit/text.h"
 #include "kit/tunables.h"
+#include "heap/aside.h"
 #include "heap/mapped.h"
 #include "heap/cache_bound.h"
 #include "heap/mode_switch.h"
@@ -25,7 +26,7 @@
 EXPORT int mallopt(int parameter, int value) {
     if (modes_has(MODE_START)) /* before anything is set by hand */
         mode_start();
-    if (!mapped_mallopt(parameter, value))
+    if (aside_is_on() || !mapped_mallopt(parameter, value))
         return 0;
     if (parameter == M_PERTURB && tunables.perturb != 0)
         mode_switch_on(MODE_PERTURB);

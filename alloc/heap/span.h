@@ -5,7 +5,8 @@
  *
  * S1 the structure at a span's first unit is its head and says its state and length. Units inside a SMALL span are
  *    PART with `head` set; the last unit of a FREE span of several units is TAIL with `head` set; all others are NONE,
- *    so a pointer into the middle of a large span is told from its start.
+ *    so a pointer into the middle of a large span is told from its start. A span that is on its way between two states while
+ *    nobody has the lock is HELD by one thread, and everybody else is refused.
  * S2 no two FREE spans touch, but where a hole of foreign memory lies between.
  * S3 every FREE span is in the tree; it is on the list by age exactly if some of its units are dirty.
  * S4 a unit whose dirty bit is clear holds zeros.
@@ -35,7 +36,16 @@ struct span *span_acquire_large(size_t units, size_t align, bool *zeroed);
 /* Frees a span. A SMALL one must have all its blocks home and be on no list. */
 void span_release(struct span *span);
 
-/* Makes a LARGE span `units` long without moving it. False if the space behind it is taken. */
+/* Frees a span that was LARGE when it was found. False if it is LARGE no more: another thread has freed it, too. */
+bool span_release_large(struct span *span);
+
+/* For a thread that is about to move the memory of a LARGE span elsewhere, without the lock: makes it HELD, so that nobody else
+ * frees or resizes it. *units is its length. False if it is LARGE no more. Then either the memory is gone, and the span is freed
+ * as a dirty one, or all is as before. */
+bool span_try_hold(struct span *span, size_t *units);
+void span_unhold(struct span *span, bool gone);
+
+/* Makes a LARGE span `units` long without moving it. False if the space behind it is taken, or if it is LARGE no more. */
 bool span_try_resize(struct span *span, size_t units);
 
 /* Address of a span's first byte. */

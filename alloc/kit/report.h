@@ -28,6 +28,7 @@ _Noreturn COLD void report_overwritten_link(const void *from, const void *to, si
 struct report_thread {
     const char *call; /* the function of the program's last call that took a slow path */
     bool inside;      /* between report_enter and report_leave */
+    uint16_t aside;   /* calls of this thread that have it served apart (heap/aside.h) */
 };
 extern HIDDEN THREAD_LOCAL struct report_thread report_thread;
 

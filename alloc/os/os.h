@@ -96,6 +96,14 @@ bool os_purge(void *addr, size_t bytes);
  * refused. */
 bool os_discard(void *addr, size_t bytes);
 
+/* ---- locked.c ------------------------------------------------------------------------------------------------------ */
+
+/* Purges committed memory that os_purge refuses because the program has locked it. It stays locked: each page that is touched
+ * again. True only if it was seen to read as zeros then. If it was refused for the first page, that holds what it held. */
+bool os_purge_locked(void *addr, size_t bytes);
+
+/* ---- memory.c: read-only, untouchable ------------------------------------------------------------------------------ */
+
 /* Makes committed memory read-only, until os_writable. False if refused. */
 bool os_readonly(void *addr, size_t bytes);
 
@@ -195,6 +203,11 @@ int os_thread_id(void);
 /* sigaction(2): sets what a signal leads to, or asks. */
 void os_signal(int number, const struct sigaction *action, struct sigaction *old);
 
+/* Blocks all signals of this thread that another process or thread may send, but not those that an instruction raises, nor libc's
+ * own. Returns which were blocked before, for os_signals_restore. */
+uint64_t os_signals_block(void);
+void os_signals_restore(uint64_t before);
+
 /* Sends a signal to this thread. */
 void os_raise(int number);
 
@@ -205,8 +218,15 @@ enum arch_access os_access(const void *context);
  * loader has made read-only after relocation. Asks the loader, which may take its lock. */
 void os_seal_object(const void *inside);
 
+/* The function that the program would have got had this library not one of that name: libc's, or that of a library loaded between.
+ * NULL if there is none, or in a static program. Asks the loader, which may take its lock. */
+void *os_next_function(const char *name);
+
 /* An error number in words, in English; constant text. */
 const char *os_error_text(int error);
+
+/* Ends the process at once. */
+_Noreturn void os_exit(int status);
 
 /* Ends the process by SIGABRT. */
 _Noreturn void os_abort(void);

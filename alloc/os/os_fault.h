@@ -17,10 +17,11 @@
 /* Each kind is named after the function of os.h that it refuses, os_KIND, but for a few that tell two uses of one apart: sbrk
  * and shrink, remap and cut, and fence. The second word is the group. */
 #define OS_FAULT_KINDS(X)                                                                                              \
-    X(sbrk, brk) X(shrink, give) X(map, mmap) X(unmap, give) X(remap, mremap) X(cut, give)        \
-    X(steal, mremap) X(put_back, mremap) X(reserve, mmap) X(reserve_zeros, mmap) X(map_at, mmap)                \
-    X(reserve_at, mmap) X(reserve_zeros_at, mmap) X(commit, mmap) X(commit_zeros, mmap) X(writable, mmap) X(decommit, give)     \
-    X(purge, give) X(discard, give) X(readonly, mmap) X(guard_install, pages) X(guard_remove, pages) X(fence, advice)                   \
+    X(sbrk, brk) X(shrink, give) X(map, mmap) X(unmap, give) X(remap, mremap) X(cut, give) X(steal, mremap)            \
+    X(put_back, mremap) X(reserve, mmap) X(reserve_zeros, mmap) X(map_at, mmap) X(reserve_at, mmap)                    \
+    X(reserve_zeros_at, mmap) X(commit, mmap) X(commit_zeros, mmap) X(writable, mmap) X(decommit, give) X(purge, give) \
+    X(purge_locked, give) X(discard, give) X(readonly, mmap) X(guard_install, pages) X(guard_remove, pages)            \
+    X(fence, advice)                                                                                                   \
     X(populate, advice) X(hugepage, advice) X(random, random) X(read_file, file) X(create, file) X(write, file)        \
     X(file_create, file) X(file_write, file) X(open_read, file) X(read_at, file) X(read_memory, file)
 

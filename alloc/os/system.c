@@ -31,7 +31,7 @@ size_t os_page_bytes(void) {
     static _Atomic size_t bytes;
     size_t known = atomic_load_explicit(&bytes, memory_order_relaxed);
     if (UNLIKELY(known == 0)) {
-        known = getauxval(AT_PAGESZ);
+        known = kernel_given(AT_PAGESZ);
         atomic_store_explicit(&bytes, known, memory_order_relaxed);
     }
     return known;
@@ -73,7 +73,7 @@ uint64_t os_process_ms(void) {
 /* What the process was given at its start, the time, and where this call stands: hard to guess, and new at each call. */
 static void random_without_kernel(unsigned char *out, size_t bytes) {
     static _Atomic uint64_t calls;
-    const unsigned char *given = (const unsigned char *)getauxval(AT_RANDOM);
+    const unsigned char *given = (const unsigned char *)kernel_given(AT_RANDOM);
     uint64_t seed[2] = {0, 0};
     struct timespec now;
     if (given != NULL)
@@ -106,7 +106,7 @@ void os_random(void *out, size_t bytes) {
 }
 
 bool os_is_secure(void) {
-    return getauxval(AT_SECURE) != 0;
+    return kernel_given(AT_SECURE) != 0;
 }
 
 size_t os_address_limit(void) {

@@ -19,7 +19,7 @@ static void check_instead(bool hardened) {
 
 void mode_start(void) {
     environment_read();
-    if (atomic_load_explicit(&environment_state, memory_order_acquire) == 0)
+    if (atomic_load_explicit(&environment_state, memory_order_acquire) != ENVIRONMENT_READ)
         return;
     bool hardened = tunables.protect == LEVEL_PARANOID && hardened_start();
     check_instead(hardened);

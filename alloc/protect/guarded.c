@@ -264,7 +264,7 @@ bool guarded_start(void) {
     return done;
 }
 
-const struct lock_set guarded_locks = {.rank = LOCK_GUARDED, .lock = &guarded_lock, .forked = sampler_forked};
+const struct lock_set guarded_locks = {.rank = LOCK_GUARDED, .lock = &guarded_lock, .child = sampler_forked};
 
 const struct protection guarded_protection = {
     .mode = MODE_GUARDED,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "os_fake.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -205,6 +206,11 @@ bool os_purge(void *addr, size_t bytes) {
     return madvise(addr, bytes, MADV_DONTNEED) == 0;
 }
 
+bool os_purge_locked(void *addr, size_t bytes) {
+    (void)addr, (void)bytes;
+    return false;
+}
+
 bool os_discard(void *addr, size_t bytes) {
     os_fake_purged += bytes;
     return madvise(addr, bytes, MADV_DONTNEED) == 0;
@@ -287,6 +293,22 @@ int os_thread_id(void) {
 
 void os_signal(int signal_number, const struct sigaction *action, struct sigaction *old) {
     sigaction(signal_number, action, old);
+}
+
+uint64_t os_signals_block(void) {
+    return 0;
+}
+
+void os_signals_restore(uint64_t before) {
+    (void)before;
+}
+
+void *os_next_function(const char *name) {
+    return dlsym(RTLD_NEXT, name);
+}
+
+_Noreturn void os_exit(int status) {
+    _exit(status);
 }
 
 void os_raise(int signal_number) {

@@ -3,9 +3,14 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -181,6 +186,62 @@ Test(os, memory_comes_where_it_is_asked_for_if_nothing_is_there) {
     cr_assert_eq(errno, 42);
 }
 
+/* As kernels before 5.18, which do not know MADV_DONTNEED_LOCKED, and before 4.4, which do not know mlock2. */
+static void refuse_by_filter(unsigned number, unsigned third_argument) {
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, third_argument, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof filter / sizeof *filter, .filter = filter};
+    cr_assert(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+static size_t locked_kib(void) {
+    char text[4096] = "";
+    os_read_file("/proc/self/status", text, sizeof text - 1);
+    const char *line = strstr(text, "VmLck:");
+    return line ? strtoul(line + 6, NULL, 10) : 0;
+}
+
+static void purge_locked_memory(void) {
+    char *p = os_map(ROOM, 1, os_unmap);
+    memset(p, 1, ROOM);
+    cr_assert_eq(mlock(p, ROOM), 0);
+    size_t locked = locked_kib();
+    errno = 42;
+    cr_assert(!os_purge(p + OS_PAGE, 2 * OS_PAGE));
+    cr_assert(os_purge_locked(p + OS_PAGE, 2 * OS_PAGE));
+    unsigned char present[4];
+    cr_assert(mincore(p, 4 * OS_PAGE, present) == 0 && present[0] && !present[2] && present[3]);
+    cr_assert(is_all(p + OS_PAGE, 2 * OS_PAGE, 0) && is_all(p, OS_PAGE, 1) && is_all(p + 3 * OS_PAGE, OS_PAGE, 1));
+    cr_assert_eq(locked_kib(), locked, "all of it is locked as before");
+    cr_assert_eq(errno, 42);
+}
+
+Test(os, locked_memory_goes_back) {
+    purge_locked_memory();
+}
+
+Test(os, and_so_it_does_on_older_kernels) {
+    refuse_by_filter(SYS_madvise, 24);
+    purge_locked_memory();
+}
+
+Test(os, or_stays_as_it_is) {
+    refuse_by_filter(SYS_madvise, 24);
+    refuse_by_filter(SYS_mlock2, MLOCK_ONFAULT);
+    char *p = os_map(ROOM, 1, os_unmap);
+    memset(p, 1, ROOM);
+    cr_assert_eq(mlock(p, ROOM), 0);
+    size_t locked = locked_kib();
+    cr_assert(!os_purge_locked(p, ROOM));
+    cr_assert(is_all(p, ROOM, 1) && locked_kib() == locked);
+}
+
 Test(os, each_refusal_is_told) {
     refuse("all", "1+");
     char page[1];
@@ -196,7 +257,8 @@ Test(os, each_refusal_is_told) {
     cr_assert_null(os_remap(page, OS_PAGE, ROOM, true));
     cr_assert(!os_commit(page, 1) && !os_unmap(page, 1) && !os_decommit(page, 1) && !os_readonly(page, 1));
     cr_assert(!os_commit_zeros(page, 1) && !os_writable(page, 1) && !os_discard(page, 1));
-    cr_assert(!os_commit(page, 1) && !os_guard_install(page, 1) && !os_guard_remove(page, 1) && !os_purge(page, 1));
+    cr_assert(!os_commit(page, 1) && !os_guard_install(page, 1) && !os_guard_remove(page, 1));
+    cr_assert(!os_purge(page, 1) && !os_purge_locked(page, 1));
     cr_assert(!os_populate(page, 1) && !os_hugepage(page, 1) && !os_read_memory("x", page, 1));
     cr_assert_eq(os_read_file("/proc/self/stat", page, 1), 0);
     cr_assert_eq(os_create("/dev/null"), -1);
