@@ -55,6 +55,10 @@ static void reach(size_t bytes) {
     set_limit();
 }
 
+void unitmap_share(void) {
+    __atomic_store_n(&unitmap.shared_limit, __atomic_load_n(&unitmap.limit, __ATOMIC_ACQUIRE), __ATOMIC_RELEASE);
+}
+
 bool unitmap_cover(uintptr_t addr, size_t bytes) {
     if (addr < unitmap.base)
         return true;

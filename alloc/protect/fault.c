@@ -11,6 +11,7 @@
 #include "kit/text.h"
 #include "kit/tunables.h"
 #include "callers/backtrace.h"
+#include "callers/modules.h"
 #include "callers/stacks.h"
 
 /* Stored XORed with a random mask, so an attacker who can write here cannot choose the function. */
@@ -118,9 +119,27 @@ static bool is_wanted(enum fault_kind kind) {
     return true;
 }
 
+/* malloc and its kin, new, or new[]. */
+static int family(const char *call) {
+    if (strncmp(call, "operator", 8) != 0)
+        return 0;
+    return call[strlen(call) - 1] == ']' ? 2 : 1;
+}
+
+/* True if the call of malloc or free that does not fit the other side's operator came from a module with operators of its own,
+ * which we do not see: they end in malloc and free, and so the fault may be none. */
+static bool is_by_hidden_operator(const char *call, const struct fault *fault) {
+    bool frees = family(call) == 0;
+    if (fault->kind != FAULT_FAMILY || frees == (family(fault->block.alloc_call) == 0))
+        return false;
+    unsigned count;
+    void *const *frames = stacks_frames(frees ? stacks_capture() : fault->block.alloc_stack, &count);
+    return count > 0 && modules_hides_operators((const char *)frames[0] - 1);
+}
+
 void fault_tell(const char *call, const void *p, const struct fault *fault) {
     uintptr_t masked = atomic_load_explicit(&handler, memory_order_acquire);
-    if (telling || !is_wanted(fault->kind))
+    if (telling || !is_wanted(fault->kind) || is_by_hidden_operator(call, fault))
         return;
     telling = true;
     if (masked != 0) {
@@ -164,13 +183,6 @@ uint8_t fault_call_number(const char *call) {
 const char *fault_call_name(uint8_t number) {
     const char *call = atomic_load_explicit(&calls[number % CALLS_MOST], memory_order_relaxed);
     return call != NULL ? call : "a call that is not known";
-}
-
-/* malloc and its kin, new, or new[]. */
-static int family(const char *call) {
-    if (strncmp(call, "operator", 8) != 0)
-        return 0;
-    return call[strlen(call) - 1] == ']' ? 2 : 1;
 }
 
 /* An operator delete that is given no alignment is not for over-aligned blocks. */

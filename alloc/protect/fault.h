@@ -23,7 +23,7 @@ enum fault_kind {
     FAULT_FREED_TWICE,
     FAULT_USED_FREED,    /* a call that is no free, for a block that is free */
     FAULT_WRITTEN_FREED, /* its memory has changed since it was freed */
-    FAULT_FAMILY,        /* freed by another family of calls than it was allocated by */
+    FAULT_FAMILY,        /* freed by another family of calls than it was allocated by (new.c says when that is not known) */
     FAULT_SIZE,          /* the call names a size that is not the block's */
     FAULT_ALIGNMENT,
     FAULT_INVALID,       /* no block starts there */

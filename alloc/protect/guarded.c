@@ -43,7 +43,7 @@ static void canaries_look(const struct guarded_slot *slot, const char *pages, st
 }
 
 static void note_locked(const struct guarded_slot *slot, const char *call, uint32_t stack) {
-    guarded_events_add(&(struct guarded_event){slot->block.start, slot->block.bytes, call, stack, os_thread_id()});
+    guarded_events_add(&(struct guarded_event){slot->block.start, slot->block.bytes, call, stack, sampler_thread()});
 }
 
 static void count_locked(const struct guarded_slot *slot, bool enters) {

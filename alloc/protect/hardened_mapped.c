@@ -41,6 +41,7 @@ static struct quarantine quarantine;
 static uint64_t places[2 * WAIT] BIG_TABLE;
 static size_t held_bytes, held_most; /* address space in quarantine */
 static size_t apart;                 /* records that are not joined; their pages and guards are two mappings each */
+static _Atomic bool narrow; /* address space is short */
 static struct protection_totals live;
 
 static struct record *find_locked(const void *start) {
@@ -50,6 +51,7 @@ static struct record *find_locked(const void *start) {
 bool hardened_mapped_start(void) {
     size_t limit = os_address_limit();
     quarantine = (struct quarantine){.places = places, .random = WAIT, .queue = WAIT};
+    narrow = limit != SIZE_MAX;
     held_most = limit == SIZE_MAX ? LARGE_HELD_MOST : min_size(limit / LIMITED_PART, LARGE_HELD_MOST);
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
     bool done = budget_grow_map(&records, 1);
@@ -121,9 +123,10 @@ static bool must_join_locked(void) {
 
 /* ---- allocation -------------------------------------------------------------------------------------------------- */
 
-/* Where address space is not limited, so wide that a write a MiB off lands in it. */
+/* Where address space is not limited, so wide that a write a MiB off lands in it. The limit is asked for at the start, when no
+ * filter of the program's (seccomp) can end it for that; one that is set later shows by what it refuses. */
 static size_t draw_guard_locked(void) {
-    size_t least = os_address_limit() == SIZE_MAX ? GUARDED_WIDE : OS_PAGE;
+    size_t least = narrow ? OS_PAGE : GUARDED_WIDE;
     return least + random_below(&hardened_mapped_random, GUARDED_MOST) * OS_PAGE;
 }
 
@@ -142,6 +145,8 @@ static bool map(struct record *record, size_t align, size_t before, size_t behin
         if (data == 0 || os_commit(record->data, data))
             return true;
         os_unmap(record->map, record->map_bytes);
+    } else {
+        narrow = true;
     }
     budget_refund(data);
     return false;
