@@ -37,7 +37,8 @@ NO_BUILTIN = $(addprefix -fno-builtin-,malloc calloc realloc free memalign align
 # What it needs stands behind the caller's flags and wins; -g and the warnings stand before them and may be taken back.
 ALLOC_FLAGS = -std=gnu11 -D_GNU_SOURCE -Ialloc $(NO_BUILTIN) -fvisibility=hidden -fno-plt -fPIC
 LINK_FLAGS = -fPIC -shared -Wl,-soname,libmyalloc.so -Wl,--version-script=$(EXPORTS) -Wl,-z,nodelete -Wl,-z,now \
-             -Wl,-z,relro -Wl,-z,noseparate-code -Wl,--sort-section=name -Wl,--no-undefined -Wl,--hash-style=gnu
+             -Wl,-z,relro -Wl,-z,noseparate-code -Wl,--sort-section=name -Wl,--no-undefined -Wl,--hash-style=gnu \
+             -Wl,-T,alloc/kit/readonly.ld
 TOOL_FLAGS = -g $(WARN) $(CPPFLAGS) $(CFLAGS) -std=gnu11 -D_GNU_SOURCE -Ialloc
 
 # What every program runs comes first in the library, the diagnostics behind it, so that they take no memory until used.
@@ -89,7 +90,7 @@ objects = $(patsubst alloc/%.c,build/$(1)/%.o,$(SOURCES))
 $(eval $(call allocator,shared,$$(CPPFLAGS) $$(CFLAGS)))
 # No LTO: `ld -r` joins machine code.
 $(eval $(call allocator,static,$$(CPPFLAGS) $$(CFLAGS) -fno-lto -DMYALLOC_STATIC=1))
-build/libmyalloc.so: $(call objects,shared) $(EXPORTS)
+build/libmyalloc.so: $(call objects,shared) $(EXPORTS) alloc/kit/readonly.ld
 	$(Q)echo '  CC $@' && $(CC) $(CFLAGS) $(LDFLAGS) $(LINK_FLAGS) -o $@ $(call objects,shared) $(MORE_OBJECTS)
 # One object, so that the linker takes all of it or nothing, with the inner names hidden from the program's. Its code goes
 # into a section of its own name: unwind.c tells our frames from the program's by it.

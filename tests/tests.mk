@@ -41,7 +41,9 @@ made_of = $(addprefix build/,$(basename $(wildcard tests/$(1).c tests/$(1).cc)))
 API_TESTS = $(call made_of,unit/api_*)
 OS_TESTS = build/tests/unit/os_linux
 INTERNAL_TESTS = $(call made_of,unit/internal_*)
-plain = $(foreach folder,stress fork misuse fault options mcheck protect kernel,$(call made_of,programs/$(folder)/*)) \
+# Objects to preload with the library, or instead of it.
+PRELOADS = build/tests/programs/kernel/intercept.so build/tests/programs/kernel/libmyalloc-planted.so
+plain = $(filter-out %/intercept %/planted,$(foreach folder,stress fork misuse fault options mcheck protect kernel,$(call made_of,programs/$(folder)/*))) \
         $(call made_of,proofs/golden/*) $(call made_of,tools/gdb/*)
 BENCH_TESTS = $(patsubst %,%.so,$(subst /allocator_,/,$(call made_of,tools/bench/allocator_*))) \
               $(subst /load_,/,$(call made_of,tools/bench/load_*)) build/tests/tools/bench/nothing
@@ -50,7 +52,7 @@ TSAN_TESTS = $(call made_of,proofs/tsan/*)
 STATIC_TESTS = $(call made_of,programs/static/*)
 LINKED_TESTS = $(addprefix build/tests/programs/,protect/sampled_static mcheck/faults_static mcheck/linked_static)
 
-test-programs: all debug fault ubsan schedule $(plain) $(BENCH_TESTS) $(API_TESTS) $(INTERNAL_TESTS) $(OS_TESTS) $(TSAN_TESTS) \
+test-programs: all debug fault ubsan schedule $(plain) $(PRELOADS) $(BENCH_TESTS) $(API_TESTS) $(INTERNAL_TESTS) $(OS_TESTS) $(TSAN_TESTS) \
     $(STATIC_TESTS) $(TRACE_TESTS) $(LINKED_TESTS) $(FUZZ_TESTS)
 
 build/tests/unit/api_%: tests/unit/api_%.c build/libmyalloc.a
@@ -66,7 +68,7 @@ $(INTERNAL_TESTS): build/tests/%: tests/%.c tests/unit/os_fake.c tests/unit/os_f
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_DEBUG=1 -o $@ $< tests/unit/os_fake.c \
 	    $(INTERNAL_OBJECTS) $(CRITERION) $(MORE_INTERNAL)
 # The OS layer itself, which can be told to refuse.
-OS_OBJECTS = $(patsubst %,build/fault/os/%.o,kernel memory place locked files system os_fault)
+OS_OBJECTS = $(patsubst %,build/fault/os/%.o,kernel memory place locked files process system os_fault)
 build/tests/unit/os_linux: tests/unit/os_linux.c $(OS_OBJECTS)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_FAULT=1 -o $@ $< $(OS_OBJECTS) $(CRITERION) $(MORE_INTERNAL)
@@ -99,6 +101,13 @@ $(filter build/tests/programs/misuse/%,$(plain)): tests/programs/misuse/misuse.h
 $(plain): build/tests/%: tests/%.c tests/tap.h tests/programs/options/json.h build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $< -ldl $(EXTRA)
+
+$(filter build/tests/programs/kernel/%,$(plain)): tests/programs/kernel/work.h
+$(PRELOADS): build/tests/programs/kernel/%.so: build/flags
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -shared -fPIC -o $@ $(filter %.c,$^) -ldl
+build/tests/programs/kernel/intercept.so: tests/programs/kernel/intercept.c
+build/tests/programs/kernel/libmyalloc-planted.so: tests/programs/kernel/planted.c
 
 # Allocators whose faults are known, and programs to run on them.
 build/tests/tools/bench/%.so: tests/tools/bench/allocator_%.c tests/tools/bench/spin.h build/flags

@@ -6,6 +6,7 @@
 #include "base/sizeclass.h"
 #include "kit/modes.h"
 #include "kit/tunables.h"
+#include "heap/aside.h"
 #include "heap/mapped.h"
 #include "heap/plain.h"
 #include "callers/unwind.h"
@@ -13,11 +14,16 @@
 #include "protect/sampler.h"
 #include "process/thread.h"
 #include "process/verify.h"
+#include "api/front_aside.h"
 #include "api/front_watched.h"
 
 /* ---- allocation -------------------------------------------------------------------------------------------------- */
 
 static void *alloc_any(size_t bytes, size_t align, bool *zeroed, const char *call) {
+    if (aside_is_on()) {
+        *zeroed = true;
+        return front_aside_alloc(bytes, align);
+    }
     thread_open();
     verify_now_and_then();
     report_thread.call = call;
@@ -50,8 +56,12 @@ static bool skips_guard(size_t bytes) {
 /* front_alloc_slow once the thread's cache is open, or memory for it was refused. */
 static NOINLINE void *alloc_opened(size_t bytes, const char *call) {
     bool zeroed;
-    if (modes_any() && !skips_guard(bytes))
-        return alloc_watched_slow(bytes, call, __builtin_return_address(0));
+    if (modes_any()) {
+        if (aside_is_on())
+            return front_aside_alloc(bytes, BLOCK_ALIGN);
+        if (!skips_guard(bytes))
+            return alloc_watched_slow(bytes, call, __builtin_return_address(0));
+    }
     verify_now_and_then();
     report_thread.call = call;
     return plain_alloc(bytes ? bytes : 1, BLOCK_ALIGN, &zeroed);
@@ -60,6 +70,8 @@ static NOINLINE void *alloc_opened(size_t bytes, const char *call) {
 /* A thread's first slow call, apart from front_alloc_slow: that one then saves no registers over a call to open the cache,
  * which all slow calls of a thread but the first would pay for. The same holds of free_first_slow. */
 static COLD void *alloc_first_slow(size_t bytes, const char *call) {
+    if (aside_is_on())
+        return front_aside_alloc(bytes, BLOCK_ALIGN);
     thread_open();
     return alloc_opened(bytes, call);
 }
@@ -88,6 +100,8 @@ void *front_zalloc(size_t count, size_t bytes) {
  * their list. */
 void *front_aligned(size_t align, size_t bytes, const char *call) {
     bool zeroed;
+    if (UNLIKELY(!is_pow2(align))) /* std::align_val_t may hold any number */
+        return plain_no_memory();
     if (align <= BLOCK_ALIGN)
         return front_alloc(bytes, call);
     if (align <= EXACT_MAX && bytes <= EXACT_MAX) {
@@ -124,6 +138,10 @@ NOINLINE void front_free_slow(void *p, const char *call, size_t bytes, size_t al
     if (p == NULL)
         return;
     size_t offset = (uintptr_t)counted - (uintptr_t)cache_bin(0);
+    if (aside_is_on()) {
+        counted->count -= offset != 0; /* K1: dropped */
+        return;
+    }
     if (UNLIKELY(thread_is_new()))
         free_first_slow(p, call, bytes, align, offset);
     else
@@ -138,6 +156,8 @@ size_t front_usable(const void *p, const char *call) {
     unsigned entry = unitmap_find(p);
     if (LIKELY(entry != 0))
         return class_bytes(entry / CLASS_STEP);
+    if (aside_is_on())
+        return front_aside_usable(p);
     report_thread.call = call;
     if (modes_any())
         return front_watched_usable(p, call);
@@ -165,7 +185,9 @@ static void *resize_span(struct span *span, size_t bytes, const char *call) {
 }
 
 static void *resize_mapping(void *p, size_t bytes, const char *call) {
-    size_t old = mapped_bytes(p);
+    size_t old = mapped_bytes(p), apart = old == 0 ? aside_bytes(p) : 0;
+    if (apart != 0)
+        return move(p, apart, bytes, call);
     if (old == 0) {
         report_bad_call(call, p, INVALID_POINTER);
         return plain_no_memory();
@@ -191,6 +213,8 @@ static ALWAYS_INLINE void *resize_small(void *p, unsigned class, size_t bytes, c
 }
 
 static NOINLINE void *realloc_slow(void *p, size_t bytes, const char *call) {
+    if (aside_is_on())
+        return front_aside_realloc(p, bytes);
     thread_open();
     report_thread.call = call;
     if (modes_any())
@@ -212,6 +236,8 @@ void *front_realloc(void *p, size_t bytes, const char *call) {
 }
 
 size_t front_trim(size_t pad) {
+    if (aside_is_on())
+        return 0;
     size_t bytes = modes_any() ? protections_trim(false) : 0;
     return bytes + plain_trim(pad);
 }

@@ -14,6 +14,7 @@
 #include "kit/report.h"
 #include "kit/text.h"
 #include "kit/tunables.h"
+#include "heap/aside.h"
 #include "heap/mapped.h"
 #include "heap/cache_bound.h"
 #include "heap/mode_switch.h"
@@ -25,10 +26,8 @@
 EXPORT int mallopt(int parameter, int value) {
     if (modes_has(MODE_START)) /* before anything is set by hand */
         mode_start();
-    if (!mapped_mallopt(parameter, value))
+    if (aside_is_on() || !mapped_mallopt(parameter, value))
         return 0;
-    if (parameter == M_CHECK_ACTION)
-        report_set_action((unsigned)value & (REPORT_SAY | REPORT_ABORT | REPORT_SHORT));
     if (parameter == M_PERTURB && tunables.perturb != 0)
         mode_switch_on(MODE_PERTURB);
     else if (parameter == M_PERTURB)
@@ -41,16 +40,16 @@ EXPORT int mallopt(int parameter, int value) {
 EXPORT struct mallinfo2 mallinfo2(void) {
     struct stats stats;
     stats_read(&stats);
-    size_t in_use = stats.live - stats.mapped - stats.guarded;
+    size_t in_use = stats.live - stats.mapped, heap = stats.heap + stats.guarded; /* guarded pages are part of the heap */
     return (struct mallinfo2){
-        .arena = stats.heap,
+        .arena = heap,
         .ordblks = stats.home_blocks + stats.free_span_count,
         .smblks = stats.cached_blocks,
-        .hblks = stats.mapped_count + stats.guarded_count,
-        .hblkhd = stats.mapped + stats.guarded,
+        .hblks = stats.mapped_count,
+        .hblkhd = stats.mapped,
         .fsmblks = stats.cached,
         .uordblks = in_use,
-        .fordblks = stats.heap > in_use ? stats.heap - in_use : 0, /* other threads may have changed one since */
+        .fordblks = heap > in_use ? heap - in_use : 0, /* other threads may have changed one since */
         .keepcost = stats.top,
     };
 }
@@ -89,8 +88,8 @@ EXPORT void malloc_stats(void) {
     char text[512];
     stats_read(&stats);
     size_t at = text_format(text, sizeof text, "Arena 0:\n");
-    at += stats_line(text + at, sizeof text - at, "system bytes    ", stats.heap);
-    at += stats_line(text + at, sizeof text - at, "in use bytes    ", stats.live - stats.mapped - stats.guarded);
+    at += stats_line(text + at, sizeof text - at, "system bytes    ", stats.heap + stats.guarded);
+    at += stats_line(text + at, sizeof text - at, "in use bytes    ", stats.live - stats.mapped);
     at += text_format(text + at, sizeof text - at, "Total (incl. mmap):\n");
     at += stats_line(text + at, sizeof text - at, "system bytes    ", stats.heap + stats.mapped + stats.guarded);
     at += stats_line(text + at, sizeof text - at, "in use bytes    ", stats.live);

@@ -48,9 +48,9 @@ EXPORT void *aligned_alloc(size_t align, size_t bytes) {
     return front_aligned(align, bytes, "aligned_alloc");
 }
 
-/* glibc rounds an alignment that is no power of two up to one. */
+/* glibc rounds an alignment that is no power of two up to one; EINVAL is for those that cannot be rounded up. */
 EXPORT void *memalign(size_t align, size_t bytes) {
-    if (align > SIZE_LIMIT / 2 + 1) {
+    if (align > SIZE_LIMIT + 1) {
         errno = EINVAL;
         return NULL;
     }

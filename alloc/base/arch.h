@@ -24,8 +24,10 @@
 #if defined(__x86_64__)
 #define ARCH_PAGE_VARIES 0
 #define OS_PAGE OS_PAGE_MIN
+#define OS_PAGE_MOST OS_PAGE_MIN
 #else
 #define ARCH_PAGE_VARIES 1
+#define OS_PAGE_MOST ((size_t)65536)
 #define OS_PAGE os_page_bytes()
 size_t os_page_bytes(void) __attribute__((const));
 #endif

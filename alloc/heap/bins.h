@@ -11,10 +11,10 @@
  * K1 a bin's `count` is the length of its list minus its `limit`: it reaches 0 when the list is full, which is the one
  *    thing that free tests. While the class may keep nothing both are 0 and every operation is slow: the thread has not used
  *    the class yet, or the cache is not open, or threads keep no lists for now.
- * K2 spare[c] is NULL or a chain with its length in the first block's second word; `spare_length` repeats it. It waits between
- *    the list and the central lists, for one of three reasons: the list was full and a new one was begun, so that a thread
- *    whose need wavers around the limit moves one pointer and no blocks; or the thread has freed blocks of a class of which
- *    it never allocated one (free_foreign); or the list was set aside so that the next allocation is a slow call.
+ * K2 spare[c] is NULL or a chain of spare_length[c] blocks. It waits between the list and the central lists, for one of three
+ *    reasons: the list was full and a new one was begun, so that a thread whose need wavers around the limit moves one pointer
+ *    and no blocks; or the thread has freed blocks of a class of which it never allocated one (free_foreign); or the list was
+ *    set aside so that the next allocation is a slow call.
  * K3 bins[0] is always empty: there is no class 0. The unit map says 0 of everything that is no small block, so its frees
  *    are counted in bins[0], find it full and take the slow branch, which sets the count back.
  * K4 earned_bytes is the sum, over the classes, of the bytes by which earned_limit is above its start.
@@ -62,7 +62,7 @@ struct cache_slow {
     unsigned last_shrunk;               /* class that was last to lose what it had earned to another class */
     unsigned last_set_aside;            /* class whose list was last set aside */
     void *last_sent_home;               /* last block of a cold class: if it is freed again at once, that is a double free */
-    uint16_t spare_length[CLASS_COUNT]; /* for statistics, which must not follow a link of another thread's chain */
+    uint16_t spare_length[CLASS_COUNT]; /* K2 */
     union {
         struct cache *next;             /* all open caches */
         struct cache_slow *next_unused; /* while no cache has it */
@@ -99,6 +99,7 @@ static ALWAYS_INLINE void *cache_pop(struct bin THREAD_SEGMENT *bin) {
     if (LIKELY(block != NULL)) {
         bin->head = block->next;
         bin->count--;
+        block->mark = 0;
     }
     return block;
 }
@@ -136,9 +137,9 @@ static inline struct block *bin_take_spare(struct cache *cache, unsigned class) 
     return spare;
 }
 
-/* Makes a chain the spare of the class, its length already in its first block. Caller: there is none. */
-static inline void bin_put_spare(struct cache *cache, unsigned class, struct block *chain) {
-    cache->slow->spare_length[class] = (uint16_t)chain->count;
+/* Makes a chain of `length` blocks the spare of the class. Caller: there is none. */
+static inline void bin_put_spare(struct cache *cache, unsigned class, struct block *chain, size_t length) {
+    cache->slow->spare_length[class] = (uint16_t)length;
     ORDERED();
     cache->slow->spare[class] = chain;
 }

@@ -5,6 +5,7 @@
 #include "kit/report.h"
 #include "heap/region.h"
 #include "heap/span.h"
+#include "heap/mark.h"
 #include "heap/transfer.h"
 #include "heap/central.h"
 #include "heap/cache_growth.h"
@@ -114,8 +115,9 @@ static size_t length(const struct bin *bin) {
 
 /* Takes one block of the chain and makes the rest the list. If that is longer than the list's limit, its length is the limit
  * until the list is next begun: cutting the chain would mean walking it. */
-static void *use_chain(struct bin *bin, size_t limit, struct block *chain, size_t count) {
-    bin_put(bin, chain->next, count - 1, max_size(limit, count - 1));
+static void *use_chain(struct cache *cache, unsigned class, struct block *chain, size_t count) {
+    mark_check_link(chain, chain->next, class);
+    bin_put(bin_of(cache, class), chain->next, count - 1, max_size(cache->slow->earned_limit[class], count - 1));
     return chain;
 }
 
@@ -124,12 +126,11 @@ static void *use_chain(struct bin *bin, size_t limit, struct block *chain, size_
  * lie in the same cache lines as blocks of other threads, and each write would take the line away from them. A thread that
  * only frees gets a list after FOREIGN_MOST of them, like any other. */
 static void free_foreign(struct cache *cache, struct bin *bin, struct block *block, unsigned class) {
-    size_t limit = 0;
     struct block *chain = cache->slow->spare[class];
+    size_t limit = 0, length = chain != NULL ? cache->slow->spare_length[class] + 1u : 1;
     block->next = chain;
-    block->count = chain != NULL ? chain->count + 1 : 1;
-    bin_put_spare(cache, class, block);
-    if (block->count == FOREIGN_MOST) {
+    bin_put_spare(cache, class, block, length);
+    if (length == FOREIGN_MOST) {
         cache->slow->spare[class] = NULL;
         limit = cache->slow->earned_limit[class];
         ORDERED();
@@ -151,19 +152,19 @@ static void *refill(struct cache *cache, unsigned class) {
     size_t count;
     struct block *chain = bin_take(bin, &count);
     if (UNLIKELY(chain != NULL))
-        return use_chain(bin, cache->slow->earned_limit[class], chain, max_size(count, 1));
+        return use_chain(cache, class, chain, max_size(count, 1));
     if (bin->limit == 0)
         give_foreign(cache, class);
     chain = bin_take_spare(cache, class);
     if (chain != NULL)
-        return use_chain(bin, cache->slow->earned_limit[class], chain, chain->count);
+        return use_chain(cache, class, chain, cache->slow->spare_length[class]);
     chain = central_take(class, bin->refill_most, &count);
     if (chain == NULL) {
         bin_put(bin, NULL, 0, cache->slow->earned_limit[class]);
         return NULL;
     }
     growth_refilled(bin, class);
-    return use_chain(bin, cache->slow->earned_limit[class], chain, count);
+    return use_chain(cache, class, chain, count);
 }
 
 static bool set_aside(struct cache *cache, unsigned class) {
@@ -175,8 +176,7 @@ static bool set_aside(struct cache *cache, unsigned class) {
     bin_put(bin, NULL, 0, bin->limit);
     if (list == NULL)
         return false;
-    list->count = freelist_length(list);
-    bin_put_spare(cache, class, list);
+    bin_put_spare(cache, class, list, mark_chain_length(list, class));
     return true;
 }
 
@@ -201,27 +201,33 @@ void *cache_refill_slow(unsigned class) {
                   : UNLIKELY(cache_bound_applies(cache)) ? cache_bound_refill_slow(cache, class)
                                                          : refill(cache, class);
     report_leave();
+    if (LIKELY(block != NULL))
+        mark_clear(block);
     return block;
 }
 
-/* The list is full and has been taken out of the bin as the chain `full`. It becomes the spare chain, if it is not too large
+/* The list is full and has been taken out of the bin as the chain `full` of `length` blocks. It becomes the spare chain, if it is not too large
  * for one, and the spare chain before it goes to the central lists. `block`, which is being freed, begins the new list: the
  * next malloc takes it while it is still in the processor's cache, and a second free of it at once meets it at the head of the
  * list, where a double free is seen. */
-static void pass_full(struct cache *cache, struct bin *bin, struct block *block, struct block *full, unsigned class) {
+static void pass_full(struct cache *cache, struct bin *bin, struct block *block, struct block *full, size_t length,
+                      unsigned class) {
+    mark_check_link(NULL, full, class);
     if (cache->slow->spare[class] != NULL || cache->slow->earned_limit[class] < 2)
         growth_earn(cache, class);
     struct block *old = cache->slow->spare[class];
+    size_t old_length = cache->slow->spare_length[class];
     block->next = NULL;
     bin_put(bin, block, 1, cache->slow->earned_limit[class]);
     ORDERED();
-    if (class_bytes(class) * full->count <= growth_spare_most()) {
-        bin_put_spare(cache, class, full);
+    if (class_bytes(class) * length <= growth_spare_most()) {
+        bin_put_spare(cache, class, full, length);
         full = old;
+        length = old_length;
     }
     ORDERED();
     if (full != NULL)
-        central_give(class, full, full->count);
+        central_give(class, full, length);
 }
 
 /* The class is cold: the list and `block` go home to their spans. */
@@ -263,8 +269,7 @@ static void overflow(struct cache *cache, struct bin *bin, struct block *block, 
     } else if (list == NULL) {
         keep_single(cache, bin, block, class);
     } else {
-        list->count = max_size(held, 2) - 1;
-        pass_full(cache, bin, block, list, class);
+        pass_full(cache, bin, block, list, max_size(held, 2) - 1, class);
     }
 }
 
@@ -401,9 +406,9 @@ static void walk_own(struct walk *walk, struct cache *cache) {
         const struct block *spare = cache->slow->spare[c];
         size_t most = (size_t)bin->limit + 1;
         report_walk(walk, span_chain_length(bin->head, c, most) == length(bin), "cache K1", bin);
-        report_walk(walk, spare == NULL || (span_is_block(spare, c) && spare->count == cache->slow->spare_length[c] &&
-                                            span_chain_length(spare, c, spare->count) == spare->count),
-                    "cache K2", &cache->slow->spare[c]);
+        size_t most_spare = cache->slow->spare_length[c];
+        report_walk(walk, spare == NULL || span_chain_length(spare, c, most_spare) == most_spare, "cache K2",
+                    &cache->slow->spare[c]);
         report_walk(walk, !cache->idle || (bin->head == NULL && bin->limit == 0 && spare == NULL), "cache K5", bin);
     }
     report_walk(walk, cache->slow->earned_bytes == growth_count_earned(cache), "cache K4", &cache->slow->earned_bytes);

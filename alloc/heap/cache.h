@@ -17,6 +17,7 @@
 
 #include "kit/lock.h"
 #include "kit/report.h"
+#include "heap/mark.h"
 #include "heap/bins.h"
 
 /* A block of the class when its list is empty. NULL if memory is refused. */
@@ -32,8 +33,13 @@ static inline void *cache_pop_wide(unsigned class) {
         return NULL;
     struct bin *bin = &cache_self.slow->wide[class - FAST_CLASSES];
     report_enter();
-    void *block = bin->head != NULL ? freelist_pop(&bin->head) : NULL;
-    bin->count -= block != NULL;
+    struct block *block = bin->head;
+    if (block != NULL) {
+        mark_check_link(block, block->next, class);
+        bin->head = block->next;
+        bin->count--;
+        mark_clear(block);
+    }
     report_leave();
     return block;
 }

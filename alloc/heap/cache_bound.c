@@ -2,6 +2,7 @@
 #include "heap/cache_bound.h"
 
 #include "kit/report.h"
+#include "heap/mark.h"
 #include "heap/central.h"
 
 #define GRANT_PART 8 /* a list is granted at most this part of the thread's bytes, so that eight sizes at least have one */
@@ -71,8 +72,8 @@ void *cache_bound_refill_slow(struct cache *cache, unsigned class) {
     }
     struct block *last = chain;
     size_t kept = 0; /* beside the block that is returned; the rest of a long chain goes home */
-    for (; kept < limit && last->next != NULL; kept++)
-        last = last->next;
+    for (; kept < limit && last->next != NULL; kept++, last = last->next)
+        mark_check_link(last, last->next, class);
     if (last->next != NULL)
         central_give_home(class, last->next);
     last->next = NULL;

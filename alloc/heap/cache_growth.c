@@ -61,7 +61,7 @@ size_t growth_spare_most(void) {
 void growth_give_spare(struct cache *cache, unsigned class) {
     struct block *spare = bin_take_spare(cache, class);
     if (spare != NULL)
-        central_give(class, spare, spare->count);
+        central_give(class, spare, cache->slow->spare_length[class]);
 }
 
 /* The next class, in turn, that has earned something falls back to its first limit, so that lists which are no longer used do

@@ -8,7 +8,9 @@
 #include "kit/report.h"
 #include "heap/span.h"
 #include "heap/home.h"
+#include "heap/mark.h"
 #include "heap/transfer.h"
+#include "heap/central_class.h"
 
 /* A class's first blocks come out of larger classes' spans until 2 KiB have been lost by that, half a page for a class of which
  * a program uses a few blocks. */
@@ -19,47 +21,36 @@
 #define BORROW_EVER_FROM EXACT_MAX
 #define BORROW_EVER_PART 4
 
-struct class {
-    struct transfer transfer;
-    struct lock lock;
-    uint16_t index;        /* the class's number */
-    uint32_t size, reciprocal; /* bytes of a block; for class_position */
-    _Atomic uint32_t borrowed; /* bytes lost so far by borrowing blocks that are larger */
-    struct span *spans;    /* those with blocks to give (C1), the one that was last full first */
-    _Atomic size_t span_count;
-} LINE_ALIGNED;
-
 /* In the order of first use, so that a small program touches one page of them, and fork only the locks that are used. */
-static struct class classes[CLASS_COUNT - 1] BIG_TABLE;
+struct class central_classes[CLASS_COUNT - 1] BIG_TABLE;
 static _Atomic uint8_t row_of[CLASS_COUNT]; /* of a class: its row in `classes`, counted from 1; 0: not used yet */
-static _Atomic unsigned class_count;
+_Atomic unsigned central_class_count;
 static struct lock first_use_lock; /* fork holds it, so that no class is added meanwhile */
 
-/* NULL if the class was never used. */
-static struct class *find_class(unsigned index) {
+struct class *central_find_class(unsigned index) {
     unsigned row = atomic_load_explicit(&row_of[index], memory_order_acquire);
-    return row > 0 ? &classes[row - 1] : NULL;
+    return row > 0 ? &central_classes[row - 1] : NULL;
 }
 
 static COLD struct class *first_use(unsigned index) {
     lock_acquire(&first_use_lock, LOCK_FIRST_USE);
-    struct class *class = find_class(index);
+    struct class *class = central_find_class(index);
     if (class == NULL) {
-        class = &classes[class_count];
+        class = &central_classes[central_class_count];
         class->index = (uint16_t)index;
         class->size = (uint32_t)class_bytes(index);
         class->reciprocal = class_reciprocal(index);
         if (lock_is_forking()) /* a fork handler of the program allocates: this thread holds all locks, so this one, too */
             lock_acquire_forking(&class->lock);
-        class_count++;
-        atomic_store_explicit(&row_of[index], (uint8_t)class_count, memory_order_release);
+        central_class_count++;
+        atomic_store_explicit(&row_of[index], (uint8_t)central_class_count, memory_order_release);
     }
     lock_release(&first_use_lock, LOCK_FIRST_USE);
     return class;
 }
 
 static struct class *get_class(unsigned index) {
-    struct class *class = find_class(index);
+    struct class *class = central_find_class(index);
     return LIKELY(class != NULL) ? class : first_use(index);
 }
 
@@ -130,7 +121,7 @@ static void *borrow(struct class *wants) {
     size_t size = wants->size, align = size & -size, count;
     size_t most = wants->borrowed < BORROW_WASTE ? 2 * size : size + size / BORROW_EVER_PART;
     for (unsigned index = wants->index + 1u; index < CLASS_COUNT && class_bytes(index) <= most; index++) {
-        struct class *class = find_class(index);
+        struct class *class = central_find_class(index);
         if (class == NULL || class_bytes(index) % align != 0)
             continue;
         lock_acquire(&class->lock, LOCK_CLASS);
@@ -145,22 +136,27 @@ static void *borrow(struct class *wants) {
     return NULL;
 }
 
-/* Reports a block that is at home already, or is none. The lock is left before, because the program may have a handler for
- * SIGABRT that allocates. */
-static _Noreturn COLD void wrong_home_locked(struct class *class, const struct block *block, bool twice) {
+/* Reports a block that is at home already, or a link that leads to none. `from` or a block behind it has the link; NULL if that
+ * is not known. The lock is left before, because the program may have a handler for SIGABRT that allocates. */
+static _Noreturn COLD void wrong_home_locked(struct class *class, const struct block *from, const struct block *block, bool twice) {
     lock_release(&class->lock, LOCK_CLASS);
-    report_misuse("free", block, twice ? DOUBLE_FREE : INVALID_POINTER);
+    if (twice)
+        report_misuse("free", block, DOUBLE_FREE);
+    while (from != NULL && from->next != block)
+        from = from->next;
+    mark_refuse_link(from, block, class->index);
 }
 
 /* Sends the first blocks of the chain home, as many as lie in one unit. Blocks freed one after another often lie close
- * together: then the span is looked up once for all. Returns the rest. A span whose blocks are all home leaves the class for
- * the list *empty, to be released without the lock. */
-static struct block *run_home_locked(struct class *class, struct block *first, struct span **empty) {
+ * together: then the span is looked up once for all. Returns the rest. `before` is the first of the blocks that were sent
+ * before these, NULL if there were none. A span whose blocks are all home leaves the class for the list *empty, to be released
+ * without the lock. */
+static struct block *run_home_locked(struct class *class, struct block *first, const struct block *before, struct span **empty) {
     struct span *span = span_find(first);
     struct block *block = first;
     size_t count = 0;
     if (UNLIKELY(span == NULL || span->state != SPAN_SMALL || span->class != class->index)) /* a link was written over */
-        wrong_home_locked(class, block, false);
+        wrong_home_locked(class, before, block, false);
     uint64_t *home = span_home(span);
     uintptr_t start = (uintptr_t)span_address(span);
     uint32_t size = class->size, reciprocal = class->reciprocal, carved = span->carved;
@@ -168,9 +164,9 @@ static struct block *run_home_locked(struct class *class, struct block *first, s
         size_t offset = (uintptr_t)block - start, at = class_position(offset, reciprocal);
         uint64_t *word = &home[at / 64], bit = (uint64_t)1 << at % 64;
         if (UNLIKELY(at * size != offset || at >= carved))
-            wrong_home_locked(class, block, false);
+            wrong_home_locked(class, block == first ? before : first, block, false);
         if (UNLIKELY((*word & bit) != 0)) /* also ends the walk of a chain that has become a circle */
-            wrong_home_locked(class, block, true);
+            wrong_home_locked(class, before, block, true);
         *word |= bit;
         count++;
         block = block->next;
@@ -187,9 +183,13 @@ static struct block *run_home_locked(struct class *class, struct block *first, s
     return block;
 }
 
-static void chain_home_locked(struct class *class, struct block *chain, struct span **empty) {
-    while (chain != NULL)
-        chain = run_home_locked(class, chain, empty);
+void central_chain_home_locked(struct class *class, struct block *chain, struct span **empty) {
+    const struct block *before = NULL;
+    while (chain != NULL) {
+        struct block *first = chain;
+        chain = run_home_locked(class, first, before, empty);
+        before = first;
+    }
 }
 
 /* Sends home the stacked chains that are too many: the class may have shrunk. */
@@ -197,12 +197,11 @@ static void trim_stack_locked(struct class *class, struct span **empty) {
     if (class->transfer.stack == NULL)
         return;
     size_t most = stack_most(class);
-    for (struct block *chain; (chain = transfer_unstack_locked(&class->transfer, most)) != NULL;)
-        chain_home_locked(class, chain, empty);
+    for (uint64_t chain; (chain = transfer_unstack_locked(&class->transfer, most)) != 0;)
+        central_chain_home_locked(class, chain_first(chain), empty);
 }
 
-/* Gives the spans on list `empty` to the page heap. Caller holds no class lock. */
-static void release_all(struct span *empty) {
+void central_release_all(struct span *empty) {
     while (empty != NULL) {
         struct span *next = empty->next;
         span_release(empty);
@@ -216,9 +215,10 @@ static void release_all(struct span *empty) {
 static void cut_locked(struct class *class, struct block *chain, size_t most, size_t *count, struct span **empty) {
     struct block *last = chain;
     size_t kept = 1;
-    for (; kept < most && last->next != NULL; kept++)
-        last = last->next;
-    chain_home_locked(class, last->next, empty);
+    for (; kept < most && last->next != NULL; kept++, last = last->next)
+        if (!span_is_block(last->next, class->index))
+            wrong_home_locked(class, last, last->next, false);
+    central_chain_home_locked(class, last->next, empty);
     last->next = NULL;
     *count = kept;
 }
@@ -227,13 +227,16 @@ static void cut_locked(struct class *class, struct block *chain, size_t most, si
  * none. */
 static void *take_locked(struct class *class, size_t most, size_t *count, struct span **empty) {
     struct block *chain = transfer_take_orphan_locked(&class->transfer);
-    if (UNLIKELY(chain != NULL))
+    if (UNLIKELY(chain != NULL)) {
         cut_locked(class, chain, most, count, empty);
-    else if ((chain = transfer_unstack_locked(&class->transfer, 0)) != NULL)
-        *count = chain->count;
-    else if (class->spans != NULL)
-        chain = spans_take_locked(class, most, count);
-    return chain;
+        return chain;
+    }
+    uint64_t stacked = transfer_unstack_locked(&class->transfer, 0);
+    if (stacked != 0) {
+        *count = chain_length(stacked);
+        return chain_first(stacked);
+    }
+    return class->spans != NULL ? spans_take_locked(class, most, count) : NULL;
 }
 
 void *central_take(unsigned index, size_t most, size_t *count) {
@@ -255,7 +258,7 @@ void *central_take(unsigned index, size_t most, size_t *count) {
     if (chain == NULL && add_span_locked(class))
         chain = spans_take_locked(class, most, count);
     lock_release(&class->lock, LOCK_CLASS);
-    release_all(empty);
+    central_release_all(empty);
     span_look();
     return chain;
 }
@@ -266,10 +269,10 @@ void *central_take_single(unsigned index) {
     size_t count;
     lock_acquire(&class->lock, LOCK_CLASS);
     for (struct block *orphan; (orphan = transfer_take_orphan_locked(&class->transfer)) != NULL;)
-        chain_home_locked(class, orphan, &empty);
+        central_chain_home_locked(class, orphan, &empty);
     void *block = class->spans != NULL || add_span_locked(class) ? spans_take_locked(class, 1, &count) : NULL;
     lock_release(&class->lock, LOCK_CLASS);
-    release_all(empty);
+    central_release_all(empty);
     span_look();
     return block;
 }
@@ -277,26 +280,27 @@ void *central_take_single(unsigned index) {
 void central_give(unsigned index, void *chain, size_t count) {
     struct class *class = get_class(index);
     struct span *empty = NULL;
-    transfer_refuse_parked_twice(&class->transfer, chain);
+    if (count == 1)
+        transfer_refuse_parked_twice(&class->transfer, chain);
     if (transfer_try_park(&class->transfer, chain, count, park_most(class, count)))
         return;
     lock_acquire(&class->lock, LOCK_CLASS);
-    if (!transfer_try_stack_locked(&class->transfer, chain, stack_most(class))) {
-        chain_home_locked(class, chain, &empty);
+    if (!transfer_try_stack_locked(&class->transfer, chain, count, stack_most(class))) {
+        central_chain_home_locked(class, chain, &empty);
         trim_stack_locked(class, &empty);
     }
     lock_release(&class->lock, LOCK_CLASS);
-    release_all(empty);
+    central_release_all(empty);
 }
 
 void central_give_home(unsigned index, void *chain) {
     struct class *class = get_class(index);
     struct span *empty = NULL;
     lock_acquire(&class->lock, LOCK_CLASS);
-    chain_home_locked(class, chain, &empty);
+    central_chain_home_locked(class, chain, &empty);
     trim_stack_locked(class, &empty);
     lock_release(&class->lock, LOCK_CLASS);
-    release_all(empty);
+    central_release_all(empty);
 }
 
 /* A chain of the class that is not at home; NULL if all are. */
@@ -306,7 +310,7 @@ static struct block *any_parked(struct class *class) {
     if (chain != NULL)
         return chain;
     lock_acquire(&class->lock, LOCK_CLASS);
-    chain = transfer_unstack_locked(&class->transfer, 0);
+    chain = chain_first(transfer_unstack_locked(&class->transfer, 0));
     if (chain == NULL)
         chain = transfer_take_orphan_locked(&class->transfer);
     lock_release(&class->lock, LOCK_CLASS);
@@ -314,9 +318,9 @@ static struct block *any_parked(struct class *class) {
 }
 
 void central_flush(void) {
-    for (unsigned i = 0; i < class_count; i++)
-        for (void *chain; (chain = any_parked(&classes[i])) != NULL;)
-            central_give_home(classes[i].index, chain);
+    for (unsigned i = 0; i < central_class_count; i++)
+        for (void *chain; (chain = any_parked(&central_classes[i])) != NULL;)
+            central_give_home(central_classes[i].index, chain);
 }
 
 void central_adopt(unsigned index, void *chain) {
@@ -324,97 +328,33 @@ void central_adopt(unsigned index, void *chain) {
 }
 
 void central_count(unsigned index, struct central_totals *totals) {
-    struct class *class = find_class(index);
+    struct class *class = central_find_class(index);
     *totals = (struct central_totals){0};
     if (class == NULL)
         return;
     struct span *empty = NULL;
     lock_acquire(&class->lock, LOCK_CLASS);
     for (size_t i = 0; i < PARKED_CHAINS; i++) {
-        struct block *chain = transfer_lift(&class->transfer, i);
-        size_t count = chain ? chain->count : 0;
-        if (chain != NULL && transfer_try_put_back(&class->transfer, chain, i))
-            totals->parked += count;
+        uint64_t chain = transfer_lift(&class->transfer, i);
+        if (chain != 0 && transfer_try_put_back(&class->transfer, chain, i))
+            totals->parked += chain_length(chain);
         else
-            chain_home_locked(class, chain, &empty);
+            central_chain_home_locked(class, chain_first(chain), &empty);
     }
-    const struct block *stacked;
-    for (size_t i = 0; (stacked = transfer_stacked_locked(&class->transfer, i)) != NULL; i++)
-        totals->parked += stacked->count;
-    totals->parked += transfer_count_orphans_locked(&class->transfer);
+    uint64_t stacked;
+    for (size_t i = 0; (stacked = transfer_stacked_locked(&class->transfer, i)) != 0; i++)
+        totals->parked += chain_length(stacked);
+    totals->parked += transfer_count_orphans_locked(&class->transfer, index);
     for (const struct span *span = class->spans; span != NULL; span = span->next)
         totals->home += (size_t)(span->capacity - span->live);
     totals->spans = class->span_count;
     lock_release(&class->lock, LOCK_CLASS);
-    release_all(empty);
-}
-
-/* ---- invariants -------------------------------------------------------------------------------------------------- */
-
-struct class_walk {
-    struct walk *walk;
-    size_t spans[CLASS_COUNT], listed[CLASS_COUNT];
-};
-
-static void walk_span(struct span *span, void *data) {
-    struct class_walk *found = data;
-    bool gives = span->live < span->carved || span->carved < span->capacity;
-    bool leaves = span->live == 0 && !span->listed; /* on its way to span_release */
-    bool counted = span->live <= span->carved && span->carved <= span->capacity;
-    report_walk(found->walk, leaves || span->listed == gives, "central C1", span);
-    report_walk(found->walk,
-                counted && home_count(span) == (size_t)(span->carved - span->live),
-                "central C2", span);
-    found->spans[span->class] += !leaves;
-    found->listed[span->class] += span->listed;
-}
-
-static void walk_list(struct walk *walk, const struct class *class, size_t most) {
-    const struct span *before = NULL, *span = class->spans;
-    for (; span != NULL && most > 0; before = span, span = span->next, most--)
-        if (!report_walk(walk,
-                         span->state == SPAN_SMALL && span->class == class->index && span->listed &&
-                             span->prev == before,
-                         "central C1", span))
-            return;
-    report_walk(walk, span == NULL && most == 0, "central C1", class);
-}
-
-static void walk_chain(struct walk *walk, unsigned index, const struct block *chain) {
-    bool known = span_is_block(chain, index);
-    report_walk(walk, known && span_chain_length(chain, index, chain->count) == chain->count, "transfer X1", chain);
-}
-
-static void walk_transfer(struct walk *walk, struct class *class) {
-    struct span *empty = NULL;
-    for (size_t i = 0; i < PARKED_CHAINS; i++) {
-        struct block *chain = transfer_lift(&class->transfer, i);
-        if (chain == NULL)
-            continue;
-        walk_chain(walk, class->index, chain);
-        if (!transfer_try_put_back(&class->transfer, chain, i))
-            chain_home_locked(class, chain, &empty);
-    }
-    const struct block *stacked;
-    for (size_t i = 0; (stacked = transfer_stacked_locked(&class->transfer, i)) != NULL; i++)
-        walk_chain(walk, class->index, stacked);
-    release_all(empty);
-}
-
-void central_walk(struct walk *walk) {
-    struct class_walk found = {.walk = walk};
-    span_each_small(walk_span, &found);
-    for (unsigned i = 0; i < class_count; i++) {
-        struct class *class = &classes[i];
-        walk_list(walk, class, found.listed[class->index]);
-        report_walk(walk, class->span_count == found.spans[class->index], "central C1", class);
-        walk_transfer(walk, class);
-    }
+    central_release_all(empty);
 }
 
 /* If a class is first used in a fork handler of the program, first_use takes its lock. */
 static struct lock *nth_class_lock(unsigned n) {
-    return n < class_count ? &classes[n].lock : NULL;
+    return n < central_class_count ? &central_classes[n].lock : NULL;
 }
 
 const struct lock_set central_locks = {.rank = LOCK_FIRST_USE, .lock = &first_use_lock, .further = nth_class_lock};

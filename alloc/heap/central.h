@@ -54,6 +54,9 @@ struct central_totals {
 };
 void central_count(unsigned class, struct central_totals *totals);
 
+/* True if the block is free and at home, or in the class's transfer cache, or adopted. Takes the lock of the class. */
+bool central_holds(unsigned class, const void *block);
+
 /* Looks whether X1, C1 and C2 hold. While nobody else is in the allocator (all_locks.h). */
 struct walk;
 void central_walk(struct walk *walk);

@@ -42,6 +42,12 @@ static inline void *home_take(struct span *span, size_t size, size_t most, unsig
     return chain;
 }
 
+/* True if the block, one of those that were cut, is at home. */
+static inline bool home_has(struct span *span, const void *block, uint32_t reciprocal) {
+    size_t at = class_position((size_t)((const char *)block - span_address(span)), reciprocal);
+    return (span_home(span)[at / 64] >> at % 64 & 1) != 0;
+}
+
 /* How many of the blocks that were cut are at home. */
 size_t home_count(struct span *span);
 

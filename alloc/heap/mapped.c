@@ -26,7 +26,20 @@ static struct lock mapped_lock;
 static struct address_map mappings = ADDRESS_MAP(struct mapping);
 static _Atomic size_t kept;     /* entries with KEPT */
 static _Atomic size_t promised; /* entries to come (L3); raised under the lock, lowered without it */
+static THREAD_LOCAL uint32_t promised_here; /* those of this thread: a forked child has no others. Never less than its part */
 static size_t cursor;           /* where the next kept mapping is looked for */
+
+static void raise_promised(void) {
+    promised_here++;
+    atomic_signal_fence(memory_order_seq_cst);
+    promised++;
+}
+
+static void lower_promised(void) {
+    promised--;
+    atomic_signal_fence(memory_order_seq_cst);
+    promised_here--;
+}
 
 static struct mapping *find_locked(const void *addr) {
     struct mapping *mapping = address_map_find(&mappings, addr);
@@ -36,7 +49,7 @@ static struct mapping *find_locked(const void *addr) {
 /* Enters a mapping for which there is a promise, and uses that up. */
 static void insert_locked(void *addr, size_t bytes) {
     ((struct mapping *)address_map_insert(&mappings, addr))->bytes = bytes;
-    promised--;
+    lower_promised();
     if (bytes & KEPT) {
         kept++;
         return;
@@ -49,7 +62,7 @@ static void insert_locked(void *addr, size_t bytes) {
 
 /* Takes an entry out. Room for it stays promised. */
 static void remove_locked(struct mapping *mapping) {
-    promised++;
+    raise_promised();
     if (mapping->bytes & KEPT) {
         kept--;
     } else {
@@ -63,7 +76,7 @@ static void remove_locked(struct mapping *mapping) {
 static bool promise_locked(void) {
     if (!budget_grow_map(&mappings, promised + 1))
         return false;
-    promised++;
+    raise_promised();
     return true;
 }
 
@@ -94,6 +107,7 @@ static void raise_threshold_locked(size_t bytes) {
         readonly_open(&tunables, sizeof tunables)) {
         tunables.mmap_threshold = min_size(2 * bytes, MAPPED_DYNAMIC_MAX + OS_PAGE);
         tunables.trim_threshold = 2 * bytes;
+        readonly_shut(&tunables, sizeof tunables);
     }
 }
 
@@ -116,7 +130,7 @@ static size_t leave(const void *addr, bool to_free) {
  * which may be one more than it allows. Uses up a promise. */
 static bool unmap_or_keep(void *addr, size_t bytes) {
     if (os_unmap(addr, bytes)) {
-        promised--;
+        lower_promised();
         return true;
     }
     os_discard(addr, bytes);
@@ -168,7 +182,7 @@ static COLD void *reuse(size_t bytes, size_t align, size_t *length) {
         found = (void *)mapping->addr;
         *length = have;
         remove_locked(mapping);
-        promised--; /* remove_locked has made one, and the caller has one for the same mapping */
+        lower_promised(); /* remove_locked has made one, and the caller has one for the same mapping */
     }
     lock_release(&mapped_lock, LOCK_MAPPED);
     return found;
@@ -203,7 +217,7 @@ void *mapped_alloc(size_t bytes, size_t align, bool *zeroed) {
     if (addr == NULL)
         addr = map_charged(bytes, align);
     if (addr == NULL) {
-        promised--;
+        lower_promised();
         return NULL;
     }
     enter(addr, length);
@@ -256,6 +270,8 @@ void *mapped_resize(void *p, size_t bytes) {
     bytes = align_up(bytes, OS_PAGE);
     /* Out of the table while it moves: the kernel may give the old address to another thread before the new one is entered. */
     size_t old = leave(p, false);
+    if (old == 0) /* another thread has freed it */
+        return NULL;
     void *moved = old == bytes ? p : remap_charged(p, old, &bytes);
     enter(moved ? moved : p, moved ? bytes : old);
     return moved;
@@ -284,7 +300,7 @@ void *mapped_steal(void *p, size_t bytes, size_t new_bytes) {
     if (grown != NULL)
         enter(grown, new_bytes);
     else
-        promised--;
+        lower_promised();
     return grown;
 }
 
@@ -325,7 +341,7 @@ void mapped_walk(struct walk *walk) {
 }
 
 static void forked(void) {
-    promised = 0; /* all promises were made to threads that did not live on in this child */
+    promised = promised_here; /* all others were made to threads that did not live on in this child */
 }
 
 const struct lock_set mapped_locks = {.rank = LOCK_MAPPED, .lock = &mapped_lock, .forked = forked};

@@ -10,7 +10,7 @@ static struct lock mode_switch_lock;
 
 /* Guarded pages are given out, and freed, in calls that are slow anyway. */
 static bool needs_all(unsigned modes) {
-    return (modes & ~(unsigned)(MODE_START | MODE_GUARDED)) != 0;
+    return (modes & (MODE_ASIDE - 1) & ~(unsigned)(MODE_START | MODE_GUARDED)) != 0;
 }
 
 void mode_switch_on(unsigned modes) {

@@ -7,9 +7,12 @@
 #include "base/sizeclass.h"
 #include "kit/report.h"
 #include "kit/tunables.h"
+#include "heap/aside.h"
 #include "heap/cache.h"
 #include "heap/central.h"
+#include "heap/double_free.h"
 #include "heap/mapped.h"
+#include "heap/mark.h"
 
 /* From here on a block that outgrows its place moves its pages instead of copying them. */
 #define STEAL_MIN (128 * KIB)
@@ -78,25 +81,37 @@ struct span *plain_large_span(const void *p) {
 }
 
 void plain_free_small_slow(void *p, unsigned class, const char *call, bool counted) {
-    if (cache_has_first(p, class)) {
+    if (cache_has_first(p, class) || (UNLIKELY(mark_is_on(p)) && double_free_is(p, class))) {
         if (counted)
             cache_self.bins[class].count--;
         report_bad_call(call, p, DOUBLE_FREE);
-    } else if (counted) {
-        cache_overflow_slow(p, class);
-    } else {
-        cache_free_uncounted_slow(p, class);
+        return;
     }
+    /* Asked where the thread has no list of the class yet: only there is the look cheap beside the rest. */
+    if (counted && cache_self.bins[class].limit == 0 && !span_is_block(p, class)) {
+        cache_self.bins[class].count--;
+        report_bad_call(call, p, INVALID_POINTER);
+        return;
+    }
+    mark_set(p);
+    if (!counted)
+        cache_free_uncounted_slow(p, class);
+    else if (cache_self.bins[class].count < 0) /* the list has room: the block only looked like a free one */
+        freelist_push(&cache_self.bins[class].head, p);
+    else
+        cache_overflow_slow(p, class);
 }
 
 void plain_free(void *p, const char *call) {
     struct span *span = span_find(p);
-    if (span != NULL && span->state == SPAN_LARGE && span_address(span) == p)
-        span_release(span);
-    else if (span != NULL && span->state == SPAN_SMALL && (uintptr_t)p % BLOCK_ALIGN == 0)
+    if (span != NULL && span->state == SPAN_LARGE && span_address(span) == p) {
+        if (!span_release_large(span))
+            report_bad_call(call, p, DOUBLE_FREE);
+    } else if (span != NULL && span->state == SPAN_SMALL && (uintptr_t)p % BLOCK_ALIGN == 0) {
         plain_free_small_slow(p, span->class, call, false);
-    else if (!mapped_free(p))
+    } else if (!mapped_free(p) && aside_bytes(p) == 0) {
         report_bad_call(call, p, cache_was_last_home(p) ? DOUBLE_FREE : INVALID_POINTER);
+    }
 }
 
 /* ---- size and resizing ------------------------------------------------------------------------------------------- */
@@ -106,18 +121,18 @@ size_t plain_usable(const void *p) {
     if (class != 0)
         return class_bytes(class);
     const struct span *span = plain_large_span(p);
-    return span ? (size_t)span->units << UNIT_SHIFT : mapped_bytes(p);
+    size_t bytes = span ? (size_t)span->units << UNIT_SHIFT : mapped_bytes(p);
+    return bytes != 0 ? bytes : aside_bytes(p);
 }
 
 /* A large block that cannot grow where it is: its pages move, so that nothing is copied and no page is faulted anew. */
 static void *move_pages(struct span *span, size_t bytes) {
-    size_t old = (size_t)span->units << UNIT_SHIFT;
-    if (old < STEAL_MIN || bytes < old)
+    size_t units = span->units;
+    if (units << UNIT_SHIFT < STEAL_MIN || bytes < units << UNIT_SHIFT || !span_try_hold(span, &units))
         return NULL;
-    void *moved = mapped_steal(span_address(span), old, bytes);
-    if (moved == NULL)
-        return NULL;
-    span_release(span);
+    size_t old = units << UNIT_SHIFT;
+    void *moved = bytes >= old ? mapped_steal(span_address(span), old, bytes) : NULL;
+    span_unhold(span, moved != NULL);
     return moved;
 }
 
@@ -131,7 +146,7 @@ void *plain_resize(void *p, size_t bytes) {
 void *plain_start(const void *p) {
     const struct span *span = span_find(p);
     if (span == NULL)
-        return mapped_bytes(p) != 0 ? (void *)(uintptr_t)p : NULL;
+        return mapped_bytes(p) != 0 || aside_bytes(p) != 0 ? (void *)(uintptr_t)p : NULL;
     char *start = span_address(span);
     if (span->state != SPAN_SMALL)
         return start;

@@ -20,7 +20,7 @@ void *plain_alloc(size_t bytes, size_t align, bool *zeroed);
 /* Frees a block of any kind; reports what is none. */
 void plain_free(void *p, const char *call);
 
-/* Frees a small block of that class whose list is full or that heads its list; a double free is reported. `counted`: the fast
+/* Frees a small block of that class whose list is full or that has the mark of a free block; a double free is reported. `counted`: the fast
  * path has already counted the block as one more on the list. */
 void plain_free_small_slow(void *p, unsigned class, const char *call, bool counted);
 

@@ -252,9 +252,13 @@ static void *charged_sbrk(size_t bytes) {
     return old;
 }
 
-static void undo_sbrk(size_t bytes) {
-    os_sbrk(-(intptr_t)bytes);
-    budget_refund(bytes);
+/* Moves the break back, if it is still where it was moved to from `old`: what lies behind that is somebody else's. Otherwise the
+ * bytes stay ours, unused. */
+static void undo_sbrk(struct region *heap, uintptr_t old, size_t bytes) {
+    if ((uintptr_t)os_sbrk(0) == old + bytes && os_sbrk(-(intptr_t)bytes) != NULL)
+        budget_refund(bytes);
+    else
+        heap->lost += bytes;
 }
 
 /* The first address for units behind a break. */
@@ -276,7 +280,7 @@ static uintptr_t move_break(struct region *heap, uintptr_t brk, size_t bytes, si
     if (old == NULL)
         return 0;
     if ((uintptr_t)old != brk) { /* another caller of sbrk came in between, and ours is not on a unit's start */
-        undo_sbrk(wanted + gap);
+        undo_sbrk(heap, (uintptr_t)old, wanted + gap);
         return 0;
     }
     heap->lost += gap;
@@ -309,7 +313,7 @@ static bool grow_heap(struct region *heap, size_t units, size_t *left) {
     place_window(heap->base);
     size_t new_mapped = min_size((start + got - heap->base) >> UNIT_SHIFT, heap->max_units);
     if (!charge_own(heap, new_mapped) || !cover(heap, new_mapped)) {
-        undo_sbrk(got);
+        undo_sbrk(heap, start, got);
         return false;
     }
     size_t grown = new_mapped - ((start - heap->base) >> UNIT_SHIFT);

@@ -2,6 +2,7 @@
 #include "heap/region_place.h"
 
 #include "os/os.h"
+#include "heap/unitmap.h"
 
 #define HEAP_ROOM (1 * GIB)   /* between the heap and the first region, in case the break can be moved again later */
 #define PLACE (1024 * GIB)    /* for all regions, where there is no heap */
@@ -32,6 +33,7 @@ uintptr_t region_place(size_t bytes, uintptr_t heap_end, uintptr_t *window) {
     if (at != 0)
         return at;
     at = (uintptr_t)os_map(bytes, UNIT, os_unmap); /* ends that stay are lost addresses, not memory */
-    *window = at - min_size(min_size(AROUND, at), align_down(os_address_limit(), UNIT));
+    if (unitmap.limit == 0) /* later nobody asks where the window starts, and a filter of the program's may forbid to ask the OS */
+        *window = at - min_size(min_size(AROUND, at), align_down(os_address_limit(), UNIT));
     return at;
 }

@@ -53,22 +53,18 @@ static void warm(struct region *region, size_t first, size_t units) {
 
 /* Cuts `units` at the frontier, with the FREE span that ends there, if any. */
 static struct span *frontier_cut(struct region *region, size_t units) {
-    struct span *before = span_free_before(region, region->frontier);
-    size_t have = before ? before->units : 0, left;
-    size_t old_frontier = region->frontier;
-    if (!region_grow(region, units - have, &left))
-        return NULL;
-    if (left > 0) { /* the frontier has leapt over foreign memory, so `before` does not end there any more */
-        span_free_coalesce(region, old_frontier, left);
-        before = NULL;
-        if (!region_grow(region, units, &left))
+    struct span *before;
+    size_t old_frontier;
+    do { /* again whenever the frontier has leapt over foreign memory: what ended there does so no more, and the rest is FREE */
+        size_t left;
+        old_frontier = region->frontier;
+        before = span_free_before(region, old_frontier);
+        if (!region_grow(region, units - (before ? before->units : 0), &left))
             return NULL;
-    } else if (region->frontier != old_frontier) {
-        before = NULL;
-        if (!region_grow(region, units, &left))
-            return NULL;
-    }
-    size_t first = region->frontier;
+        if (left > 0)
+            span_free_coalesce(region, old_frontier, left);
+    } while (region->frontier != old_frontier);
+    size_t first = old_frontier;
     if (before != NULL) {
         first -= before->units;
         span_free_remove(before);
@@ -220,12 +216,10 @@ static bool grow_in_place(struct span *span, size_t units) {
 }
 
 bool span_try_resize(struct span *span, size_t units) {
-    size_t old = span->units;
-    if (units == old)
-        return true;
     lock_acquire(&page_heap.lock, LOCK_SPANS);
-    bool done = units < old || (units <= UINT32_MAX && grow_in_place(span, units));
-    if (done) {
+    size_t old = span->units;
+    bool done = span->state == SPAN_LARGE && (units <= old || (units <= UINT32_MAX && grow_in_place(span, units)));
+    if (done && units != old) {
         span->units = (uint32_t)units;
         span_totals.large += units - old;
         if (units < old)

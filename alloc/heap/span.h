@@ -5,7 +5,8 @@
  *
  * S1 the structure at a span's first unit is its head and says its state and length. Units inside a SMALL span are
  *    PART with `head` set; the last unit of a FREE span of several units is TAIL with `head` set; all others are NONE,
- *    so a pointer into the middle of a large span is told from its start.
+ *    so a pointer into the middle of a large span is told from its start. A span that is on its way between two states while
+ *    nobody has the lock is HELD by one thread, and everybody else is refused.
  * S2 no two FREE spans touch, but where a hole of foreign memory lies between.
  * S3 every FREE span is in the tree; it is on the list by age exactly if some of its units are dirty.
  * S4 a unit whose dirty bit is clear holds zeros.
@@ -35,7 +36,16 @@ struct span *span_acquire_large(size_t units, size_t align, bool *zeroed);
 /* Frees a span. A SMALL one must have all its blocks home and be on no list. */
 void span_release(struct span *span);
 
-/* Makes a LARGE span `units` long without moving it. False if the space behind it is taken. */
+/* Frees a span that was LARGE when it was found. False if it is LARGE no more: another thread has freed it, too. */
+bool span_release_large(struct span *span);
+
+/* For a thread that is about to move the memory of a LARGE span elsewhere, without the lock: makes it HELD, so that nobody else
+ * frees or resizes it. *units is its length. False if it is LARGE no more. Then either the memory is gone, and the span is freed
+ * as a dirty one, or all is as before. */
+bool span_try_hold(struct span *span, size_t *units);
+void span_unhold(struct span *span, bool gone);
+
+/* Makes a LARGE span `units` long without moving it. False if the space behind it is taken, or if it is LARGE no more. */
 bool span_try_resize(struct span *span, size_t units);
 
 /* Address of a span's first byte. */
@@ -75,6 +85,11 @@ bool span_is_block(const void *p, unsigned class);
 
 /* Blocks in a chain of such blocks; SIZE_MAX if something else is in it, or it is longer than `most`. */
 size_t span_chain_length(const void *chain, unsigned class, size_t most);
+
+/* True if the chain leads to `block` before it leads to something else than blocks of the class. `changing`: it is the list of
+ * another thread, which may take blocks from it meanwhile; then only links of blocks with the mark count, as those of live ones
+ * are the program's words. Takes the lock of the spans, so that what is read stays mapped. */
+bool span_chain_leads_to(const void *chain, unsigned class, const void *block, bool changing);
 
 /* Looks whether S1-S4, U1-U2 and R1-R3 hold over all regions. Takes the lock. */
 void span_walk(struct walk *walk);

@@ -82,6 +82,22 @@ void span_free_remove(struct span *span) {
     span->state = SPAN_NONE;
 }
 
+void span_hold_locked(struct span *span, bool is_block) {
+    span->holder = lock_self();
+    span->listed = is_block;
+    span->next_held = page_heap.held;
+    page_heap.held = span;
+    span->state = SPAN_HELD;
+}
+
+void span_unhold_locked(struct span *span) {
+    struct span **link = &page_heap.held;
+    while (*link != span)
+        link = &(*link)->next_held;
+    *link = span->next_held;
+    span->state = SPAN_NONE;
+}
+
 struct span *span_free_before(struct region *region, size_t first) {
     if (first == 0)
         return NULL;

@@ -19,8 +19,7 @@ struct page_heap {
     struct lock lock;
     struct span *tree;             /* FREE spans */
     struct span *newest, *oldest;  /* those with dirty units, by the time of the free */
-    struct span *purging;          /* spans whose memory is being given to the OS, without the lock; LARGE meanwhile, so that
-                                      nothing merges with them; linked by `newer` */
+    struct span *held;             /* all HELD spans */
     uint64_t released_at;          /* when a span was last released, ms */
     _Atomic size_t dirty_hint;     /* span_totals.free_dirty, for those who do not hold the lock */
     bool hidden;                   /* small spans are not in the unit map (span_show) */
@@ -59,6 +58,11 @@ void span_free_insert(struct region *region, size_t first, size_t units);
 
 /* The span is FREE no longer, and nothing else yet. */
 void span_free_remove(struct span *span);
+
+/* Makes a LARGE span, or one that is nothing else, HELD by this thread, and back: into nothing else yet. `is_block`: it is still the
+ * program's (listed). */
+void span_hold_locked(struct span *span, bool is_block);
+void span_unhold_locked(struct span *span);
 
 /* The FREE span that ends just before unit `first`, or NULL. */
 struct span *span_free_before(struct region *region, size_t first);

@@ -44,34 +44,96 @@ static void purge_beyond_locked(void) {
     }
 }
 
-void span_release(struct span *span) {
-    size_t units = span->units;
-    bool purged = units >= PURGE_AT_ONCE / UNIT && purge(span);
-    lock_acquire(&page_heap.lock, LOCK_SPANS);
-    if (span->state == SPAN_SMALL) {
-        ASSERT(span->live == 0 && !span->listed);
-        unitmap_set((uintptr_t)span_address(span), units, 0);
-        for (size_t i = 1; i < units; i++)
-            span[i].state = SPAN_NONE;
-        span_totals.small -= units;
-    } else {
-        ASSERT(span->state == SPAN_LARGE);
-        span_totals.large -= units;
-        span_totals.large_count--;
-    }
+/* A span that is taken out of use becomes FREE. */
+static void free_locked(struct span *span) {
     span->state = SPAN_NONE;
+    page_heap.released_at = os_clock_ms();
+    span_free_coalesce(span_region(span), span_index(span), span->units);
+}
+
+/* Gives the memory of a HELD span to the OS. Gives up the lock meanwhile. True if the OS has it. */
+static bool purge_held_locked(struct span *span) {
+    size_t units = span->units;
+    lock_release(&page_heap.lock, LOCK_SPANS);
+    bool purged = purge(span);
+    lock_acquire(&page_heap.lock, LOCK_SPANS);
     if (purged)
         span_dirty_set(span_region(span), span_index(span), units, false);
-    page_heap.released_at = os_clock_ms();
-    span_free_coalesce(span_region(span), span_index(span), units);
+    return purged;
+}
+
+static void take_small_locked(struct span *span) {
+    ASSERT(span->live == 0 && !span->listed);
+    unitmap_set((uintptr_t)span_address(span), span->units, 0);
+    for (size_t i = 1; i < span->units; i++)
+        span[i].state = SPAN_NONE;
+    span_totals.small -= span->units;
+}
+
+static void take_large_locked(struct span *span) {
+    span_totals.large -= span->units;
+    span_totals.large_count--;
+}
+
+static bool release(struct span *span, bool small) {
+    lock_acquire(&page_heap.lock, LOCK_SPANS);
+    bool used = span->state == (small ? SPAN_SMALL : SPAN_LARGE);
+    if (used && small)
+        take_small_locked(span);
+    else if (used)
+        take_large_locked(span);
+    if (used && span->units >= PURGE_AT_ONCE / UNIT) {
+        span_hold_locked(span, false);
+        purge_held_locked(span);
+        span_unhold_locked(span);
+    }
+    if (used)
+        free_locked(span);
     lock_release(&page_heap.lock, LOCK_SPANS);
-    span_look();
+    if (used)
+        span_look();
+    return used;
+}
+
+void span_release(struct span *span) {
+    release(span, span->state == SPAN_SMALL);
+}
+
+bool span_release_large(struct span *span) {
+    return release(span, false);
+}
+
+bool span_try_hold(struct span *span, size_t *units) {
+    lock_acquire(&page_heap.lock, LOCK_SPANS);
+    bool mine = span->state == SPAN_LARGE;
+    *units = span->units;
+    if (mine) {
+        take_large_locked(span);
+        span_hold_locked(span, true);
+    }
+    lock_release(&page_heap.lock, LOCK_SPANS);
+    return mine;
+}
+
+static void unhold_block_locked(struct span *span) {
+    span_unhold_locked(span);
+    span->state = SPAN_LARGE;
+    span_totals.large += span->units;
+    span_totals.large_count++;
+}
+
+void span_unhold(struct span *span, bool gone) {
+    lock_acquire(&page_heap.lock, LOCK_SPANS);
+    unhold_block_locked(span);
+    lock_release(&page_heap.lock, LOCK_SPANS);
+    if (gone)
+        span_release_large(span);
 }
 
 /* ---- giving memory to the OS ------------------------------------------------------------------------------------- */
 
 /* Takes the oldest span that is worth purging out of the free ones, if there is more dirty free memory than may stay. It is
- * LARGE meanwhile, so that nothing merges with it. */
+ * HELD meanwhile. */
 static struct span *purge_take_locked(size_t age_ms, uint64_t now) {
     size_t stays = 0, least = 1;
     if (age_ms > 0) {
@@ -86,9 +148,7 @@ static struct span *purge_take_locked(size_t age_ms, uint64_t now) {
         if (span->dirty < least)
             continue;
         span_free_remove(span);
-        span->state = SPAN_LARGE;
-        span->newer = page_heap.purging;
-        page_heap.purging = span;
+        span_hold_locked(span, false);
         return span;
     }
     return NULL;
@@ -96,11 +156,7 @@ static struct span *purge_take_locked(size_t age_ms, uint64_t now) {
 
 /* A span that was taken for purging is FREE again. */
 static void purge_done_locked(struct span *span) {
-    struct span **link = &page_heap.purging;
-    while (*link != span)
-        link = &(*link)->newer;
-    *link = span->newer;
-    span->state = SPAN_NONE;
+    span_unhold_locked(span);
     span_free_coalesce(span_region(span), span_index(span), span->units);
 }
 
@@ -142,14 +198,9 @@ size_t span_purge(size_t age_ms, size_t pad) {
     lock_acquire(&page_heap.lock, LOCK_SPANS);
     struct span *span;
     while ((span = purge_take_locked(age_ms, now)) != NULL) {
-        size_t units = span->units, dirty = span->dirty;
-        lock_release(&page_heap.lock, LOCK_SPANS);
-        bool purged = purge(span);
-        lock_acquire(&page_heap.lock, LOCK_SPANS);
-        if (purged) {
-            span_dirty_set(span_region(span), span_index(span), units, false);
-            given += dirty << UNIT_SHIFT;
-        }
+        size_t dirty = span->dirty;
+        bool purged = purge_held_locked(span);
+        given += purged ? dirty << UNIT_SHIFT : 0;
         purge_done_locked(span);
         if (!purged)
             break;
@@ -186,9 +237,17 @@ void span_count(struct span_totals *totals, struct region_totals *held, size_t *
     lock_release(&page_heap.lock, LOCK_SPANS);
 }
 
+/* Spans that are held by threads that did not live on in this child. */
 static void forked(void) {
-    while (page_heap.purging != NULL) /* by threads that did not live on in this child */
-        purge_done_locked(page_heap.purging);
+    for (struct span *span = page_heap.held, *next; span != NULL; span = next) {
+        next = span->next_held;
+        if (span->holder == lock_self())
+            continue;
+        if (span->listed)
+            unhold_block_locked(span);
+        else
+            purge_done_locked(span);
+    }
 }
 
 const struct lock_set span_locks = {.rank = LOCK_SPANS, .lock = &page_heap.lock, .forked = forked};

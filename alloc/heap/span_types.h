@@ -14,7 +14,8 @@ enum span_state {
     SPAN_TAIL,  /* last unit of a FREE span of several */
     SPAN_SMALL, /* cut into blocks of one class */
     SPAN_PART,  /* inside a SMALL span */
-    SPAN_LARGE, /* one block; or its memory is being given to the OS (span_return.c) */
+    SPAN_LARGE, /* one block */
+    SPAN_HELD,  /* by one thread, that works on its memory without the lock: nobody else may take, merge, resize or free it */
 };
 
 /* One for each unit of a region. The word before a colon is the state in which a span has that field. The fields are under
@@ -23,6 +24,7 @@ struct span {
     union {
         struct { struct span *next, *prev; };       /* SMALL: other spans of the class with blocks to give */
         struct { struct span *newer, *older; };     /* FREE and dirty: by the time of the free */
+        struct { struct span *next_held; const void *holder; }; /* HELD: the next one; lock_self() of the thread */
     };
     union {
         struct {
@@ -40,7 +42,7 @@ struct span {
     uint8_t class;              /* SMALL */
     uint8_t state;              /* enum span_state */
     uint8_t region;             /* index into regions, set on first use */
-    bool listed;                /* SMALL: is on its class's list; FREE: is on the list by age */
+    bool listed;                /* SMALL: is on its class's list; FREE: is on the list by age; HELD: is one block still */
 };
 _Static_assert(sizeof(struct span) == CACHE_LINE, "span structures do not share cache lines");
 

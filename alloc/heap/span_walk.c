@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "heap/span.h"
 
+#include <stdatomic.h>
+
 #include "base/freelist.h"
 #include "base/sizeclass.h"
 #include "kit/lock.h"
 #include "kit/report.h"
 #include "heap/span_free.h"
 #include "heap/span_tree.h"
+#include "heap/mark.h"
 #include "heap/unitmap.h"
 
 bool span_is_block(const void *p, unsigned class) {
@@ -25,11 +28,18 @@ size_t span_chain_length(const void *chain, unsigned class, size_t most) {
     return length;
 }
 
-static bool is_purging(const struct span *span) {
-    const struct span *at = page_heap.purging;
-    while (at != NULL && at != span)
-        at = at->newer;
-    return at != NULL;
+READS_OTHERS bool span_chain_leads_to(const void *chain, unsigned class, const void *block, bool changing) {
+    const struct block *at = chain;
+    lock_acquire(&page_heap.lock, LOCK_SPANS);
+    for (size_t most = UINT16_MAX; at != block && most > 0 && span_is_block(at, class); most--) { /* no list is longer */
+        const struct block *next = *(struct block *const volatile *)&at->next;
+        atomic_thread_fence(memory_order_acquire);
+        if (changing && !mark_is_on(at))
+            break;
+        at = next;
+    }
+    lock_release(&page_heap.lock, LOCK_SPANS);
+    return at == block;
 }
 
 /* S4, by a look at the first and the last word of each clean unit. */
@@ -59,7 +69,7 @@ static void walk_used(struct walk *walk, const struct region *region, const stru
     for (size_t i = 1; i < span->units; i++)
         inside = inside && (small ? span[i].state == SPAN_PART && span[i].head == first : span[i].state == SPAN_NONE);
     report_walk(walk, inside, "span S1", span);
-    report_walk(walk, is_purging(span) || span_dirty_count(region, first, span->units) == span->units, "span S4", span);
+    report_walk(walk, span->state == SPAN_HELD || span_dirty_count(region, first, span->units) == span->units, "span S4", span);
 }
 
 static void walk_map(struct walk *walk, const char *start, size_t units, unsigned entry) {
@@ -74,7 +84,7 @@ static void walk_map(struct walk *walk, const char *start, size_t units, unsigne
 static size_t walk_span(struct walk *walk, const struct region *region, size_t first, struct span_totals *found) {
     const struct span *span = &region->spans[first];
     const char *start = (const char *)region->base + (first << UNIT_SHIFT);
-    bool used = span->state == SPAN_SMALL || span->state == SPAN_LARGE;
+    bool used = span->state == SPAN_SMALL || span->state == SPAN_LARGE || span->state == SPAN_HELD;
     if (!used && span->state != SPAN_FREE) { /* NONE here is a hole: foreign memory */
         report_walk(walk, span->state == SPAN_NONE, "span S1", span);
         return 1;
@@ -90,7 +100,7 @@ static size_t walk_span(struct walk *walk, const struct region *region, size_t f
     found->free_count += span->state == SPAN_FREE;
     found->free_dirty += span->state == SPAN_FREE ? span->dirty : 0;
     found->small += span->state == SPAN_SMALL ? span->units : 0;
-    found->large += span->state == SPAN_LARGE && !is_purging(span) ? span->units : 0;
+    found->large += span->state == SPAN_LARGE ? span->units : 0;
     return span->units;
 }
 

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "heap/region.h"
+#include "heap/span.h"
 
 #define STACKS 32 /* for the first classes that grow so large; others go without: few programs have several such classes */
 
@@ -18,11 +19,11 @@ static _Atomic size_t stacks_used;
 
 /* ---- parked chains ----------------------------------------------------------------------------------------------- */
 
-struct block *transfer_lift(struct transfer *transfer, size_t at) {
-    return atomic_exchange_explicit(&transfer->parked[at], NULL, memory_order_acquire);
+uint64_t transfer_lift(struct transfer *transfer, size_t at) {
+    return atomic_exchange_explicit(&transfer->parked[at], 0, memory_order_acquire);
 }
 
-bool transfer_try_put_back(struct transfer *transfer, struct block *chain, size_t at) {
+bool transfer_try_put_back(struct transfer *transfer, uint64_t chain, size_t at) {
     return transfer_park_among(transfer, chain, at + 1);
 }
 
@@ -33,9 +34,9 @@ void transfer_get_stack_slow(struct transfer *transfer) {
     transfer->stack = index < STACKS ? &stacks[index] : NULL;
 }
 
-struct block *transfer_stacked_locked(const struct transfer *transfer, size_t n) {
+uint64_t transfer_stacked_locked(const struct transfer *transfer, size_t n) {
     const struct chain_stack *stack = transfer->stack;
-    return stack != NULL && n < stack->count ? stack->chains[n] : NULL;
+    return stack != NULL && n < stack->count ? stack->chains[n] : 0;
 }
 
 /* ---- orphans ----------------------------------------------------------------------------------------------------- */
@@ -55,9 +56,18 @@ struct block *transfer_take_orphan_slow(struct transfer *transfer) {
     return orphan->chain;
 }
 
-size_t transfer_count_orphans_locked(const struct transfer *transfer) {
+size_t transfer_count_orphans_locked(const struct transfer *transfer, unsigned class) {
     size_t blocks = 0;
-    for (const struct orphan *orphan = transfer->orphans; orphan != NULL; orphan = orphan->next)
-        blocks += freelist_length(orphan->chain);
+    for (const struct orphan *orphan = transfer->orphans; orphan != NULL; orphan = orphan->next) {
+        size_t length = span_chain_length(orphan->chain, class, UINT16_MAX);
+        blocks += length != SIZE_MAX ? length : 0;
+    }
     return blocks;
+}
+
+bool transfer_orphans_lead_to_locked(const struct transfer *transfer, unsigned class, const void *block) {
+    bool found = false;
+    for (const struct orphan *orphan = transfer->orphans; orphan != NULL && !found; orphan = orphan->next)
+        found = span_chain_leads_to(orphan->chain, class, block, false);
+    return found;
 }

@@ -8,7 +8,7 @@
  *  - stacked chains: a stack of more such chains under the lock of the class, for classes that have megabytes.
  *  - orphans: in a forked child, the lists of threads that did not live on.
  *
- * X1 a parked or stacked chain has its length in its first block's second word.
+ * X1 a parked or stacked chain has the length that is told beside its address (freelist.h).
  * X2 the pointer parked[i] holds only chains of which i + 1 may be parked. So chains of one length have together at most the
  *    bytes that the class may park; and chains of all lengths at most 2.72 times as many: parked[i] holds at most 1 / (i + 1)
  *    of those bytes, and 1 + 1/2 + 1/3 + ... + 1/8 = 2.72.
@@ -30,7 +30,7 @@
 #include "base/freelist.h"
 #include "kit/report.h"
 
-#define PARKED_CHAINS (CACHE_LINE / sizeof(void *))
+#define PARKED_CHAINS (CACHE_LINE / sizeof(uint64_t))
 
 /* Chains of a class with much memory are stacked, up to a thirty-second of it (3 % of memory at the most): sending a chain
  * home means walking it, and its blocks lie anywhere. Chains handed over whole and stacks together took `trees` from 1.49 to
@@ -41,11 +41,11 @@
 
 struct chain_stack {
     size_t count;
-    struct block *chains[STACK_MOST];
+    uint64_t chains[STACK_MOST];
 };
 
 struct transfer {
-    _Atomic(void *) parked[PARKED_CHAINS]; /* first: in a cache line of their own */
+    _Atomic uint64_t parked[PARKED_CHAINS]; /* first: in a cache line of their own */
     struct chain_stack *stack;             /* NULL until the class has memory enough for one */
     struct orphan *orphans;
 };
@@ -62,10 +62,10 @@ extern HIDDEN _Atomic size_t transfer_threads;
 
 /* Parks a chain in one of the first `usable` pointers; release order makes what was written to the chain visible to its taker.
  * False if none of them is free. */
-static inline bool transfer_park_among(struct transfer *transfer, struct block *chain, size_t usable) {
+static inline bool transfer_park_among(struct transfer *transfer, uint64_t chain, size_t usable) {
     for (size_t i = 0; i < usable && i < PARKED_CHAINS; i++) {
-        void *empty = NULL;
-        if (atomic_load_explicit(&transfer->parked[i], memory_order_relaxed) != NULL)
+        uint64_t empty = 0;
+        if (atomic_load_explicit(&transfer->parked[i], memory_order_relaxed) != 0)
             continue;
         COUNT(COUNT_RMWS);
         if (atomic_compare_exchange_strong_explicit(&transfer->parked[i], &empty, chain, memory_order_release,
@@ -78,37 +78,37 @@ static inline bool transfer_park_among(struct transfer *transfer, struct block *
 /* Parks a chain of `count` blocks, where the class may park `most` chains of that length. False if the chain is longer than
  * that (most is 0), or there is no pointer free for it. */
 static inline bool transfer_try_park(struct transfer *transfer, struct block *chain, size_t count, size_t most) {
-    chain->count = count;
-    return transfer_park_among(transfer, chain, most); /* X2 */
+    return transfer_park_among(transfer, chain_of(chain, count), most); /* X2 */
 }
 
 /* Takes a parked chain, its length in *count. NULL if there is none. */
 static inline struct block *transfer_take(struct transfer *transfer, size_t *count) {
     for (size_t i = 0; i < PARKED_CHAINS; i++) {
-        if (atomic_load_explicit(&transfer->parked[i], memory_order_relaxed) == NULL)
+        if (atomic_load_explicit(&transfer->parked[i], memory_order_relaxed) == 0)
             continue;
         COUNT(COUNT_RMWS);
-        struct block *chain = atomic_exchange_explicit(&transfer->parked[i], NULL, memory_order_acquire);
-        if (chain != NULL) {
-            *count = chain->count;
-            return chain;
+        uint64_t chain = atomic_exchange_explicit(&transfer->parked[i], 0, memory_order_acquire);
+        if (chain != 0) {
+            *count = chain_length(chain);
+            return chain_first(chain);
         }
     }
     return NULL;
 }
 
-/* Reports a double free if the chain is parked: a block that was parked alone and is freed again comes back as the same chain.
- * The caller does not hold the lock of the class. */
+/* Reports a double free if the chain is parked: a block that was parked alone and is freed again comes back as the same chain,
+ * and is not known by its mark (mark.h) if the program has written to it meanwhile. The caller does not hold the lock of the class. */
 static inline void transfer_refuse_parked_twice(struct transfer *transfer, const void *chain) {
     for (size_t i = 0; i < PARKED_CHAINS; i++)
-        if (UNLIKELY(atomic_load_explicit(&transfer->parked[i], memory_order_relaxed) == chain))
+        if (UNLIKELY(atomic_load_explicit(&transfer->parked[i], memory_order_relaxed) << (64 - LENGTH_SHIFT) ==
+                     (uint64_t)(uintptr_t)chain << (64 - LENGTH_SHIFT)))
             report_misuse("free", chain, DOUBLE_FREE);
 }
 
-/* To look at a parked chain: takes it out of parked[at], and puts it back there or before; NULL if there is none, false if
+/* To look at a parked chain: takes it out of parked[at], and puts it back there or before; 0 if there is none, false if
  * another has taken its room. Nobody else can have the chain meanwhile, or its memory be unmapped. */
-struct block *transfer_lift(struct transfer *transfer, size_t at);
-bool transfer_try_put_back(struct transfer *transfer, struct block *chain, size_t at);
+uint64_t transfer_lift(struct transfer *transfer, size_t at);
+bool transfer_try_put_back(struct transfer *transfer, uint64_t chain, size_t at);
 
 /* How many chains of a batch may be stacked: a part of the class's memory. */
 static inline size_t transfer_stack_most(size_t memory, size_t batch_bytes) {
@@ -118,25 +118,25 @@ static inline size_t transfer_stack_most(size_t memory, size_t batch_bytes) {
 /* Gives the class an empty stack, if there is one left. */
 COLD void transfer_get_stack_slow(struct transfer *transfer);
 
-/* Puts a chain with its length in it on the stack, which may have `most`. False if it has as many, or there is no stack. */
-static inline bool transfer_try_stack_locked(struct transfer *transfer, struct block *chain, size_t most) {
+/* Puts a chain of `count` blocks on the stack, which may have `most`. False if it has as many, or there is no stack. */
+static inline bool transfer_try_stack_locked(struct transfer *transfer, struct block *chain, size_t count, size_t most) {
     if (UNLIKELY(transfer->stack == NULL && most > PARKED_CHAINS))
         transfer_get_stack_slow(transfer);
     struct chain_stack *stack = transfer->stack;
     if (stack == NULL || stack->count >= most)
         return false;
-    stack->chains[stack->count++] = chain;
+    stack->chains[stack->count++] = chain_of(chain, count);
     return true;
 }
 
-/* Takes the chain that was stacked last, if there are more than `more_than`. NULL otherwise. */
-static inline struct block *transfer_unstack_locked(struct transfer *transfer, size_t more_than) {
+/* Takes the chain that was stacked last, if there are more than `more_than`. 0 otherwise. */
+static inline uint64_t transfer_unstack_locked(struct transfer *transfer, size_t more_than) {
     struct chain_stack *stack = transfer->stack;
-    return stack != NULL && stack->count > more_than ? stack->chains[--stack->count] : NULL;
+    return stack != NULL && stack->count > more_than ? stack->chains[--stack->count] : 0;
 }
 
-/* The nth stacked chain; NULL beyond the last. */
-struct block *transfer_stacked_locked(const struct transfer *transfer, size_t n);
+/* The nth stacked chain; 0 beyond the last. */
+uint64_t transfer_stacked_locked(const struct transfer *transfer, size_t n);
 
 /* In a forked child: a list of a thread that did not live on. Its length is not known. If memory for the entry is refused, its
  * blocks are lost to the child, as those of other threads' lists are with glibc's malloc. */
@@ -148,7 +148,10 @@ static inline struct block *transfer_take_orphan_locked(struct transfer *transfe
     return LIKELY(transfer->orphans == NULL) ? NULL : transfer_take_orphan_slow(transfer);
 }
 
-/* Blocks in all adopted lists, by walking them. */
-size_t transfer_count_orphans_locked(const struct transfer *transfer);
+/* Blocks in all adopted lists, by walking them; those of a list that has been written over are not counted. */
+size_t transfer_count_orphans_locked(const struct transfer *transfer, unsigned class);
+
+/* True if the block is in an adopted list. */
+bool transfer_orphans_lead_to_locked(const struct transfer *transfer, unsigned class, const void *block);
 
 #endif

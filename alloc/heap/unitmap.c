@@ -15,11 +15,20 @@ struct unitmap unitmap;
 static struct strip strip;
 static const struct strip_plan plan = {TABLE_BYTES(COVER), TABLE_BYTES(USUAL), TABLE_BYTES(MOST)};
 
+/* A number that no program comes upon: random, odd, and no address, since its two highest bits differ. */
+static uint64_t make_mark(void) {
+    uint64_t random;
+    os_random(&random, sizeof random);
+    return (random & ~((uint64_t)1 << 62)) | (uint64_t)1 << 63 | 1;
+}
+
 size_t unitmap_place_bytes(void) {
     return STRIP_PLACE(plan.most);
 }
 
 bool unitmap_init(char *place) {
+    if (unitmap.mark == 0)
+        unitmap.mark = make_mark();
     if (strip.start == NULL && !strip_open(&strip, place, &plan))
         return false;
     unitmap.table = (uint16_t *)(void *)strip.start;
@@ -44,6 +53,10 @@ static void reach(size_t bytes) {
     if (bytes <= strip.reserved || bytes > max_size(TABLE_BYTES(USUAL), 2 * strip.reserved) || !strip_reach(&strip, bytes))
         return;
     set_limit();
+}
+
+void unitmap_share(void) {
+    __atomic_store_n(&unitmap.shared_limit, __atomic_load_n(&unitmap.limit, __ATOMIC_ACQUIRE), __ATOMIC_RELEASE);
 }
 
 bool unitmap_cover(uintptr_t addr, size_t bytes) {

@@ -6,7 +6,7 @@
  *
  * U1 an entry is not 0 exactly while its unit belongs to a span of small blocks of a class below FAST_CLASSES and such spans are
  *    shown (span_show).
- * U2 an index at or above `limit` is never looked up; all below it can be read.
+ * U2 an index at or above `limit` is never looked up; all below it can be read. `shared_limit` is no higher.
  *
  * The table covers a window of addresses from `base` on, a unit before the heap's start. It is a strip (kit/strip.h): 1 GiB of
  * addresses at first, which are 128 KiB of table, and more when a region lies beyond. It grows in place, so `base` and `table`
@@ -26,6 +26,8 @@ struct unitmap {
     uintptr_t base; /* address of unit 0 */
     size_t limit;   /* entries; 0 until unitmap_place */
     uint16_t *table;
+    uint64_t mark;  /* what the second word of a free block holds (heap/mark.h): here, because free reads all four */
+    size_t shared_limit; /* for calls that may be somebody else's (api/new.c): 0 until it is known that they are ours */
 };
 
 extern HIDDEN struct unitmap unitmap;
@@ -58,5 +60,8 @@ bool unitmap_cover(uintptr_t addr, size_t bytes);
 
 /* Sets the entries of `units` units from `addr` on. Those outside the window are left out. */
 void unitmap_set(uintptr_t addr, size_t units, unsigned entry);
+
+/* Raises shared_limit to the limit. */
+void unitmap_share(void);
 
 #endif

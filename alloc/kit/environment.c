@@ -177,18 +177,30 @@ void COLD environment_read_slow(void) {
     for (char **variable = variables; *variable != NULL && !any; variable++)
         any = concerns_us(*variable);
     if (!any || os_is_secure()) {
-        atomic_store_explicit(&environment_state, 1, memory_order_release);
+        atomic_store_explicit(&environment_state, ENVIRONMENT_READ, memory_order_release);
         return;
     }
     struct tunables fresh = tunables;
-    int unread = 0;
+    int unread = ENVIRONMENT_UNREAD;
     environment_apply(variables, &fresh, NULL);
-    if (!atomic_compare_exchange_strong(&environment_state, &unread, 1))
+    if (!atomic_compare_exchange_strong(&environment_state, &unread, ENVIRONMENT_BEING_SET))
         return;
-    if (!readonly_open(&tunables, sizeof tunables)) {
-        report_line("the system refuses to make the page of the options writable; all are at their defaults");
-        return;
+    bool opened = readonly_open(&tunables, sizeof tunables);
+    if (opened) {
+        tunables = fresh;
+        readonly_shut(&tunables, sizeof tunables);
     }
-    tunables = fresh;
-    environment_apply(variables, &fresh, complain_on_stderr);
+    atomic_store_explicit(&environment_state, ENVIRONMENT_READ, memory_order_release);
+    if (opened)
+        environment_apply(variables, &fresh, complain_on_stderr);
+    else
+        report_line("the system refuses to make the page of the options writable; all are at their defaults");
 }
+
+/* The thread that was setting them is gone, or is this one and goes on. */
+static void forked(void) {
+    int being_set = ENVIRONMENT_BEING_SET;
+    atomic_compare_exchange_strong(&environment_state, &being_set, ENVIRONMENT_UNREAD);
+}
+
+const struct lock_set environment_locks = {.rank = LOCK_NONE, .forked = forked};

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "base/base.h"
+#include "kit/lock.h"
 #include "kit/tunables.h"
 
 #define COMPLAINTS_MAX 8
@@ -21,16 +22,19 @@ void environment_apply(char *const *variables, struct tunables *into, void (*com
 /* The value of a variable as it is now, NULL if it is not set; NULL under AT_SECURE, too. */
 const char *environment_variable(const char *name);
 
-extern HIDDEN _Atomic int environment_state; /* 0 until the tunables are set, then 1 */
+/* Until one thread has read all, and begins to set the tunables; while it does so; once all are set. */
+enum environment_state { ENVIRONMENT_UNREAD, ENVIRONMENT_BEING_SET, ENVIRONMENT_READ };
+extern HIDDEN _Atomic int environment_state;
+extern HIDDEN const struct lock_set environment_locks;
 
 void environment_read_slow(void);
 
 /* Sets the tunables from the environment, once; under AT_SECURE none. Every way into the allocator that reads a tunable calls
  * this first, because the first block may be asked for before any constructor of the library has run. Never waits: a second
  * thread or a signal handler that comes while the environment is being read reads it, too, and the first to be done sets the
- * tunables. */
+ * tunables. Who comes while they are being set finds them as they are by default, as before. */
 static inline void environment_read(void) {
-    if (UNLIKELY(atomic_load_explicit(&environment_state, memory_order_acquire) == 0))
+    if (UNLIKELY(atomic_load_explicit(&environment_state, memory_order_acquire) != ENVIRONMENT_READ))
         environment_read_slow();
 }
 

@@ -6,7 +6,11 @@
 #define SPINS 64 /* a section is some hundred instructions; sleeping costs a system call on each side */
 
 _Atomic(const void *) lock_fork_owner;
-THREAD_LOCAL unsigned lock_held_ranks;
+THREAD_LOCAL _Alignas(8) unsigned lock_held_ranks; /* its address is a holder's name (lock_self) */
+
+/* In a forked child: locks with LOCK_LATE that are still held, and what is to be done then. Its one thread's own. */
+static unsigned late_held;
+static void (*late_work)(void);
 
 /* The half of the state that the kernel compares before it lets a thread sleep. Two threads may have the same low half. Then a
  * thread sleeps although the lock has changed hands meanwhile; LOCK_WAITED is in that half, so the new holder wakes it. */
@@ -14,11 +18,8 @@ static _Atomic uint32_t *futex_word(struct lock *lock) {
     return (_Atomic uint32_t *)(void *)&lock->state;
 }
 
-void COLD lock_wait_slow(struct lock *lock) {
-    const uintptr_t self = (uintptr_t)lock_self();
-    COUNT(COUNT_WAITS);
-    if ((atomic_load_explicit(&lock->state, memory_order_relaxed) & ~(uintptr_t)LOCK_WAITED) == self)
-        report_reentered();
+/* Waits for the lock and takes it, as `self`: lock_self() with or without LOCK_ALL. */
+static void wait_as(struct lock *lock, uintptr_t self) {
     for (int i = 0; i < SPINS; i++) {
         if (atomic_load_explicit(&lock->state, memory_order_relaxed) == 0 && lock_try(lock, self))
             return;
@@ -34,18 +35,54 @@ void COLD lock_wait_slow(struct lock *lock) {
     }
 }
 
-void COLD lock_wake_slow(struct lock *lock) {
-    os_futex_wake(futex_word(lock));
+void COLD lock_wait_slow(struct lock *lock) {
+    COUNT(COUNT_WAITS);
+    if (lock_is_mine(lock))
+        report_reentered();
+    wait_as(lock, (uintptr_t)lock_self());
 }
 
+void COLD lock_released_slow(struct lock *lock, uintptr_t was) {
+    if (was & LOCK_WAITED)
+        os_futex_wake(futex_word(lock));
+    if ((was & LOCK_LATE) && --late_held == 0)
+        late_work();
+}
+
+/* ---- all locks ----------------------------------------------------------------------------------------------------- */
+
 void lock_acquire_forking(struct lock *lock) {
-    if (!lock_try(lock, (uintptr_t)lock_self()))
-        lock_wait_slow(lock);
+    uintptr_t self = (uintptr_t)lock_self() | LOCK_ALL;
+    if (!lock_is_mine(lock) && !lock_try(lock, self))
+        wait_as(lock, self);
+}
+
+/* A thread that a signal has interrupted while it held a lock must not wait for one of a lower rank: the holder may be waiting
+ * for it. Nobody holds a lock for long; if it takes longer than that, such a circle is there, and the fork goes on without. */
+static void acquire_impatient(struct lock *lock) {
+    uint64_t until = os_clock_ms() + LOCK_PATIENCE_MS;
+    while (!lock_is_mine(lock) && !lock_try(lock, (uintptr_t)lock_self() | LOCK_ALL) && os_clock_ms() < until)
+        arch_pause();
+}
+
+static bool is_among_all(struct lock *lock) {
+    return lock_is_mine(lock) && (atomic_load_explicit(&lock->state, memory_order_relaxed) & LOCK_ALL) != 0;
 }
 
 static void release_forking(struct lock *lock) {
-    if (atomic_exchange_explicit(&lock->state, 0, memory_order_release) & LOCK_WAITED)
-        lock_wake_slow(lock);
+    if (!is_among_all(lock))
+        return;
+    uintptr_t was = atomic_exchange_explicit(&lock->state, 0, memory_order_release);
+    if (was & LOCK_WAITED)
+        lock_released_slow(lock, was & LOCK_WAITED);
+}
+
+/* Nobody else is there, so nobody sleeps. A lock with LOCK_LATE has it from a fork before this one, and is counted. */
+static void reset(struct lock *lock) {
+    bool stays = lock_is_mine(lock) && !is_among_all(lock);
+    if (stays && (atomic_load(&lock->state) & LOCK_LATE) == 0)
+        late_held++;
+    atomic_store(&lock->state, stays ? (uintptr_t)lock_self() | LOCK_LATE : 0);
 }
 
 static struct lock *nth_further(const struct lock_set *set, unsigned n) {
@@ -59,12 +96,21 @@ static unsigned count_further(const struct lock_set *set) {
     return count;
 }
 
-void lock_set_acquire(const struct lock_set *set) {
+bool lock_set_is_mine(const struct lock_set *set) {
+    bool mine = set->lock != NULL && lock_is_mine(set->lock);
+    struct lock *lock;
+    for (unsigned n = 0; !mine && (lock = nth_further(set, n)) != NULL; n++)
+        mine = lock_is_mine(lock);
+    return mine;
+}
+
+void lock_set_acquire(const struct lock_set *set, bool patient) {
+    void (*acquire)(struct lock *) = patient ? lock_acquire_forking : acquire_impatient;
     if (set->lock != NULL)
-        lock_acquire_forking(set->lock);
+        acquire(set->lock);
     struct lock *lock;
     for (unsigned n = 0; (lock = nth_further(set, n)) != NULL; n++)
-        lock_acquire_forking(lock);
+        acquire(lock);
 }
 
 /* Backwards: once the first is free, another thread may add to the further ones. */
@@ -75,11 +121,12 @@ void lock_set_release(const struct lock_set *set) {
         release_forking(set->lock);
 }
 
-void lock_set_reset(const struct lock_set *set) {
+void lock_set_reset(const struct lock_set *set, void (*late)(void)) {
+    late_work = late;
     for (unsigned n = count_further(set); n > 0; n--)
-        atomic_store(&nth_further(set, n - 1)->state, 0);
+        reset(nth_further(set, n - 1));
     if (set->lock != NULL)
-        atomic_store(&set->lock->state, 0);
+        reset(set->lock);
 }
 
 void lock_fork_begin(void) {
@@ -87,5 +134,6 @@ void lock_fork_begin(void) {
 }
 
 void lock_fork_end(void) {
-    atomic_store(&lock_fork_owner, NULL);
+    if (lock_is_forking())
+        atomic_store(&lock_fork_owner, NULL);
 }

@@ -4,8 +4,11 @@
  * builds assert it. A thread that would wait for itself has been interrupted by a signal whose handler allocates: that is
  * told (report_reentered), for the wait would never end.
  *
- * Around fork() and during walks over everything one thread holds all locks (all_locks.h). Until lock_fork_end its own
- * acquire and release do nothing: handlers of fork that the program registered may allocate in between.
+ * Around fork() and during walks over everything one thread holds all locks (all_locks.h), each marked with LOCK_ALL. Until
+ * lock_fork_end its own acquire and release do nothing: handlers of fork that the program registered may allocate in between.
+ *
+ * The handler of a signal may fork, though it must not allocate. What its thread holds because the signal has interrupted it in
+ * the allocator has no such mark: it stays as it is, in the parent and in the child, where the thread goes on.
  */
 #ifndef MYALLOC_LOCK_H
 #define MYALLOC_LOCK_H
@@ -32,18 +35,26 @@ enum lock_rank {
     LOCK_NONE
 };
 
-#define LOCK_WAITED 1u
+#define LOCK_WAITED 1u /* others sleep */
+#define LOCK_ALL 2u    /* taken among all locks */
+#define LOCK_LATE 4u   /* in a forked child: was held by the thread that a signal had interrupted; its release is looked at */
+#define LOCK_MARKS ((uintptr_t)(LOCK_WAITED | LOCK_ALL | LOCK_LATE))
 
 struct lock {
-    _Atomic uintptr_t state; /* 0: free; else the holder's lock_self(), plus LOCK_WAITED if others sleep */
+    _Atomic uintptr_t state; /* 0: free; else the holder's lock_self(), plus marks */
 };
 
 extern HIDDEN _Atomic(const void *) lock_fork_owner; /* identity of the thread inside fork(), or NULL */
 extern HIDDEN THREAD_LOCAL unsigned lock_held_ranks; /* debug builds: a bit for each rank this thread holds */
 
-/* No two living threads have the same; even, because bit 0 is LOCK_WAITED. */
+/* No two living threads have the same; a multiple of 8, which leaves room for LOCK_MARKS. */
 static inline const void *lock_self(void) {
     return &lock_held_ranks;
+}
+
+/* True if this thread holds the lock. */
+static inline bool lock_is_mine(struct lock *lock) {
+    return (atomic_load_explicit(&lock->state, memory_order_relaxed) & ~LOCK_MARKS) == (uintptr_t)lock_self();
 }
 
 /* One instruction both takes the lock and names its holder, so that a signal handler of this thread that wants the lock finds
@@ -58,7 +69,7 @@ static inline bool lock_is_forking(void) {
 }
 
 void lock_wait_slow(struct lock *lock);
-void lock_wake_slow(struct lock *lock);
+void lock_released_slow(struct lock *lock, uintptr_t was);
 
 static inline void lock_acquire(struct lock *lock, enum lock_rank rank) {
     if (lock_is_forking())
@@ -76,8 +87,9 @@ static inline void lock_release(struct lock *lock, enum lock_rank rank) {
         return;
     if (MYALLOC_DEBUG)
         lock_held_ranks &= ~(1u << rank);
-    if (UNLIKELY(atomic_exchange_explicit(&lock->state, 0, memory_order_release) & LOCK_WAITED))
-        lock_wake_slow(lock);
+    uintptr_t was = atomic_exchange_explicit(&lock->state, 0, memory_order_release);
+    if (UNLIKELY(was & (LOCK_WAITED | LOCK_LATE)))
+        lock_released_slow(lock, was);
 }
 
 /* ---- all locks at once: for fork, and for walks over everything --------------------------------------------------- */
@@ -88,13 +100,25 @@ struct lock_set {
     struct lock *lock;                    /* taken first; NULL if there is none but further ones */
     struct lock *(*further)(unsigned n);  /* the nth, from 0, of those taken behind it; NULL behind the last; may be NULL */
     void (*forked)(void);                 /* in the child, all locks still held: puts right what threads that are gone have
-                                             left in the middle; may be NULL */
+                                             left in the middle, not what this one has; may be NULL */
+    void (*child)(void);                  /* in every child, before that; it may be in the middle of anything of its thread's
+                                             own, so this takes no lock; may be NULL */
 };
 
-/* Takes, lets go, or makes new (in a child) all locks of a set, whatever their number, without a look at the ranks. */
-void lock_set_acquire(const struct lock_set *set);
+/* True if this thread holds a lock of the set. */
+bool lock_set_is_mine(const struct lock_set *set);
+
+/* Takes all locks of a set, whatever their number, without a look at the ranks, but those that this thread has. `patient`: waits
+ * as long as it takes; otherwise goes without a lock that others hold for longer than LOCK_PATIENCE_MS. */
+#define LOCK_PATIENCE_MS 100
+void lock_set_acquire(const struct lock_set *set, bool patient);
+
+/* Lets go what lock_set_acquire has taken. */
 void lock_set_release(const struct lock_set *set);
-void lock_set_reset(const struct lock_set *set);
+
+/* In a child: makes the locks of a set new, but those that this thread held before it forked. Those get LOCK_LATE, and when the
+ * last of them has been let go, `late` is called. */
+void lock_set_reset(const struct lock_set *set, void (*late)(void));
 
 /* Takes a lock that has been made since all others were taken, by the thread that holds them. */
 void lock_acquire_forking(struct lock *lock);

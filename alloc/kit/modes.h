@@ -19,9 +19,10 @@ enum mode {
     MODE_LEAKS = 8,     /* who allocated what is still there */
     MODE_GUARDED = 32,  /* some blocks lie on guarded pages: never switched off again, does not need to see every call */
     MODE_HARDENED = 64, /* all blocks are hardened: never switched off again */
+    MODE_ASIDE = 1 << 16, /* no bit, but 1 of the count of threads that are served apart (heap/aside.h), in the upper half */
 };
 
-/* Bits of enum mode. Written by heap/mode_switch.c only. */
+/* Bits of enum mode, and the count. Written by heap/mode_switch.c and heap/aside.c only. */
 extern HIDDEN _Atomic unsigned modes_active;
 
 /* True if any mode is on. */
@@ -31,7 +32,7 @@ static inline bool modes_any(void) {
 
 /* True if this mode is on and no other. */
 static inline bool modes_only(enum mode mode) {
-    return atomic_load_explicit(&modes_active, memory_order_acquire) == mode;
+    return (atomic_load_explicit(&modes_active, memory_order_acquire) & (MODE_ASIDE - 1)) == (unsigned)mode;
 }
 
 /* True if any of the modes is on. */

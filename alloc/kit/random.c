@@ -63,8 +63,8 @@ uint32_t random_below(struct random *random, uint32_t below) {
     return (uint32_t)(product >> 32);
 }
 
-static void forked(void) {
+static void child(void) {
     epoch++;
 }
 
-const struct lock_set random_locks = {.rank = LOCK_NONE, .forked = forked};
+const struct lock_set random_locks = {.rank = LOCK_NONE, .child = child};

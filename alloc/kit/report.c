@@ -9,7 +9,8 @@
 #include "kit/text.h"
 
 _Atomic uint64_t report_counters[COUNTERS];
-_Atomic unsigned report_action READONLY = REPORT_SAY | REPORT_ABORT;
+READONLY_PAGES(_Atomic unsigned, report_action) = {REPORT_SAY | REPORT_ABORT};
+READONLY_NAME(_Atomic unsigned, report_action);
 
 THREAD_LOCAL struct report_thread report_thread;
 
@@ -33,6 +34,16 @@ void report_misuse(const char *call, const void *pointer, const char *what) {
     os_abort();
 }
 
+void report_overwritten_link(const void *from, const void *to, size_t bytes) {
+    static const char advice[] = "MYALLOC_OPTIONS=check:3 tells who freed it";
+    report_thread.inside = false;
+    if (from != NULL)
+        report_line("%p: the link of a freed block was overwritten: this one of %z bytes, with %p; %s", from, bytes, to, advice);
+    else
+        report_line("the link of a freed block was overwritten: of one of %z bytes, with %p; %s", bytes, to, advice);
+    os_abort();
+}
+
 void report_reentered(void) {
     report_line("%s: called by a signal handler that interrupted the allocator in the same thread; a handler may only call "
                 "what signal-safety(7) lists",
@@ -41,8 +52,10 @@ void report_reentered(void) {
 }
 
 void report_set_action(unsigned action) {
-    if (readonly_open(&report_action, sizeof report_action))
-        report_action = action;
+    if (!readonly_open(&report_action, sizeof report_action))
+        return;
+    report_action = action;
+    readonly_shut(&report_action, sizeof report_action);
 }
 
 void report_bad_call(const char *call, const void *pointer, const char *what) {

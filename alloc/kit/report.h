@@ -20,10 +20,15 @@ void report_line(const char *format, ...);
 /* "myalloc: CALL(0xPTR): WHAT" on standard error, then abort. */
 _Noreturn COLD void report_misuse(const char *call, const void *pointer, const char *what);
 
+/* Says that a program wrote to a freed block of `bytes` bytes: its link leads to `to`, which is no free block. `from` is that
+ * block, NULL if it is not known any more. Then abort. */
+_Noreturn COLD void report_overwritten_link(const void *from, const void *to, size_t bytes);
+
 /* What a thread is doing, for the case that a signal handler of the program interrupts it and allocates. */
 struct report_thread {
     const char *call; /* the function of the program's last call that took a slow path */
     bool inside;      /* between report_enter and report_leave */
+    uint16_t aside;   /* calls of this thread that have it served apart (heap/aside.h) */
 };
 extern HIDDEN THREAD_LOCAL struct report_thread report_thread;
 
@@ -47,7 +52,7 @@ static inline void report_leave(void) {
 /* What a bad call of the program leads to, as M_CHECK_ACTION of mallopt(3) tells. */
 enum report_action { REPORT_SAY = 1, REPORT_ABORT = 2, REPORT_SHORT = 4 };
 extern HIDDEN _Atomic unsigned report_action;     /* bits of it; REPORT_SHORT has no effect */
-void report_set_action(unsigned action); /* at any time; no effect once the state is closed (readonly.h) */
+void report_set_action(unsigned action); /* at the start, or under LOCK_MAPPED (readonly.h) */
 
 /* As report_misuse, but prints and aborts only as far as report_action says. If it returns, the call must have no effect. For
  * misuse that was noticed before the allocator's own structures were harmed. */

@@ -10,11 +10,12 @@
 #include "kit/report.h"
 #include "kit/text.h"
 
-struct tunables tunables READONLY = {
 #define TUNABLE(name, kind, value, least, most, parameter, glibc, variable, meaning) .name = value,
+READONLY_PAGES(struct tunables, tunables) = {{
 #include "kit/tunables.def"
+}};
 #undef TUNABLE
-};
+READONLY_NAME(struct tunables, tunables);
 
 const struct tunable tunables_rows[TUNABLES] = {
 #define TUNABLE(name, kind, value, least, most, parameter, glibc, variable, meaning)                                   \
@@ -58,12 +59,16 @@ int tunables_mallopt(int parameter, int value) {
         number &= 3; /* the third bit asks for a shorter message; mallopt(3): the others are ignored */
     if (parameter == M_MYALLOC_LIMIT_MIB)
         number = value == 0 ? SIZE_MAX : value < 0 ? 0 : number * MIB;
-    if (!readonly_open(&tunables, sizeof tunables))
+    size_t at = 0;
+    while (at < TUNABLES && (parameter == 0 || tunables_rows[at].parameter != parameter))
+        at++;
+    if (at == TUNABLES || !readonly_open(&tunables, sizeof tunables))
         return 0;
-    for (size_t i = 0; i < TUNABLES; i++)
-        if (parameter != 0 && tunables_rows[i].parameter == parameter)
-            return set_number(&tunables, &tunables_rows[i], number);
-    return 0;
+    bool done = set_number(&tunables, &tunables_rows[at], number);
+    readonly_shut(&tunables, sizeof tunables);
+    if (done && parameter == M_CHECK_ACTION)
+        report_set_action((unsigned)value & (REPORT_SAY | REPORT_ABORT | REPORT_SHORT));
+    return done;
 }
 
 /* ---- reading values ---------------------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include "kit/report.h"
 #include "kit/text.h"
 #include "kit/tunables.h"
+#include "heap/aside.h"
 #include "callers/backtrace.h"
 #include "callers/stacks.h"
 #include "callers/unwind.h"
@@ -234,7 +235,10 @@ static void at_exit(void *unused) {
     /* Many programs close standard error as the last thing they do, to see whether all was written. */
     os_file_put_back(&standard_error, STDERR_FILENO);
     __builtin_unwind_init(); /* stores the registers that hold callers' variables in this frame, where the scan looks */
-    leaks_report();
+    if (aside_is_on())
+        report_line("leaks: left out: exit was called by a signal handler that interrupted the allocator");
+    else
+        leaks_report();
     __asm__ volatile(""); /* no tail call: it would take this frame away first */
 }
 

@@ -3,6 +3,7 @@
 
 #include "kit/budget.h"
 #include "kit/modes.h"
+#include "heap/aside.h"
 #include "heap/cache.h"
 #include "heap/central.h"
 #include "heap/mapped.h"
@@ -77,6 +78,8 @@ static void add_hardened(struct stats *stats) {
 
 void stats_read(struct stats *stats) {
     *stats = (struct stats){0};
+    if (aside_is_on()) /* the structures may be half changed */
+        return;
     cache_each(add_cache, stats);
     for (unsigned c = 1; c < CLASS_COUNT; c++)
         add_class(stats, c);

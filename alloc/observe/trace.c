@@ -9,6 +9,7 @@
 #include "kit/report.h"
 #include "kit/text.h"
 #include "kit/tunables.h"
+#include "heap/aside.h"
 #include "heap/mode_switch.h"
 #include "callers/backtrace.h"
 #include "callers/unwind.h"
@@ -20,6 +21,7 @@ extern int __cxa_atexit(void (*function)(void *), void *argument, void *dso);
 static struct lock trace_lock;
 static struct os_file file;
 static bool open, unbuffered, exit_arranged;
+static _Atomic bool muted; /* in a forked child, whatever of the log it has is its parent's: nothing of it is written */
 static char buffer[8 * KIB] BIG_TABLE;
 static size_t filled;
 
@@ -34,7 +36,7 @@ static void close_locked(void) {
 /* Writes the buffer. Returns 0, or the error number; the log is closed then, and the caller tells so once it has let go of the
  * lock. */
 static int flush_locked(void) {
-    int error = filled > 0 ? os_file_write(&file, buffer, filled) : 0;
+    int error = filled > 0 && !muted ? os_file_write(&file, buffer, filled) : 0;
     filled = 0;
     if (error != 0)
         close_locked();
@@ -61,6 +63,8 @@ static void given_up(int error) {
 
 static void at_exit(void *unused) {
     (void)unused;
+    if (aside_is_on()) /* the buffer may be half changed */
+        return;
     lock_acquire(&trace_lock, LOCK_TRACE);
     unbuffered = true;
     int error = open ? flush_locked() : 0;
@@ -144,7 +148,7 @@ static const char *file_name(void) {
 
 void trace_start(void) {
     const char *name = file_name();
-    if (*name == '\0')
+    if (*name == '\0' || aside_is_on())
         return;
     unwind_prepare();
     lock_acquire(&trace_lock, LOCK_TRACE);
@@ -168,6 +172,8 @@ void trace_start(void) {
 }
 
 void trace_stop(void) {
+    if (aside_is_on())
+        return;
     mode_switch_off(MODE_TRACE);
     lock_acquire(&trace_lock, LOCK_TRACE);
     int error = open ? put_locked("= End\n", 6) : 0;
@@ -179,11 +185,17 @@ void trace_stop(void) {
     given_up(error);
 }
 
+static void child(void) {
+    muted = true;
+}
+
+/* With the file gone, a log that the child begins is its own. */
 static void forked(void) {
+    muted = false;
     if (open) {
         close_locked();
         mode_switch_off(MODE_TRACE);
     }
 }
 
-const struct lock_set trace_locks = {.rank = LOCK_TRACE, .lock = &trace_lock, .forked = forked};
+const struct lock_set trace_locks = {.rank = LOCK_TRACE, .lock = &trace_lock, .forked = forked, .child = child};

@@ -2,6 +2,7 @@
 #include "os/kernel.h"
 
 #include <elf.h>
+#include <errno.h>
 #include <link.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -11,6 +12,14 @@
 
 long kernel_ask(long number, long a, long b, long c, long d, long e, long f) {
     return arch_call(number, a, b, c, d, e, f);
+}
+
+/* libc's function sets errno where there is nothing of the type. */
+uintptr_t kernel_given(unsigned long type) {
+    int saved = errno;
+    uintptr_t given = getauxval(type);
+    errno = saved;
+    return given;
 }
 
 /* ---- clocks ------------------------------------------------------------------------------------------------------ */
@@ -69,7 +78,7 @@ static uintptr_t find_clock(uintptr_t base) {
 }
 
 static COLD uintptr_t find_clock_slow(void) {
-    uintptr_t base = getauxval(AT_SYSINFO_EHDR), found = base != 0 ? find_clock(base) : 0;
+    uintptr_t base = kernel_given(AT_SYSINFO_EHDR), found = base != 0 ? find_clock(base) : 0;
     found = found != 0 ? found : LOOKED_FOR;
     atomic_store_explicit(&clock_found, found, memory_order_relaxed);
     return found;

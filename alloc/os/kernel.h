@@ -31,6 +31,9 @@ static inline int kernel_error(long result) {
     return kernel_refused(result) ? (int)-result : 0;
 }
 
+/* What the process was given at its start (getauxval(3)); 0 if nothing of that type was. */
+uintptr_t kernel_given(unsigned long type);
+
 /* clock_gettime(2), without entering the kernel where it offers that. Zeros if it refuses. */
 void kernel_time(clockid_t clock, struct timespec *now);
 

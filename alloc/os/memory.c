@@ -271,6 +271,14 @@ bool os_readonly(void *addr, size_t bytes) {
     return !os_fault(readonly) && protect(addr, bytes, PROT_READ);
 }
 
+#ifndef SYS_mseal
+#define SYS_mseal 462
+#endif
+
+void os_seal(void *addr, size_t bytes) {
+    kernel(SYS_mseal, addr, bytes, 0);
+}
+
 bool os_guard_install(void *addr, size_t bytes) {
     static _Atomic int guards;
     if (os_fault(guard_install) || is_refuted(&guards) || !advise(addr, bytes, MADV_GUARD_INSTALL))

@@ -107,6 +107,10 @@ bool os_purge_locked(void *addr, size_t bytes);
 /* Makes committed memory read-only, until os_writable. False if refused. */
 bool os_readonly(void *addr, size_t bytes);
 
+/* Makes what a range is, its protection and its place, unchangeable for as long as the process lives. The kernel refuses before
+ * Linux 6.10, and then nothing has changed. */
+void os_seal(void *addr, size_t bytes);
+
 /* Makes guard pages of committed memory, without a mapping of its own; os_guard_remove undoes it, the memory is zero then.
  * False where the kernel cannot: before Linux 6.13, for locked memory, and where it agrees and does nothing. */
 bool os_guard_install(void *addr, size_t bytes);
@@ -199,18 +203,30 @@ int os_thread_id(void);
 /* sigaction(2): sets what a signal leads to, or asks. */
 void os_signal(int number, const struct sigaction *action, struct sigaction *old);
 
+/* Blocks all signals of this thread that another process or thread may send, but not those that an instruction raises, nor libc's
+ * own. Returns which were blocked before, for os_signals_restore. */
+uint64_t os_signals_block(void);
+void os_signals_restore(uint64_t before);
+
 /* Sends a signal to this thread. */
 void os_raise(int number);
 
 /* What kind of access a SIGSEGV or SIGBUS was, by the context that its handler got. */
 enum arch_access os_access(const void *context);
 
-/* The pages around `inside` that the loader makes read-only after relocation. False if it lies in none. Asks the loader,
- * which may take its lock. */
-bool os_find_relro(const void *inside, void **start, size_t *bytes);
+/* Seals what is never written of the object that has `inside` in it: its segments that are not writable, and the pages that the
+ * loader has made read-only after relocation. Asks the loader, which may take its lock. */
+void os_seal_object(const void *inside);
+
+/* The function that the program would have got had this library not one of that name: libc's, or that of a library loaded between.
+ * NULL if there is none, or in a static program. Asks the loader, which may take its lock. */
+void *os_next_function(const char *name);
 
 /* An error number in words, in English; constant text. */
 const char *os_error_text(int error);
+
+/* Ends the process at once. */
+_Noreturn void os_exit(int status);
 
 /* Ends the process by SIGABRT. */
 _Noreturn void os_abort(void);

@@ -21,7 +21,7 @@
  * two above the stack, where the kernel has put what AT_RANDOM points to.
  */
 static uintptr_t top_of_space(void) {
-    uintptr_t stack = getauxval(AT_RANDOM);
+    uintptr_t stack = kernel_given(AT_RANDOM);
     if (stack < LEAST_SPACE)
         stack = (uintptr_t)__builtin_frame_address(0);
     uintptr_t top = (uintptr_t)2 << high_bit(stack);
@@ -31,7 +31,7 @@ static uintptr_t top_of_space(void) {
 /* A number that another process cannot guess, if the kernel has put stack and code where nobody can. */
 static uint64_t draw(uint64_t more) {
     static const char here;
-    uint64_t mixed = getauxval(AT_RANDOM) ^ (uintptr_t)&here << 20 ^ more;
+    uint64_t mixed = kernel_given(AT_RANDOM) ^ (uintptr_t)&here << 20 ^ more;
     mixed = (mixed ^ mixed >> 31) * UINT64_C(0x9e3779b97f4a7c15);
     mixed = (mixed ^ mixed >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
     return mixed ^ mixed >> 32;

@@ -31,7 +31,7 @@ size_t os_page_bytes(void) {
     static _Atomic size_t bytes;
     size_t known = atomic_load_explicit(&bytes, memory_order_relaxed);
     if (UNLIKELY(known == 0)) {
-        known = getauxval(AT_PAGESZ);
+        known = kernel_given(AT_PAGESZ);
         atomic_store_explicit(&bytes, known, memory_order_relaxed);
     }
     return known;
@@ -73,7 +73,7 @@ uint64_t os_process_ms(void) {
 /* What the process was given at its start, the time, and where this call stands: hard to guess, and new at each call. */
 static void random_without_kernel(unsigned char *out, size_t bytes) {
     static _Atomic uint64_t calls;
-    const unsigned char *given = (const unsigned char *)getauxval(AT_RANDOM);
+    const unsigned char *given = (const unsigned char *)kernel_given(AT_RANDOM);
     uint64_t seed[2] = {0, 0};
     struct timespec now;
     if (given != NULL)
@@ -106,7 +106,7 @@ void os_random(void *out, size_t bytes) {
 }
 
 bool os_is_secure(void) {
-    return getauxval(AT_SECURE) != 0;
+    return kernel_given(AT_SECURE) != 0;
 }
 
 size_t os_address_limit(void) {
@@ -165,31 +165,34 @@ enum arch_access os_access(const void *context) {
     return arch_access(context);
 }
 
-struct relro {
-    uintptr_t inside, start, end;
-};
-
-static int look_for_relro(struct dl_phdr_info *module, size_t size, void *data) {
-    struct relro *relro = data;
-    (void)size;
-    for (int i = 0; i < module->dlpi_phnum; i++) {
-        const ElfW(Phdr) *header = &module->dlpi_phdr[i];
-        uintptr_t start = module->dlpi_addr + header->p_vaddr;
-        if (header->p_type != PT_GNU_RELRO || relro->inside - start >= header->p_memsz)
-            continue;
-        /* As the loader rounds: a page that is shared with other data stays writable. */
-        relro->start = align_down(start, OS_PAGE);
-        relro->end = align_down(start + header->p_memsz, OS_PAGE);
+static bool has(const struct dl_phdr_info *object, uintptr_t inside) {
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &object->dlpi_phdr[i];
+        if (header->p_type == PT_LOAD && inside - object->dlpi_addr - header->p_vaddr < header->p_memsz)
+            return true;
     }
-    return relro->end != 0;
+    return false;
 }
 
-bool os_find_relro(const void *inside, void **start, size_t *bytes) {
-    struct relro relro = {.inside = (uintptr_t)inside};
-    dl_iterate_phdr(look_for_relro, &relro);
-    *start = (void *)relro.start;
-    *bytes = relro.end - relro.start;
-    return relro.end > relro.inside;
+/* As the loader rounds: the page behind RELRO that is shared with other data stays writable. */
+static int seal_if_here(struct dl_phdr_info *object, size_t size, void *inside) {
+    (void)size;
+    if (!has(object, (uintptr_t)inside))
+        return 0;
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &object->dlpi_phdr[i];
+        bool fixed = header->p_type == PT_LOAD && (header->p_flags & PF_W) == 0;
+        uintptr_t start = object->dlpi_addr + header->p_vaddr, end = start + header->p_memsz;
+        end = fixed ? align_up(end, OS_PAGE) : align_down(end, OS_PAGE);
+        start = align_down(start, OS_PAGE);
+        if ((fixed || header->p_type == PT_GNU_RELRO) && end > start)
+            os_seal((void *)start, end - start);
+    }
+    return 1;
+}
+
+void os_seal_object(const void *inside) {
+    dl_iterate_phdr(seal_if_here, (void *)(uintptr_t)inside);
 }
 
 const char *os_error_text(int error) {

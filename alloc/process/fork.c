@@ -5,6 +5,8 @@
 
 #include "base/base.h"
 #include "base/glibc.h"
+#include "os/os.h"
+#include "heap/aside.h"
 #include "callers/unwind.h"
 #include "process/all_locks.h"
 
@@ -15,32 +17,72 @@ extern void _IO_list_lock(void) __attribute__((weak));
 extern void _IO_list_unlock(void) __attribute__((weak));
 extern void _IO_list_resetlock(void) __attribute__((weak));
 
-/* What the fork in progress has found. Only the thread that holds all locks writes and reads them: two threads may fork at the
- * same time. */
-static bool threaded, streams_locked;
+/* In a static program glibc's fork() calls these three, as it would those of its own malloc, where there are threads: inside of all
+ * handlers and of all of libc's locks. In any other they are nobody's. The two names that follow are what calls handlers of fork
+ * in libc.a, by version; both are NULL in a program that is not static, and in one that never forks. */
+EXPORT void __malloc_fork_lock_parent(void);
+EXPORT void __malloc_fork_unlock_parent(void);
+EXPORT void __malloc_fork_unlock_child(void);
+extern void __run_prefork_handlers(void) __attribute__((weak));
+extern void __run_fork_handlers(void) __attribute__((weak));
 
+/* What this thread's fork has done. */
+static THREAD_LOCAL struct {
+    bool locked;  /* took all locks */
+    bool streams; /* and that of the streams */
+} here;
+
+static bool is_called_inside(void) {
+    return MYALLOC_STATIC && (__run_prefork_handlers != NULL || __run_fork_handlers != NULL);
+}
+
+/* ---- the handlers ------------------------------------------------------------------------------------------------- */
+
+/* A process with one thread needs no locks: what is in the middle of something, if a signal's handler forks, goes on in the
+ * child. */
 static void before_fork(void) {
-    bool several = !__libc_single_threaded, streams = several && _IO_list_lock != NULL;
-    if (streams)
+    if (__libc_single_threaded || is_called_inside())
+        return;
+    /* Who was interrupted in the allocator must wait for nothing whose holder may wait for him. */
+    here.streams = _IO_list_lock != NULL && !all_locks_is_interrupted();
+    if (here.streams)
         _IO_list_lock();
     all_locks_acquire();
-    threaded = several;
-    streams_locked = streams;
+    here.locked = true;
 }
 
 static void after_fork_in_parent(void) {
-    bool streams = streams_locked;
+    if (!here.locked)
+        return;
+    here.locked = false;
     all_locks_release();
-    if (streams)
+    if (here.streams)
         _IO_list_unlock();
 }
 
 static void after_fork_in_child(void) {
+    if (!here.locked) {
+        all_locks_reset_alone();
+        return;
+    }
+    here.locked = false;
     all_locks_reset();
-    if (threaded)
-        unwind_fork_reset();
-    if (streams_locked)
+    unwind_fork_reset();
+    if (here.streams)
         _IO_list_resetlock();
+}
+
+EXPORT void __malloc_fork_lock_parent(void) {
+    all_locks_acquire();
+}
+
+EXPORT void __malloc_fork_unlock_parent(void) {
+    all_locks_release();
+}
+
+EXPORT void __malloc_fork_unlock_child(void) {
+    all_locks_reset();
+    unwind_fork_reset();
 }
 
 /* musl has no lock on its streams to offer. Its fork() calls this in the place that its own malloc would need, behind that
@@ -53,6 +95,29 @@ EXPORT void __malloc_atfork(int when) {
         all_locks_release();
     else
         all_locks_reset();
+}
+
+/* ---- registering handlers ------------------------------------------------------------------------------------------ */
+
+/* What pthread_atfork calls. While libc makes room in its list of handlers it holds a lock that fork() takes after before_fork: a
+ * thread that waited for us there would wait for ever, so it is served apart. In a static program libc's own is taken, by the
+ * linker too, and is never in need of this (is_called_inside). */
+typedef int register_function(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *dso);
+EXPORT register_function __register_atfork __attribute__((weak));
+
+EXPORT int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *dso) {
+    static _Atomic(register_function *) libcs;
+    register_function *function = atomic_load_explicit(&libcs, memory_order_relaxed);
+    if (function == NULL) {
+        function = (register_function *)os_next_function("__register_atfork");
+        atomic_store_explicit(&libcs, function, memory_order_relaxed);
+    }
+    if (function == NULL) /* a static program that has no fork */
+        return 0;
+    aside_begin();
+    int error = function(prepare, parent, child, dso);
+    aside_end();
+    return error;
 }
 
 void fork_arrange(void) {

@@ -11,13 +11,15 @@
 
 /* Where hardened blocks are refused, the level below takes their place. */
 static void check_instead(bool hardened) {
-    if (tunables.protect >= LEVEL_CHECK && !hardened && tunables.check == 0 && readonly_open(&tunables, sizeof tunables))
-        tunables.check = REPORT_SAY | REPORT_ABORT;
+    if (tunables.protect < LEVEL_CHECK || hardened || tunables.check != 0 || !readonly_open(&tunables, sizeof tunables))
+        return;
+    tunables.check = REPORT_SAY | REPORT_ABORT;
+    readonly_shut(&tunables, sizeof tunables);
 }
 
 void mode_start(void) {
     environment_read();
-    if (atomic_load_explicit(&environment_state, memory_order_acquire) == 0)
+    if (atomic_load_explicit(&environment_state, memory_order_acquire) != ENVIRONMENT_READ)
         return;
     bool hardened = tunables.protect == LEVEL_PARANOID && hardened_start();
     check_instead(hardened);

@@ -12,12 +12,14 @@
 #include "kit/readonly.h"
 #include "kit/report.h"
 #include "kit/tunables.h"
+#include "heap/aside.h"
 #include "heap/cache.h"
 #include "callers/unwind.h"
 #include "protect/guarded_trap.h"
 #include "protect/protections.h"
 #include "observe/leaks.h"
 #include "observe/stats.h"
+#include "process/exit.h"
 #include "process/fork.h"
 #include "process/mode_start.h"
 #include "process/thread.h"
@@ -28,7 +30,8 @@ extern void (*volatile __malloc_initialize_hook)(void) __attribute__((weak));
 
 /* What is never freed is looked at once more. */
 static void check_at_exit(void) {
-    protections_check("exit");
+    if (!exit_leaves_out("the last look at blocks"))
+        protections_check("exit");
 }
 
 /* The unwinder cannot be loaded in the middle of the first malloc. */
@@ -40,18 +43,26 @@ static void start_modes(void) {
     if (modes_has(MODE_CHECK | MODE_LEAKS | MODE_GUARDED | MODE_HARDENED))
         unwind_prepare();
     guarded_trap_start();
-    if (modes_has(MODE_CHECK | MODE_HARDENED))
+    if (modes_has(MODE_CHECK | MODE_HARDENED | MODE_GUARDED))
         atexit(check_at_exit);
 }
 
 static void verify_at_exit(void) {
-    if (verify_heap() > 0)
+    if (!aside_is_on() && verify_heap() > 0)
         os_abort();
 }
 
 /* Registered before everybody else's, so it runs after all of them, and after the destructors of libraries. */
 static void tell_at_exit(void) {
-    stats_write(tunables.stats);
+    if (!exit_leaves_out("stats"))
+        stats_write(tunables.stats);
+}
+
+/* What is read-only from now on. In a static program the code and the pages of RELRO are the program's own to change. */
+static void close_all(void) {
+    readonly_close();
+    if (!MYALLOC_STATIC)
+        os_seal_object(close_all);
 }
 
 __attribute__((constructor(101))) static void start(void) {
@@ -63,10 +74,11 @@ __attribute__((constructor(101))) static void start(void) {
     if (MYALLOC_DEBUG)
         atexit(verify_at_exit);
     fork_arrange_late();
+    exit_start();
     start_modes();
     leaks_arrange();
     if (tunables.protect == LEVEL_PARANOID)
-        readonly_close();
+        close_all();
     if (MYALLOC_DEBUG && environment_variable("MYALLOC_COUNTERS") != NULL)
         atexit(report_counter_line);
 }

@@ -6,6 +6,7 @@
 #include "base/glibc.h"
 #include "os/os.h"
 #include "kit/lock.h"
+#include "heap/aside.h"
 #include "heap/cache.h"
 #include "heap/central.h"
 #include "heap/mapped.h"
@@ -25,7 +26,7 @@ static void walk_sum(struct walk *walk) {
 
 size_t verify_heap(void) {
     struct walk walk = {0};
-    if (lock_is_forking()) /* in a handler of the program, between ours */
+    if (lock_is_forking() || aside_is_on()) /* in a handler of the program, between ours */
         return 0;
     bool alone = __libc_single_threaded;
     all_locks_acquire();

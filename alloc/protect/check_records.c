@@ -16,6 +16,7 @@ struct check_chunk *check_chunks;
 static void *unused; /* records, linked as freelist.h does it */
 static struct address_map records = ADDRESS_MAP(struct entry);
 static size_t detached; /* records that are not in the map for a moment, and for which it has room */
+static THREAD_LOCAL bool detached_here; /* one of them is this thread's, which a forked child has, too */
 
 struct check_record *check_record_find(const void *block) {
     const struct entry *entry = address_map_find(&records, block);
@@ -60,16 +61,18 @@ void check_record_detach(struct check_record *record) {
     erase(record);
     record->state = CHECK_DETACHED;
     detached++;
+    detached_here = true;
 }
 
 void check_record_attach(struct check_record *record) {
     record->state = CHECK_LIVE;
     insert(record);
     detached--;
+    detached_here = false;
 }
 
 void check_records_forked(void) {
-    detached = 0;
+    detached = detached_here;
 }
 
 bool check_records_cover(const void *p) {

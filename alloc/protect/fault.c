@@ -9,12 +9,14 @@
 #include "kit/readonly.h"
 #include "kit/report.h"
 #include "kit/text.h"
+#include "kit/tunables.h"
 #include "callers/backtrace.h"
+#include "callers/modules.h"
 #include "callers/stacks.h"
 
 /* Stored XORed with a random mask, so an attacker who can write here cannot choose the function. */
 static _Atomic uintptr_t handler;
-static uintptr_t handler_mask READONLY = 0; /* set under protect:paranoid only */
+READONLY_PAGES(uintptr_t, handler_mask) = {0}; /* set under protect:paranoid only */
 static THREAD_LOCAL bool telling;
 
 #define CALLS_MOST 64
@@ -93,13 +95,55 @@ static void say(const char *call, const void *p, const struct fault *fault, uint
         fault->more();
 }
 
+/* malloc and its kin, new, or new[]. */
+static int family(const char *call) {
+    if (strncmp(call, "operator", 8) != 0)
+        return 0;
+    return call[strlen(call) - 1] == ']' ? 2 : 1;
+}
+
+/* True if the call of malloc or free that does not fit the other side's operator came from a module with operators of its own,
+ * which we do not see: they end in malloc and free, and so the fault may be none. */
+static bool is_by_hidden_operator(const char *call, const struct fault *fault) {
+    bool frees = family(call) == 0;
+    if (fault->kind != FAULT_FAMILY || frees == (family(fault->block.alloc_call) == 0))
+        return false;
+    unsigned count;
+    void *const *frames = stacks_frames(frees ? stacks_capture() : fault->block.alloc_stack, &count);
+    return count > 0 && modules_hides_operators((const char *)frames[0] - 1);
+}
+
+/* Whether the tunable that is named for the check is on. */
+static bool is_wanted(enum fault_kind kind) {
+    switch (kind) {
+    case FAULT_HEAD:
+    case FAULT_TAIL:
+        return tunables.overrun;
+    case FAULT_FREED_TWICE:
+    case FAULT_USED_FREED:
+        return tunables.double_free;
+    case FAULT_WRITTEN_FREED:
+        return tunables.late_write;
+    case FAULT_FAMILY:
+        return tunables.mismatch;
+    case FAULT_SIZE:
+    case FAULT_ALIGNMENT:
+        return tunables.wrong_size;
+    case FAULT_INVALID:
+        return tunables.bad_pointer;
+    case FAULT_NONE:
+        break;
+    }
+    return true;
+}
+
 void fault_tell(const char *call, const void *p, const struct fault *fault) {
     uintptr_t masked = atomic_load_explicit(&handler, memory_order_acquire);
-    if (telling)
+    if (telling || !is_wanted(fault->kind) || is_by_hidden_operator(call, fault))
         return;
     telling = true;
     if (masked != 0) {
-        ((void (*)(enum mcheck_status))(masked ^ handler_mask))(fault_status(fault->kind));
+        ((void (*)(enum mcheck_status))(masked ^ handler_mask_pages.value))(fault_status(fault->kind));
     } else {
         uint32_t here = stacks_capture();
         if (report_action & REPORT_SAY)
@@ -141,13 +185,6 @@ const char *fault_call_name(uint8_t number) {
     return call != NULL ? call : "a call that is not known";
 }
 
-/* malloc and its kin, new, or new[]. */
-static int family(const char *call) {
-    if (strncmp(call, "operator", 8) != 0)
-        return 0;
-    return call[strlen(call) - 1] == ']' ? 2 : 1;
-}
-
 /* An operator delete that is given no alignment is not for over-aligned blocks. */
 void fault_judge(struct fault *fault, const struct fault_block *block, const char *call, size_t bytes, size_t align) {
     size_t named = max_size(align, BLOCK_ALIGN);
@@ -168,13 +205,13 @@ enum fault_kind fault_of_freed(const char *call) {
 }
 
 void fault_set_handler(void (*function)(enum mcheck_status)) {
-    uintptr_t masked = function != NULL ? (uintptr_t)function ^ handler_mask : 0;
+    uintptr_t masked = function != NULL ? (uintptr_t)function ^ handler_mask_pages.value : 0;
     atomic_store_explicit(&handler, masked, memory_order_release);
 }
 
 void fault_mask_handler(void) {
-    if (handler == 0 && readonly_open(&handler_mask, sizeof handler_mask))
-        os_random(&handler_mask, sizeof handler_mask);
+    if (handler == 0 && readonly_open(&handler_mask_pages, sizeof handler_mask_pages))
+        os_random(&handler_mask_pages.value, sizeof handler_mask_pages.value);
 }
 
 bool fault_has_handler(void) {

@@ -23,7 +23,7 @@ enum fault_kind {
     FAULT_FREED_TWICE,
     FAULT_USED_FREED,    /* a call that is no free, for a block that is free */
     FAULT_WRITTEN_FREED, /* its memory has changed since it was freed */
-    FAULT_FAMILY,        /* freed by another family of calls than it was allocated by */
+    FAULT_FAMILY,        /* freed by another family of calls than it was allocated by (new.c says when that is not known) */
     FAULT_SIZE,          /* the call names a size that is not the block's */
     FAULT_ALIGNMENT,
     FAULT_INVALID,       /* no block starts there */
@@ -48,7 +48,8 @@ struct fault {
 };
 
 /* Tells of a fault: to mcheck()'s function if there is one, else as report_action says, which may end the process. `p` is
- * the pointer that the call was given. No lock is held. A fault inside of such a report is not told. */
+ * the pointer that the call was given. No lock is held. A fault inside of such a report is not told, nor one whose check is
+ * switched off by its name (tunables.def). */
 COLD void fault_tell(const char *call, const void *p, const struct fault *fault);
 
 /* Faults found under a lock, to be told once it is released. Those beyond the last are left out. */

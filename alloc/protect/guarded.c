@@ -43,7 +43,7 @@ static void canaries_look(const struct guarded_slot *slot, const char *pages, st
 }
 
 static void note_locked(const struct guarded_slot *slot, const char *call, uint32_t stack) {
-    guarded_events_add(&(struct guarded_event){slot->block.start, slot->block.bytes, call, stack, os_thread_id()});
+    guarded_events_add(&(struct guarded_event){slot->block.start, slot->block.bytes, call, stack, sampler_thread()});
 }
 
 static void count_locked(const struct guarded_slot *slot, bool enters) {
@@ -171,6 +171,26 @@ static void shrink(void *p, size_t bytes, const char *call, uint32_t stack) {
     canary_write(guarded_pool.secret, (char *)p + bytes, guarded_pages_of(size, slot) + slot->pages * OS_PAGE, NULL);
 }
 
+/* The cursor: size, slot. Freed blocks cannot have been touched. */
+static bool look_on(struct protection_cursor *cursor, struct fault_list *faults) {
+    lock(NULL);
+    for (; cursor->at[0] < GUARDED_SIZES && faults->count == 0; cursor->at[0]++, cursor->at[1] = 0)
+        for (const struct guarded_size *size = &guarded_pool.sizes[cursor->at[0]]; cursor->at[1] < size->used;) {
+            const struct guarded_slot *slot = &size->slots[cursor->at[1]++];
+            struct fault fault = {.block = slot->block, .block_known = true, .more = guarded_events_say};
+            if (slot->state == GUARDED_LIVE)
+                canaries_look(slot, guarded_pages_of(size, slot), &fault);
+            if (fault.kind == FAULT_NONE)
+                continue;
+            canaries_write(slot, guarded_pages_of(size, slot)); /* so that it is told once */
+            *fault_add(faults, "", slot->block.start) = fault;
+            unlock(NULL);
+            return true;
+        }
+    unlock(NULL);
+    return false;
+}
+
 /* ---- questions --------------------------------------------------------------------------------------------------- */
 
 /* Bytes between an address and a block; a live one is thought to be meant before one that is freed. */
@@ -244,7 +264,7 @@ bool guarded_start(void) {
     return done;
 }
 
-const struct lock_set guarded_locks = {.rank = LOCK_GUARDED, .lock = &guarded_lock, .forked = sampler_forked};
+const struct lock_set guarded_locks = {.rank = LOCK_GUARDED, .lock = &guarded_lock, .child = sampler_forked};
 
 const struct protection guarded_protection = {
     .mode = MODE_GUARDED,
@@ -257,6 +277,7 @@ const struct protection guarded_protection = {
     .retire = retire,
     .shrink = shrink,
     .more = guarded_events_say,
+    .look_on = look_on,
     .count = count,
     .walk = walk,
     .is_no_root = is_no_root,

@@ -15,6 +15,7 @@
 #include "protect/fault.h"
 #include "protect/guarded.h"
 #include "protect/guarded_events.h"
+#include "protect/sampler.h"
 
 /* Frames between the handler's and the one that faulted: that to which the handler returns, unless it is our own, which
  * unwind_capture leaves out with the others. */
@@ -69,7 +70,7 @@ static void say_hit(const char *p, enum arch_access access) {
 
 /* A fault of this very report is not told. */
 static void tell(const char *p, const void *context) {
-    int self = os_thread_id(), other = 0;
+    int self = sampler_thread(), other = 0;
     while (!atomic_compare_exchange_strong(&teller, &other, self)) {
         if (other == self)
             return;

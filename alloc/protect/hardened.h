@@ -8,8 +8,11 @@
 #define MYALLOC_HARDENED_H
 
 #include "base/base.h"
+#include "kit/lock.h"
 
 /* Sets up both, once, from mode_start. False if the OS refuses, which is said. */
 bool hardened_start(void);
+
+extern HIDDEN const struct lock_set hardened_locks;
 
 #endif

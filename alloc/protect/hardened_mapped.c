@@ -11,6 +11,7 @@
 #include "kit/random.h"
 #include "kit/report.h"
 #include "callers/stacks.h"
+#include "protect/hardened_slab.h"
 
 #define GUARDED_WIDE (2 * MIB)
 #define GUARDED_MOST 16   /* OS pages on each side, 1 at least */
@@ -30,6 +31,7 @@ struct record {
     uint8_t align_shift, state;
     bool reported; /* its damage was printed already (mcheck's function is told each time) */
     bool waits;    /* is in quarantine */
+    bool joined;   /* without guards, beside others */
 };
 
 static struct lock hardened_mapped_lock;
@@ -38,6 +40,8 @@ static struct random hardened_mapped_random;
 static struct quarantine quarantine;
 static uint64_t places[2 * WAIT] BIG_TABLE;
 static size_t held_bytes, held_most; /* address space in quarantine */
+static _Atomic bool narrow; /* address space is short */
+static size_t apart;                 /* records that are not joined; their pages and guards are two mappings each */
 static struct protection_totals live;
 
 static struct record *find_locked(const void *start) {
@@ -47,6 +51,7 @@ static struct record *find_locked(const void *start) {
 bool hardened_mapped_start(void) {
     size_t limit = os_address_limit();
     quarantine = (struct quarantine){.places = places, .random = WAIT, .queue = WAIT};
+    narrow = limit != SIZE_MAX;
     held_most = limit == SIZE_MAX ? LARGE_HELD_MOST : min_size(limit / LIMITED_PART, LARGE_HELD_MOST);
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
     bool done = budget_grow_map(&records, 1);
@@ -98,17 +103,37 @@ static void write_tail(const struct record *record) {
     canary_write(record->secret, behind, end, canary_nul(behind, end));
 }
 
+/* ---- blocks without guards --------------------------------------------------------------------------------------- */
+
+/* A process may have 65,530 mappings (vm.max_map_count). Once blocks between guards have a quarter of them, beside the half that
+ * slabs may have, further blocks get none: the kernel joins their pages to those beside them. A canary behind each then takes
+ * the guard's place, and a freed one stays in quarantine as zeros. */
+#define JOINED_TAIL CACHE_LINE
+
+static bool must_join_locked(void) {
+    static bool said;
+    if (range_plan == NULL || 2 * apart < range_plan->mappings_most / 2)
+        return false;
+    if (!said)
+        report_line("protect:paranoid: %z large blocks lie between pages that cannot be touched, which is a quarter of the mappings "
+                    "that the system allows (vm.max_map_count); further ones lie side by side", apart);
+    said = true;
+    return true;
+}
+
 /* ---- allocation -------------------------------------------------------------------------------------------------- */
 
-/* Where address space is not limited, so wide that a write a MiB off lands in it. */
+/* Where address space is not limited, so wide that a write a MiB off lands in it. The limit is asked for at the start, when no
+ * filter of the program's (seccomp) can end it for that; one that is set later shows by what it refuses. */
 static size_t draw_guard_locked(void) {
-    size_t least = os_address_limit() == SIZE_MAX ? GUARDED_WIDE : OS_PAGE;
+    size_t least = narrow ? OS_PAGE : GUARDED_WIDE;
     return least + random_below(&hardened_mapped_random, GUARDED_MOST) * OS_PAGE;
 }
 
 /* Reserves and commits what a block needs; false if refused. */
 static bool map(struct record *record, size_t align, size_t before, size_t behind) {
-    size_t slack = align > OS_PAGE ? align : 0, data = align_up(record->bytes, OS_PAGE);
+    size_t slack = align > OS_PAGE ? align : 0, tail = record->joined ? JOINED_TAIL : 0;
+    size_t data = align_up(record->bytes + tail, OS_PAGE);
     record->data_bytes = data;
     record->map_bytes = before + data + slack + behind;
     if (!budget_charge(data))
@@ -116,10 +141,12 @@ static bool map(struct record *record, size_t align, size_t before, size_t behin
     record->map = os_reserve(record->map_bytes);
     if (record->map != NULL) {
         record->data = (char *)align_up((uintptr_t)record->map + before, max_size(align, OS_PAGE));
-        record->start = (char *)align_down((uintptr_t)record->data + data - record->bytes, align);
+        record->start = (char *)align_down((uintptr_t)record->data + data - tail - record->bytes, align);
         if (data == 0 || os_commit(record->data, data))
             return true;
         os_unmap(record->map, record->map_bytes);
+    } else {
+        narrow = true;
     }
     budget_refund(data);
     return false;
@@ -133,7 +160,8 @@ static void *alloc(size_t bytes, size_t align, bool *zeroed, const char *call) {
     if (bytes > SIZE_LIMIT / 2 || align > SIZE_LIMIT / 4)
         return NULL;
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    size_t before = draw_guard_locked(), behind = draw_guard_locked();
+    record.joined = must_join_locked();
+    size_t before = record.joined ? 0 : draw_guard_locked(), behind = record.joined ? 0 : draw_guard_locked();
     record.secret = random_long(&hardened_mapped_random);
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
     if (!map(&record, align, before, behind))
@@ -147,6 +175,7 @@ static void *alloc(size_t bytes, size_t align, bool *zeroed, const char *call) {
         live.bytes += bytes;
         live.blocks++;
         live.taken += record.data_bytes;
+        apart += !record.joined;
     }
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
     if (!done) {
@@ -181,8 +210,10 @@ static void unmap(const void *start) {
         record->waits = false;
     }
     /* Out of the table first: another thread may be given the addresses as soon as they are free. */
-    if (record != NULL)
+    if (record != NULL) {
         address_map_remove(&records, record);
+        apart -= !gone.joined;
+    }
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
     if (gone.state == NONE)
         return;
@@ -191,8 +222,10 @@ static void unmap(const void *start) {
     os_discard(gone.data, gone.data_bytes); /* addresses are lost, memory is not */
     gone.waits = false;
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    if (budget_grow_map(&records, 1))
+    if (budget_grow_map(&records, 1)) {
         *(struct record *)address_map_insert(&records, gone.start) = gone;
+        apart += !gone.joined;
+    }
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
 }
 
@@ -212,7 +245,8 @@ static void hold(void *start, const char *call) {
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
     struct record freed = *find_locked(start); /* it stays in the table until it has been in the quarantine */
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
-    bool kept = freed.data_bytes == 0 || os_decommit(freed.data, freed.data_bytes);
+    bool kept = freed.data_bytes == 0 || (freed.joined ? os_purge(freed.data, freed.data_bytes)
+                                                       : os_decommit(freed.data, freed.data_bytes));
     budget_refund(freed.data_bytes);
     if (!kept) {
         unmap(start);

@@ -22,7 +22,9 @@
 #define MAPPINGS_EACH (range_plan->grows ? 1u : 2u) /* that an open slab needs: reserved memory behind it is one more */
 #define MAPPINGS_DEFAULT 65530      /* vm.max_map_count of most systems */
 
-const struct range_plan *range_plan READONLY = NULL;
+READONLY_PAGES(const struct range_plan *, range_plan) = {NULL};
+READONLY_NAME(const struct range_plan *, range_plan);
+static struct lock plan_lock; /* over the moment at which the plan is there */
 static _Atomic size_t mappings; /* that open slabs need */
 
 /* ---- start ------------------------------------------------------------------------------------------------------- */
@@ -130,6 +132,15 @@ static void give_back(const struct range_plan *fresh) {
     os_unmap(fresh->start, CLASS_COUNT * fresh->bytes);
 }
 
+/* From now on blocks are hardened. Under a lock that fork holds: it takes the locks of either all ranges or none. */
+static void publish(const struct range_plan *fresh) {
+    lock_acquire(&plan_lock, LOCK_HARDENED);
+    for (unsigned class = 0; lock_is_forking() && class < CLASS_COUNT; class++) /* a handler of fork is the first to allocate */
+        lock_acquire_forking(&fresh->ranges[class].state->lock);
+    range_plan = fresh;
+    lock_release(&plan_lock, LOCK_HARDENED);
+}
+
 bool ranges_start(void) {
     size_t bytes = align_up(sizeof(struct range_plan), OS_PAGE), limit = os_address_limit();
     struct range_plan *fresh = budget_map(bytes);
@@ -147,7 +158,8 @@ bool ranges_start(void) {
         budget_unmap(fresh, bytes);
         return false;
     }
-    range_plan = fresh;
+    publish(fresh);
+    os_seal(fresh, bytes);
     return true;
 }
 
@@ -307,4 +319,4 @@ static struct lock *nth_range_lock(unsigned n) {
     return range_plan != NULL && n < CLASS_COUNT ? &range_plan->ranges[n].state->lock : NULL;
 }
 
-const struct lock_set range_locks = {.rank = LOCK_HARDENED, .further = nth_range_lock};
+const struct lock_set range_locks = {.rank = LOCK_HARDENED, .lock = &plan_lock, .further = nth_range_lock};

@@ -2,6 +2,7 @@
 #include "protect/protections.h"
 
 #include "kit/modes.h"
+#include "heap/aside.h"
 #include "heap/plain.h"
 #include "protect/check.h"
 #include "protect/guarded.h"
@@ -79,6 +80,8 @@ size_t protections_trim(bool all) {
 }
 
 void protections_check(const char *call) {
+    if (aside_is_on())
+        return;
     for (size_t i = 0; i < ROWS; i++)
         if (is_on(rows[i]))
             judge_all(rows[i], call);

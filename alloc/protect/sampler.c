@@ -25,9 +25,18 @@ static uint64_t mix(uint64_t x) {
     return x ^ x >> 31;
 }
 
+static _Atomic uint32_t seeds; /* drawn by this process and those it was forked from */
+
 /* Without the kernel's random numbers: whoever guesses which allocations are sampled gains nothing by it. */
 static void seed(void) {
-    sampler_self.random = mix(os_clock_us() ^ (uintptr_t)&sampler_self ^ (uint64_t)os_thread_id() << 32) | 1;
+    sampler_self.random = mix(os_clock_us() ^ (uintptr_t)&sampler_self ^ (uint64_t)seeds++ << 32) | 1;
+}
+
+int sampler_thread(void) {
+    static _Atomic int threads;
+    if (sampler_self.thread == 0)
+        sampler_self.thread = ++threads;
+    return sampler_self.thread;
 }
 
 uint64_t sampler_draw(void) {

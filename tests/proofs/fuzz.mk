@@ -7,7 +7,8 @@ FUZZ_TESTS = $(addprefix build/tests/proofs/fuzz/,replay replay_open replay_stat
 # The allocator in a closed sandbox (tests/proofs/fuzz/sandbox.h): under other names, its calls to libc redirected, its variables
 # in sections that can be put back, without its constructor.
 SEAL = --redefine-syms=build/fuzz.names --redefine-syms=tests/proofs/fuzz/redirect.txt \
-       --rename-section .data=subject_data --rename-section .data.rel.ro.readonly=subject_data \
+       --rename-section .data=subject_data --rename-section myalloc_readonly=subject_data \
+       --redefine-sym __start_myalloc_readonly=__start_subject_data --redefine-sym __stop_myalloc_readonly=__stop_subject_data \
        --rename-section .bss=subject_bss --rename-section .bss.table=subject_bss \
        --remove-section=.init_array.00101 --remove-section=.rela.init_array.00101 \
        --remove-section=.init_array.101 --remove-section=.rela.init_array.101 \

@@ -336,11 +336,11 @@ Test(options, no_environment_yet) {
     char *variables[] = {"MYALLOC_OPTIONS=top_pad:7k", NULL}, **real = environ;
     environ = NULL;
     environment_read();
-    cr_expect_eq(environment_state, 0);
+    cr_expect_eq(environment_state, ENVIRONMENT_UNREAD);
     environ = variables;
     environment_read();
     environ = real;
-    cr_expect_eq(environment_state, 1);
+    cr_expect_eq(environment_state, ENVIRONMENT_READ);
     cr_expect_eq(tunables.top_pad, 7168);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "os_fake.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -17,7 +18,8 @@
 int os_fake_refuse_brk, os_fake_refuse_map, os_fake_refuse_unmap;
 int os_fake_refuse_nth;
 bool os_fake_refuse_decommit, os_fake_guards, os_fake_no_places;
-void (*os_fake_while_remapping)(void);
+void (*os_fake_while_remapping)(void), (*os_fake_while_purging)(void);
+void (*os_fake_before_break)(intptr_t), (*os_fake_after_break)(intptr_t);
 size_t os_fake_purged, os_fake_mapped, os_fake_reserved, os_fake_map_most = SIZE_MAX;
 uint64_t os_fake_clock = 1000;
 const struct os_fake_file *os_fake_files;
@@ -66,7 +68,14 @@ uintptr_t os_fake_break(void) {
 }
 
 void *os_sbrk(intptr_t delta) {
-    return delta > 0 && os_fake_refuse_brk ? NULL : move(delta);
+    if (delta > 0 && os_fake_refuse_brk)
+        return NULL;
+    if (delta != 0 && os_fake_before_break != NULL)
+        os_fake_before_break(delta);
+    void *old = move(delta);
+    if (delta != 0 && os_fake_after_break != NULL)
+        os_fake_after_break(delta);
+    return old;
 }
 
 static void *map(size_t bytes) {
@@ -159,9 +168,8 @@ bool os_unmap(void *addr, size_t bytes) {
     return true;
 }
 
-bool os_find_relro(const void *inside, void **start, size_t *bytes) {
-    (void)inside, (void)start, (void)bytes;
-    return false;
+void os_seal(void *addr, size_t bytes) {
+    (void)addr, (void)bytes;
 }
 
 /* Tests set tunables by hand. */
@@ -202,6 +210,8 @@ void os_put_back(void *moved, void *addr, size_t bytes) {
 }
 
 bool os_purge(void *addr, size_t bytes) {
+    if (os_fake_while_purging != NULL)
+        os_fake_while_purging();
     os_fake_purged += bytes;
     return madvise(addr, bytes, MADV_DONTNEED) == 0;
 }
@@ -293,6 +303,22 @@ int os_thread_id(void) {
 
 void os_signal(int signal_number, const struct sigaction *action, struct sigaction *old) {
     sigaction(signal_number, action, old);
+}
+
+uint64_t os_signals_block(void) {
+    return 0;
+}
+
+void os_signals_restore(uint64_t before) {
+    (void)before;
+}
+
+void *os_next_function(const char *name) {
+    return dlsym(RTLD_NEXT, name);
+}
+
+_Noreturn void os_exit(int status) {
+    _exit(status);
 }
 
 void os_raise(int signal_number) {

@@ -309,6 +309,17 @@ Test(os, files_are_read_and_written_whole) {
     unlink(path);
 }
 
+/* Where the kernel can seal at all. */
+Test(os, what_is_sealed_stays_as_it_is) {
+    char *p = os_map(2 * OS_PAGE, OS_PAGE, os_unmap);
+    cr_assert(os_readonly(p, OS_PAGE));
+    os_seal(p, OS_PAGE);
+    bool sealed = syscall(462, p, OS_PAGE, 0) == 0;
+    cr_assert_eq(os_writable(p, OS_PAGE), !sealed);
+    cr_assert_eq(os_unmap(p, OS_PAGE), !sealed);
+    cr_assert(os_unmap(p + OS_PAGE, OS_PAGE));
+}
+
 /* The program closes a descriptor of ours, and opens something else under its number. */
 Test(os, a_descriptor_that_is_another_file_now_is_left_alone) {
     char path[] = "/tmp/myalloc-os-XXXXXX", text[8];

@@ -211,7 +211,8 @@ class Caches:
                 spare, = struct.unpack_from("<Q", slow_data, slow_at["spare"] + 8 * index)
                 count = bin_["count"] - (1 << 32) if bin_["count"] >> 31 else bin_["count"]
                 length = count + bin_["limit"] if bin_["head"] else 0
-                lists.append((bin_["head"], length, spare, word(spare + 8) if spare else 0))
+                spare_length, = struct.unpack_from("<H", slow_data, slow_at["spare_length"] + 2 * index)
+                lists.append((bin_["head"], length, spare, spare_length))
             self.threads[number(pointer)] = lists
             pointer = slow["next"]
         self.names = threads_by_cache(self.threads)
@@ -226,21 +227,26 @@ class Caches:
                 yield f"in the spare chain of {self.names[cache]}", spare, spare_length
 
 
+def whole_chain(value):
+    """(address of the first block, length) of a chain in one number (base/freelist.h)."""
+    bits = 48 if gdb.selected_inferior().architecture().name() == "aarch64" else 47
+    return number(value) & ((1 << bits) - 1), number(value) >> bits
+
+
 def parked(heap, index):
     """Chains between threads: where, head, length."""
     row = number(static("heap/central.c", "row_of")[index])
     if row == 0:  # never used
         return
-    transfer = static("heap/central.c", "classes")[row - 1]["transfer"]
+    transfer = static("heap/central.c", "central_classes")[row - 1]["transfer"]
     for at in range(transfer["parked"].type.strip_typedefs().range()[1] + 1):
-        head = number(transfer["parked"][at])
+        head, length = whole_chain(transfer["parked"][at])
         if head:
-            yield "parked between threads", head, word(head + 8)
+            yield "parked between threads", head, length
     if transfer["stack"]:
         stack = transfer["stack"].dereference()
         for at in range(number(stack["count"])):
-            head = number(stack["chains"][at])
-            yield "parked between threads, on the stack of its class", head, word(head + 8)
+            yield "parked between threads, on the stack of its class", *whole_chain(stack["chains"][at])
     orphan = transfer["orphans"]
     while orphan:
         head = number(orphan["chain"])

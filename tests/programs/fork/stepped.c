@@ -5,6 +5,8 @@
  * flag raises SIGTRAP after every one, and at the Nth the handler uses the allocator, for N = 1, 2, ... to the end of the
  * call, each in a process of its own. Every outcome must be right, or told in one line and abort. Only between reading and
  * writing the head of a list may a block be handed out twice, or one be lost: how many instructions that is, is counted.
+ * A handler that does not allocate, but forks, or that calls exit() and so never returns, must come to a right end at every
+ * instruction: in parent and child, with one thread and with two, and in the functions that run at exit.
  * --all leaves no instruction out, --verbose lists where something went wrong.
  */
 #include <link.h>
@@ -51,9 +53,34 @@ static void *fill(unsigned char *p, int value) {
     return p;
 }
 
-/* What the handler does: keeps blocks, frees others, or both in turn. */
+static bool is_child; /* of the handler's fork: it goes on with the call, like its parent */
+
+static bool forks(void) {
+    return strncmp(action, "forks", 5) == 0;
+}
+
+/* The child's verdict is the parent's, if it is not right. */
+static void fork_here(void) {
+    int status = 0;
+    pid_t id = fork();
+    is_child = id == 0;
+    if (is_child) {
+        tap_alarm(10);
+        return;
+    }
+    while (waitpid(id, &status, 0) < 0 && errno == EINTR)
+        continue;
+    if (status != 0)
+        _exit(WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status) == SIGALRM ? HUNG : OTHER);
+}
+
+/* What the handler does: keeps blocks, frees others, or both in turn; or what needs no allocation. */
 static void act(void) {
-    if (strcmp(action, "keeps") == 0) {
+    if (forks())
+        fork_here();
+    else if (strcmp(action, "exits") == 0)
+        exit(RIGHT);
+    else if (strcmp(action, "keeps") == 0) {
         for (int i = 0; i < 3; i++)
             given[i] = fill(malloc(block_bytes), 100 + i);
     } else if (strcmp(action, "frees") == 0) {
@@ -168,6 +195,8 @@ static void *allocate_first(void *stack) {
     stepping(false);
     if (myalloc_check_heap() != 0) /* while this thread's lists are there to be looked at */
         _exit(LOST);
+    if (is_child) /* whose only thread this is */
+        _exit(RIGHT);
     return NULL;
 }
 
@@ -238,6 +267,29 @@ static enum outcome judge(void) {
     return mallinfo2().uordblks == live_before && myalloc_check_heap() == 0 ? RIGHT : LOST;
 }
 
+/* Runs at exit, of which no function but this was interrupted: blocks from before can be freed and resized, new ones come in
+ * nobody's place. */
+static void at_exit(void) {
+    bool whole = true;
+    size_t count = held_count < 50 ? held_count : 50; /* not the last, which may be the call's */
+    for (size_t i = 0; i < count / 2; i++)
+        free(held[i]);
+    for (size_t i = 0; i < 100; i++)
+        handed[i] = fill(i % 3 == 0 ? calloc(1, block_bytes) : realloc(i % 3 == 1 ? malloc(block_bytes / 2) : NULL, block_bytes), 50);
+    for (size_t i = count / 2; i < count; i++)
+        whole = whole && holds(held[i], 7);
+    for (size_t i = count / 2; i < count; i++)
+        whole = whole && holds(held[i] = realloc(held[i], block_bytes * 2), 7);
+    free_all(handed, 100);
+    if (!whole)
+        _exit(TWICE);
+}
+
+static void *sleep_on(void *unused) {
+    pause();
+    return unused;
+}
+
 static _Noreturn void child(const struct scenario *scenario, int errors) {
     static char stack[65536];
     stack_t other = {.ss_sp = stack, .ss_size = sizeof stack};
@@ -246,6 +298,11 @@ static _Noreturn void child(const struct scenario *scenario, int errors) {
     tap_alarm(10);
     sigaltstack(&other, NULL);
     sigaction(SIGTRAP, &trap, NULL);
+    pthread_t id;
+    if (strcmp(action, "forks among threads") == 0)
+        pthread_create(&id, NULL, sleep_on, NULL);
+    if (strcmp(action, "exits") == 0)
+        atexit(at_exit);
     live_before = mallinfo2().uordblks;
     scenario->prepare();
     if (strcmp(action, "frees") == 0)
@@ -300,27 +357,28 @@ static bool is_new(uintptr_t at) {
     return fresh;
 }
 
-static void step_through(const struct scenario *scenario, uintptr_t base, bool verbose, bool all) {
-    long counts[OUTCOMES] = {0}, steps = 0, open = 0;
+/* `strict`: every outcome must be right. */
+static void step_through(const struct scenario *scenario, uintptr_t base, bool verbose, bool all, bool strict) {
+    long counts[OUTCOMES] = {0}, steps = 0, open = 0, stride = strict ? 2 * scenario->stride - 1 : scenario->stride;
     is_new(0);
-    for (long at = 1;; at += all ? 1 : scenario->stride) {
+    for (long at = 1;; at += all ? 1 : stride) {
         enum outcome outcome = run(scenario, at);
         if (outcome == ENDED || counts[HUNG] > 3 || (scenario->most > 0 && at > scenario->most))
             break;
         counts[outcome]++;
         steps++;
         open += (outcome == LOST || outcome == TWICE) && is_new(*where);
-        if (outcome > TWICE || (outcome > TOLD && (verbose || scenario->heads == 0)))
+        if (outcome > TWICE || (strict && outcome != RIGHT) || (outcome > TOLD && (verbose || scenario->heads == 0)))
             printf("# at %#lx: %s\n", (long)(*where - base), words[outcome]);
     }
-    tap(steps > 0 && counts[HUNG] + counts[OTHER] == 0 && open <= scenario->heads * WINDOW,
+    tap(steps > 0 && counts[HUNG] + counts[OTHER] == 0 && open <= scenario->heads * WINDOW && (!strict || counts[RIGHT] == steps),
         "%s, handler %s: %ld processes, %ld right, %ld told, %ld lost, %ld twice, %ld hung; %ld instructions open",
         scenario->name,
         action, steps, counts[RIGHT], counts[TOLD], counts[LOST], counts[TWICE], counts[HUNG], open);
 }
 
 int main(int argc, char **argv) {
-    static const char *const actions[] = {"keeps", "frees", "both"};
+    static const char *const actions[] = {"keeps", "frees", "both", "forks", "forks among threads", "exits"};
     where = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     dl_iterate_phdr(find_code, NULL);
     uintptr_t base = *where;
@@ -334,11 +392,11 @@ int main(int argc, char **argv) {
     if (!tap(code_start != 0, "the library's code is found"))
         return tap_done();
     for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++)
-        for (size_t k = 0; k < 3; k++) {
+        for (size_t k = 0; k < sizeof actions / sizeof *actions; k++) {
             action = actions[k];
             if (k == 1 && scenarios[i].prepare == nothing) /* it would not be the first call */
                 continue;
-            step_through(&scenarios[i], base, verbose, all);
+            step_through(&scenarios[i], base, verbose, all, k > 2);
         }
     return tap_done();
 }

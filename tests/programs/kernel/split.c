@@ -87,8 +87,11 @@ static void use_up_mappings(int left) {
         mprotect(space + (at -= 2 * PAGE), PAGE, PROT_NONE);
 }
 
-/* mremap wants room for three mappings more than there are, mmap for one; the break needs none. */
-static void many_mappings(int left) {
+/* mremap wants room for three mappings more than there are, mmap and the break that there be not more than allowed. */
+static void many_mappings(int left, bool mapped) {
+    if (!mapped)
+        mallopt(M_MMAP_THRESHOLD, 64 << 20);
+    free(malloc(20)); /* there is a heap, however small */
     char *p = malloc(8 * MIB), *q = malloc(300000);
     memset(p, 5, 8 * MIB);
     memset(q, 6, 300000);
@@ -114,14 +117,19 @@ static void many_mappings(int left) {
 int main(void) {
     int status;
     tap_watchdog(100);
+    static const int rooms[][2] = {{0, true}, {2, true}, {4, true}, {8, true}, {0, false}, {6, false}, {10, false}};
+    for (size_t i = 0; i < sizeof rooms / sizeof *rooms; i++) {
+        int left = rooms[i][0];
+        bool mapped = rooms[i][1];
+        pid_t child = fork();
+        if (child == 0)
+            many_mappings(left, mapped);
+        tap(waitpid(child, &status, 0) == child && status == 0, "%s, where there may be %d mappings more",
+            mapped ? "mappings and heap" : "heap alone", left);
+    }
+    /* What these do to the heap stays done to it. */
     grows(8 * MIB, "a mapping");
     mallopt(M_MMAP_THRESHOLD, 64 << 20);
     grows(8 * MIB, "a block of the heap");
-    for (int left = 0; left <= 6; left += 2) {
-        pid_t child = fork();
-        if (child == 0)
-            many_mappings(left);
-        tap(waitpid(child, &status, 0) == child && status == 0, "a process that may have %d mappings more", left);
-    }
     return tap_done();
 }

@@ -44,7 +44,7 @@ static bool work_is_zero(const char *p, size_t bytes) {
 
 /* Blocks of all kinds, a bounded number of them alive. */
 static void work_blocks(unsigned seed, int rounds) {
-    static const size_t sizes[] = {1, 24, 100, 600, 3000, 20000, 40000, 150000, 700000, 3000000};
+    static const size_t sizes[] = {1, 24, 100, 600, 3000, 20000, 40000, 150000, 700000, 2000000};
     enum { KEPT = 40 };
     char *kept[KEPT] = {NULL};
     size_t bytes[KEPT] = {0};
@@ -72,7 +72,7 @@ static void work_blocks(unsigned seed, int rounds) {
 static void work_growing(void) {
     char *p = malloc(1000);
     size_t had = 0;
-    for (size_t size = 1000; size <= 48 * WORK_MIB; size = size * 5 / 2) {
+    for (size_t size = 1000; size <= 20 * WORK_MIB; size = size * 5 / 2) {
         char *q = realloc(p, size);
         work_must(q != NULL, "a block that grows");
         if (q == NULL)
@@ -127,13 +127,12 @@ static void work_odd(void) {
 
 /* All of it. */
 __attribute__((unused)) static void work(unsigned seed) {
-    work_blocks(seed, 300);
+    work_blocks(seed, 80);
     work_growing();
     work_zeros();
     work_odd();
-    work_blocks(seed + 1, 300);
+    work_blocks(seed + 1, 80);
     malloc_trim(0);
-    work_zeros();
 }
 
 #endif

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -110,9 +111,11 @@ static uintptr_t find_gap(size_t bytes) {
 static void *map(void *addr, size_t bytes, int protection, int flags) {
     if (flags & MAP_FIXED_NOREPLACE && protection == PROT_NONE) /* the fence below thread-local data, which is not the sandbox's */
         return addr;
-    must((addr == NULL || flags & MAP_FIXED_NOREPLACE) && bytes > 0, "an unexpected mmap");
+    must((addr == NULL || flags & (MAP_FIXED_NOREPLACE | MAP_FIXED)) && bytes > 0, "an unexpected mmap");
     if (due() || (bytes > WRITABLE_MOST && (flags & MAP_NORESERVE) == 0))
         return MAP_FAILED;
+    if (flags & MAP_FIXED) /* in place of what is there */
+        return mmap(addr, bytes, protection, flags, -1, 0);
     pthread_mutex_lock(&lock);
     bytes = page_up(bytes);
     uintptr_t at = addr != NULL ? (uintptr_t)addr : find_gap(bytes);
@@ -279,6 +282,11 @@ static _Noreturn void give_up(void) {
 /* ---- the kernel -------------------------------------------------------------------------------------------------- */
 
 void (*const kernel_signal_return)(void) = NULL;
+
+uintptr_t kernel_given(unsigned long type);
+uintptr_t kernel_given(unsigned long type) {
+    return getauxval(type);
+}
 
 static long result(long value) {
     return value == -1 ? -errno : value;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The futex lock. alloc/kit/lock.h: lock_try, lock_acquire, lock_release; alloc/kit/lock.c: lock_wait_slow, lock_wake_slow
+ * The futex lock. alloc/kit/lock.h: lock_try, lock_acquire, lock_release; alloc/kit/lock.c: lock_wait_slow, lock_released_slow
  * (lock_set_acquire and lock_set_release do the same). The word holds who has the lock, and whether others wait. The kernel's
  * part: a wait compares the low half of the word, which is the same for some threads (LOW), and falls asleep in one step; a
  * wake wakes one sleeper. A wait never ends by itself here: if it did, a lost wake-up would not show.

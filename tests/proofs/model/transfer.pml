@@ -30,7 +30,7 @@
 #define NOBODY 255
 
 byte parked_at[PARKED_CHAINS];            /* 0: empty, else a chain */
-byte count[CHAINS + 1];      /* the word in the first block */
+byte count[CHAINS + 1];      /* what is told beside the address */
 bool home[CHAINS + 1];
 bool locked;
 byte holder[CHAINS + 1] = NOBODY; /* the thread that has the chain to itself, for the assertions */

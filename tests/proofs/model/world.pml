@@ -7,7 +7,9 @@
  * ranks of locks, one each of the kinds that behave differently: the list of caches, first uses, two classes (the second not
  * used before), spans under a class. glibc's part: the lock of a stream, whose owner allocates (getline); the recursive lock
  * on the list of streams, under which fflush(NULL) waits for each stream, and which fork() takes after all prepare handlers
- * and lets go before the parent's. A handler of the program, registered before ours, runs between ours and may allocate.
+ * and lets go before the parent's; the lock on the list of handlers, under which pthread_atfork allocates, and which fork()
+ * holds from before the first handler to behind the last, but not while a handler runs (from 2.36 on) or then, too. A handler of
+ * the program, registered before ours, runs between ours and may allocate. alloc/process/fork.c: __register_atfork.
  *
  * Holds: all threads come to their end, whatever waits for what; at the instant of the copy every lock there is is the
  * forking thread's, so no other thread is inside a section, and the child may reset them all; no lock is released by one
@@ -23,6 +25,7 @@
  * mutant 6: locks are let go before the thread says that it no longer owns them all
  * mutant 7: a class first used in a handler is not locked
  * mutant 8: first uses are not stopped
+ * mutant 9: a thread that registers a handler waits for locks like any other
  */
 #include "common.h"
 
@@ -38,6 +41,8 @@ byte list_lock = NOBODY, list_depth, stream_lock = NOBODY;
 byte fork_owner = NOBODY;
 byte class_count = 1;
 bool streams; /* the C library has a lock on its list of streams */
+byte handlers_lock = NOBODY;
+bool handlers_drop; /* it is let go while a handler runs */
 
 inline lock_acquire(l) {
     if
@@ -124,6 +129,31 @@ proctype flusher() {
     od
 }
 
+inline handlers_acquire() { atomic { handlers_lock == NOBODY -> handlers_lock = me } }
+inline handlers_release() { atomic { assert(handlers_lock == me); handlers_lock = NOBODY } }
+inline handler_begins() {
+    if
+    :: handlers_drop -> handlers_release()
+    :: else
+    fi
+}
+inline handler_ends() {
+    if
+    :: handlers_drop -> handlers_acquire()
+    :: else
+    fi
+}
+
+/* pthread_atfork, with room to make in the list */
+proctype registrar(byte me) {
+    handlers_acquire();
+    if
+    :: MUTANT(9) -> allocate(0)
+    :: else /* served apart, without a lock */
+    fi;
+    handlers_release()
+}
+
 /* A thread that starts, allocates and ends. */
 proctype ender(byte me) {
     lock_acquire(CACHES);
@@ -193,8 +223,13 @@ inline after_fork_in_parent() {
 }
 
 proctype forker(byte me) {
+    handlers_acquire();
+    handler_begins();
     before_fork();
+    handler_ends();
+    handler_begins();
     allocate(1); /* in a handler of the program */
+    handler_ends();
     list_acquire();
     /* the copy */
     d_step {
@@ -203,8 +238,13 @@ proctype forker(byte me) {
         assert(class_count == 2 || lock[CLASS + 1] == NOBODY)
     };
     list_release();
+    handler_begins();
     allocate(1);
+    handler_ends();
+    handler_begins();
     after_fork_in_parent();
+    handler_ends();
+    handlers_release();
     allocate(1)
 }
 
@@ -217,6 +257,11 @@ init {
         :: streams = true; run flusher()
         :: streams = false
         fi;
+        if
+        :: handlers_drop = true
+        :: handlers_drop = false
+        fi;
+        run registrar(2 + FORKERS + ENDERS);
         do
         :: i < FORKERS -> run forker(2 + i); i++
         :: else -> break

@@ -23,9 +23,9 @@ static void *trade(void *data) {
         }
         class = span_find(chain)->class; /* a single block may be one of a larger class */
         for (struct block *block = chain; block != NULL; block = block->next)
-            block->count = (uintptr_t)data;
+            block->mark = (uintptr_t)data;
         for (struct block *block = chain; block != NULL; block = block->next)
-            broken += block->count != (uintptr_t)data;
+            broken += block->mark != (uintptr_t)data;
         if (tap_random(&random) % 8 == 0)
             central_give_home(class, chain);
         else

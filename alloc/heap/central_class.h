@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of the central lists share (central.h): the classes in use, and a chain sent home. central.c hands blocks out
+ * and takes them back, central_walk.c looks at all that is there. Nobody else includes this.
+ */
+#ifndef MYALLOC_CENTRAL_CLASS_H
+#define MYALLOC_CENTRAL_CLASS_H
+
+#include <stdatomic.h>
+
+#include "base/sizeclass.h"
+#include "kit/lock.h"
+#include "heap/span.h"
+#include "heap/transfer.h"
+
+struct class {
+    struct transfer transfer;
+    struct lock lock;
+    uint16_t index;        /* the class's number */
+    uint32_t size, reciprocal; /* bytes of a block; for class_position */
+    _Atomic uint32_t borrowed; /* bytes lost so far by borrowing blocks that are larger */
+    struct span *spans;    /* those with blocks to give (C1), the one that was last full first */
+    _Atomic size_t span_count;
+} LINE_ALIGNED;
+
+/* In the order of first use, so that a small program touches one page of them, and fork only the locks that are used. */
+extern HIDDEN struct class central_classes[CLASS_COUNT - 1];
+extern HIDDEN _Atomic unsigned central_class_count;
+
+/* NULL if the class was never used. */
+struct class *central_find_class(unsigned index);
+
+/* Sends a chain home. A span whose blocks are all home leaves the class for the list *empty. Caller holds the lock of the
+ * class. */
+void central_chain_home_locked(struct class *class, struct block *chain, struct span **empty);
+
+/* Gives the spans on list `empty` to the page heap. Caller holds no class lock. */
+void central_release_all(struct span *empty);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#include "heap/central.h"
+
+#include "base/freelist.h"
+#include "kit/report.h"
+#include "heap/home.h"
+#include "heap/central_class.h"
+
+/* ---- what is in a class ------------------------------------------------------------------------------------------- */
+
+/* Calls `see` with each chain that is parked or stacked. The walk calls it while nobody else is in the allocator, others under
+ * the lock of the class. */
+static void each_chain(struct class *class, void (*see)(struct class *class, uint64_t chain, void *data), void *data,
+                       struct span **empty) {
+    for (size_t i = 0; i < PARKED_CHAINS; i++) {
+        uint64_t chain = transfer_lift(&class->transfer, i);
+        if (chain == 0)
+            continue;
+        see(class, chain, data);
+        if (!transfer_try_put_back(&class->transfer, chain, i))
+            central_chain_home_locked(class, chain_first(chain), empty);
+    }
+    uint64_t stacked;
+    for (size_t i = 0; (stacked = transfer_stacked_locked(&class->transfer, i)) != 0; i++)
+        see(class, stacked, data);
+}
+
+/* ---- one block ---------------------------------------------------------------------------------------------------- */
+
+struct wanted {
+    const void *block;
+    bool found;
+};
+
+static void look_in_chain(struct class *class, uint64_t chain, void *data) {
+    struct wanted *wanted = data;
+    wanted->found = wanted->found || span_chain_leads_to(chain_first(chain), class->index, wanted->block, false);
+}
+
+bool central_holds(unsigned index, const void *block) {
+    struct class *class = central_find_class(index);
+    struct wanted wanted = {.block = block};
+    struct span *empty = NULL;
+    if (class == NULL)
+        return false;
+    lock_acquire(&class->lock, LOCK_CLASS);
+    wanted.found = span_is_block(block, index) && home_has(span_find(block), block, class->reciprocal);
+    if (!wanted.found)
+        each_chain(class, look_in_chain, &wanted, &empty);
+    if (!wanted.found)
+        wanted.found = transfer_orphans_lead_to_locked(&class->transfer, index, block);
+    lock_release(&class->lock, LOCK_CLASS);
+    central_release_all(empty);
+    return wanted.found;
+}
+
+/* ---- invariants -------------------------------------------------------------------------------------------------- */
+
+struct class_walk {
+    struct walk *walk;
+    size_t spans[CLASS_COUNT], listed[CLASS_COUNT];
+};
+
+static void walk_span(struct span *span, void *data) {
+    struct class_walk *found = data;
+    bool gives = span->live < span->carved || span->carved < span->capacity;
+    bool leaves = span->live == 0 && !span->listed; /* on its way to span_release */
+    bool counted = span->live <= span->carved && span->carved <= span->capacity;
+    report_walk(found->walk, leaves || span->listed == gives, "central C1", span);
+    report_walk(found->walk,
+                counted && home_count(span) == (size_t)(span->carved - span->live),
+                "central C2", span);
+    found->spans[span->class] += !leaves;
+    found->listed[span->class] += span->listed;
+}
+
+static void walk_list(struct walk *walk, const struct class *class, size_t most) {
+    const struct span *before = NULL, *span = class->spans;
+    for (; span != NULL && most > 0; before = span, span = span->next, most--)
+        if (!report_walk(walk,
+                         span->state == SPAN_SMALL && span->class == class->index && span->listed &&
+                             span->prev == before,
+                         "central C1", span))
+            return;
+    report_walk(walk, span == NULL && most == 0, "central C1", class);
+}
+
+static void walk_chain(struct class *class, uint64_t chain, void *data) {
+    bool whole = span_chain_length(chain_first(chain), class->index, chain_length(chain)) == chain_length(chain);
+    report_walk(data, whole, "transfer X1", chain_first(chain));
+}
+
+void central_walk(struct walk *walk) {
+    struct class_walk found = {.walk = walk};
+    span_each_small(walk_span, &found);
+    for (unsigned i = 0; i < central_class_count; i++) {
+        struct class *class = &central_classes[i];
+        struct span *empty = NULL;
+        walk_list(walk, class, found.listed[class->index]);
+        report_walk(walk, class->span_count == found.spans[class->index], "central C1", class);
+        each_chain(class, walk_chain, walk, &empty);
+        central_release_all(empty);
+    }
+}

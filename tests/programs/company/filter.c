@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* run: helper */
+/* A program that shuts itself in once it has started: from then on the kernel ends it for every system call that an allocator
+ * has no business with (seccomp). Then threads allocate all sizes, pass blocks on and free them, memory is trimmed, and a child
+ * is forked. Prints the number of a call that was not allowed. usage: filter [brk], where brk is refused, as by some filters */
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { THREADS = 4, KEPT = 64, ROUNDS = 1500 };
+
+/* The allocator's: memory, waiting for each other, time and chance; then what threads, a fork and the end of the program need,
+ * with their own calls of libc. */
+static const int allowed[] = {
+    SYS_mmap, SYS_munmap, SYS_mprotect, SYS_mremap, SYS_madvise, SYS_brk, SYS_futex, SYS_sched_yield, SYS_clock_gettime,
+    SYS_getrandom, SYS_clone, SYS_clone3, SYS_set_robust_list, SYS_rseq, SYS_rt_sigprocmask, SYS_exit, SYS_exit_group, SYS_wait4,
+    SYS_write, SYS_rt_sigreturn, SYS_set_tid_address,
+};
+enum { ALLOWED = sizeof allowed / sizeof *allowed };
+
+static void not_allowed(int number, siginfo_t *info, void *context) {
+    char line[] = "system call 0000\n";
+    (void)number, (void)context;
+    for (int i = 15, call = info->si_syscall; i >= 12; i--, call /= 10)
+        line[i] = (char)('0' + call % 10);
+    _exit(write(STDOUT_FILENO, line, sizeof line - 1) > 0 ? 3 : 4);
+}
+
+static void shut_in(bool refuse_brk) {
+    struct sock_filter filter[ALLOWED * 2 + 4] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
+    unsigned short length = 1;
+    for (unsigned i = 0; i < ALLOWED; i++) {
+        bool refuse = refuse_brk && allowed[i] == SYS_brk;
+        filter[length++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)allowed[i], 0, 1);
+        filter[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, refuse ? SECCOMP_RET_ERRNO | 1 : SECCOMP_RET_ALLOW);
+    }
+    filter[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP);
+    struct sock_fprog program = {length, filter};
+    struct sigaction action = {.sa_sigaction = not_allowed, .sa_flags = SA_SIGINFO};
+    sigaction(SIGSYS, &action, NULL);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        _exit(77);
+}
+
+static char *_Atomic passed[KEPT];
+
+static void wrong(const char *what) {
+    _exit(write(STDOUT_FILENO, what, strlen(what)) > 0 ? 5 : 6);
+}
+
+/* Each block says in its first bytes how long it is, and ends with that number's low byte. */
+static char *make(unsigned draw) {
+    size_t bytes = draw % 50 == 0 ? 40000 + draw % 3000000 : 24 + draw % 3000;
+    char *p = draw % 3 == 0 ? malloc(bytes) : draw % 3 == 1 ? calloc(bytes, 1) : aligned_alloc(64, (bytes + 63) & ~(size_t)63);
+    if (p != NULL && draw % 5 == 0)
+        p = realloc(p, bytes *= 2);
+    if (p == NULL)
+        wrong("no memory\n");
+    memcpy(p, &bytes, sizeof bytes);
+    p[bytes - 1] = (char)bytes;
+    return p;
+}
+
+static void drop(char *p) {
+    size_t bytes;
+    if (p == NULL)
+        return;
+    memcpy(&bytes, p, sizeof bytes);
+    if (p[bytes - 1] != (char)bytes)
+        wrong("a byte has changed\n");
+    free(p);
+}
+
+static void *work(void *seed) {
+    unsigned draw = (unsigned)(size_t)seed;
+    for (int i = 0; i < ROUNDS; i++) {
+        draw = draw * 1103515245 + 12345;
+        drop(__atomic_exchange_n(&passed[draw >> 8 & (KEPT - 1)], make(draw >> 4), __ATOMIC_ACQ_REL));
+        if (i % 500 == 499)
+            malloc_trim(0);
+    }
+    return NULL;
+}
+
+static void run_threads(void) {
+    pthread_t threads[THREADS];
+    for (size_t i = 0; i < THREADS; i++)
+        if (pthread_create(&threads[i], NULL, work, (void *)(i + 1)) != 0)
+            wrong("no thread\n");
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+}
+
+static void *do_nothing(void *unused) {
+    return unused;
+}
+
+int main(int count, char **arguments) {
+    int status = 0;
+    pthread_t first; /* libc sets handlers of its own when the first thread is made */
+    if (pthread_create(&first, NULL, do_nothing, NULL) != 0 || pthread_join(first, NULL) != 0)
+        return 9;
+    shut_in(count > 1 && strcmp(arguments[1], "brk") == 0);
+    run_threads();
+    pid_t child = fork();
+    if (child == 0) {
+        run_threads();
+        _exit(0);
+    }
+    if (waitpid(child, &status, 0) != child || status != 0)
+        return 8;
+    for (int i = 0; i < KEPT; i++)
+        drop(passed[i]);
+    wrong("done\n"); /* by _exit: what is told at the exit may open files */
+}

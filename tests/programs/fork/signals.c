@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/* run: libs=so,debug timeout=100 */
+/* A handler of a signal that forks, as POSIX allows, though its thread may be in malloc. stepped.c does it at every instruction of a
+ * few calls; here signals come at random times in traffic of all sizes. */
+#include <pthread.h>
+#include <sys/time.h>
+
+#include "tap.h"
+
+enum { BLOCKS = 1009, FORKS = 300 };
+
+static void *volatile blocks[BLOCKS];
+static volatile int forks, failed;
+
+static void traffic(uint64_t *seed) {
+    size_t at = tap_random(seed) % BLOCKS, bytes = tap_random(seed) % (tap_random(seed) % 7 ? 600 : 70000);
+    void *old = blocks[at];
+    blocks[at] = NULL;
+    if (bytes % 5 == 0) {
+        blocks[at] = realloc(old, bytes + 1);
+        return;
+    }
+    free(old);
+    blocks[at] = malloc(bytes);
+}
+
+static void fork_here(int number) {
+    int saved = errno, status = -1;
+    (void)number;
+    pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        continue;
+    forks++;
+    failed += status != 0;
+    errno = saved;
+}
+
+/* Every other child goes on where its parent was, and ends a little later. */
+static void fork_and_go_on(int number) {
+    int saved = errno, status = -1;
+    (void)number;
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGVTALRM, SIG_IGN);
+        for (int i = 0; i < BLOCKS; i += 2)
+            blocks[i] = NULL; /* half of them leak: the child's traffic mixes old and new */
+        errno = saved;
+        forks = -1;
+        return;
+    }
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        continue;
+    forks++;
+    failed += status != 0;
+    errno = saved;
+}
+
+static void every(long us, long first) {
+    struct itimerval interval = {{0, us}, {0, first}};
+    setitimer(ITIMER_VIRTUAL, &interval, NULL);
+}
+
+static void *idle(void *unused) {
+    pause();
+    return unused;
+}
+
+static void fork_much(void (*handler)(int), bool threads) {
+    pthread_t id;
+    uint64_t seed = 7;
+    sigset_t none, timer;
+    sigemptyset(&none);
+    sigemptyset(&timer);
+    sigaddset(&timer, SIGVTALRM);
+    pthread_sigmask(SIG_BLOCK, &timer, NULL); /* the thread inherits it: this one takes all signals */
+    if (threads)
+        pthread_create(&id, NULL, idle, NULL);
+    forks = failed = 0;
+    signal(SIGVTALRM, handler);
+    every(1000, 1000);
+    pthread_sigmask(SIG_UNBLOCK, &timer, NULL);
+    while (forks >= 0 && forks < tap_effort(FORKS))
+        traffic(&seed);
+    if (forks < 0) { /* a child that went on */
+        for (int i = 0; i < 2000; i++)
+            traffic(&seed);
+        _exit(0);
+    }
+    every(0, 0);
+    signal(SIGVTALRM, SIG_IGN);
+    tap(failed == 0, "%d forks by a handler%s%s, %d of the children failed", forks, threads ? ", a second thread there" : "",
+        handler == fork_and_go_on ? ", children go on" : "", failed);
+}
+
+int main(void) {
+    tap_watchdog(90);
+    fork_much(fork_here, false);
+    fork_much(fork_and_go_on, false);
+    fork_much(fork_here, true);
+    fork_much(fork_and_go_on, true);
+    return tap_done();
+}
