@@ -109,7 +109,7 @@ static uintptr_t find_gap(size_t bytes) {
 }
 
 static void *map(void *addr, size_t bytes, int protection, int flags) {
-    if (flags & MAP_FIXED_NOREPLACE && protection == PROT_NONE) /* the fence below thread-local data, which is not the sandbox's */
+    if (flags & MAP_FIXED_NOREPLACE && protection == PROT_NONE && (flags & MAP_NORESERVE) == 0) /* the fence below thread-local data, which is not the sandbox's */
         return addr;
     must((addr == NULL || flags & (MAP_FIXED_NOREPLACE | MAP_FIXED)) && bytes > 0, "an unexpected mmap");
     if (due() || (bytes > WRITABLE_MOST && (flags & MAP_NORESERVE) == 0))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* run: helper */
-/* nowhere [brk] PROGRAM ARGUMENTS...: starts a program under a kernel that maps at no address that is asked for, as valgrind
+/* noplace [brk] PROGRAM ARGUMENTS...: starts a program under a kernel that maps at no address that is asked for, as valgrind
  * and kernels before Linux 4.17 do in part; with `brk`, the break cannot be moved either. */
 #include <errno.h>
 #include <linux/filter.h>
