@@ -13,6 +13,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "company.h"
 #include "message.h"
 
 enum {
@@ -111,7 +112,28 @@ static int refuse(const char *name, const char *what, const char *cause, const c
     return fail(STATUS_CANNOT_PRELOAD, "cannot preload into '%s': %s %s; %s", name, what, cause, remedy);
 }
 
-static int check_elf(const char *name, const char *what, const struct elf_file *elf, const struct elf_file *library)
+/* glibc's loader, started by its name, has no loader and heeds LD_PRELOAD for the program that it is given. */
+static bool is_loader(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return !strncmp(slash ? slash + 1 : path, "ld-linux", strlen("ld-linux"));
+}
+
+/* A program that can be started but on which the library may have no effect is told of in a line, and started. */
+static int check_company(const char *name, const char *what, int fd)
+{
+    struct company company = company_of(fd);
+
+    if (company.cause)
+        return refuse(name, what, company.cause, company.remedy);
+    if (company.note)
+        fail(0, "note: '%s': %s %s", name, what, company.note);
+    return 0;
+}
+
+static int check_elf(const char *name, const char *what, const char *path, int fd, const struct elf_file *elf,
+                     const struct elf_file *library)
 {
     static const char *const remedy = "name a library built for it in MYALLOC_LIBRARY";
 
@@ -122,9 +144,13 @@ static int check_elf(const char *name, const char *what, const struct elf_file *
                       remedy);
     if (elf->machine != library->machine)
         return refuse(name, what, "is built for another processor than the library", remedy);
-    if (!elf->has_loader)
-        return refuse(name, what, "is statically linked, so no library can be preloaded",
-                      "link it with libmyalloc.a, or run it without myalloc");
+    if (!elf->has_loader && !is_loader(path)) {
+        struct company company = company_of_static(fd);
+
+        return company.cause ? refuse(name, what, company.cause, company.remedy)
+                             : refuse(name, what, "is statically linked, so no library can be preloaded",
+                                      "link it with libmyalloc.a, or run it without myalloc");
+    }
     if (strstr(elf->loader, "/ld-musl"))
         return refuse(name, what, "uses the C library musl, and the library needs glibc",
                       "run it without myalloc, or build it for glibc");
@@ -140,6 +166,22 @@ static int check_privileges(const char *name, const char *what, int fd)
         return 0;
     snprintf(text, sizeof text, "%s, so the loader ignores LD_PRELOAD", cause);
     return refuse(name, what, text, "run it without myalloc, or run 'myalloc run' as the user it runs as");
+}
+
+/* `words` is what follows env(1) in a script's first line: options, variables, then the program that env looks up and becomes.
+   Writes its path to `path` if it is found. */
+static void skip_env(char *words, char path[FIRST_LINE_BYTES])
+{
+    char found[PATH_MAX], *rest = NULL;
+
+    words[strcspn(words, "\n")] = '\0';
+    for (char *word = strtok_r(words, " \t", &rest); word; word = strtok_r(NULL, " \t", &rest)) {
+        if (word[0] == '-' || strchr(word, '='))
+            continue;
+        if (!search_path(word, found) && strlen(found) < FIRST_LINE_BYTES)
+            strcpy(path, found);
+        return;
+    }
 }
 
 /* Fills in the interpreter of the script in `fd`; false when the kernel would not take the file for one. A file
@@ -161,6 +203,8 @@ static bool read_interpreter(int fd, char path[FIRST_LINE_BYTES])
     length = strcspn(line + start, " \t\n");
     memcpy(path, line + start, length);
     path[length] = '\0';
+    if (!strcmp(path, "/usr/bin/env") || !strcmp(path, "/bin/env"))
+        skip_env(line + start + length, path);
     return length > 0;
 }
 
@@ -176,9 +220,11 @@ static int check_file(const char *name, const char *what, const char *path, cons
     if (fd < 0)
         return 0;
     if (elf_read(fd, &elf)) {
-        status = check_elf(name, what, &elf, library);
+        status = check_elf(name, what, path, fd, &elf, library);
         if (!status)
             status = check_privileges(name, what, fd);
+        if (!status)
+            status = check_company(name, what, fd);
     } else if (!read_interpreter(fd, next)) {
         next[0] = '\0';
     }
@@ -190,7 +236,8 @@ int program_check(const char *name, const char *path, const struct elf_file *lib
 {
     char next[FIRST_LINE_BYTES], interpreter[FIRST_LINE_BYTES];
     char what[FIRST_LINE_BYTES + sizeof "its interpreter "];
-    int status = check_file(name, "it", path, library, next);
+    struct company company = company_by_name(path);
+    int status = company.cause ? refuse(name, "it", company.cause, company.remedy) : check_file(name, "it", path, library, next);
 
     for (int i = 0; !status && next[0] && i < MAX_INTERPRETERS; i++) {
         strcpy(interpreter, next);

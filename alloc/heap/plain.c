@@ -87,9 +87,9 @@ void plain_free_small_slow(void *p, unsigned class, const char *call, bool count
         report_bad_call(call, p, DOUBLE_FREE);
         return;
     }
-    if (UNLIKELY(!span_is_block(p, class))) {
-        if (counted)
-            cache_self.bins[class].count--;
+    /* Asked where the thread has no list of the class yet: only there is the look cheap beside the rest. */
+    if (counted && cache_self.bins[class].limit == 0 && !span_is_block(p, class)) {
+        cache_self.bins[class].count--;
         report_bad_call(call, p, INVALID_POINTER);
         return;
     }

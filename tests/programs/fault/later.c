@@ -2,9 +2,10 @@
 /* run: helper */
 /* A program that limits itself, or is limited by another process, while it runs: what fits must go on as before, that is
  * threads, mappings, libraries, blocks of all sizes; what does not fit is refused with ENOMEM.
- * later as|data MIB start|blocks|threads|outside
- *   start    at the start of main      threads  while a thread runs and after one has ended
- *   blocks   after blocks of all sizes outside  the same, by prlimit of a child
+ * later as|data MIB start|threads|outside
+ *   start    at the start of main
+ *   threads  after blocks of all sizes, while a thread runs and after one has ended
+ *   outside  the same, by prlimit of a child
  * Exit status 0 if all was right. */
 #include <dlfcn.h>
 #include <errno.h>

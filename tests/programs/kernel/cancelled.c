@@ -51,7 +51,8 @@ int main(int count, char **arguments) {
     pthread_cancel(threads[0]);
     pthread_barrier_wait(&gate);
     pthread_join(threads[0], &result);
-    tap(returned && result == PTHREAD_CANCELED && work_wrong == NULL, "each call comes back (%s)", work_wrong ? work_wrong : "");
+    tap(returned && result == PTHREAD_CANCELED && work_wrong == NULL, "each call comes back (%s)",
+        work_wrong ? work_wrong : "");
     for (int round = 0; round < 100; round++) {
         for (int i = 0; i < 3; i++)
             pthread_create(&threads[i], NULL, on_and_on, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A shared object to preload in front of the allocator, as tracers and the libraries of MPI and RDMA do: it defines the system's
- * calls, allocates in each, and ends the program if the allocator itself has called one. At exit it says how many it saw. */
+/* A shared object to preload in front of the allocator, as tracers and the libraries of MPI and RDMA are: it defines the
+ * system's calls, allocates in each, and ends the program if the allocator itself has called one. At exit it says how many it
+ * saw. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -134,7 +135,8 @@ int sigaction(int n, const struct sigaction *a, struct sigaction *o) {
     return next(n, a, o);
 }
 
-ssize_t process_vm_readv(pid_t p, const struct iovec *l, unsigned long m, const struct iovec *r, unsigned long n, unsigned long f) {
+ssize_t process_vm_readv(pid_t p, const struct iovec *l, unsigned long m, const struct iovec *r, unsigned long n,
+                         unsigned long f) {
     NEXT(process_vm_readv);
     return next(p, l, m, r, n, f);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* run: helper */
-/* refused CALL ERROR early|late: a program that works while the kernel refuses to the allocator one system call, with one error,
- * from before its start or after a while. It must not notice. The filter looks where a call comes from, so libc's own calls are
- * answered as ever. To know before the start where the library will lie, the program starts itself anew, at addresses that are
- * not random: it finds the library, sets the filter, and starts itself once more. refused.test runs it. */
+/* refused CALL ERROR early|late 0: a program that works while the kernel refuses to the allocator one system call, with one
+ * error, from before its start or after a while. It must not notice. The filter looks where a call comes from, so libc's own
+ * calls are answered as ever. To know before the start where the library will lie, the program starts itself anew, at
+ * addresses that are not random: it finds the library, sets the filter, and starts itself once more. refused.test runs it. */
 #include "tap.h"
 #include "work.h"
 

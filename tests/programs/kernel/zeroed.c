@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* run: libs=so,debug */
-/* calloc's memory is zero, whatever it was before: freed, resized away, trimmed, given back by age. Also run by emulators, which
- * agree to calls that they do not know (tests/proofs/builds/emulated.test, aarch64.test). */
+/* calloc's memory is zero, whatever it was before: freed, resized away, trimmed, given back by age. Also run by emulators,
+ * which agree to calls that they do not know (tests/proofs/builds/emulated.test, aarch64.test). */
 #include "tap.h"
 
 #include <malloc.h>
