@@ -142,7 +142,7 @@ class Heap:
         while unit < region["frontier"]:
             span = self.span_at(region, unit)
             yield span
-            unit += span["units"] if span["kind"] in ("SPAN_SMALL", "SPAN_LARGE", "SPAN_FREE") and span["units"] else 1
+            unit += span["units"] if span["kind"] in ("SPAN_SMALL", "SPAN_LARGE", "SPAN_HELD", "SPAN_FREE") and span["units"] else 1
 
     def span_of(self, region, address):
         """The span that an address below the frontier lies in."""
