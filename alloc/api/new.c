@@ -190,11 +190,13 @@ static _Noreturn void throw_bad_alloc(size_t bytes) {
 
 /* ---- new --------------------------------------------------------------------------------------------------------- */
 
-/* Memory for an operator; `align` is 0 for the forms that are given none. Not inlined: the loop of the handler needs it, too. */
+#define UNALIGNED SIZE_MAX /* what stands for the alignment in the forms that are given none; std::align_val_t may hold any number */
+
+/* Memory for an operator. Not inlined: the loop of the handler needs it, too. */
 static NOINLINE void *take(size_t bytes, size_t align, const char *call) {
     if (!is_replaced())
-        return front_aligned(align, bytes, call);
-    return align == 0 ? c_malloc(bytes) : c_aligned_alloc(align, bytes);
+        return align == UNALIGNED ? front_alloc(bytes, call) : front_aligned(align, bytes, call);
+    return align == UNALIGNED ? c_malloc(bytes) : c_aligned_alloc(align, bytes);
 }
 
 /* Calls the new-handler until there is memory or it gives up, by throwing or by being removed; NULL then. */
@@ -218,15 +220,15 @@ static COLD void *new_or_throw(size_t bytes, size_t align, const char *call) {
 static COLD void *new_replaced(size_t bytes, const char *call) {
     if (call == NEW_ARRAY)
         return THE(_Znwm)(bytes);
-    void *p = take(bytes, 0, call);
-    return p != NULL ? p : new_or_throw(bytes, 0, call);
+    void *p = take(bytes, UNALIGNED, call);
+    return p != NULL ? p : new_or_throw(bytes, UNALIGNED, call);
 }
 
 static NOINLINE void *new_slow(size_t bytes, const char *call) {
     if (is_replaced())
         return new_replaced(bytes, call);
     void *p = front_alloc_slow(bytes, call);
-    return LIKELY(p != NULL) ? p : new_or_throw(bytes, 0, call);
+    return LIKELY(p != NULL) ? p : new_or_throw(bytes, UNALIGNED, call);
 }
 
 static void *new_aligned(size_t bytes, size_t align, const char *call) {
@@ -253,7 +255,7 @@ static COLD void *new_caught(size_t bytes, size_t align, bool array) {
     new_runtime[0] = RUNTIME(__gxx_personality_v0);
     new_runtime[1] = RUNTIME(__cxa_begin_catch);
     new_runtime[2] = RUNTIME(__cxa_end_catch);
-    if (align != 0)
+    if (align != UNALIGNED)
         return new_catch(array ? THE(_ZnamSt11align_val_t) : THE(_ZnwmSt11align_val_t), bytes, align);
     return new_catch((void *(*)(size_t, size_t))(void *)(array ? THE(_Znam) : THE(_Znwm)), bytes, 0);
 }
@@ -276,7 +278,7 @@ static NOINLINE void *nothrow_slow(size_t bytes, size_t align, const char *call)
     void *_Zn##letter##mRKSt9nothrow_t(size_t bytes, const struct nothrow *tag) {                          \
         (void)tag;                                                                                                     \
         void *block = front_pop(bytes, pop_end);                                                                       \
-        return LIKELY(block != NULL) ? block : nothrow_slow(bytes, 0, call);                                           \
+        return LIKELY(block != NULL) ? block : nothrow_slow(bytes, UNALIGNED, call);                                   \
     }                                                                                                                  \
     void *_Zn##letter##mSt11align_val_t(size_t bytes, size_t align) {                                                  \
         return new_aligned(bytes, align, call);                                                                        \
