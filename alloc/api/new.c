@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * C++'s operators new and delete, by their mangled names, so that the library needs no C++ runtime; C++17
- * [new.delete.single] and [new.delete.array] say what they do. The runtime is looked for only when memory has run out, to ask for
- * the new-handler and to throw std::bad_alloc, and when an exception must be caught. It may have been loaded after us and outside the
- * global scope (a plug-in of a C program), so the loaded modules are looked through for it.
+ * [new.delete.single] and [new.delete.array] say what they do. The runtime is looked for only when memory has run out, to ask
+ * for the new-handler and to throw std::bad_alloc, and when an exception must be caught. It may have been loaded after us and
+ * outside the global scope (a plug-in of a C program), so the loaded modules are looked through for it.
  *
- * A program may replace some of the operators, and the others must then end in its own: the standard says which form calls which,
- * and libstdc++'s do. It may define malloc and free, too, and then new and delete must end there. So it is asked once, at the first
- * call of any operator, what the program has put in the place of ours:
+ * A program may replace some of the operators, and the others must then end in its own: the standard says which form calls
+ * which, and libstdc++'s do. It may define malloc and free, too, and then new and delete must end there. So it is asked once,
+ * at the first call of any operator, what the program has put in the place of ours:
  *
  *     OURS      nothing. Each form allocates or frees by itself, and the checks learn by which form
  *     REPLACED  something. Each form calls the one that the standard says; the last of them call malloc and free, which is what
  *               the checks learn: whose operator allocated a block and whose frees it, nobody knows any more
  *
- * That nothing was asked yet, or REPLACED is the answer, costs the fast paths nothing: the bounds with which they compare anyway
- * are 0 then, and every call is slow.
+ * That nothing was asked yet, or REPLACED is the answer, costs the fast paths nothing: the bounds with which they compare
+ * anyway are 0 then, and every call is slow.
  */
 #include <stdatomic.h>
 
@@ -166,8 +166,8 @@ static inline bool is_replaced(void) {
     return UNLIKELY((LIKELY(known != NOT_ASKED) ? known : (int)ask()) == REPLACED);
 }
 
-/* A C++ program asks before it has threads, so that the first to ask is not the child of a fork, in which another thread that is
- * gone may have left the loader's list locked. */
+/* A C++ program asks before it has threads, so that the first to ask is not the child of a fork, in which another thread that
+ * is gone may have left the loader's list locked. */
 __attribute__((constructor)) static void ask_at_start(void) {
     if (__cxa_begin_catch != NULL)
         is_replaced();
@@ -190,7 +190,8 @@ static _Noreturn void throw_bad_alloc(size_t bytes) {
 
 /* ---- new --------------------------------------------------------------------------------------------------------- */
 
-#define UNALIGNED SIZE_MAX /* what stands for the alignment in the forms that are given none; std::align_val_t may hold any number */
+/* What stands for the alignment in the forms that are given none. It is no power of two, so no valid std::align_val_t. */
+#define UNALIGNED SIZE_MAX
 
 /* Memory for an operator. Not inlined: the loop of the handler needs it, too. */
 static NOINLINE void *take(size_t bytes, size_t align, const char *call) {
@@ -249,8 +250,8 @@ static void *new_catch(void *(*function)(size_t, size_t), size_t bytes, size_t a
 }
 #endif
 
-/* What the throwing form gives, which may be the program's; NULL if it throws. Where there is no runtime, nothing can be caught, but
- * nothing is thrown either. */
+/* What the throwing form gives, which may be the program's; NULL if it throws. Where there is no runtime, nothing can be
+ * caught, but nothing is thrown either. */
 static COLD void *new_caught(size_t bytes, size_t align, bool array) {
     new_runtime[0] = RUNTIME(__gxx_personality_v0);
     new_runtime[1] = RUNTIME(__cxa_begin_catch);
