@@ -9,9 +9,9 @@
 
 #define NOTHING ((struct company){NULL, NULL, NULL})
 
-/* Run-time libraries of sanitizers, by how their names begin: gcc's, and clang's where they are shared libraries. A program that is
-   built with one needs the malloc of that library; with another one in front of it, it ends at its start, ThreadSanitizer's by a
-   SIGSEGV. `allowing` is what the variable must say for the program to start all the same. */
+/* Run-time libraries of sanitizers, by how their names begin: gcc's, and clang's where they are shared libraries. A program
+   that is built with one needs the malloc of that library; with another one in front of it, it ends at its start,
+   ThreadSanitizer's by a SIGSEGV. `allowing` is what the variable must say for the program to start all the same. */
 static const struct sanitizer {
     const char *library, *cause, *remedy, *variable, *allowing;
 } sanitizers[] = {
@@ -20,11 +20,11 @@ static const struct sanitizer {
     {"libclang_rt.tsan", "is built with -fsanitize=thread, and ends at its start without the sanitizer's own malloc",
      "run it without myalloc, or build it without the sanitizer", NULL, NULL},
     {"libasan.so", "is built with -fsanitize=address, which wants its own malloc first",
-     "run it without myalloc, or set ASAN_OPTIONS=verify_asan_link_order=0 and do without its checks of the heap", "ASAN_OPTIONS",
-     "verify_asan_link_order=0"},
+     "run it without myalloc, or set ASAN_OPTIONS=verify_asan_link_order=0 and do without its checks of the heap",
+     "ASAN_OPTIONS", "verify_asan_link_order=0"},
     {"libclang_rt.asan", "is built with -fsanitize=address, which wants its own malloc first",
-     "run it without myalloc, or set ASAN_OPTIONS=verify_asan_link_order=0 and do without its checks of the heap", "ASAN_OPTIONS",
-     "verify_asan_link_order=0"},
+     "run it without myalloc, or set ASAN_OPTIONS=verify_asan_link_order=0 and do without its checks of the heap",
+     "ASAN_OPTIONS", "verify_asan_link_order=0"},
     {"libhwasan.so", "is built with -fsanitize=hwaddress, and ends at its start without the sanitizer's own malloc",
      "run it without myalloc, or build it without the sanitizer", NULL, NULL},
 };
@@ -43,10 +43,11 @@ static struct company look(const struct elf_names *names)
             return (struct company){sanitizers[i].cause, sanitizers[i].remedy, NULL};
     }
     if (elf_needs(names, "liblsan.so"))
-        return (struct company){.note = "is built with -fsanitize=leak, whose malloc myalloc replaces: it will report no leaks"};
+        return (struct company){.note = "is built with -fsanitize=leak, whose malloc myalloc replaces: "
+                                        "it will report no leaks"};
     if (elf_defines(names, "malloc"))
-        return (struct company){.note = "defines malloc itself, and its own comes first: unless that hands on to the next one, the "
-                                        "library has no effect"};
+        return (struct company){.note = "defines malloc itself, and its own comes first: unless that hands on "
+                                        "to the next one, the library has no effect"};
     return NOTHING;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The names in an ELF file of this machine's class: libraries that it needs, functions that it defines for others, sections. All
-   are read by its section headers; a file without them has no names. */
+/* The names in an ELF file of this machine's class: libraries that it needs, functions that it defines for others, sections.
+   All are read by its section headers; a file without them has no names. */
 #ifndef TOOLS_ELF_NAMES_H
 #define TOOLS_ELF_NAMES_H
 

@@ -237,7 +237,8 @@ int program_check(const char *name, const char *path, const struct elf_file *lib
     char next[FIRST_LINE_BYTES], interpreter[FIRST_LINE_BYTES];
     char what[FIRST_LINE_BYTES + sizeof "its interpreter "];
     struct company company = company_by_name(path);
-    int status = company.cause ? refuse(name, "it", company.cause, company.remedy) : check_file(name, "it", path, library, next);
+    int status = company.cause ? refuse(name, "it", company.cause, company.remedy)
+                               : check_file(name, "it", path, library, next);
 
     for (int i = 0; !status && next[0] && i < MAX_INTERPRETERS; i++) {
         strcpy(interpreter, next);

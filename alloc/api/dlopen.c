@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * dlopen and dlmopen, without RTLD_DEEPBIND. A library that is opened with that flag finds the names it uses in libc before it
- * finds them in the program's global scope, where the preloaded library is. So its malloc would be libc's while the program's is
- * ours, and a block that goes from one to the other ends the process. PHP opens its extensions so, Apache and Samba their modules.
+ * finds them in the program's global scope, where the preloaded library is. So its malloc would be libc's while the program's
+ * is ours, and a block that goes from one to the other ends the process. PHP opens its extensions so, Apache and Samba their
+ * modules.
  *
- * Without the flag such a library uses the program's malloc, as all others do. What else the flag is for is lost with it: a library
- * that brings its own version of something the program has, too, is bound to the program's. deepbind:on leaves the flag alone.
- * A namespace of its own (dlmopen) has a libc of its own with a malloc of its own, and nothing here changes that; whoever opens
- * one knows that blocks do not cross its border.
+ * Without the flag such a library uses the program's malloc, as all others do. What else the flag is for is lost with it: a
+ * library that brings its own version of something the program has, too, is bound to the program's. deepbind:on leaves the
+ * flag alone. A namespace of its own (dlmopen) has a libc of its own with a malloc of its own, and nothing here changes that;
+ * whoever opens one knows that blocks do not cross its border.
  *
- * The loader asks where dlopen was called from: the caller's library says where to search (RPATH, $ORIGIN) and which namespace is
- * meant. So both functions jump to libc's, or to that of the next library that has one, and leave no trace on the stack. A static
- * program has no loader, and a program that links libmyalloc.a keeps libc's dlopen.
+ * The loader asks where dlopen was called from: the caller's library says where to search (RPATH, $ORIGIN) and which namespace
+ * is meant. So both functions jump to libc's, or to that of the next library that has one, and leave no trace on the stack. A
+ * static program has no loader, and a program that links libmyalloc.a keeps libc's dlopen.
  */
 #include "base/arch_forward.h"
 #include "base/base.h"
@@ -20,10 +21,9 @@
 #include <dlfcn.h>
 #include <stdatomic.h>
 
+#include "os/os.h"
 #include "kit/environment.h"
 #include "kit/tunables.h"
-
-#pragma weak dlsym /* libc has it from glibc 2.34 on; before, it is there where the program may call dlopen */
 
 struct next {
     _Atomic(void *) function;
@@ -41,7 +41,7 @@ static void *refuse(void) {
 static void *find(struct next *next) {
     void *function = atomic_load_explicit(&next->function, memory_order_relaxed);
     if (function == NULL) {
-        function = dlsym != NULL ? dlsym(RTLD_NEXT, next->name) : NULL;
+        function = os_next_function(next->name);
         if (function == NULL)
             *(void *(**)(void))&function = refuse;
         atomic_store_explicit(&next->function, function, memory_order_relaxed);

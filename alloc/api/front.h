@@ -23,7 +23,7 @@ void *front_alloc_slow(size_t bytes, const char *call);
 /* `counted` is the bin that the free has raised; the unit map may have changed since, so it is not asked again. */
 void front_free_slow(void *p, const char *call, size_t bytes, size_t align, struct bin THREAD_SEGMENT *counted);
 
-/* The first block of the list for `bytes`; NULL if it is empty, or `bytes` is not below `end`, which is at most EXACT_MAX + 1. */
+/* The first block of the list for `bytes`; NULL if it is empty, or if `bytes` is not below `end` (at most EXACT_MAX + 1). */
 static ALWAYS_INLINE void *front_pop(size_t bytes, size_t end) {
     COUNT(COUNT_OPS);
     return LIKELY(bytes < end) ? cache_pop(cache_bin(align_up(bytes, CLASS_STEP))) : NULL;

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * C++'s operators new and delete, by their mangled names, so that the library needs no C++ runtime; C++17
- * [new.delete.single] and [new.delete.array] say what they do. The runtime is looked for only when memory has run out, to ask for
- * the new-handler and to throw std::bad_alloc, and when an exception must be caught. It may have been loaded after us and outside the
- * global scope (a plug-in of a C program), so the loaded modules are looked through for it.
+ * [new.delete.single] and [new.delete.array] say what they do. The runtime is looked for only when memory has run out, to ask
+ * for the new-handler and to throw std::bad_alloc, and when an exception must be caught. It may have been loaded after us and
+ * outside the global scope (a plug-in of a C program), so the loaded modules are looked through for it.
  *
- * A program may replace some of the operators, and the others must then end in its own: the standard says which form calls which,
- * and libstdc++'s do. It may define malloc and free, too, and then new and delete must end there. So it is asked once, at the first
- * call of any operator, what the program has put in the place of ours:
+ * A program may replace some of the operators, and the others must then end in its own: the standard says which form calls
+ * which, and libstdc++'s do. It may define malloc and free, too, and then new and delete must end there. So it is asked once,
+ * at the first call of any operator, what the program has put in the place of ours:
  *
  *     OURS      nothing. Each form allocates or frees by itself, and the checks learn by which form
  *     REPLACED  something. Each form calls the one that the standard says; the last of them call malloc and free, which is what
  *               the checks learn: whose operator allocated a block and whose frees it, nobody knows any more
  *
- * That nothing was asked yet, or REPLACED is the answer, costs the fast paths nothing: the bounds with which they compare anyway
- * are 0 then, and every call is slow.
+ * That nothing was asked yet, or REPLACED is the answer, costs the fast paths nothing: the bounds with which they compare
+ * anyway are 0 then, and every call is slow.
  */
 #include <stdatomic.h>
 
@@ -166,8 +166,8 @@ static inline bool is_replaced(void) {
     return UNLIKELY((LIKELY(known != NOT_ASKED) ? known : (int)ask()) == REPLACED);
 }
 
-/* A C++ program asks before it has threads, so that the first to ask is not the child of a fork, in which another thread that is
- * gone may have left the loader's list locked. */
+/* A C++ program asks before it has threads, so that the first to ask is not the child of a fork, in which another thread that
+ * is gone may have left the loader's list locked. */
 __attribute__((constructor)) static void ask_at_start(void) {
     if (__cxa_begin_catch != NULL)
         is_replaced();
@@ -190,11 +190,14 @@ static _Noreturn void throw_bad_alloc(size_t bytes) {
 
 /* ---- new --------------------------------------------------------------------------------------------------------- */
 
-/* Memory for an operator; `align` is 0 for the forms that are given none. Not inlined: the loop of the handler needs it, too. */
+/* What stands for the alignment in the forms that are given none. It is no power of two, so no valid std::align_val_t. */
+#define UNALIGNED SIZE_MAX
+
+/* Memory for an operator. Not inlined: the loop of the handler needs it, too. */
 static NOINLINE void *take(size_t bytes, size_t align, const char *call) {
     if (!is_replaced())
-        return align == 0 ? front_alloc(bytes, call) : front_aligned(align, bytes, call);
-    return align == 0 ? c_malloc(bytes) : c_aligned_alloc(align, bytes);
+        return align == UNALIGNED ? front_alloc(bytes, call) : front_aligned(align, bytes, call);
+    return align == UNALIGNED ? c_malloc(bytes) : c_aligned_alloc(align, bytes);
 }
 
 /* Calls the new-handler until there is memory or it gives up, by throwing or by being removed; NULL then. */
@@ -218,15 +221,15 @@ static COLD void *new_or_throw(size_t bytes, size_t align, const char *call) {
 static COLD void *new_replaced(size_t bytes, const char *call) {
     if (call == NEW_ARRAY)
         return THE(_Znwm)(bytes);
-    void *p = take(bytes, 0, call);
-    return p != NULL ? p : new_or_throw(bytes, 0, call);
+    void *p = take(bytes, UNALIGNED, call);
+    return p != NULL ? p : new_or_throw(bytes, UNALIGNED, call);
 }
 
 static NOINLINE void *new_slow(size_t bytes, const char *call) {
     if (is_replaced())
         return new_replaced(bytes, call);
     void *p = front_alloc_slow(bytes, call);
-    return LIKELY(p != NULL) ? p : new_or_throw(bytes, 0, call);
+    return LIKELY(p != NULL) ? p : new_or_throw(bytes, UNALIGNED, call);
 }
 
 static void *new_aligned(size_t bytes, size_t align, const char *call) {
@@ -247,13 +250,13 @@ static void *new_catch(void *(*function)(size_t, size_t), size_t bytes, size_t a
 }
 #endif
 
-/* What the throwing form gives, which may be the program's; NULL if it throws. Where there is no runtime, nothing can be caught, but
- * nothing is thrown either. */
+/* What the throwing form gives, which may be the program's; NULL if it throws. Where there is no runtime, nothing can be
+ * caught, but nothing is thrown either. */
 static COLD void *new_caught(size_t bytes, size_t align, bool array) {
     new_runtime[0] = RUNTIME(__gxx_personality_v0);
     new_runtime[1] = RUNTIME(__cxa_begin_catch);
     new_runtime[2] = RUNTIME(__cxa_end_catch);
-    if (align != 0)
+    if (align != UNALIGNED)
         return new_catch(array ? THE(_ZnamSt11align_val_t) : THE(_ZnwmSt11align_val_t), bytes, align);
     return new_catch((void *(*)(size_t, size_t))(void *)(array ? THE(_Znam) : THE(_Znwm)), bytes, 0);
 }
@@ -276,7 +279,7 @@ static NOINLINE void *nothrow_slow(size_t bytes, size_t align, const char *call)
     void *_Zn##letter##mRKSt9nothrow_t(size_t bytes, const struct nothrow *tag) {                          \
         (void)tag;                                                                                                     \
         void *block = front_pop(bytes, pop_end);                                                                       \
-        return LIKELY(block != NULL) ? block : nothrow_slow(bytes, 0, call);                                           \
+        return LIKELY(block != NULL) ? block : nothrow_slow(bytes, UNALIGNED, call);                                   \
     }                                                                                                                  \
     void *_Zn##letter##mSt11align_val_t(size_t bytes, size_t align) {                                                  \
         return new_aligned(bytes, align, call);                                                                        \

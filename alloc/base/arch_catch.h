@@ -5,10 +5,10 @@
  *     void *name(void *(*function)(size_t, size_t), size_t first, size_t second);
  *
  * that returns what function(first, second) returns, and NULL if that throws a C++ exception, which is caught and dropped: what
- * `try { return function(first, second); } catch (...) { return nullptr; }` is in C++. C has no word for it, so the function is in
- * assembler, with the table by which the C++ runtime knows that it catches. `runtime` is a hidden array with the addresses of the
- * runtime's __gxx_personality_v0, __cxa_begin_catch and __cxa_end_catch; while the first is NULL, an exception goes through the
- * function as if it caught nothing. ARCH_CATCHES is 0 where nothing is written for a processor.
+ * `try { return function(first, second); } catch (...) { return nullptr; }` is in C++. C has no word for it, so the function
+ * is in assembler, with the table by which the C++ runtime knows that it catches. `runtime` is a hidden array with the
+ * addresses of the runtime's __gxx_personality_v0, __cxa_begin_catch and __cxa_end_catch; while the first is NULL, an
+ * exception goes through the function as if it caught nothing. ARCH_CATCHES is 0 where nothing is written for a processor.
  */
 #ifndef MYALLOC_ARCH_CATCH_H
 #define MYALLOC_ARCH_CATCH_H

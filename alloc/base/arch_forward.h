@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * By processor: functions that hand a call on as if they were not there. ARCH_FORWARD_2(name, next) defines an exported function
- * of two arguments, ARCH_FORWARD_3 one of three. It gives its arguments to `next`, which returns a struct arch_next: the function
- * to call instead, and what stands for the last argument. That function is jumped to, so what it sees as its caller is the caller
- * of this one. No C compiler promises such a jump, hence assembler. Where none is written for a processor, ARCH_FORWARDS is 0.
+ * By processor: functions that hand a call on as if they were not there. ARCH_FORWARD_2(name, next) defines an exported
+ * function of two arguments, ARCH_FORWARD_3 one of three. It gives its arguments to `next`, which returns a struct arch_next:
+ * the function to call instead, and what stands for the last argument. That function is jumped to, so what it sees as its
+ * caller is the caller of this one. No C compiler promises such a jump, hence assembler. Where none is written for a
+ * processor, ARCH_FORWARDS is 0.
  */
 #ifndef MYALLOC_ARCH_FORWARD_H
 #define MYALLOC_ARCH_FORWARD_H

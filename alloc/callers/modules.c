@@ -61,8 +61,8 @@ static bool is_defined(const struct names *names, uint32_t index, const char *na
 
 /* ---- a name by its hash ------------------------------------------------------------------------------------------ */
 
-/* DT_GNU_HASH: number of buckets, first symbol in a bucket, words of the filter, its shift; the filter; for each bucket its first
- * symbol; from the first symbol in a bucket on, for each symbol its hash, with bit 0 set in the last of the bucket. */
+/* DT_GNU_HASH: number of buckets, first symbol in a bucket, words of the filter, its shift; the filter; for each bucket its
+ * first symbol; from the first symbol in a bucket on, for each symbol its hash, with bit 0 set in the last of the bucket. */
 enum { BUCKETS, FIRST, FILTER_WORDS, FILTER_SHIFT, FILTER };
 
 static const uint32_t *buckets_of(const uint32_t *table) {

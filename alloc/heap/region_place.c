@@ -33,7 +33,8 @@ uintptr_t region_place(size_t bytes, uintptr_t heap_end, uintptr_t *window) {
     if (at != 0)
         return at;
     at = (uintptr_t)os_map(bytes, UNIT, os_unmap); /* ends that stay are lost addresses, not memory */
-    if (unitmap.limit == 0) /* later nobody asks where the window starts, and a filter of the program's may forbid to ask the OS */
+    /* Later nobody asks where the window starts, and a filter of the program's may forbid to ask for the limit. */
+    if (unitmap.limit == 0)
         *window = at - min_size(min_size(AROUND, at), align_down(os_address_limit(), UNIT));
     return at;
 }

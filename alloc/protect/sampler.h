@@ -53,8 +53,8 @@ bool sampler_passes_on(void);
 /* A number that is different each time; it can be guessed. */
 uint64_t sampler_draw(void);
 
-/* The number of this thread, from 1 on in the order in which threads ask. The OS's own number would be a system call, for which a
- * filter of the program's may end it. */
+/* The number of this thread, from 1 on in the order in which threads ask. The OS's own number would be a system call, for which
+ * a filter of the program's may end it. */
 int sampler_thread(void);
 
 /* In the child of a fork: its numbers are not its parent's. */
