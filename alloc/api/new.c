@@ -193,7 +193,7 @@ static _Noreturn void throw_bad_alloc(size_t bytes) {
 /* Memory for an operator; `align` is 0 for the forms that are given none. Not inlined: the loop of the handler needs it, too. */
 static NOINLINE void *take(size_t bytes, size_t align, const char *call) {
     if (!is_replaced())
-        return front_aligned(align, bytes, call);
+        return align == 0 ? front_alloc(bytes, call) : front_aligned(align, bytes, call);
     return align == 0 ? c_malloc(bytes) : c_aligned_alloc(align, bytes);
 }
 
