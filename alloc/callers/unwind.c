@@ -23,8 +23,8 @@ extern const void *_Unwind_Find_FDE(void *code, void *bases) __attribute__((weak
 
 static _Atomic bool wanted;            /* unwind_prepare has been called */
 static _Atomic bool ready;             /* the unwinder is loaded and has its tables */
-static THREAD_LOCAL bool unwinding;    /* this thread is in the unwinder, by a call of ours (I1) */
 THREAD_LOCAL const void *unwind_caller;
+static THREAD_LOCAL bool unwinding;    /* this thread is in the unwinder, by a call of ours (I1) */
 static uintptr_t unwinder_start, unwinder_end; /* libgcc_s in memory, once it is loaded */
 
 static bool is_own(const void *address) {

@@ -22,7 +22,7 @@ static inline void *home_cut(struct span *span, size_t size, size_t most, size_t
     for (size_t i = 1; i < *count; i++, at += size)
         ((struct block *)(void *)at)->next = (struct block *)(void *)(at + size);
     ((struct block *)(void *)at)->next = NULL;
-    span->carved = (uint16_t)(span->carved + *count);
+    __atomic_store_n(&span->carved, (uint16_t)(span->carved + *count), __ATOMIC_RELAXED);
     return first;
 }
 

@@ -151,7 +151,7 @@ void *plain_start(const void *p) {
     if (span->state != SPAN_SMALL)
         return start;
     size_t size = class_bytes(span->class), index = (size_t)((const char *)p - start) / size;
-    return index < span->carved ? start + index * size : NULL;
+    return index < span_carved(span) ? start + index * size : NULL;
 }
 
 size_t plain_trim(size_t pad) {

@@ -48,6 +48,11 @@ void span_unhold(struct span *span, bool gone);
 /* Makes a LARGE span `units` long without moving it. False if the space behind it is taken, or if it is LARGE no more. */
 bool span_try_resize(struct span *span, size_t units);
 
+/* How many blocks of a SMALL span have been cut; without the lock of its class, as of some moment. */
+static inline size_t span_carved(const struct span *span) {
+    return __atomic_load_n(&span->carved, __ATOMIC_RELAXED);
+}
+
 /* Address of a span's first byte. */
 static inline char *span_address(const struct span *span) {
     const struct region *region = &regions[span->region];

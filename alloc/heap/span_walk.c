@@ -17,7 +17,7 @@ bool span_is_block(const void *p, unsigned class) {
     if (span == NULL || span->state != SPAN_SMALL || span->class != class)
         return false;
     size_t offset = (size_t)((const char *)p - span_address(span)), size = class_bytes(class);
-    return offset % size == 0 && offset / size < span->carved;
+    return offset % size == 0 && offset / size < span_carved(span);
 }
 
 size_t span_chain_length(const void *chain, unsigned class, size_t most) {
@@ -34,7 +34,7 @@ READS_OTHERS bool span_chain_leads_to(const void *chain, unsigned class, const v
     for (size_t most = UINT16_MAX; at != block && most > 0 && span_is_block(at, class); most--) { /* no list is longer */
         const struct block *next = *(struct block *const volatile *)&at->next;
         atomic_thread_fence(memory_order_acquire);
-        if (changing && !mark_is_on(at))
+        if (changing && at->mark != unitmap.mark)
             break;
         at = next;
     }

@@ -49,10 +49,10 @@ bool all_locks_is_interrupted(void) {
 
 /* The signals that were blocked before: while a thread takes all locks, holds them and lets them go, no handler comes that forks,
  * too. */
-static THREAD_LOCAL uint64_t signals_before;
+static uint64_t signals_before; /* of the thread that holds all locks */
 
 void all_locks_acquire(void) {
-    signals_before = os_signals_block();
+    uint64_t before = os_signals_block();
     enum lock_rank most = LOCK_MODES;
     size_t held = rows_held();
     for (size_t i = 0; i < SETS; i++) {
@@ -60,15 +60,17 @@ void all_locks_acquire(void) {
         lock_set_acquire(sets[i], i >= held);
         most = sets[i]->rank != LOCK_NONE ? sets[i]->rank : most;
     }
+    signals_before = before;
     if (held == 0) /* else a handler that allocates comes into the middle of this thread's call, and is told */
         lock_fork_begin();
 }
 
 void all_locks_release(void) {
+    uint64_t before = signals_before;
     lock_fork_end();
     for (size_t i = SETS; i > 0; i--)
         lock_set_release(sets[i - 1]);
-    os_signals_restore(signals_before);
+    os_signals_restore(before);
 }
 
 static void tell_child(void) {

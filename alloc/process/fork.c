@@ -102,6 +102,7 @@ EXPORT void __malloc_atfork(int when) {
 /* What pthread_atfork calls. While libc makes room in its list of handlers it holds a lock that fork() takes after before_fork: a
  * thread that waited for us there would wait for ever, so it is served apart. In a static program libc's own is taken, by the
  * linker too, and is never in need of this (is_called_inside). */
+#ifndef __SANITIZE_THREAD__ /* whose runtime registers a handler before instrumented code can run */
 typedef int register_function(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *dso);
 EXPORT register_function __register_atfork __attribute__((weak));
 
@@ -119,6 +120,7 @@ EXPORT int __register_atfork(void (*prepare)(void), void (*parent)(void), void (
     aside_end();
     return error;
 }
+#endif
 
 void fork_arrange(void) {
     if (IS_GLIBC)

@@ -77,9 +77,9 @@ static bool falls_due(void) {
     if (tunables.sample_interval < UNBOUND)
         return sampler_self.left <= 0;
     uint64_t now = os_clock_ms();
-    if (sampler_self.left > 0 && now - sampler_self.since < tunables.sample_interval / CALLS_A_MS)
+    if (sampler_self.left > 0 && (uint32_t)now - sampler_self.since < tunables.sample_interval / CALLS_A_MS)
         return false;
-    sampler_self.since = now;
+    sampler_self.since = (uint32_t)now;
     if (spend(&clock_paid, now) && spend(&process_paid, SAVED_MS + os_process_ms()))
         return true;
     sampler_done();
@@ -90,7 +90,7 @@ COLD bool sampler_is_due_slow(void) {
     if (!sampler_self.begun) {
         sampler_self.begun = true;
         sampler_done();
-        sampler_self.since = os_clock_ms();
+        sampler_self.since = (uint32_t)os_clock_ms();
     }
     if (!sampler_self.due)
         sampler_self.due = falls_due();

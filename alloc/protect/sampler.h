@@ -22,7 +22,7 @@
 struct sampler {
     int64_t left;    /* allocations until the next; not above 0 while one is due */
     uint64_t random; /* state of the generator; 0: not seeded */
-    uint64_t since;  /* by the clock in ms: when the last one fell due */
+    uint32_t since;  /* the low bits of the clock in ms: when the last one fell due */
     unsigned calls;
     bool begun, due, passed_on;
     int thread;      /* sampler_thread's answer, or 0 */
