@@ -100,7 +100,6 @@ static const struct row rows[] = {
     {NEW, 0, SIZE_MAX, ENOMEM},
     {NEW, 0, HALF, ENOMEM},
     {NEW_ALIGNED, 48, 100, ENOMEM},
-    {NEW_ALIGNED, 0, 100, ENOMEM},
     {NEW_ALIGNED, 64, 100, 0},
     {NEW_ALIGNED, TOP, 1, ENOMEM},
     {NEW_ALIGNED, 64, SIZE_MAX, ENOMEM},

@@ -365,7 +365,7 @@ static void call_aligned(const struct call *call, size_t bytes, size_t align, en
     bool power = align != 0 && (align & (align - 1)) == 0;
     bool invalid = call->kind == CALL_ALIGNED_ALLOC    ? !power
                    : call->kind == CALL_POSIX_MEMALIGN ? !power || align % sizeof(void *) != 0
-                   : call->kind == CALL_MEMALIGN       ? align > (size_t)1 << 62
+                   : call->kind == CALL_MEMALIGN       ? align > (size_t)1 << 63
                                                        : false;
     if (invalid) {
         REQUIRE(p == NULL && error == EINVAL, "%p and error %d for a bad alignment", p, error);
