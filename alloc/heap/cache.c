@@ -115,9 +115,9 @@ static size_t length(const struct bin *bin) {
 
 /* Takes one block of the chain and makes the rest the list. If that is longer than the list's limit, its length is the limit
  * until the list is next begun: cutting the chain would mean walking it. */
-static void *use_chain(struct cache *cache, unsigned class, struct block *chain, size_t count) {
+static inline void *use_chain(struct cache *cache, struct bin *bin, unsigned class, struct block *chain, size_t count) {
     mark_check_link(chain, chain->next, class);
-    bin_put(bin_of(cache, class), chain->next, count - 1, max_size(cache->slow->earned_limit[class], count - 1));
+    bin_put(bin, chain->next, count - 1, max_size(cache->slow->earned_limit[class], count - 1));
     return chain;
 }
 
@@ -152,19 +152,19 @@ static void *refill(struct cache *cache, unsigned class) {
     size_t count;
     struct block *chain = bin_take(bin, &count);
     if (UNLIKELY(chain != NULL))
-        return use_chain(cache, class, chain, max_size(count, 1));
+        return use_chain(cache, bin, class, chain, max_size(count, 1));
     if (bin->limit == 0)
         give_foreign(cache, class);
     chain = bin_take_spare(cache, class);
     if (chain != NULL)
-        return use_chain(cache, class, chain, cache->slow->spare_length[class]);
+        return use_chain(cache, bin, class, chain, cache->slow->spare_length[class]);
     chain = central_take(class, bin->refill_most, &count);
     if (chain == NULL) {
         bin_put(bin, NULL, 0, cache->slow->earned_limit[class]);
         return NULL;
     }
     growth_refilled(bin, class);
-    return use_chain(cache, class, chain, count);
+    return use_chain(cache, bin, class, chain, count);
 }
 
 static bool set_aside(struct cache *cache, unsigned class) {
@@ -206,10 +206,9 @@ void *cache_refill_slow(unsigned class) {
     return block;
 }
 
-/* The list is full and has been taken out of the bin as the chain `full` of `length` blocks. It becomes the spare chain, if it is not too large
- * for one, and the spare chain before it goes to the central lists. `block`, which is being freed, begins the new list: the
- * next malloc takes it while it is still in the processor's cache, and a second free of it at once meets it at the head of the
- * list, where a double free is seen. */
+/* The list is full and has been taken out of the bin as the chain `full` of `length` blocks. It becomes the spare chain, if it
+ * is not too large for one, and the spare chain before it goes to the central lists. `block`, which is being freed, begins the
+ * new list: the next malloc takes it while it is still in the processor's cache. */
 static void pass_full(struct cache *cache, struct bin *bin, struct block *block, struct block *full, size_t length,
                       unsigned class) {
     mark_check_link(NULL, full, class);
