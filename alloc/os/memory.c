@@ -78,7 +78,7 @@ static void *find_break(void) {
 /* Whether this copy of the library may move the break: if its libc is the one that keeps the break for the process, and not
  * that of another namespace (dlmopen, LD_AUDIT), of whose break nobody hears. libc says from its start that there is one
  * thread, but in another namespace never. Asked late, where there are threads, this is false as well, and the heap does
- * without. */
+ * without: so it is asked at the start (os_sbrk_prepare). */
 static bool owns_break(void) {
     enum { UNKNOWN, YES, NO };
     static _Atomic int owns;
@@ -88,6 +88,10 @@ static bool owns_break(void) {
         atomic_store_explicit(&owns, known, memory_order_relaxed);
     }
     return known == YES;
+}
+
+void os_sbrk_prepare(void) {
+    owns_break();
 }
 
 void *os_sbrk(intptr_t delta) {

@@ -26,6 +26,10 @@
  * it. Returns the break before the move; NULL if refused, or if the break is not this library's to move. */
 void *os_sbrk(intptr_t delta);
 
+/* Finds out whether this copy of the library may move the break, which can be told only before the process has threads. Where
+ * it was not called by then, os_sbrk may refuse. */
+void os_sbrk_prepare(void);
+
 /* Maps committed memory that is zero, at a multiple of `align`, a power of two. The kernel aligns to pages only, so more may
  * have to be mapped; what is too much at either end is handed to `cut`, before the call returns, once for each end: os_unmap,
  * or a function that also knows what to do with a piece that the OS will not unmap. NULL if refused; `cut` has not been called

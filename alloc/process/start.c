@@ -66,6 +66,7 @@ static void close_all(void) {
 }
 
 __attribute__((constructor(101))) static void start(void) {
+    os_sbrk_prepare();
     environment_read();
     os_fence_below(&cache_self); /* or the first mapping would lie there, and run over into our lists */
     if (tunables.stats[0] != '\0')

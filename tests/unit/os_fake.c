@@ -67,6 +67,9 @@ uintptr_t os_fake_break(void) {
     return (uintptr_t)break_now;
 }
 
+void os_sbrk_prepare(void) {
+}
+
 void *os_sbrk(intptr_t delta) {
     if (delta > 0 && os_fake_refuse_brk)
         return NULL;
