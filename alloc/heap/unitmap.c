@@ -43,7 +43,7 @@ static void set_limit(void) {
 /* A free of the program's may look up what is no block meanwhile: then it reads 0 by either base. The first unit is none of the
  * heap's: the leak report would take the base for the address of the first block. */
 void unitmap_place(uintptr_t start) {
-    unitmap.base = start - UNIT;
+    unitmap.base = max_size(start, UNIT) - UNIT; /* a window from address 0 on has the first unit in front already */
     set_limit();
 }
 
