@@ -110,6 +110,17 @@ Test(unitmap, a_table_that_must_not_grow_leaves_out_what_is_beyond) {
     cr_assert_eq(unitmap_find((void *)(heap + 3 * GIB)), 48);
 }
 
+/* As where the kernel puts the first region lower than the window begins below it. */
+Test(unitmap, a_window_from_the_lowest_address_on) {
+    uintptr_t low = 0x5000 * UNIT;
+    cr_assert(unitmap_init(os_place(unitmap_place_bytes())));
+    unitmap_place(0);
+    cr_assert(unitmap_cover(low, 64 * UNIT));
+    unitmap_set(low, 64, 48);
+    cr_assert_eq(unitmap_find((void *)low), 48);
+    cr_assert_eq(unitmap_find(NULL), 0);
+}
+
 Test(strip, doubles_and_never_moves) {
     const struct strip_plan plan = {OS_PAGE, 16 * OS_PAGE, 1024 * OS_PAGE};
     struct strip strip = {0};
