@@ -65,8 +65,8 @@ size_t os_page_bytes(void) __attribute__((const));
 /* What kind of access a SIGSEGV or SIGBUS was (arch_fault.h); ARCH_ACCESS: nothing is known of its kind. */
 enum arch_access { ARCH_ACCESS, ARCH_READ, ARCH_WRITE, ARCH_EXECUTE };
 
-/* Adds to a word of this thread's by one instruction where the processor has one for that, so that a signal handler of the thread
- * comes before it or behind it: a compiler may also load the word, add and store it. ThreadSanitizer sees no accesses of
+/* Adds to a word of this thread's by one instruction where the processor has one for that, so that a signal handler of the
+ * thread comes before it or behind it: a compiler may also load the word, add and store it. ThreadSanitizer sees no accesses of
  * assembler. */
 static inline void arch_add(int32_t *word, int32_t more) {
 #if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)

@@ -15,8 +15,9 @@
 #define SMALL_MAX ((size_t)32768)
 #define CLASS_COUNT 105 /* class 0, 64 exact ones, 8 for each of the 5 doublings from 1 to 32 KiB */
 
-/* Blocks above FAST_MAX are of *wide* classes, from FAST_CLASSES on. A thread's list holds at most two of them (class_batch), so
- * half of their calls are slow anyway: their lists lie where slow paths find them, and the unit map does not show their spans. */
+/* Blocks above FAST_MAX are of *wide* classes, from FAST_CLASSES on. A thread's list holds at most two of them (class_batch),
+ * so half of their calls are slow anyway: their lists lie where slow paths find them, and the unit map does not show their
+ * spans. */
 #define FAST_MAX ((size_t)16384)
 #define FAST_CLASSES 97
 

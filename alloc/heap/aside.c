@@ -75,7 +75,8 @@ size_t aside_bytes(const void *p) {
     const struct chunk *chunk = atomic_load_explicit(&chunks, memory_order_acquire);
     while (chunk != NULL && (uintptr_t)p - (uintptr_t)chunk >= chunk->bytes)
         chunk = chunk->next;
-    if (chunk == NULL || (uintptr_t)p % BLOCK_ALIGN != 0 || (uintptr_t)p - (uintptr_t)chunk < sizeof *chunk + sizeof(struct head))
+    if (chunk == NULL || (uintptr_t)p % BLOCK_ALIGN != 0 ||
+        (uintptr_t)p - (uintptr_t)chunk < sizeof *chunk + sizeof(struct head))
         return 0;
     const struct head *head = (const struct head *)p - 1;
     return head->block == p ? head->bytes : 0;

@@ -9,8 +9,8 @@
  *
  * Such a thread gets blocks from chunks that no lock guards: a block is cut off by one compare-and-swap, and never used again.
  * What it frees is dropped. Any thread may later use, resize or free such a block, so whoever finds that an address is no other
- * block asks aside_bytes. It costs nothing while no thread is served so: the count of such threads stands in the word of the modes
- * (kit/modes.h), which every slow path looks at.
+ * block asks aside_bytes. It costs nothing while no thread is served so: the count of such threads stands in the word of the
+ * modes (kit/modes.h), which every slow path looks at.
  *
  * D1 the chunks' memory is counted as the allocator's own (budget.h); their blocks count as no block in the statistics.
  */

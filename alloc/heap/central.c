@@ -138,7 +138,8 @@ static void *borrow(struct class *wants) {
 
 /* Reports a block that is at home already, or a link that leads to none. `from` or a block behind it has the link; NULL if that
  * is not known. The lock is left before, because the program may have a handler for SIGABRT that allocates. */
-static _Noreturn COLD void wrong_home_locked(struct class *class, const struct block *from, const struct block *block, bool twice) {
+static _Noreturn COLD void wrong_home_locked(struct class *class, const struct block *from, const struct block *block,
+                                             bool twice) {
     lock_release(&class->lock, LOCK_CLASS);
     if (twice)
         report_misuse("free", block, DOUBLE_FREE);
@@ -151,7 +152,8 @@ static _Noreturn COLD void wrong_home_locked(struct class *class, const struct b
  * together: then the span is looked up once for all. Returns the rest. `before` is the first of the blocks that were sent
  * before these, NULL if there were none. A span whose blocks are all home leaves the class for the list *empty, to be released
  * without the lock. */
-static struct block *run_home_locked(struct class *class, struct block *first, const struct block *before, struct span **empty) {
+static struct block *run_home_locked(struct class *class, struct block *first, const struct block *before,
+                                     struct span **empty) {
     struct span *span = span_find(first);
     struct block *block = first;
     size_t count = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whether a block that is being freed is free already. free asks when it meets the mark (mark.h), which most often means so, but
- * may be a coincidence: then the block is in none of the places where free blocks are, and the free is as any other.
+ * Whether a block that is being freed is free already. free asks when it meets the mark (mark.h), which most often means so,
+ * but may be a coincidence: then the block is in none of the places where free blocks are, and the free is as any other.
  *
  * Not found is what another thread has on its list behind a block that was written to, or takes from there at this moment.
  */

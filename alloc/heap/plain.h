@@ -20,8 +20,8 @@ void *plain_alloc(size_t bytes, size_t align, bool *zeroed);
 /* Frees a block of any kind; reports what is none. */
 void plain_free(void *p, const char *call);
 
-/* Frees a small block of that class whose list is full or that has the mark of a free block; a double free is reported. `counted`: the fast
- * path has already counted the block as one more on the list. */
+/* Frees a small block of that class whose list is full or that has the mark of a free block; a double free is reported.
+ * `counted`: the fast path has already counted the block as one more on the list. */
 void plain_free_small_slow(void *p, unsigned class, const char *call, bool counted);
 
 /* Bytes of the block that starts at `p`; 0 if none does. */

@@ -12,7 +12,7 @@
 #include "heap/region_place.h"
 #include "heap/unitmap.h"
 
-#define HEAP_MAX (64 * GIB)        /* the brk heap ends there; its own data lie side by side, and there are page tables for less */
+#define HEAP_MAX (64 * GIB)        /* the brk heap ends there: its own data lie side by side, each with room for so much */
 #define HEAP_USUAL (4 * GIB)       /* where its own data cannot grow: 48 MiB of reserved addresses */
 #define GROW_MIN (256 * KIB)       /* the break moves by at least this, */
 #define GROW_PART 8                /* or by an eighth of the heap, so that a heap grows to twice its size in six calls, */
@@ -161,7 +161,8 @@ static bool reserve_heap(struct region *heap, uintptr_t base) {
 /* Whether what is reserved for the brk heap has room for so many units. */
 static bool heap_reaches(size_t units) {
     size_t bits = dirty_bytes(HEAP_MAX >> UNIT_SHIFT);
-    return strip_reach(&heap_spans, bits + unit_pages(units, SPAN_BYTES)) && strip_reach(&heap_home, unit_pages(units, HOME_BYTES));
+    return strip_reach(&heap_spans, bits + unit_pages(units, SPAN_BYTES)) &&
+           strip_reach(&heap_home, unit_pages(units, HOME_BYTES));
 }
 
 /* Makes the bytes [from, to) of an array writable, if there are any. */
@@ -252,8 +253,8 @@ static void *charged_sbrk(size_t bytes) {
     return old;
 }
 
-/* Moves the break back, if it is still where it was moved to from `old`: what lies behind that is somebody else's. Otherwise the
- * bytes stay ours, unused. */
+/* Moves the break back, if it is still where it was moved to from `old`: what lies behind that is somebody else's. Otherwise
+ * the bytes stay ours, unused. */
 static void undo_sbrk(struct region *heap, uintptr_t old, size_t bytes) {
     if ((uintptr_t)os_sbrk(0) == old + bytes && os_sbrk(-(intptr_t)bytes) != NULL)
         budget_refund(bytes);

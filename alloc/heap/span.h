@@ -40,8 +40,8 @@ void span_release(struct span *span);
 bool span_release_large(struct span *span);
 
 /* For a thread that is about to move the memory of a LARGE span elsewhere, without the lock: makes it HELD, so that nobody else
- * frees or resizes it. *units is its length. False if it is LARGE no more. Then either the memory is gone, and the span is freed
- * as a dirty one, or all is as before. */
+ * frees or resizes it. *units is its length. False if it is LARGE no more. Then either the memory is gone, and the span is
+ * freed as a dirty one, or all is as before. */
 bool span_try_hold(struct span *span, size_t *units);
 void span_unhold(struct span *span, bool gone);
 

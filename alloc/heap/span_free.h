@@ -59,8 +59,8 @@ void span_free_insert(struct region *region, size_t first, size_t units);
 /* The span is FREE no longer, and nothing else yet. */
 void span_free_remove(struct span *span);
 
-/* Makes a LARGE span, or one that is nothing else, HELD by this thread, and back: into nothing else yet. `is_block`: it is still the
- * program's (listed). */
+/* Makes a LARGE span, or one that is nothing else, HELD by this thread, and back: into nothing else yet. `is_block`: it is
+ * still the program's (listed). */
 void span_hold_locked(struct span *span, bool is_block);
 void span_unhold_locked(struct span *span);
 

@@ -97,7 +97,8 @@ static inline struct block *transfer_take(struct transfer *transfer, size_t *cou
 }
 
 /* Reports a double free if the chain is parked: a block that was parked alone and is freed again comes back as the same chain,
- * and is not known by its mark (mark.h) if the program has written to it meanwhile. The caller does not hold the lock of the class. */
+ * and is not known by its mark (mark.h) if the program has written to it meanwhile. The caller does not hold the lock of the
+ * class. */
 static inline void transfer_refuse_parked_twice(struct transfer *transfer, const void *chain) {
     for (size_t i = 0; i < PARKED_CHAINS; i++)
         if (UNLIKELY(atomic_load_explicit(&transfer->parked[i], memory_order_relaxed) << (64 - LENGTH_SHIFT) ==

@@ -4,8 +4,8 @@
  * a lock by every free. The entry is the byte offset of the class's list in the thread cache; 0 means "no small block
  * of up to 16 KiB": larger blocks, foreign memory, NULL.
  *
- * U1 an entry is not 0 exactly while its unit belongs to a span of small blocks of a class below FAST_CLASSES and such spans are
- *    shown (span_show).
+ * U1 an entry is not 0 exactly while its unit belongs to a span of small blocks of a class below FAST_CLASSES and such spans
+ *    are shown (span_show).
  * U2 an index at or above `limit` is never looked up; all below it can be read. `shared_limit` is no higher.
  *
  * The table covers a window of addresses from `base` on, a unit before the heap's start. It is a strip (kit/strip.h): 1 GiB of

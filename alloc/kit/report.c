@@ -38,7 +38,8 @@ void report_overwritten_link(const void *from, const void *to, size_t bytes) {
     static const char advice[] = "MYALLOC_OPTIONS=check:3 tells who freed it";
     report_thread.inside = false;
     if (from != NULL)
-        report_line("%p: the link of a freed block was overwritten: this one of %z bytes, with %p; %s", from, bytes, to, advice);
+        report_line("%p: the link of a freed block was overwritten: this one of %z bytes, with %p; %s", from, bytes,
+                    to, advice);
     else
         report_line("the link of a freed block was overwritten: of one of %z bytes, with %p; %s", bytes, to, advice);
     os_abort();

@@ -32,7 +32,8 @@ bool strip_open(struct strip *strip, char *place, const struct strip_plan *plan)
 
 /* The new piece begins behind the last fence, which so becomes part of the array, and ends with a new one. */
 static bool grow(struct strip *strip, size_t bytes) {
-    if (bytes <= strip->reserved || !os_reserve_zeros_at(strip->start + strip->reserved + BUDGET_FENCE, bytes - strip->reserved))
+    if (bytes <= strip->reserved ||
+        !os_reserve_zeros_at(strip->start + strip->reserved + BUDGET_FENCE, bytes - strip->reserved))
         return false;
     strip->reserved = bytes;
     return true;
@@ -40,5 +41,6 @@ static bool grow(struct strip *strip, size_t bytes) {
 
 COLD bool strip_reach_slow(struct strip *strip, size_t bytes) {
     bytes = align_up(bytes, OS_PAGE);
-    return bytes <= strip->most && (grow(strip, min_size(max_size(bytes, 2 * strip->reserved), strip->most)) || grow(strip, bytes));
+    return bytes <= strip->most &&
+           (grow(strip, min_size(max_size(bytes, 2 * strip->reserved), strip->most)) || grow(strip, bytes));
 }

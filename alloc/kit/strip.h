@@ -3,8 +3,8 @@
  * A strip: address space for one array of the allocator's own data that grows in place. It lies between two fences of 64 KiB as
  * what budget_reserve gives, reads as zeros, and is committed by its user (os_commit, budget_commit). It begins small, at a
  * place where nothing else is (os_place), and each time it is too short it becomes twice as long at least: so what it reserves,
- * which RLIMIT_AS and locked memory count, stays a small multiple of what is used, and nothing ever moves. Where the kernel does
- * not map at an address that is asked for, the strip is reserved elsewhere in one piece, of a usual length that it keeps.
+ * which RLIMIT_AS and locked memory count, stays a small multiple of what is used, and nothing ever moves. Where the kernel
+ * does not map at an address that is asked for, the strip is reserved elsewhere in one piece, of a usual length that it keeps.
  *
  * No lock: that of the user.
  */

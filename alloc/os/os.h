@@ -207,8 +207,8 @@ int os_thread_id(void);
 /* sigaction(2): sets what a signal leads to, or asks. */
 void os_signal(int number, const struct sigaction *action, struct sigaction *old);
 
-/* Blocks all signals of this thread that another process or thread may send, but not those that an instruction raises, nor libc's
- * own. Returns which were blocked before, for os_signals_restore. */
+/* Blocks all signals of this thread that another process or thread may send, but not those that an instruction raises, nor
+ * libc's own. Returns which were blocked before, for os_signals_restore. */
 uint64_t os_signals_block(void);
 void os_signals_restore(uint64_t before);
 
@@ -222,8 +222,8 @@ enum arch_access os_access(const void *context);
  * loader has made read-only after relocation. Asks the loader, which may take its lock. */
 void os_seal_object(const void *inside);
 
-/* The function that the program would have got had this library not one of that name: libc's, or that of a library loaded between.
- * NULL if there is none, or in a static program. Asks the loader, which may take its lock. */
+/* The function that the program would have got had this library not one of that name: libc's, or that of a library loaded
+ * between. NULL if there is none, or in a static program. Asks the loader, which may take its lock. */
 void *os_next_function(const char *name);
 
 /* An error number in words, in English; constant text. */

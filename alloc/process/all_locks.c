@@ -47,8 +47,8 @@ bool all_locks_is_interrupted(void) {
     return rows_held() > 0;
 }
 
-/* The signals that were blocked before: while a thread takes all locks, holds them and lets them go, no handler comes that forks,
- * too. */
+/* The signals that were blocked before: while a thread takes all locks, holds them and lets them go, no handler comes that
+ * forks, too. */
 static uint64_t signals_before; /* of the thread that holds all locks */
 
 void all_locks_acquire(void) {

@@ -3,9 +3,9 @@
  * All locks of the allocator at once, in the order of their ranks: for fork, which must find every structure whole, and for
  * walks over everything. The thread that holds them may go on allocating: its own acquire and release do nothing meanwhile.
  *
- * A caller that is a signal's handler may hold some already: those that its thread had when the signal interrupted it. They stay
- * as they are, in the child of a fork too, where the thread goes on and lets them go; what else there is to do in that child is
- * done then.
+ * A caller that is a signal's handler may hold some already: those that its thread had when the signal interrupted it. They
+ * stay as they are, in the child of a fork too, where the thread goes on and lets them go; what else there is to do in that
+ * child is done then.
  */
 #ifndef MYALLOC_ALL_LOCKS_H
 #define MYALLOC_ALL_LOCKS_H

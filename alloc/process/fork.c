@@ -17,9 +17,9 @@ extern void _IO_list_lock(void) __attribute__((weak));
 extern void _IO_list_unlock(void) __attribute__((weak));
 extern void _IO_list_resetlock(void) __attribute__((weak));
 
-/* In a static program glibc's fork() calls these three, as it would those of its own malloc, where there are threads: inside of all
- * handlers and of all of libc's locks. In any other they are nobody's. The two names that follow are what calls handlers of fork
- * in libc.a, by version; both are NULL in a program that is not static, and in one that never forks. */
+/* In a static program glibc's fork() calls these three, as it would those of its own malloc, where there are threads: inside of
+ * all handlers and of all of libc's locks. In any other they are nobody's. The two names that follow are what calls handlers of
+ * fork in libc.a, by version; both are NULL in a program that is not static, and in one that never forks. */
 EXPORT void __malloc_fork_lock_parent(void);
 EXPORT void __malloc_fork_unlock_parent(void);
 EXPORT void __malloc_fork_unlock_child(void);
@@ -99,8 +99,8 @@ EXPORT void __malloc_atfork(int when) {
 
 /* ---- registering handlers ------------------------------------------------------------------------------------------ */
 
-/* What pthread_atfork calls. While libc makes room in its list of handlers it holds a lock that fork() takes after before_fork: a
- * thread that waited for us there would wait for ever, so it is served apart. In a static program libc's own is taken, by the
+/* What pthread_atfork calls. While libc makes room in its list of handlers it holds a lock that fork() takes after before_fork:
+ * a thread that waited for us there would wait for ever, so it is served apart. In a static program libc's own is taken, by the
  * linker too, and is never in need of this (is_called_inside). */
 #ifndef __SANITIZE_THREAD__ /* whose runtime registers a handler before instrumented code can run */
 typedef int register_function(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *dso);

@@ -105,9 +105,9 @@ static void write_tail(const struct record *record) {
 
 /* ---- blocks without guards --------------------------------------------------------------------------------------- */
 
-/* A process may have 65,530 mappings (vm.max_map_count). Once blocks between guards have a quarter of them, beside the half that
- * slabs may have, further blocks get none: the kernel joins their pages to those beside them. A canary behind each then takes
- * the guard's place, and a freed one stays in quarantine as zeros. */
+/* A process may have 65,530 mappings (vm.max_map_count). Once blocks between guards have a quarter of them, beside the half
+ * that slabs may have, further blocks get none: the kernel joins their pages to those beside them. A canary behind each then
+ * takes the guard's place, and a freed one stays in quarantine as zeros. */
 #define JOINED_TAIL CACHE_LINE
 
 static bool must_join_locked(void) {
@@ -115,8 +115,8 @@ static bool must_join_locked(void) {
     if (range_plan == NULL || 2 * apart < range_plan->mappings_most / 2)
         return false;
     if (!said)
-        report_line("protect:paranoid: %z large blocks lie between pages that cannot be touched, which is a quarter of the mappings "
-                    "that the system allows (vm.max_map_count); further ones lie side by side", apart);
+        report_line("protect:paranoid: %z large blocks lie between pages that cannot be touched, which is a quarter of the "
+                    "mappings that the system allows (vm.max_map_count); further ones lie side by side", apart);
     said = true;
     return true;
 }

@@ -4,7 +4,8 @@
  * whose header tells the layout. Ranges, their slabs, and the records of both; no block's memory is looked at here.
  *
  * P1 the free bits of an open slab are the slots that are neither LIVE nor HELD; counts agree with records.
- * P2 a class's list of slabs is those that are open and have a free slot; retired slabs have no memory, and their list no other.
+ * P2 a class's list of slabs is those that are open and have a free slot; retired slabs have no memory, and their list no
+ * other.
  * P3 what is in quarantine is HELD, each slot once, and nothing else is.
  */
 #ifndef MYALLOC_HARDENED_SLAB_H

@@ -9,9 +9,9 @@
  *
  *     | gap: canary | the program's bytes, exactly what it asked for | canary, SLOT_CANARY bytes at least | slot 1 ...
  *
- * What is known of a slot is in a record far away, with nothing mapped beside. Where the ranges, the records and the secrets are is
- * read-only after the start. A freed slot is zeroed, waits in its class's quarantine, and is looked at when it leaves it and
- * when it is used again. Its last bytes keep a canary, so that a write before its neighbour's start is seen. Class 0 is for
+ * What is known of a slot is in a record far away, with nothing mapped beside. Where the ranges, the records and the secrets
+ * are is read-only after the start. A freed slot is zeroed, waits in its class's quarantine, and is looked at when it leaves it
+ * and when it is used again. Its last bytes keep a canary, so that a write before its neighbour's start is seen. Class 0 is for
  * blocks of no bytes: its slabs are never opened.
  *
  * P4 slots that are HELD or FREED are zero, canaries are what was written, or the program wrote there.

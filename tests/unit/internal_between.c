@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a second thread finds while a first one is between two states of a structure, and holds no lock: an OS layer that the test
- * directs calls back in the middle. The second is refused, and nothing is lost. */
+/* What a second thread finds while a first one is between two states of a structure, and holds no lock: an OS layer that the
+ * test directs calls back in the middle. The second is refused, and nothing is lost. */
 #include <criterion/criterion.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Guarded pages on an OS layer that the test directs, and that has no os_guard_install: which slot comes next, what is bounded, what
- * a refusal leaves behind. */
+/* Guarded pages on an OS layer that the test directs, and that has no os_guard_install: which slot comes next, what is bounded,
+ * what a refusal leaves behind. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* run: helper */
-/* Opens a plug-in in the way that the first argument names, and passes blocks both ways between it and the program: deepbind.test
- * says what must come of it. usage: deepbind WAY PLUGIN */
+/* Opens a plug-in in the way that the first argument names, and passes blocks both ways between it and the program:
+ * deepbind.test says what must come of it. usage: deepbind WAY PLUGIN */
 #include <dlfcn.h>
 #include <malloc.h>
 #include <pthread.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* run: libs=so,debug */
-/* Programs that lock their memory: mlockall takes what glibc's malloc makes it take, and no more, and what is freed goes back. */
+/* Programs that lock their memory: mlockall takes what glibc's malloc makes it take, and no more, and what is freed goes
+ * back. */
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
