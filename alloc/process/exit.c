@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "os/os.h"
-#include "base/glibc.h"
 #include "kit/report.h"
 #include "heap/aside.h"
 #include "process/all_locks.h"
@@ -43,37 +42,10 @@ EXPORT void quick_exit(int status) {
 void exit_arrange(void) {
 }
 
-void exit_start(void) {
-}
-
-#elif defined(__GLIBC__)
-
-extern int __cxa_thread_atexit_impl(void (*function)(void *), void *argument, void *dso);
-
-static void thread_leaves(void *unused) {
-    (void)unused;
-    look();
-}
-
-static bool started;
-
-/* libc can take it once it has set itself up, which is so when our constructor runs; it allocates before that. */
-void exit_arrange(void) {
-    if (started)
-        __cxa_thread_atexit_impl(thread_leaves, NULL, &started); /* any address of the program tells libc which module it is */
-}
-
-void exit_start(void) {
-    started = true;
-    exit_arrange();
-}
-
 #else
 
 void exit_arrange(void) {
-}
-
-void exit_start(void) {
+    atexit(look);
 }
 
 #endif

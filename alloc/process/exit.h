@@ -6,19 +6,21 @@
  * exit is left out. Otherwise everything goes on as usual.
  *
  * In a shared library, exit and quick_exit are ours, and go on to libc's; a call that libc makes itself, in err(3) or error(3),
- * is not seen. In a static program there is but one exit: the first thing that it does is to run the destructors of its
- * thread's data, among which is one of ours (exit_arrange). What was rejected: to look for exit among the return addresses on
- * the stack once a thread finds that it waits for itself. That is in the middle of a slow path, which has no way out.
+ * is not seen. In a static program there is but one exit, and what it calls first is what was registered last: a function of
+ * ours is called behind those of the program, before libc writes its streams out. Functions of the program's that allocate are
+ * told there, as any handler that allocates.
+ *
+ * What was rejected: in static programs, a destructor of each thread's data, which exit runs first: libc allocates for it, and
+ * that block showed in the leak report and in the log of mtrace. To look for exit among the return addresses on the stack once
+ * a thread finds that it waits for itself: that is in the middle of a slow path, which has no way out.
  */
 #ifndef MYALLOC_EXIT_H
 #define MYALLOC_EXIT_H
 
 #include "base/base.h"
 
-/* In a static program, at a thread's first use of a list: lets us know when it calls exit. libc may allocate. exit_start is the
- * same for the thread that runs our constructor; before it, exit_arrange does nothing. */
+/* In a static program, at the start, behind all else that the allocator registers for exit: lets us know of it. */
 void exit_arrange(void);
-void exit_start(void);
 
 /* For what the allocator does at exit. True if it must be left out; then says so, if it is `what` that is wanted. */
 bool exit_leaves_out(const char *what);

@@ -75,9 +75,9 @@ __attribute__((constructor(101))) static void start(void) {
     if (MYALLOC_DEBUG)
         atexit(verify_at_exit);
     fork_arrange_late();
-    exit_start();
     start_modes();
     leaks_arrange();
+    exit_arrange();
     if (tunables.protect == LEVEL_PARANOID)
         close_all();
     if (MYALLOC_DEBUG && environment_variable("MYALLOC_COUNTERS") != NULL)

@@ -5,7 +5,6 @@
 
 #include "kit/modes.h"
 #include "observe/reachable.h"
-#include "process/exit.h"
 #include "process/fork.h"
 
 static pthread_key_t exit_key;
@@ -34,6 +33,5 @@ COLD bool thread_open_slow(void) {
     thread_arrange();
     if (exit_key_made)
         pthread_setspecific(exit_key, &exit_key);
-    exit_arrange();
     return true;
 }

@@ -811,11 +811,6 @@ static struct worker {
 
 static void *work(void *data) {
     struct worker *worker = data;
-    if (!sandbox_closed) {
-        void *volatile first = malloc(1); /* in a static program libc allocates for a thread's first call */
-        free(first);
-        sem_post(&worker->done);
-    }
     for (;;) {
         while (sem_wait(&worker->go) != 0)
             continue;
@@ -831,11 +826,6 @@ static void make_listed(struct worker *worker) {
         make_shown(&calls[worker->indices[i]]);
 }
 
-static void await(struct worker *worker) {
-    while (sem_wait(&worker->done) != 0)
-        continue;
-}
-
 /* The one who directs allocates nothing itself, but libc does so for a thread. */
 static void awaken(struct worker *worker) {
     size_t bytes, count;
@@ -847,8 +837,6 @@ static void awaken(struct worker *worker) {
     sem_init(&worker->go, 0, 0);
     sem_init(&worker->done, 0, 0);
     REQUIRE(pthread_create(&worker->id, NULL, work, worker) == 0, "pthread_create");
-    if (!sandbox_closed)
-        await(worker);
     foreign_after(bytes, count);
     worker->alive = true;
 }
@@ -857,6 +845,11 @@ static void begin_job(struct worker *worker, void (*job)(struct worker *)) {
     awaken(worker);
     worker->job = job;
     sem_post(&worker->go);
+}
+
+static void await(struct worker *worker) {
+    while (sem_wait(&worker->done) != 0)
+        continue;
 }
 
 static void end_thread(struct worker *worker) {
