@@ -63,7 +63,8 @@ build/tests/unit/api_%: tests/unit/api_%.cc build/libmyalloc.a
 	$(Q)echo '  CXX $@' && $(CXX) $(TEST_CXXFLAGS) -fno-builtin -fsized-deallocation -o $@ $< \
 	    build/libmyalloc.a $(CRITERION)
 # Tests of inner layers run on the system malloc, with an OS layer that the test directs.
-$(INTERNAL_TESTS): build/tests/%: tests/%.c tests/unit/os_fake.c tests/unit/os_fake.h $(INTERNAL_OBJECTS)
+$(INTERNAL_TESTS): build/tests/%: tests/%.c tests/unit/os_fake.c tests/unit/os_fake.h tests/unit/spans.h \
+    $(INTERNAL_OBJECTS)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_DEBUG=1 -o $@ $< tests/unit/os_fake.c \
 	    $(INTERNAL_OBJECTS) $(CRITERION) $(MORE_INTERNAL)
@@ -103,6 +104,7 @@ $(plain): build/tests/%: tests/%.c tests/tap.h tests/programs/options/json.h bui
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $< -ldl $(EXTRA)
 
 $(filter build/tests/programs/kernel/%,$(plain)): tests/programs/kernel/work.h
+$(filter build/tests/programs/fork/%,$(plain)): tests/programs/fork/traffic.h
 $(PRELOADS): build/tests/programs/kernel/%.so: build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -shared -fPIC -o $@ $(filter %.c,$^) -ldl

@@ -46,12 +46,4 @@ static inline void *freelist_pop(void **head) {
     return block;
 }
 
-/* Length of a chain, by walking it. */
-static inline size_t freelist_length(const void *head) {
-    size_t length = 0;
-    for (const struct block *block = head; block != NULL; block = block->next)
-        length++;
-    return length;
-}
-
 #endif

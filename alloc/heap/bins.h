@@ -84,8 +84,9 @@ extern HIDDEN THREAD_LOCAL struct cache cache_self;
 _Static_assert(sizeof(struct bin) == CLASS_STEP, "a rounded size is the byte offset of its bin");
 
 /* The bin of any class. Caller: the cache is OPEN. */
-static inline struct bin *bin_of(struct cache *cache, unsigned class) {
-    return class < FAST_CLASSES ? &cache->bins[class] : &cache->slow->wide[class - FAST_CLASSES];
+static inline struct bin *bin_of(const struct cache *cache, unsigned class) {
+    const struct bin *bin = class < FAST_CLASSES ? &cache->bins[class] : &cache->slow->wide[class - FAST_CLASSES];
+    return (struct bin *)(uintptr_t)bin;
 }
 
 /* The bin at a byte offset, as the unit map and the rounding of a size give it: of a class below FAST_CLASSES. */

@@ -372,7 +372,7 @@ void cache_each(void (*see)(const struct cache *cache, void *data), void *data) 
 }
 
 READS_OTHERS size_t cache_length(const struct cache *cache, unsigned class) {
-    const struct bin *bin = class < FAST_CLASSES ? &cache->bins[class] : &cache->slow->wide[class - FAST_CLASSES];
+    const struct bin *bin = bin_of(cache, class);
     int32_t held = bin->count + bin->limit;
     size_t listed = bin->head == NULL || held < 0 ? 0 : min_size((size_t)held, bin->limit);
     return listed + (cache->slow->spare[class] != NULL ? cache->slow->spare_length[class] : 0);
@@ -399,7 +399,7 @@ static void forked(void) {
 }
 
 /* K1, K2, K4 and K5 of this thread's cache. Those of others change at any time: fast paths take no lock. */
-static void walk_own(struct walk *walk, struct cache *cache) {
+static void walk_own(struct walk *walk, const struct cache *cache) {
     for (unsigned c = 1; c < CLASS_COUNT; c++) {
         const struct bin *bin = bin_of(cache, c);
         const struct block *spare = cache->slow->spare[c];

@@ -23,7 +23,7 @@
 
 /* In the order of first use, so that a small program touches one page of them, and fork only the locks that are used. */
 struct class central_classes[CLASS_COUNT - 1] BIG_TABLE;
-static _Atomic uint8_t row_of[CLASS_COUNT]; /* of a class: its row in `classes`, counted from 1; 0: not used yet */
+static _Atomic uint8_t row_of[CLASS_COUNT]; /* of a class: its row in central_classes, counted from 1; 0: not used yet */
 _Atomic unsigned central_class_count;
 static struct lock first_use_lock; /* fork holds it, so that no class is added meanwhile */
 

@@ -14,7 +14,7 @@ struct wanted {
 READS_OTHERS static void look_in_cache(const struct cache *cache, void *data) {
     struct wanted *wanted = data;
     bool changing = cache != &cache_self;
-    const struct bin *bin = bin_of((struct cache *)(uintptr_t)cache, wanted->class);
+    const struct bin *bin = bin_of(cache, wanted->class);
     const struct block *heads[] = {bin->head, cache->slow->spare[wanted->class]};
     for (size_t i = 0; i < sizeof heads / sizeof *heads && !wanted->found; i++)
         wanted->found = heads[i] != NULL && span_chain_leads_to(heads[i], wanted->class, wanted->block, changing);

@@ -17,7 +17,7 @@ void mark_refuse_link(const struct block *from, const struct block *to, unsigned
     report_overwritten_link(from, to, class_bytes(class));
 }
 
-/* The unit map says nothing of a class while lists are off, and of memory beyond its window. */
+/* The unit map says nothing of a class while lists are off, of wide classes, and of memory beyond its window. */
 void mark_check_link_slow(const struct block *from, const struct block *to, unsigned class) {
     if (!is_in_class(to, class))
         mark_refuse_link(from, to, class);

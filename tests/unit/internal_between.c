@@ -13,6 +13,7 @@
 #include "heap/span.h"
 #include "heap/span_free.h"
 #include "os_fake.h"
+#include "spans.h"
 
 #define UNITS_AT_ONCE (32 * MIB / UNIT) /* from so much on a block is purged when it is freed */
 
@@ -25,13 +26,6 @@ static void check(void) {
     span_walk(&walk);
     mapped_walk(&walk);
     cr_assert_eq(walk.broken, 0);
-}
-
-static struct span *large(size_t units) {
-    bool zeroed;
-    struct span *span = span_acquire_large(units, UNIT, &zeroed);
-    cr_assert_not_null(span);
-    return span;
 }
 
 /* Frees, resizes, looks for and takes what is being purged. */

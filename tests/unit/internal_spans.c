@@ -7,6 +7,7 @@
 #include "base/address_map.h"
 #include "heap/mapped.h"
 #include "os_fake.h"
+#include "spans.h"
 #include "heap/region.h"
 #include "kit/report.h"
 #include "base/sizeclass.h"
@@ -18,13 +19,6 @@ static void span_check(void) {
     struct walk walk = {0};
     span_walk(&walk);
     cr_assert_eq(walk.broken, 0);
-}
-
-static struct span *large(size_t units) {
-    bool zeroed;
-    struct span *span = span_acquire_large(units, UNIT, &zeroed);
-    cr_assert_not_null(span);
-    return span;
 }
 
 static void fill(struct span *span) {

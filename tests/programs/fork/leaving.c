@@ -5,31 +5,12 @@
  * all sizes, with protections on too. The debug build looks at exit whether all lists are as long as they say, which the list
  * that was being changed need not be. */
 #include <pthread.h>
-#include <sys/time.h>
 
-#include "tap.h"
+#include "programs/fork/traffic.h"
 
-enum { BLOCKS = 1009, SEEDS = 40 };
+enum { SEEDS = 40 };
 
-static void *volatile blocks[BLOCKS];
 static const char *how;
-
-static void traffic(uint64_t *seed) {
-    size_t at = tap_random(seed) % BLOCKS, bytes = tap_random(seed) % (tap_random(seed) % 7 ? 600 : 70000);
-    void *old = blocks[at];
-    blocks[at] = NULL;
-    if (bytes % 5 == 0) {
-        blocks[at] = realloc(old, bytes + 1);
-        return;
-    }
-    free(old);
-    blocks[at] = malloc(bytes);
-}
-
-static void every(long us, long first) {
-    struct itimerval interval = {{0, us}, {0, first}};
-    setitimer(ITIMER_VIRTUAL, &interval, NULL);
-}
 
 static void at_exit(void) {
     for (int i = 0; i < BLOCKS; i += 3)

@@ -3,26 +3,12 @@
 /* A handler of a signal that forks, as POSIX allows, though its thread may be in malloc. stepped.c does it at every instruction
  * of a few calls; here signals come at random times in traffic of all sizes. */
 #include <pthread.h>
-#include <sys/time.h>
 
-#include "tap.h"
+#include "programs/fork/traffic.h"
 
-enum { BLOCKS = 1009, FORKS = 300 };
+enum { FORKS = 300 };
 
-static void *volatile blocks[BLOCKS];
 static volatile int forks, failed;
-
-static void traffic(uint64_t *seed) {
-    size_t at = tap_random(seed) % BLOCKS, bytes = tap_random(seed) % (tap_random(seed) % 7 ? 600 : 70000);
-    void *old = blocks[at];
-    blocks[at] = NULL;
-    if (bytes % 5 == 0) {
-        blocks[at] = realloc(old, bytes + 1);
-        return;
-    }
-    free(old);
-    blocks[at] = malloc(bytes);
-}
 
 static void fork_here(int number) {
     int saved = errno, status = -1;
@@ -55,11 +41,6 @@ static void fork_and_go_on(int number) {
     forks++;
     failed += status != 0;
     errno = saved;
-}
-
-static void every(long us, long first) {
-    struct itimerval interval = {{0, us}, {0, first}};
-    setitimer(ITIMER_VIRTUAL, &interval, NULL);
 }
 
 static void *idle(void *unused) {

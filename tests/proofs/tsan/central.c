@@ -11,13 +11,20 @@ enum { THREADS = 4, ROUNDS = 20000, CLASSES = 5, HELD_BYTES = 4 << 20 };
 
 static _Atomic size_t broken;
 
+static size_t length(const struct block *chain) {
+    size_t blocks = 0;
+    for (; chain != NULL; chain = chain->next)
+        blocks++;
+    return blocks;
+}
+
 static void *trade(void *data) {
     uint64_t random = (uintptr_t)data * 31 + 5;
     for (int i = 0; i < ROUNDS; i++) {
         unsigned class = (unsigned)(tap_random(&random) % CLASSES + 1);
         size_t count = 0;
         struct block *chain = central_take(class, tap_random(&random) % 30 + 1, &count);
-        if (chain == NULL || freelist_length(chain) != count) {
+        if (chain == NULL || length(chain) != count) {
             broken++;
             continue;
         }
