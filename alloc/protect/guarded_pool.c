@@ -173,7 +173,7 @@ static bool set_up(size_t pages) {
         return false;
     struct guarded_slot *slots = budget_map(records_bytes(pages));
     if (slots == NULL) {
-        os_unmap(start, bytes);
+        os_unmap(start, grows ? OS_PAGE : bytes); /* the rest of a place is not ours */
         return false;
     }
     guarded_pool.grows = grows;
