@@ -19,6 +19,7 @@ struct head {
     const void *block;
 };
 
+bool aside_all;
 static _Atomic(struct chunk *) chunks; /* the newest first; none ever goes */
 
 void aside_begin(void) {
@@ -29,6 +30,13 @@ void aside_begin(void) {
 void aside_end(void) {
     if (--report_thread.aside == 0)
         atomic_fetch_sub_explicit(&modes_active, MODE_ASIDE, memory_order_relaxed);
+}
+
+void aside_begin_for_all(void) {
+    if (aside_all)
+        return;
+    aside_all = true;
+    atomic_fetch_add_explicit(&modes_active, MODE_ASIDE, memory_order_relaxed);
 }
 
 /* NULL if the chunk has no room. */

@@ -6,6 +6,7 @@
  *    (process/README.md, "Locks around fork"); a wait for ours would never end.
  *  - one that calls exit() in the handler of a signal that had interrupted it in the allocator. It never returns to what it was
  *    doing there, so locks that it holds stay held, and what it was changing stays half changed.
+ * And there is a process all of whose threads are: the child of a fork that had to go without a lock (process/all_locks.h).
  *
  * Such a thread gets blocks from chunks that no lock guards: a block is cut off by one compare-and-swap, and never used again.
  * What it frees is dropped. Any thread may later use, resize or free such a block, so whoever finds that an address is no other
@@ -25,9 +26,15 @@
 void aside_begin(void);
 void aside_end(void);
 
+/* In a forked child that must not meet what another thread was changing: all threads of the process, and of processes that it
+ * forks, are served apart for good. */
+void aside_begin_for_all(void);
+
+extern HIDDEN bool aside_all; /* after that */
+
 /* True if this thread is served apart. */
 static inline bool aside_is_on(void) {
-    return modes_any() && report_thread.aside != 0;
+    return modes_any() && (report_thread.aside != 0 || aside_all);
 }
 
 /* A block that is zero, aligned to `align`, a power of two. NULL if memory is refused. */

@@ -18,14 +18,17 @@ static _Atomic uint32_t *futex_word(struct lock *lock) {
     return (_Atomic uint32_t *)(void *)&lock->state;
 }
 
-/* Waits for the lock and takes it, as `self`: lock_self() with or without LOCK_ALL. */
-static void wait_as(struct lock *lock, uintptr_t self) {
+/* Waits for the lock and takes it, as `self`: lock_self() with or without LOCK_ALL. False if `gives_up`, which is NULL for who
+ * waits as long as it takes, has become true meanwhile. */
+static bool wait_as(struct lock *lock, uintptr_t self, bool (*gives_up)(void)) {
     for (int i = 0; i < SPINS; i++) {
         if (atomic_load_explicit(&lock->state, memory_order_relaxed) == 0 && lock_try(lock, self))
-            return;
+            return true;
         arch_pause();
     }
     while (!lock_try(lock, self | LOCK_WAITED)) { /* others may still sleep when we have it */
+        if (gives_up != NULL && gives_up())
+            return false;
         uintptr_t holder = atomic_load_explicit(&lock->state, memory_order_relaxed);
         if (holder == 0 || (!(holder & LOCK_WAITED) &&
                             !atomic_compare_exchange_strong_explicit(&lock->state, &holder, holder | LOCK_WAITED,
@@ -33,13 +36,14 @@ static void wait_as(struct lock *lock, uintptr_t self) {
             continue;
         os_futex_wait(futex_word(lock), (uint32_t)(holder | LOCK_WAITED));
     }
+    return true;
 }
 
 void COLD lock_wait_slow(struct lock *lock) {
     COUNT(COUNT_WAITS);
     if (lock_is_mine(lock))
         report_reentered();
-    wait_as(lock, (uintptr_t)lock_self());
+    wait_as(lock, (uintptr_t)lock_self(), NULL);
 }
 
 void COLD lock_released_slow(struct lock *lock, uintptr_t was) {
@@ -51,18 +55,13 @@ void COLD lock_released_slow(struct lock *lock, uintptr_t was) {
 
 /* ---- all locks ----------------------------------------------------------------------------------------------------- */
 
-void lock_acquire_forking(struct lock *lock) {
+static bool acquire_for_all(struct lock *lock, bool (*gives_up)(void)) {
     uintptr_t self = (uintptr_t)lock_self() | LOCK_ALL;
-    if (!lock_is_mine(lock) && !lock_try(lock, self))
-        wait_as(lock, self);
+    return lock_is_mine(lock) || lock_try(lock, self) || wait_as(lock, self, gives_up);
 }
 
-/* A thread that a signal has interrupted while it held a lock must not wait for one of a lower rank: the holder may be waiting
- * for it. Nobody holds a lock for long; if it takes longer than that, such a circle is there, and the fork goes on without. */
-static void acquire_impatient(struct lock *lock) {
-    uint64_t until = os_clock_ms() + LOCK_PATIENCE_MS;
-    while (!lock_is_mine(lock) && !lock_try(lock, (uintptr_t)lock_self() | LOCK_ALL) && os_clock_ms() < until)
-        arch_pause();
+void lock_acquire_forking(struct lock *lock) {
+    acquire_for_all(lock, NULL);
 }
 
 static bool is_among_all(struct lock *lock) {
@@ -104,13 +103,12 @@ bool lock_set_is_mine(const struct lock_set *set) {
     return mine;
 }
 
-void lock_set_acquire(const struct lock_set *set, bool patient) {
-    void (*acquire)(struct lock *) = patient ? lock_acquire_forking : acquire_impatient;
-    if (set->lock != NULL)
-        acquire(set->lock);
+bool lock_set_acquire(const struct lock_set *set, bool (*gives_up)(void)) {
+    bool all = set->lock == NULL || acquire_for_all(set->lock, gives_up);
     struct lock *lock;
     for (unsigned n = 0; (lock = nth_further(set, n)) != NULL; n++)
-        acquire(lock);
+        all = acquire_for_all(lock, gives_up) && all;
+    return all;
 }
 
 /* Backwards: once the first is free, another thread may add to the further ones. */

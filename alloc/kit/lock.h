@@ -108,10 +108,10 @@ struct lock_set {
 /* True if this thread holds a lock of the set. */
 bool lock_set_is_mine(const struct lock_set *set);
 
-/* Takes all locks of a set, whatever their number, without a look at the ranks, but those that this thread has. `patient`:
- * waits as long as it takes; otherwise goes without a lock that others hold for longer than LOCK_PATIENCE_MS. */
-#define LOCK_PATIENCE_MS 100
-void lock_set_acquire(const struct lock_set *set, bool patient);
+/* Takes all locks of a set, whatever their number, without a look at the ranks, but those that this thread has. `gives_up` is
+ * asked whenever another thread has one: NULL to wait as long as it takes; where it is true, this goes without. False if one is
+ * missing. */
+bool lock_set_acquire(const struct lock_set *set, bool (*gives_up)(void));
 
 /* Lets go what lock_set_acquire has taken. */
 void lock_set_release(const struct lock_set *set);

@@ -5,6 +5,7 @@
 #include "kit/environment.h"
 #include "kit/lock.h"
 #include "kit/random.h"
+#include "heap/aside.h"
 #include "heap/cache.h"
 #include "heap/central.h"
 #include "heap/mapped.h"
@@ -35,43 +36,126 @@ static bool is_in_order(const struct lock_set *set, enum lock_rank most) {
     return (set->lock == NULL && set->further == NULL) || set->rank >= most;
 }
 
-/* How many rows lie before or are the last one of which this thread holds a lock. */
-static size_t rows_held(void) {
-    size_t rows = SETS;
-    while (rows > 0 && !lock_set_is_mine(sets[rows - 1]))
-        rows--;
-    return rows;
+/* True if one is missing. */
+static bool acquire(bool (*gives_up)(void)) {
+    enum lock_rank most = LOCK_MODES;
+    bool missing = false;
+    for (size_t i = 0; i < SETS; i++) {
+        ASSERT(is_in_order(sets[i], most));
+        missing = !lock_set_acquire(sets[i], gives_up) || missing;
+        most = sets[i]->rank != LOCK_NONE ? sets[i]->rank : most;
+    }
+    return missing;
+}
+
+static void release(void) {
+    for (size_t i = SETS; i > 0; i--)
+        lock_set_release(sets[i - 1]);
+}
+
+/* Signals are blocked while a thread takes all locks, holds them and lets them go: no handler comes that forks, too. */
+uint64_t all_locks_acquire(void) {
+    uint64_t before = os_signals_block();
+    acquire(NULL);
+    lock_fork_begin();
+    return before;
+}
+
+void all_locks_release(uint64_t signals_before) {
+    lock_fork_end();
+    release();
+    os_signals_restore(signals_before);
 }
 
 bool all_locks_is_interrupted(void) {
-    return rows_held() > 0;
+    bool any = false;
+    for (size_t i = 0; i < SETS && !any; i++)
+        any = lock_set_is_mine(sets[i]);
+    return any;
 }
 
-/* The signals that were blocked before: while a thread takes all locks, holds them and lets them go, no handler comes that
- * forks, too. */
-static uint64_t signals_before; /* of the thread that holds all locks */
+/* ---- fork --------------------------------------------------------------------------------------------------------- */
 
-void all_locks_acquire(void) {
+/* How long a fork waits for locks that others hold before it goes without. Sections take microseconds; one in which the kernel
+ * reads pages back may take some hundred milliseconds. Who was interrupted knows that a circle is likely. */
+#define PATIENCE_MS 2000
+#define PATIENCE_INTERRUPTED_MS 100
+#define PATIENCE_FOR_INTERRUPTED_MS 10 /* before it lets all go for one that was: nothing is lost by that */
+
+/* Threads in fork that hold locks since a signal interrupted them. */
+static _Atomic uint32_t interrupted_forks;
+
+/* Of the one thread that is between all_locks_try_fork and the end of that. */
+static struct {
+    uint64_t since; /* os_clock_ms */
+    uint64_t signals_before;
+    bool interrupted;
+    bool missing; /* goes without some lock */
+} forking;
+
+static bool has_waited(uint64_t ms) {
+    return os_clock_ms() - forking.since >= ms;
+}
+
+/* Two that were interrupted go without each other's locks at once: if a handler's fork took longer than the time from one signal
+ * to the next, neither would ever get on. */
+static bool gives_up(void) {
+    uint32_t forks = atomic_load(&interrupted_forks);
+    if (forking.interrupted)
+        return forks > 1 || has_waited(PATIENCE_INTERRUPTED_MS);
+    return has_waited(forks != 0 ? PATIENCE_FOR_INTERRUPTED_MS : PATIENCE_MS);
+}
+
+void all_locks_fork_begins(void) {
+    if (all_locks_is_interrupted())
+        atomic_fetch_add(&interrupted_forks, 1);
+}
+
+void all_locks_fork_ends(void) {
+    if (all_locks_is_interrupted() && atomic_fetch_sub(&interrupted_forks, 1) == 1)
+        os_futex_wake(&interrupted_forks);
+}
+
+void all_locks_fork_waits(void) {
+    if (all_locks_is_interrupted() || atomic_load(&interrupted_forks) == 0)
+        return;
+    for (uint32_t forks; (forks = atomic_load(&interrupted_forks)) != 0;)
+        os_futex_wait(&interrupted_forks, forks);
+    os_futex_wake(&interrupted_forks); /* the next that waits here */
+}
+
+/* Who was interrupted must not wait for long for anything: the holder may be waiting for it. Nor must another wait for long for
+ * it, while libc makes it wait for what that other holds: the lock on the streams, which can be let go (`lets_go`), or, before
+ * glibc 2.36 and in static programs, the lock on the list of handlers of fork, which cannot. */
+bool all_locks_try_fork(bool lets_go) {
     uint64_t before = os_signals_block();
-    enum lock_rank most = LOCK_MODES;
-    size_t held = rows_held();
-    for (size_t i = 0; i < SETS; i++) {
-        ASSERT(is_in_order(sets[i], most));
-        lock_set_acquire(sets[i], i >= held);
-        most = sets[i]->rank != LOCK_NONE ? sets[i]->rank : most;
+    forking.interrupted = all_locks_is_interrupted();
+    forking.since = os_clock_ms();
+    bool missing = acquire(gives_up);
+    if (missing && lets_go && !forking.interrupted && !has_waited(PATIENCE_MS)) {
+        release();
+        os_signals_restore(before);
+        return false;
     }
-    signals_before = before;
-    if (held == 0) /* else a handler that allocates comes into the middle of this thread's call, and is told */
+    forking.signals_before = before;
+    forking.missing = missing;
+    if (missing) /* a handler of fork that allocates must not meet what another thread works on */
+        aside_begin();
+    else if (!forking.interrupted) /* else a handler that allocates comes into the middle of this thread's call, and is told */
         lock_fork_begin();
+    return true;
 }
 
-void all_locks_release(void) {
-    uint64_t before = signals_before;
+void all_locks_fork_release(void) {
+    uint64_t before = forking.signals_before;
+    if (forking.missing)
+        aside_end();
     lock_fork_end();
-    for (size_t i = SETS; i > 0; i--)
-        lock_set_release(sets[i - 1]);
+    release();
     os_signals_restore(before);
 }
+
+/* ---- in the child ------------------------------------------------------------------------------------------------- */
 
 static void tell_child(void) {
     for (size_t i = 0; i < SETS; i++)
@@ -80,27 +164,29 @@ static void tell_child(void) {
 }
 
 static void tell_forked(void) {
-    for (size_t i = 0; i < SETS; i++)
+    for (size_t i = 0; i < SETS && !aside_all; i++)
         if (sets[i]->forked != NULL)
             sets[i]->forked();
 }
 
 /* The call that the signal had interrupted has let go of its last lock. */
 static void put_right_late(void) {
-    all_locks_acquire();
+    uint64_t before = all_locks_acquire();
     tell_forked();
-    all_locks_release();
+    all_locks_release(before);
 }
 
 void all_locks_reset(void) {
-    bool interrupted = all_locks_is_interrupted() && !lock_is_forking();
+    if (forking.missing)
+        aside_begin_for_all();
     tell_child();
-    if (!interrupted)
+    if (!forking.interrupted)
         tell_forked();
     for (size_t i = 0; i < SETS; i++)
         lock_set_reset(sets[i], put_right_late);
     lock_fork_end();
-    os_signals_restore(signals_before);
+    atomic_store(&interrupted_forks, 0);
+    os_signals_restore(forking.signals_before);
 }
 
 void all_locks_reset_alone(void) {

@@ -26,11 +26,7 @@ EXPORT void __malloc_fork_unlock_child(void);
 extern void __run_prefork_handlers(void) __attribute__((weak));
 extern void __run_fork_handlers(void) __attribute__((weak));
 
-/* What this thread's fork has done. */
-static THREAD_LOCAL struct {
-    bool locked;  /* took all locks */
-    bool streams; /* and that of the streams */
-} here;
+static THREAD_LOCAL bool has_all; /* this thread is in fork, with all locks and that of the streams */
 
 static bool is_called_inside(void) {
     return MYALLOC_STATIC && (__run_prefork_handlers != NULL || __run_fork_handlers != NULL);
@@ -43,41 +39,43 @@ static bool is_called_inside(void) {
 static void before_fork(void) {
     if (__libc_single_threaded || is_called_inside())
         return;
-    /* Who was interrupted in the allocator must wait for nothing whose holder may wait for him. */
-    here.streams = _IO_list_lock != NULL && !all_locks_is_interrupted();
-    if (here.streams)
+    all_locks_fork_begins();
+    all_locks_fork_waits();
+    _IO_list_lock();
+    while (!all_locks_try_fork(true)) { /* who does not let us have ours may be waiting for that of the streams */
+        _IO_list_unlock();
+        all_locks_fork_waits();
         _IO_list_lock();
-    all_locks_acquire();
-    here.locked = true;
+    }
+    has_all = true;
 }
 
 static void after_fork_in_parent(void) {
-    if (!here.locked)
+    if (!has_all)
         return;
-    here.locked = false;
-    all_locks_release();
-    if (here.streams)
-        _IO_list_unlock();
+    has_all = false;
+    all_locks_fork_release();
+    all_locks_fork_ends();
+    _IO_list_unlock();
 }
 
 static void after_fork_in_child(void) {
-    if (!here.locked) {
+    if (!has_all) {
         all_locks_reset_alone();
         return;
     }
-    here.locked = false;
+    has_all = false;
     all_locks_reset();
     unwind_fork_reset();
-    if (here.streams)
-        _IO_list_resetlock();
+    _IO_list_resetlock();
 }
 
 EXPORT void __malloc_fork_lock_parent(void) {
-    all_locks_acquire();
+    all_locks_try_fork(false);
 }
 
 EXPORT void __malloc_fork_unlock_parent(void) {
-    all_locks_release();
+    all_locks_fork_release();
 }
 
 EXPORT void __malloc_fork_unlock_child(void) {
@@ -90,9 +88,9 @@ EXPORT void __malloc_fork_unlock_child(void) {
 EXPORT void __malloc_atfork(int when);
 EXPORT void __malloc_atfork(int when) {
     if (when < 0)
-        all_locks_acquire();
+        all_locks_try_fork(false);
     else if (when == 0)
-        all_locks_release();
+        all_locks_fork_release();
     else
         all_locks_reset();
 }

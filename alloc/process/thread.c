@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "kit/modes.h"
+#include "heap/aside.h"
 #include "observe/reachable.h"
 #include "process/fork.h"
 
@@ -13,6 +14,8 @@ static bool exit_key_made;
 
 static void thread_ends(void *unused) {
     (void)unused;
+    if (aside_is_on())
+        return;
     if (modes_has(MODE_LEAKS))
         reachable_thread_ended(&cache_self);
     cache_close();

@@ -29,7 +29,7 @@ size_t verify_heap(void) {
     if (lock_is_forking() || aside_is_on()) /* in a handler of the program, between ours */
         return 0;
     bool alone = __libc_single_threaded;
-    all_locks_acquire();
+    uint64_t before = all_locks_acquire();
     span_walk(&walk);
     if (walk.broken == 0) { /* the others find their way by the spans */
         central_walk(&walk);
@@ -39,7 +39,7 @@ size_t verify_heap(void) {
         if (alone)
             walk_sum(&walk);
     }
-    all_locks_release();
+    all_locks_release(before);
     return walk.broken;
 }
 

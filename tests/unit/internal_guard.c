@@ -336,9 +336,9 @@ Test(guarded_start, less_where_records_are_refused) {
 
 Test(guard, after_a_fork) {
     void *p = due(100, 16);
-    lock_set_acquire(&guarded_locks, true);
+    lock_set_acquire(&guarded_locks, NULL);
     lock_set_release(&guarded_locks);
-    lock_set_acquire(&guarded_locks, true);
+    lock_set_acquire(&guarded_locks, NULL);
     guarded_locks.child();
     lock_set_reset(&guarded_locks, NULL);
     judge_free(&guarded_protection, p, "free", SIZE_MAX, 0);

@@ -388,12 +388,12 @@ Test(harden, shrinks_where_it_is) {
 
 Test(harden, after_a_fork) {
     char *p = get(100), *q = get(LARGE);
-    lock_set_acquire(&range_locks, true);
-    lock_set_acquire(&hardened_mapped_locks, true);
+    lock_set_acquire(&range_locks, NULL);
+    lock_set_acquire(&hardened_mapped_locks, NULL);
     lock_set_release(&range_locks);
     lock_set_release(&hardened_mapped_locks);
-    lock_set_acquire(&range_locks, true);
-    lock_set_acquire(&hardened_mapped_locks, true);
+    lock_set_acquire(&range_locks, NULL);
+    lock_set_acquire(&hardened_mapped_locks, NULL);
     random_locks.child();
     lock_set_reset(&hardened_mapped_locks, NULL);
     lock_set_reset(&range_locks, NULL);

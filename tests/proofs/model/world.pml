@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fork() while others allocate, end, read and flush streams, and fork too. alloc/process/fork.c: before_fork,
- * after_fork_in_parent, after_fork_in_child; alloc/process/all_locks.c: all_locks_acquire, all_locks_release;
+ * after_fork_in_parent, after_fork_in_child; alloc/process/all_locks.c: all_locks_try_fork, all_locks_fork_release;
  * alloc/kit/lock.h: lock_acquire, lock_is_forking; alloc/kit/lock.c: lock_set_acquire, lock_set_release, lock_fork_begin,
  * lock_fork_end; alloc/heap/central.c: first_use, nth_class_lock; alloc/heap/cache.c: cache_try_open, cache_close. Of the
  * ranks of locks, one each of the kinds that behave differently: the list of caches, first uses, two classes (the second not
