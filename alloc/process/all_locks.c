@@ -97,8 +97,8 @@ static bool has_waited(uint64_t ms) {
     return os_clock_ms() - forking.since >= ms;
 }
 
-/* Two that were interrupted go without each other's locks at once: if a handler's fork took longer than the time from one signal
- * to the next, neither would ever get on. */
+/* Two that were interrupted go without each other's locks at once: if a handler's fork took longer than the time from one
+ * signal to the next, neither would ever get on. */
 static bool gives_up(void) {
     uint32_t forks = atomic_load(&interrupted_forks);
     if (forking.interrupted)

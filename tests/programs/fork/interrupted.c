@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* run: libs=so,debug timeout=100 */
-/* Handlers of a signal that fork, in several threads at once, each of which they may have interrupted in the allocator with locks
- * in its hands, while another thread forks as well. A fork that waits for such a lock must not have what the other fork waits
- * for. libc's own locks around fork are part of that; up to glibc 2.35 it also kept its list of handlers locked while they run,
- * which a lock around each fork stands for here. */
+/* Handlers of a signal that fork, in several threads at once, each of which they may have interrupted in the allocator
+ * with locks in its hands, while another thread forks as well. A fork that waits for such a lock must not have what the
+ * other fork waits for. libc's own locks around fork are part of that; up to glibc 2.35 it also kept its list of handlers
+ * locked while they run, which a lock around each fork stands for here. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/time.h>
