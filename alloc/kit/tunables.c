@@ -246,7 +246,7 @@ char *tunables_allowed(const struct tunable *tunable, char *out, size_t room) {
         text_format(out, room, "off, sample, check or paranoid (0, 1, 2 or 3)");
         break;
     case TUNABLE_TEXT:
-        text_format(out, room, "%z to %z bytes", tunable->least, tunable->most);
+        text_format(out, room, "text of %z to %z bytes, without a comma", tunable->least, tunable->most);
         break;
     }
     return out;
