@@ -88,6 +88,7 @@ static void objects() {
     std::vector<int> numbers(1000);
     for (int i = 0; i < 1000; i++)
         numbers[i] = i * 7919 % 1009;
+    say("objects", trace);
     traced = false;
     std::stable_sort(numbers.begin(), numbers.end());
     auto shared = std::make_shared<object>();
