@@ -156,7 +156,8 @@ void *os_reserve(size_t bytes) {
 }
 
 bool os_decommit(void *addr, size_t bytes) {
-    return !os_fake_refuse_decommit && !refused() && mmap(addr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) !=
+    return !os_fake_refuse_decommit && !refused() &&
+           mmap(addr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) !=
                              MAP_FAILED;
 }
 

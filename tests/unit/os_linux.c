@@ -177,7 +177,8 @@ Test(os, memory_comes_where_it_is_asked_for_if_nothing_is_there) {
     cr_assert(os_reserve_at(p + 2 * ROOM, ROOM));
     cr_assert(is_untouchable(p + 2 * ROOM, false));
     for (size_t at = 0; at < 3; at++)
-        cr_assert(!os_map_at(p + at * ROOM, ROOM) && !os_reserve_at(p + at * ROOM, ROOM) && !os_reserve_zeros_at(p + at * ROOM, ROOM));
+        cr_assert(!os_map_at(p + at * ROOM, ROOM) && !os_reserve_at(p + at * ROOM, ROOM) &&
+                  !os_reserve_zeros_at(p + at * ROOM, ROOM));
     cr_assert(!os_map_at(p + 2 * ROOM + ROOM / 2, ROOM), "half of it is taken");
     cr_assert(is_untouchable(p + 3 * ROOM, false), "what was refused has left nothing behind");
     cr_assert(is_all(p, ROOM, 1));

@@ -28,7 +28,8 @@ static int rounds; /* of each thread: a block made, another dropped */
  * with their own calls of libc. */
 static const int allowed[] = {
     SYS_mmap, SYS_munmap, SYS_mprotect, SYS_mremap, SYS_madvise, SYS_brk, SYS_futex, SYS_sched_yield, SYS_clock_gettime,
-    SYS_getrandom, SYS_clone, SYS_clone3, SYS_set_robust_list, SYS_rseq, SYS_rt_sigprocmask, SYS_exit, SYS_exit_group, SYS_wait4,
+    SYS_getrandom, SYS_clone, SYS_clone3, SYS_set_robust_list, SYS_rseq, SYS_rt_sigprocmask, SYS_exit, SYS_exit_group,
+    SYS_wait4,
     SYS_write, SYS_rt_sigreturn, SYS_set_tid_address,
 };
 enum { ALLOWED = sizeof allowed / sizeof *allowed };
