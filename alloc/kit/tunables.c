@@ -146,7 +146,7 @@ static const char *read_number(const char *text, size_t length, bool suffixed, s
     if (at < length && scan_digit(text[at]) < radix)
         return TOO_LARGE;
     if (digits == 0)
-        return NOT_A_NUMBER;
+        return length > 1 && text[0] == '-' && scan_digit(text[1]) < 10 ? "is negative" : NOT_A_NUMBER;
     if (suffixed && at + 1 == length && (shift = suffix_shift(text[at])) >= 0)
         at++;
     if (at < length)
