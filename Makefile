@@ -141,6 +141,13 @@ MANDIR = $(PREFIX)/share/man
 GDBDIR = $(LIBDIR)
 COMPLETIONDIR = $(PREFIX)/share/bash-completion/completions
 
+# A relative path would mean another folder to each program that reads it, and make splits a path at its blanks.
+one_path = $(if $(word 2,$($(1))),$(error $(1)='$($(1))': a path with a blank in it cannot be installed to))
+absolute = $(call one_path,$(1))$(if $(filter /%,$($(1))),,$(error $(1)='$($(1))' must be a path from /))
+ifneq ($(filter install uninstall,$(MAKECMDGOALS)),)
+$(call one_path,DESTDIR)$(foreach name,PREFIX LIBDIR BINDIR INCLUDEDIR MANDIR GDBDIR COMPLETIONDIR,$(call absolute,$(name)))
+endif
+
 install: all $(INSTALLED) install-harness
 	install -d $(addprefix $(DESTDIR),$(LIBDIR)/pkgconfig $(BINDIR) $(INCLUDEDIR) $(MANDIR)/man1 $(MANDIR)/man3 \
 	    $(MANDIR)/man7 $(COMPLETIONDIR) $(GDBDIR))

@@ -43,7 +43,8 @@ OS_TESTS = build/tests/unit/os_linux
 INTERNAL_TESTS = $(call made_of,unit/internal_*)
 # Objects to preload with the library, or instead of it.
 PRELOADS = build/tests/programs/kernel/intercept.so build/tests/programs/kernel/libmyalloc-planted.so
-plain = $(filter-out %/intercept %/planted,$(foreach folder,stress fork misuse fault options mcheck protect kernel,$(call made_of,programs/$(folder)/*))) \
+PLAIN_FOLDERS = stress fork misuse fault options mcheck protect kernel
+plain = $(filter-out %/intercept %/planted,$(foreach folder,$(PLAIN_FOLDERS),$(call made_of,programs/$(folder)/*))) \
         $(call made_of,proofs/golden/*) $(call made_of,tools/gdb/*)
 BENCH_TESTS = $(patsubst %,%.so,$(subst /allocator_,/,$(call made_of,tools/bench/allocator_*))) \
               $(subst /load_,/,$(call made_of,tools/bench/load_*)) build/tests/tools/bench/nothing
@@ -52,8 +53,8 @@ TSAN_TESTS = $(call made_of,proofs/tsan/*)
 STATIC_TESTS = $(call made_of,programs/static/*)
 LINKED_TESTS = $(addprefix build/tests/programs/,protect/sampled_static mcheck/faults_static mcheck/linked_static)
 
-test-programs: all debug fault ubsan schedule $(plain) $(PRELOADS) $(BENCH_TESTS) $(API_TESTS) $(INTERNAL_TESTS) $(OS_TESTS) $(TSAN_TESTS) \
-    $(STATIC_TESTS) $(TRACE_TESTS) $(LINKED_TESTS) $(FUZZ_TESTS)
+test-programs: all debug fault ubsan schedule $(plain) $(PRELOADS) $(BENCH_TESTS) $(API_TESTS) $(INTERNAL_TESTS) $(OS_TESTS) \
+    $(TSAN_TESTS) $(STATIC_TESTS) $(TRACE_TESTS) $(LINKED_TESTS) $(FUZZ_TESTS)
 
 build/tests/unit/api_%: tests/unit/api_%.c build/libmyalloc.a
 	@mkdir -p $(@D)

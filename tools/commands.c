@@ -41,6 +41,8 @@ static int help(int argc, char **argv)
 {
     const struct command *command;
 
+    if (argc > 2)
+        return fail(STATUS_USAGE, "help takes one command, '%s' was given as well", argv[2]);
     if (argc < 2) {
         commands_print_overview();
         return EXIT_SUCCESS;

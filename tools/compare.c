@@ -66,6 +66,8 @@ static int check_program(const char *name)
         status = program_find(name, path);
     if (!status)
         status = program_check(name, path, &library.elf);
+    if (!status)
+        status = program_check_helpers(name, path);
     if (!status && (setenv("MYALLOC_LIBRARY", library.path, 1) || setenv("MYALLOC_BENCH_NAME", "myalloc compare", 1)))
         status = fail(STATUS_CANNOT_PRELOAD, "cannot set the environment: %s", strerror(errno));
     return status;
@@ -120,6 +122,6 @@ const struct command command_compare = {
                "  2    the command line is wrong\n"
                "  125  preloading cannot work (the message says why)\n"
                "  126  the program was found but cannot be executed\n"
-               "  127  the program was not found\n",
+               "  127  the program, or the interpreter or loader that it names, was not found\n",
     .run = run,
 };

@@ -184,9 +184,9 @@ static void skip_env(char *words, char path[FIRST_LINE_BYTES])
     }
 }
 
-/* Fills in the interpreter of the script in `fd`; false when the kernel would not take the file for one. A file
-   without "#!" is given to the shell, as shells and execvp(3) do. */
-static bool read_interpreter(int fd, char path[FIRST_LINE_BYTES])
+/* Fills in the interpreter of the script in `fd` as the kernel reads it, and what follows it; false when the kernel would not
+   take the file for one. A file without "#!" is given to the shell, as shells and execvp(3) do. */
+static bool read_first_line(int fd, char path[FIRST_LINE_BYTES], char words[FIRST_LINE_BYTES])
 {
     char line[FIRST_LINE_BYTES];
     ssize_t got = pread(fd, line, sizeof line - 1, 0);
@@ -194,7 +194,7 @@ static bool read_interpreter(int fd, char path[FIRST_LINE_BYTES])
 
     if (got <= 0 || memchr(line, '\0', (size_t)got))
         return false;
-    line[got] = '\0';
+    line[got] = words[0] = '\0';
     if (strncmp(line, "#!", 2)) {
         strcpy(path, SHELL);
         return true;
@@ -203,9 +203,19 @@ static bool read_interpreter(int fd, char path[FIRST_LINE_BYTES])
     length = strcspn(line + start, " \t\n");
     memcpy(path, line + start, length);
     path[length] = '\0';
-    if (!strcmp(path, "/usr/bin/env") || !strcmp(path, "/bin/env"))
-        skip_env(line + start + length, path);
+    strcpy(words, line + start + length);
     return length > 0;
+}
+
+/* As read_first_line, but what env(1) looks up stands for env. */
+static bool read_interpreter(int fd, char path[FIRST_LINE_BYTES])
+{
+    char words[FIRST_LINE_BYTES];
+    bool found = read_first_line(fd, path, words);
+
+    if (found && (!strcmp(path, "/usr/bin/env") || !strcmp(path, "/bin/env")))
+        skip_env(words, path);
+    return found;
 }
 
 /* Checks the file at `path`. When it is a script, writes its interpreter to `next` and leaves the rest to the
@@ -246,4 +256,71 @@ int program_check(const char *name, const char *path, const struct elf_file *lib
         status = check_file(name, what, interpreter, library, next);
     }
     return status;
+}
+
+/* What the kernel executes in the place of the file at `path`: a script's interpreter, or a program's loader, with the word for
+   it. NULL if it is neither or cannot be read. */
+static const char *read_helper(const char *path, char helper[FIRST_LINE_BYTES])
+{
+    struct elf_file elf;
+    char words[FIRST_LINE_BYTES];
+    const char *kind = NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return NULL;
+    if (elf_read(fd, &elf)) {
+        kind = elf.loader[0] ? "loader" : NULL;
+        snprintf(helper, FIRST_LINE_BYTES, "%s", elf.loader);
+    } else if (read_first_line(fd, helper, words)) {
+        kind = "interpreter";
+    }
+    close(fd);
+    return kind;
+}
+
+static int report_helper(const char *name, const char *kind, char helper[FIRST_LINE_BYTES], int error)
+{
+    size_t shown = strcspn(helper, "\r");
+    const char *remedy = helper[shown] ? "; its first line ends in a carriage return, as in Windows: remove those" : "";
+
+    helper[shown] = '\0';
+    if (error == ENOENT || error == ENOTDIR)
+        return fail(STATUS_NOT_FOUND, "%s: its %s '%s' does not exist%s", name, kind, helper, remedy);
+    return fail(STATUS_NOT_EXECUTABLE, "%s: its %s '%s': %s%s", name, kind, helper, strerror(error), remedy);
+}
+
+int program_check_helpers(const char *name, const char *path)
+{
+    char at[PATH_MAX], helper[FIRST_LINE_BYTES];
+    const char *kind;
+
+    snprintf(at, sizeof at, "%s", path);
+    for (int i = 0; i < MAX_INTERPRETERS && (kind = read_helper(at, helper)) != NULL; i++) {
+        int error = why_not_executable(helper);
+
+        if (error)
+            return report_helper(name, kind, helper, error);
+        strcpy(at, helper);
+    }
+    return 0;
+}
+
+int program_report(const char *name, const char *path, int error)
+{
+    int status = program_check_helpers(name, path);
+
+    return status ? status : report_search(name, error);
+}
+
+bool program_is_text(const char *path)
+{
+    char line[FIRST_LINE_BYTES];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? 0 : pread(fd, line, sizeof line, 0);
+    const char *end = got > 0 ? memchr(line, '\n', (size_t)got) : NULL;
+
+    if (fd >= 0)
+        close(fd);
+    return got <= 0 || !memchr(line, '\0', end ? (size_t)(end - line) : (size_t)got);
 }

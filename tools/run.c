@@ -45,15 +45,15 @@ static int reserve_static_tls(void)
     return failed;
 }
 
+/* As execvp(3), which hands on to the shell what is in no format that the kernel knows, but for binary files. */
 static int execute(const char *path, char **argv)
 {
-    int status;
-
-    execvp(path, argv);
-    status = errno == ENOMEM || errno == E2BIG ? STATUS_CANNOT_PRELOAD : STATUS_NOT_EXECUTABLE;
-    if (errno == ENOENT)
-        return fail(status, "%s: its interpreter or loader does not exist", argv[0]);
-    return fail(status, "%s: %s", argv[0], strerror(errno));
+    execv(path, argv);
+    if (errno == ENOEXEC && program_is_text(path))
+        execvp(path, argv);
+    if (errno == ENOMEM || errno == E2BIG)
+        return fail(STATUS_CANNOT_PRELOAD, "%s: %s", argv[0], strerror(errno));
+    return program_report(argv[0], path, errno);
 }
 
 static int start(char **argv)
@@ -105,6 +105,6 @@ const struct command command_run = {
                "The exit status is the program's, or\n"
                "  125  preloading cannot work (the message says why), or the command line is wrong\n"
                "  126  the program was found but cannot be executed\n"
-               "  127  the program was not found\n",
+               "  127  the program, or the interpreter or loader that it names, was not found\n",
     .run = run,
 };

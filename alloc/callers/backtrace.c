@@ -42,6 +42,16 @@ static const char *file_of(const struct backtrace_symbol *symbol) {
     return strcmp(symbol->module, program_invocation_name) == 0 ? "/proc/self/exe" : symbol->module;
 }
 
+/* A program that was looked up in PATH has a first argument without a folder, as bash gives it. The kernel knows the path by
+ * which it was executed, which is what addr2line(1) takes. For a script that path is the script's, but then the kernel has put
+ * the interpreter's path in the place of the first argument. */
+static const char *path_of(const char *module) {
+    const char *executed = os_executed_path();
+    if (executed == NULL || module[0] == '\0' || strchr(module, '/') != NULL)
+        return module;
+    return strcmp(module, program_invocation_name) == 0 ? executed : module;
+}
+
 void backtrace_resolve(const void *address, struct backtrace_symbol *symbol, bool thorough) {
     /* The call is in front of its return address, which may already belong to the next function. */
     const char *call = (const char *)address - 1;
@@ -55,6 +65,8 @@ void backtrace_resolve(const void *address, struct backtrace_symbol *symbol, boo
         symbol->function = symbol->name;
         symbol->offset++;
     }
+    if (symbol->module != NULL)
+        symbol->module = path_of(symbol->module);
 }
 
 static void print_frame(int fd, unsigned number, const void *address) {

@@ -146,7 +146,7 @@ static const char *read_number(const char *text, size_t length, bool suffixed, s
     if (at < length && scan_digit(text[at]) < radix)
         return TOO_LARGE;
     if (digits == 0)
-        return NOT_A_NUMBER;
+        return length > 1 && text[0] == '-' && scan_digit(text[1]) < 10 ? "is negative" : NOT_A_NUMBER;
     if (suffixed && at + 1 == length && (shift = suffix_shift(text[at])) >= 0)
         at++;
     if (at < length)
@@ -246,7 +246,7 @@ char *tunables_allowed(const struct tunable *tunable, char *out, size_t room) {
         text_format(out, room, "off, sample, check or paranoid (0, 1, 2 or 3)");
         break;
     case TUNABLE_TEXT:
-        text_format(out, room, "%z to %z bytes", tunable->least, tunable->most);
+        text_format(out, room, "text of %z to %z bytes, without a comma", tunable->least, tunable->most);
         break;
     }
     return out;

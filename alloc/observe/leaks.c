@@ -189,14 +189,25 @@ static void print_sum(const char *start, const struct sum *sum, const char *end)
                 plural(sum->blocks), sum->places, plural(sum->places), end);
 }
 
+enum { PROCESS_ROOM = 320 }; /* a number, and the name of a file of at most 255 bytes */
+
+/* The children of a program that runs others report as well: the name tells whose report this is. */
+static void name_process(char out[PROCESS_ROOM]) {
+    const char *path = os_executed_path(), *slash = path != NULL ? strrchr(path, '/') : NULL;
+    if (path == NULL)
+        text_format(out, PROCESS_ROOM, "process %d: ", os_process_id());
+    else
+        text_format(out, PROCESS_ROOM, "process %d (%s): ", os_process_id(), slash != NULL ? slash + 1 : path);
+}
+
 /* The groups are sorted: the lost ones come first. */
 static void print_groups(const struct reachable_block *groups, size_t size, bool judged) {
     size_t lost = 0, shown = 0;
     while (lost < size && groups[lost].kind != BLOCK_HELD)
         lost++;
     struct sum gone = add_up(groups, lost), held = add_up(groups + lost, size - lost);
-    char process[48];
-    text_format(process, sizeof process, "process %d: ", os_process_id());
+    char process[PROCESS_ROOM];
+    name_process(process);
     if (judged)
         print_sum(process, &gone, " lost at exit: nothing points to them");
     print_sum(process, &held, judged ? " still held at exit" : " still allocated at exit; what is lost cannot be told here");
@@ -221,8 +232,9 @@ NOINLINE void leaks_report(void) {
     } else if (empty) {
         print_groups(NULL, 0, true);
     } else {
-        report_line("leaks: process %d: %z blocks still allocated at exit, but no memory to list them", os_process_id(),
-                    records.count);
+        char process[PROCESS_ROOM];
+        name_process(process);
+        report_line("leaks: %s%z blocks still allocated at exit, but no memory to list them", process, records.count);
     }
     if (refused > 0)
         report_line("leaks: %z blocks more were not recorded: memory for the records was refused", refused);

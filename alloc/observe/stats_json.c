@@ -121,7 +121,7 @@ void stats_write(const char *where) {
     expand(where, path, sizeof path);
     fd = os_create(path);
     if (fd < 0) {
-        report_line("stats: the file %s cannot be written", path);
+        report_line("stats: the file %s cannot be written: %s", path, os_error_text(-fd));
         return;
     }
     int error = write_to(fd);

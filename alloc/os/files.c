@@ -59,8 +59,7 @@ size_t os_read_at(int fd, void *out, size_t bytes, uint64_t offset) {
 }
 
 int os_create(const char *path) {
-    long fd = os_fault(create) ? -1 : open_file(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY, 0644);
-    return kernel_refused(fd) ? -1 : (int)fd;
+    return os_fault(create) ? -EACCES : (int)open_file(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY, 0644);
 }
 
 void os_close(int fd) {

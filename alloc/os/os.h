@@ -145,7 +145,7 @@ int os_open_read(const char *path);
 /* Reads up to `bytes` from `offset` on; returns how many there were. */
 size_t os_read_at(int fd, void *out, size_t bytes, uint64_t offset);
 
-/* Makes a file anew for writing. Returns its descriptor, closed on exec, or -1. */
+/* Makes a file anew for writing. Returns its descriptor, closed on exec, or a negated errno value. */
 int os_create(const char *path);
 void os_close(int fd);
 
@@ -200,6 +200,9 @@ size_t os_address_limit(void);
 
 /* True if the program runs with privileges its caller has not (AT_SECURE): the environment is not to be trusted. */
 bool os_is_secure(void);
+
+/* The path that the program was executed by: as it was given to exec, for a script the script's. NULL if it is not known. */
+const char *os_executed_path(void);
 
 int os_process_id(void);
 int os_thread_id(void);

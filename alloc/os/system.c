@@ -109,6 +109,10 @@ bool os_is_secure(void) {
     return kernel_given(AT_SECURE) != 0;
 }
 
+const char *os_executed_path(void) {
+    return (const char *)kernel_given(AT_EXECFN);
+}
+
 size_t os_address_limit(void) {
     struct rlimit limit;
     bool refused = kernel_refused(kernel(SYS_prlimit64, 0, RLIMIT_AS, NULL, &limit));

@@ -4,8 +4,8 @@ comma = ,
 FUZZ_TESTS = $(addprefix build/tests/proofs/fuzz/,replay replay_open replay_static options) build/fuzz/calls \
              build/fuzz/options
 
-# The allocator in a closed sandbox (tests/proofs/fuzz/sandbox.h): under other names, its calls to libc redirected, its variables
-# in sections that can be put back, without its constructor.
+# The allocator in a closed sandbox (tests/proofs/fuzz/sandbox.h): under other names, its calls to libc redirected, its
+# variables in sections that can be put back, without its constructor.
 SEAL = --redefine-syms=build/fuzz.names --redefine-syms=tests/proofs/fuzz/redirect.txt \
        --rename-section .data=subject_data --rename-section myalloc_readonly=subject_data \
        --redefine-sym __start_myalloc_readonly=__start_subject_data --redefine-sym __stop_myalloc_readonly=__stop_subject_data \

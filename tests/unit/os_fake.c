@@ -156,7 +156,8 @@ void *os_reserve(size_t bytes) {
 }
 
 bool os_decommit(void *addr, size_t bytes) {
-    return !os_fake_refuse_decommit && !refused() && mmap(addr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) !=
+    return !os_fake_refuse_decommit && !refused() &&
+           mmap(addr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) !=
                              MAP_FAILED;
 }
 
@@ -294,6 +295,10 @@ int os_create(const char *path) {
 
 void os_close(int fd) {
     close(fd);
+}
+
+const char *os_executed_path(void) {
+    return NULL;
 }
 
 int os_process_id(void) {

@@ -10,7 +10,8 @@ extern int os_fake_refuse_nth;                  /* of those that map, counted do
 extern bool os_fake_refuse_decommit, os_fake_guards; /* os_decommit fails; os_guard_install works */
 extern void (*os_fake_while_remapping)(void);  /* another thread comes in between */
 extern void (*os_fake_while_purging)(void);    /* the same, in a purge */
-extern void (*os_fake_before_break)(intptr_t), (*os_fake_after_break)(intptr_t); /* another caller of sbrk, around a move of ours */
+/* Another caller of sbrk, around a move of ours. */
+extern void (*os_fake_before_break)(intptr_t), (*os_fake_after_break)(intptr_t);
 extern bool os_fake_no_places;                  /* as a kernel that maps at no address that is asked for */
 extern size_t os_fake_address_limit;               /* RLIMIT_AS */
 extern size_t os_fake_map_most;                    /* more is refused at a time */

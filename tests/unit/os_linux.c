@@ -177,7 +177,8 @@ Test(os, memory_comes_where_it_is_asked_for_if_nothing_is_there) {
     cr_assert(os_reserve_at(p + 2 * ROOM, ROOM));
     cr_assert(is_untouchable(p + 2 * ROOM, false));
     for (size_t at = 0; at < 3; at++)
-        cr_assert(!os_map_at(p + at * ROOM, ROOM) && !os_reserve_at(p + at * ROOM, ROOM) && !os_reserve_zeros_at(p + at * ROOM, ROOM));
+        cr_assert(!os_map_at(p + at * ROOM, ROOM) && !os_reserve_at(p + at * ROOM, ROOM) &&
+                  !os_reserve_zeros_at(p + at * ROOM, ROOM));
     cr_assert(!os_map_at(p + 2 * ROOM + ROOM / 2, ROOM), "half of it is taken");
     cr_assert(is_untouchable(p + 3 * ROOM, false), "what was refused has left nothing behind");
     cr_assert(is_all(p, ROOM, 1));
@@ -261,7 +262,7 @@ Test(os, each_refusal_is_told) {
     cr_assert(!os_purge(page, 1) && !os_purge_locked(page, 1));
     cr_assert(!os_populate(page, 1) && !os_hugepage(page, 1) && !os_read_memory("x", page, 1));
     cr_assert_eq(os_read_file("/proc/self/stat", page, 1), 0);
-    cr_assert_eq(os_create("/dev/null"), -1);
+    cr_assert_lt(os_create("/dev/null"), 0);
     cr_assert_eq(os_open_read("/dev/null"), -1);
     cr_assert_neq(os_file_create(&file, "/dev/null"), 0);
     cr_assert_eq(errno, 42);
@@ -304,6 +305,7 @@ Test(os, files_are_read_and_written_whole) {
     cr_assert_eq(fcntl(file.fd, F_GETFD), -1);
     errno = 42;
     cr_assert_eq(os_file_create(&file, "/nowhere/at/all"), ENOENT);
+    cr_assert_eq(os_create("/nowhere/at/all"), -ENOENT);
     cr_assert_eq(os_read_file("/nowhere/at/all", text, sizeof text), 0);
     cr_assert_eq(errno, 42);
     unlink(path);

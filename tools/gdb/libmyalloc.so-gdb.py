@@ -385,6 +385,11 @@ def say_origin(address, record):
 
 # ---- commands -------------------------------------------------------------------------------------------------------
 
+def no_argument(command, argument):
+    if argument.strip():
+        raise gdb.GdbError(f"myalloc: {command} takes no argument, '{argument.strip()}' was given")
+
+
 class Myalloc(gdb.Command):
     """Look at myalloc's heap, of a process or of a core file."""
 
@@ -513,8 +518,7 @@ Usage: myalloc heap"""
         super().__init__("myalloc heap", gdb.COMMAND_DATA, gdb.COMPLETE_NONE)
 
     def invoke(self, argument, from_tty):
-        if argument.strip():
-            raise gdb.GdbError(f"myalloc: heap takes no argument, '{argument.strip()}' was given")
+        no_argument("heap", argument)
         heap = Heap()
         caches = Caches(heap)
         totals, others = count_classes(heap, caches)
@@ -554,6 +558,7 @@ Usage: myalloc check"""
         super().__init__("myalloc check", gdb.COMMAND_DATA, gdb.COMPLETE_NONE)
 
     def invoke(self, argument, from_tty):
+        no_argument("check", argument)
         heap = Heap()
         caches = Caches(heap)
         self.seen, self.faults, self.lists = {}, 0, 0

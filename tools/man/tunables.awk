@@ -20,9 +20,18 @@ function wrap(text,    words, count, i, line) {
     }
     print line
 }
+# A sentence starts with a capital, but not with that of a literal: an option with its value, or a value of this option.
+function sentence(text,    first) {
+    first = text
+    sub(/ .*/, "", first)
+    sub(/[:,]$/, "", first)
+    if (first ~ /:/ || (" " takes " ") ~ ("[ (]" first "[ ,]"))
+        return text
+    return toupper(substr(text, 1, 1)) substr(text, 2)
+}
 function item(    also) {
     print ".It Cm " key
-    wrap(toupper(substr(meaning, 1, 1)) substr(meaning, 2) ".")
+    wrap(sentence(meaning) ".")
     print "Takes " takes "."
     print "Default: " (initial == "" ? "not set" : initial) "."
     also = mallopt != "" ? "\n.Dv " mallopt : ""

@@ -143,7 +143,8 @@ class Sqlite(Suite):
     few = ("malloc mallocA mallocB mallocC mallocF mallocI malloc3 malloc5 malloc6 malloc7 memdb memsubsys1 memsubsys2 "
            "select1 select4 insert2 trigger2 thread001 thread002 index sort zeroblob json101 fts3aa in").split()
     more = re.compile(r"malloc|mem|.*malloc|thread|fault|.*fault|select|insert|trigger|index|sort|json|fts3|in\b|where|join|"
-                      r"with|window|alter|attach|blob|backup|cache|wal\d?$|vtab|view|pager\d|fuzz$|fuzz[23]$|rowid|table|trans|temp|"
+                      r"with|window|alter|attach|blob|backup|cache|"
+                      r"wal\d?$|vtab|view|pager\d|fuzz$|fuzz[23]$|rowid|table|trans|temp|"
                       r"pcache")
     slow = "veryquick all full quick extraquick mallocAll permutations soak valgrind journaltest inmemory_journal rtree " \
            "fts3 fts5 session".split()  # lists of other files

@@ -2,7 +2,8 @@
 /* run: helper */
 /* A program that shuts itself in once it has started: from then on the kernel ends it for every system call that an allocator
  * has no business with (seccomp). Then threads allocate all sizes, pass blocks on and free them, memory is trimmed, and a child
- * is forked. Prints the number of a call that was not allowed. usage: filter [brk], where brk is refused, as by some filters */
+ * is forked. Prints the number of a call that was not allowed. usage: filter ROUNDS [brk], where brk is refused, as by some
+ * filters */
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -19,13 +20,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { THREADS = 4, KEPT = 64, ROUNDS = 1500 };
+enum { THREADS = 4, KEPT = 64 };
+
+static int rounds; /* of each thread: a block made, another dropped */
 
 /* The allocator's: memory, waiting for each other, time and chance; then what threads, a fork and the end of the program need,
  * with their own calls of libc. */
 static const int allowed[] = {
     SYS_mmap, SYS_munmap, SYS_mprotect, SYS_mremap, SYS_madvise, SYS_brk, SYS_futex, SYS_sched_yield, SYS_clock_gettime,
-    SYS_getrandom, SYS_clone, SYS_clone3, SYS_set_robust_list, SYS_rseq, SYS_rt_sigprocmask, SYS_exit, SYS_exit_group, SYS_wait4,
+    SYS_getrandom, SYS_clone, SYS_clone3, SYS_set_robust_list, SYS_rseq, SYS_rt_sigprocmask, SYS_exit, SYS_exit_group,
+    SYS_wait4,
     SYS_write, SYS_rt_sigreturn, SYS_set_tid_address,
 };
 enum { ALLOWED = sizeof allowed / sizeof *allowed };
@@ -85,10 +89,10 @@ static void drop(char *p) {
 
 static void *work(void *seed) {
     unsigned draw = (unsigned)(size_t)seed;
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0; i < rounds; i++) {
         draw = draw * 1103515245 + 12345;
         drop(__atomic_exchange_n(&passed[draw >> 8 & (KEPT - 1)], make(draw >> 4), __ATOMIC_ACQ_REL));
-        if (i % 500 == 499)
+        if (i % (rounds / 3) == 0)
             malloc_trim(0);
     }
     return NULL;
@@ -112,7 +116,10 @@ int main(int count, char **arguments) {
     pthread_t first; /* libc sets handlers of its own when the first thread is made */
     if (pthread_create(&first, NULL, do_nothing, NULL) != 0 || pthread_join(first, NULL) != 0)
         return 9;
-    shut_in(count > 1 && strcmp(arguments[1], "brk") == 0);
+    rounds = count > 1 ? atoi(arguments[1]) : 0;
+    if (rounds < 3)
+        return 10;
+    shut_in(count > 2 && strcmp(arguments[2], "brk") == 0);
     run_threads();
     pid_t child = fork();
     if (child == 0) {

@@ -11,8 +11,8 @@
 #include <vector>
 
 extern "C" {
-char trace[64];  // a letter for each of the program's own that was called
-bool traced, refusing;
+extern char trace[64];  // a letter for each of the program's own that was called
+extern bool traced, refusing;
 }
 
 static void say(const char *form, const void *p) {
@@ -88,16 +88,17 @@ static void objects() {
     std::vector<int> numbers(1000);
     for (int i = 0; i < 1000; i++)
         numbers[i] = i * 7919 % 1009;
+    say("objects", trace);
     traced = false;
     std::stable_sort(numbers.begin(), numbers.end());
     auto shared = std::make_shared<object>();
     std::printf("sorted %d, live %ld\n", std::is_sorted(numbers.begin(), numbers.end()), shared.use_count());
 }
 
-int main() {
+// Each compiler's object has an entry of its own name; operators.test makes one program of them, and its main.
+extern "C" void ENTRY() {
     traced = true;
     all_forms();
     refusals();
     objects();
-    return 0;
 }

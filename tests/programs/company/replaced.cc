@@ -33,11 +33,15 @@ void *operator new[](size_t n) { return give('N', malloc(n)); }
 #elif PIECE == 4
 void operator delete[](void *p) noexcept { note('D'); free(p); }
 #elif PIECE == 5
-void *operator new(size_t n, std::align_val_t a) { return give('a', aligned_alloc(size_t(a), (n + size_t(a) - 1) & -size_t(a))); }
+void *operator new(size_t n, std::align_val_t a) {
+    return give('a', aligned_alloc(size_t(a), (n + size_t(a) - 1) & -size_t(a)));
+}
 #elif PIECE == 6
 void operator delete(void *p, std::align_val_t) noexcept { note('x'); free(p); }
 #elif PIECE == 7
-void *operator new[](size_t n, std::align_val_t a) { return give('A', aligned_alloc(size_t(a), (n + size_t(a) - 1) & -size_t(a))); }
+void *operator new[](size_t n, std::align_val_t a) {
+    return give('A', aligned_alloc(size_t(a), (n + size_t(a) - 1) & -size_t(a)));
+}
 #elif PIECE == 8
 void operator delete[](void *p, std::align_val_t) noexcept { note('X'); free(p); }
 #elif PIECE == 9

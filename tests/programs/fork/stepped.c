@@ -275,7 +275,8 @@ static void at_exit(void) {
     for (size_t i = 0; i < count / 2; i++)
         free(held[i]);
     for (size_t i = 0; i < 100; i++)
-        handed[i] = fill(i % 3 == 0 ? calloc(1, block_bytes) : realloc(i % 3 == 1 ? malloc(block_bytes / 2) : NULL, block_bytes), 50);
+        handed[i] = fill(i % 3 == 0 ? calloc(1, block_bytes)
+                                    : realloc(i % 3 == 1 ? malloc(block_bytes / 2) : NULL, block_bytes), 50);
     for (size_t i = count / 2; i < count; i++)
         whole = whole && holds(held[i], 7);
     for (size_t i = count / 2; i < count; i++)
@@ -371,7 +372,8 @@ static void step_through(const struct scenario *scenario, uintptr_t base, bool v
         if (outcome > TWICE || (strict && outcome != RIGHT) || (outcome > TOLD && (verbose || scenario->heads == 0)))
             printf("# at %#lx: %s\n", (long)(*where - base), words[outcome]);
     }
-    tap(steps > 0 && counts[HUNG] + counts[OTHER] == 0 && open <= scenario->heads * WINDOW && (!strict || counts[RIGHT] == steps),
+    tap(steps > 0 && counts[HUNG] + counts[OTHER] == 0 && open <= scenario->heads * WINDOW &&
+        (!strict || counts[RIGHT] == steps),
         "%s, handler %s: %ld processes, %ld right, %ld told, %ld lost, %ld twice, %ld hung; %ld instructions open",
         scenario->name,
         action, steps, counts[RIGHT], counts[TOLD], counts[LOST], counts[TWICE], counts[HUNG], open);

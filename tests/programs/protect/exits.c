@@ -46,7 +46,8 @@ static bool is_told(int status, const char *said) {
 }
 
 static void nul_behind_at_exit(const char *options, size_t most) {
-    static const size_t sizes[] = {1, 8, 16, 24, 40, 56, 72, 100, 200, 500, 1000, 1024, 3000, 8000, 30000, 33000, 100000, 1000000};
+    static const size_t sizes[] = {1, 8, 16, 24, 40, 56, 72, 100, 200, 500, 1000, 1024, 3000, 8000, 30000, 33000, 100000,
+                                    1000000};
     char name[] = "nul", bytes[24], said[4000];
     char *arguments[] = {"exits", name, bytes, NULL};
     int missed = 0, tried = 0, status;

@@ -106,8 +106,10 @@ static int at_level(bool paranoid) {
 }
 
 int main(int argc, char **argv) {
-    static const char *const levels[] = {"protect:off", "protect:sample,sample_interval:7", "check:1", "check:3", "protect:check",
-                                         "protect:paranoid", "protect:paranoid,sample_interval:7", "perturb:1,leaks:0,trim_threshold:1m"};
+    static const char *const levels[] = {"protect:off", "protect:sample,sample_interval:7", "check:1", "check:3",
+                                          "protect:check",
+                                         "protect:paranoid", "protect:paranoid,sample_interval:7",
+                                          "perturb:1,leaks:0,trim_threshold:1m"};
     enum { LEVELS = sizeof levels / sizeof *levels };
     if (argc > 1)
         return at_level(strcmp(argv[1], "paranoid") == 0);

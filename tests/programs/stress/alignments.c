@@ -18,7 +18,8 @@ void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t bytes, size_t align, const void 
 void *_ZnwmRKSt9nothrow_t(size_t bytes, const void *tag) __attribute__((weak));
 
 enum call { MALLOC, CALLOC, REALLOC, REALLOCARRAY, ALIGNED, MEMALIGN, POSIX, VALLOC, PVALLOC, NEW, NEW_ALIGNED, NEW_ARRAY };
-static const char *const names[] = {"malloc", "calloc", "realloc", "reallocarray", "aligned_alloc", "memalign", "posix_memalign",
+static const char *const names[] = {"malloc", "calloc", "realloc", "reallocarray", "aligned_alloc", "memalign",
+                                    "posix_memalign",
                                     "valloc", "pvalloc", "new", "aligned new", "aligned new[]"};
 
 struct row {
@@ -170,7 +171,8 @@ static bool holds(const struct row *row) {
 }
 
 int main(int argc, char **argv) {
-    static const char *const levels[] = {"protect:off", "protect:sample,sample_interval:1", "check:1", "check:2", "protect:check",
+    static const char *const levels[] = {"protect:off", "protect:sample,sample_interval:1", "check:1", "check:2",
+                                          "protect:check",
                                          "protect:paranoid", "protect:paranoid,sample_interval:1", "perturb:7"};
     enum { LEVELS = sizeof levels / sizeof *levels };
     if (argc > 1) {

@@ -109,7 +109,8 @@ static uintptr_t find_gap(size_t bytes) {
 }
 
 static void *map(void *addr, size_t bytes, int protection, int flags) {
-    if (flags & MAP_FIXED_NOREPLACE && protection == PROT_NONE && (flags & MAP_NORESERVE) == 0) /* the fence below thread-local data, which is not the sandbox's */
+    /* The fence below thread-local data, which is not the sandbox's. */
+    if (flags & MAP_FIXED_NOREPLACE && protection == PROT_NONE && (flags & MAP_NORESERVE) == 0)
         return addr;
     must((addr == NULL || flags & (MAP_FIXED_NOREPLACE | MAP_FIXED)) && bytes > 0, "an unexpected mmap");
     if (due() || (bytes > WRITABLE_MOST && (flags & MAP_NORESERVE) == 0))
@@ -120,7 +121,8 @@ static void *map(void *addr, size_t bytes, int protection, int flags) {
     bytes = page_up(bytes);
     uintptr_t at = addr != NULL ? (uintptr_t)addr : find_gap(bytes);
     /* What is asked for by address is refused where the break may go, and where something is. */
-    void *got = addr != NULL && at < MAPS_FIRST ? MAP_FAILED : mmap((void *)at, bytes, protection, flags | MAP_FIXED_NOREPLACE, -1, 0);
+    void *got = addr != NULL && at < MAPS_FIRST ? MAP_FAILED
+                                                : mmap((void *)at, bytes, protection, flags | MAP_FIXED_NOREPLACE, -1, 0);
     if (got != MAP_FAILED)
         insert_range(at, at + bytes);
     pthread_mutex_unlock(&lock);

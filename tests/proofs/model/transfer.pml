@@ -4,8 +4,8 @@
  * transfer_refuse_parked_twice; alloc/heap/central.c: central_take, central_give, any_parked, central_flush, central_count
  * (walk_transfer moves chains the same way). Chains
  * stand for their blocks. What is at home is a set guarded by the lock of the class, which is a model of its own (lock.pml);
- * stacked chains and adopted lists are reached under that lock alone and behave as what is at home. Chain c is LENGTH(c) blocks long;
- * a class may park MOST blocks.
+ * stacked chains and adopted lists are reached under that lock alone and behave as what is at home. Chain c is LENGTH(c) blocks
+ * long; a class may park MOST blocks.
  *
  * Holds, with every order of steps: a chain is given to one thread only, and is in one place only (none is lost, none twice);
  * who takes a chain reads its true length; a chain is parked in place i only if i + 1 of its length may be parked, so what is
@@ -252,8 +252,8 @@ proctype thread(byte me) {
     finished++
 }
 
-/* Frees chain 2, one block, once more, at any time: transfer_refuse_parked_twice. Wrong if it lay there all the time and was not
- * seen. Only looks. */
+/* Frees chain 2, one block, once more, at any time: transfer_refuse_parked_twice. Wrong if it lay there all the time and was
+ * not seen. Only looks. */
 proctype misuser() {
     byte k;
     bool seen, there;

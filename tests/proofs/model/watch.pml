@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The switch between fast and watched. alloc/heap/mode_switch.c: mode_switch_on, mode_switch_off; alloc/heap/cache.c: cache_set_lists, keeps,
- * settle_slow, flush, cache_overflow_slow; alloc/heap/span.c: span_show, register_small; alloc/api/front.h: front_alloc,
- * front_free_sized; alloc/api/front.c: front_alloc_slow, front_free_slow. One class, BLOCKS blocks of one span, which is new
- * while nobody has asked (so that register_small is in the model); lists, the parked chains (as a set) and the span hold blocks.
- * A list holds one block; at the second it is parked. Threads allocate and free; one switches.
+ * The switch between fast and watched. alloc/heap/mode_switch.c: mode_switch_on, mode_switch_off; alloc/heap/cache.c:
+ * cache_set_lists, keeps, settle_slow, flush, cache_overflow_slow; alloc/heap/span.c: span_show,
+ * register_small; alloc/api/front.h: front_alloc, front_free_sized; alloc/api/front.c: front_alloc_slow,
+ * front_free_slow. One class, BLOCKS blocks of one span, which is new
+ * while nobody has asked (so that register_small is in the model); lists, the parked chains (as a set) and the span hold
+ * blocks. A list holds one block; at the second it is parked. Threads allocate and free; one switches.
  *
  * Holds: a free that begins while the mode is on is seen by it, unless the mode is switched off before it is done (W1); a
  * block lies in one place, and a list's count is right after every call (K1); when all threads have made a call with the

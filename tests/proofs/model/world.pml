@@ -8,8 +8,8 @@
  * used before), spans under a class. glibc's part: the lock of a stream, whose owner allocates (getline); the recursive lock
  * on the list of streams, under which fflush(NULL) waits for each stream, and which fork() takes after all prepare handlers
  * and lets go before the parent's; the lock on the list of handlers, under which pthread_atfork allocates, and which fork()
- * holds from before the first handler to behind the last, but not while a handler runs (from 2.36 on) or then, too. A handler of
- * the program, registered before ours, runs between ours and may allocate. alloc/process/fork.c: __register_atfork.
+ * holds from before the first handler to behind the last, but not while a handler runs (from 2.36 on) or then, too. A handler
+ * of the program, registered before ours, runs between ours and may allocate. alloc/process/fork.c: __register_atfork.
  *
  * Holds: all threads come to their end, whatever waits for what; at the instant of the copy every lock there is is the
  * forking thread's, so no other thread is inside a section, and the child may reset them all; no lock is released by one

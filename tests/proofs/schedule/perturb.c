@@ -7,7 +7,8 @@
  *
  * MYALLOC_SCHEDULE is the seed, 1 by default. It decides how often each of these happens, and together with the order in
  * which threads come, when. Atomic operations are sequentially consistent here: this build is for orders of steps, not for
- * orders of memory (tests/proofs/model/orders.pml, tests/proofs/tsan). It must not allocate, and runs before anything is set up.
+ * orders of memory (tests/proofs/model/orders.pml, tests/proofs/tsan). It must not allocate, and runs before anything is set
+ * up.
  */
 #include <errno.h>
 #include <stdbool.h>
