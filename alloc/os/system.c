@@ -40,11 +40,12 @@ size_t os_page_bytes(void) {
 
 #define WAIT_MS 50 /* a thread that is not woken, because the kernel refuses that by now, looks by itself after so long */
 
-/* Where the kernel refuses to let it sleep, the thread lets others run. (EAGAIN also tells that the word has changed.) */
+/* Where the kernel refuses to let it sleep, the thread lets others run. EAGAIN is no refusal: it tells that the word has changed,
+ * and a filter of system calls that lets futex(2) through need not know sched_yield(2). */
 void os_futex_wait(_Atomic uint32_t *word, uint32_t value) {
     struct timespec most = {0, WAIT_MS * 1000000};
     int error = kernel_error(kernel(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, &most));
-    if (error != 0 && error != ETIMEDOUT && error != EINTR)
+    if (error != 0 && error != ETIMEDOUT && error != EINTR && error != EAGAIN)
         kernel(SYS_sched_yield);
 }
 

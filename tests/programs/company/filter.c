@@ -27,7 +27,7 @@ static int rounds; /* of each thread: a block made, another dropped */
 /* The allocator's: memory, waiting for each other, time and chance; then what threads, a fork and the end of the program need,
  * with their own calls of libc. */
 static const int allowed[] = {
-    SYS_mmap, SYS_munmap, SYS_mprotect, SYS_mremap, SYS_madvise, SYS_brk, SYS_futex, SYS_sched_yield, SYS_clock_gettime,
+    SYS_mmap, SYS_munmap, SYS_mprotect, SYS_mremap, SYS_madvise, SYS_brk, SYS_futex, SYS_clock_gettime,
     SYS_getrandom, SYS_clone, SYS_clone3, SYS_set_robust_list, SYS_rseq, SYS_rt_sigprocmask, SYS_exit, SYS_exit_group,
     SYS_wait4,
     SYS_write, SYS_rt_sigreturn, SYS_set_tid_address,
