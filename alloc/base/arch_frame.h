@@ -87,7 +87,8 @@ static inline bool arch_is_signal_return(const unsigned char *code) {
  * and the registers begin at byte 184 of it, behind the address of a fault. */
 static inline size_t arch_signal_offset(int number) {
 #if defined(__x86_64__)
-    static const unsigned char at[ARCH_REGISTERS] = {144, 136, 152, 128, 112, 104, 120, 160, 40, 48, 56, 64, 72, 80, 88, 96, 168};
+    static const unsigned char at[ARCH_REGISTERS] = {144, 136, 152, 128, 112, 104, 120, 160, 40,
+                                                     48,  56,  64,  72,  80,  88,  96,  168};
     return at[number < 0 ? (int)ARCH_RA : number];
 #else
     return 128 + 184 + 8 * (size_t)(number < 0 ? (int)ARCH_REGISTERS : number);

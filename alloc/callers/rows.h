@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Rows: what the unwind tables say of one address of code in one word, as most code has it: the frame's address (CFA) is the
- * stack or the frame pointer plus a number; the return address and the caller's frame pointer are stored at fixed distances from
- * it. What does not fit has a row that says so, and is looked up in full each time (step.h).
+ * stack or the frame pointer plus a number; the return address and the caller's frame pointer are stored at fixed distances
+ * from it. What does not fit has a row that says so, and is looked up in full each time (step.h).
  *
- * A table of 16,384 rows is shared by all threads, without a lock: an address has one place in it, and the last that was entered
- * there stays. An entry is two words, of which the first is the key mixed with the second: one whose words come from two writers
- * fits no key.
+ * A table of 16,384 rows is shared by all threads, without a lock: an address has one place in it, and the last that was
+ * entered there stays. An entry is two words, of which the first is the key mixed with the second: one whose words come from
+ * two writers fits no key.
  *
- * V1 a row that rows_find returns is what rows_make would return now: the key holds code_generation(), and nothing is kept while
+ * V1 a row that rows_find returns is what rows_make would return now: the key holds code_generation(), and nothing is kept
+ * while
  *    nobody sees code change (code.h).
  */
 #ifndef MYALLOC_ROWS_H

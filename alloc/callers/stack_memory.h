@@ -10,7 +10,7 @@
 
 #include "base/base.h"
 
-#define STACK_RANGES 4 /* the thread's stack, that of its signal handlers, and two for what lies far off, as behind large arrays */
+#define STACK_RANGES 4 /* the thread's stack, that of its signal handlers, two for what lies behind large arrays */
 
 struct stack_memory {
     struct {

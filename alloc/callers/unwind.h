@@ -29,9 +29,9 @@ unsigned unwind_walk(const struct arch_frame *start, void **frames, unsigned mos
  * next `skip` frames. At most `most` of them, and at most UNWIND_MOST. Returns their number. errno stays. */
 unsigned unwind_capture(void **frames, unsigned most, unsigned skip);
 
-/* To be called when a mode that needs frames is switched on. What was known of code may be wrong by then, because nobody saw the
- * loader allocate (code.h), and is forgotten. What must be read from a file is read now: the program may shut itself in later.
- * Without this captures find the same. */
+/* To be called when a mode that needs frames is switched on. What was known of code may be wrong by then, because nobody saw
+ * the loader allocate (code.h), and is forgotten. What must be read from a file is read now: the program may shut itself in
+ * later. Without this captures find the same. */
 void unwind_prepare(void);
 
 #endif

@@ -34,6 +34,7 @@ struct walker *walker_take(void) {
         return NULL;
     if (UNLIKELY(walker->owner != self)) {
         walker->memory = (struct stack_memory){.next = 0};
+        walker->memo.first = 0;
         walker->owner = self;
     }
     return walker;
