@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "callers/unwind.h"
 
+#include "kit/tunables.h"
 #include "callers/code.h"
 #include "callers/rows.h"
 #include "callers/step.h"
@@ -189,7 +190,7 @@ __attribute__((section(OWN_SECTION))) NOINLINE unsigned unwind_capture(void **fr
     void *all[UNWIND_MOST + OWN_MOST];
     struct arch_frame here;
     arch_frame_here(&here);
-    most = (unsigned)min_size(most, UNWIND_MOST);
+    most = (unsigned)min_size(min_size(most, UNWIND_MOST), tunables.stack_depth);
     skip = (unsigned)min_size(skip, OWN_MOST);
     unsigned first = 0, count = 0;
     unsigned found = unwind_walk(&here, all, (unsigned)min_size(most + skip + OWN_MOST, UNWIND_MOST + OWN_MOST));

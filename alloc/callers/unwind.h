@@ -26,7 +26,8 @@
 unsigned unwind_walk(const struct arch_frame *start, void **frames, unsigned most);
 
 /* Return addresses, innermost first, of the callers of the allocator: without the frames of our own code, and without the
- * next `skip` frames. At most `most` of them, and at most UNWIND_MOST. Returns their number. errno stays. */
+ * next `skip` frames. At most `most` of them, and at most UNWIND_MOST and
+ * what the tunable stack_depth says. Returns their number. errno stays. */
 unsigned unwind_capture(void **frames, unsigned most, unsigned skip);
 
 /* To be called when a mode that needs frames is switched on. What was known of code may be wrong by then, because nobody saw
