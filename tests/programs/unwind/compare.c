@@ -19,11 +19,13 @@
 #include "callers/unwind.h"
 #include "kit/budget.h"
 #include "kit/modes.h"
+#include "kit/tunables.h"
 
 #define MOST 64
 
 _Atomic unsigned modes_active = MODE_CHECK; /* so that rows and walks are kept */
 HIDDEN THREAD_LOCAL unsigned lock_held_ranks;
+struct tunables tunables = {.stack_depth = MOST};
 
 void *budget_map(size_t bytes) {
     void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
