@@ -135,12 +135,46 @@ static bool find_at(uintptr_t base, uintptr_t address, bool own, struct code *co
 
 /* ---- the loader -------------------------------------------------------------------------------------------------- */
 
-#if defined(DLFO_STRUCT_HAS_EH_DBASE)
+/* By the loader's list, under its lock, which a thread may take again that has it: for a glibc before 2.35. */
+struct wanted {
+    uintptr_t address;
+    struct code *code;
+    bool found;
+};
+
+static int look_at(struct dl_phdr_info *module, size_t size, void *data) {
+    struct wanted *wanted = data;
+    (void)size;
+    if (!covers(wanted->address, module->dlpi_addr, module->dlpi_phdr, module->dlpi_phnum))
+        return 0;
+    *wanted->code = (struct code){.header = header_of(module->dlpi_addr, module->dlpi_phdr, module->dlpi_phnum),
+                                  .module = module->dlpi_addr, .stays = !MYALLOC_STATIC};
+    wanted->found = bound(wanted->code->header, module->dlpi_addr, module->dlpi_phdr, module->dlpi_phnum, wanted->code);
+    return 1;
+}
+
+static bool find_in_list(uintptr_t address, struct code *code) {
+    struct wanted wanted = {address, code, false};
+    dl_iterate_phdr(look_at, &wanted);
+    return wanted.found;
+}
+
+#ifndef MYALLOC_FINDS_OBJECTS /* 0: as with such a glibc */
+#ifdef DLFO_STRUCT_HAS_EH_DBASE
+#define MYALLOC_FINDS_OBJECTS 1
+#else
+#define MYALLOC_FINDS_OBJECTS 0
+#endif
+#endif
+
+#if MYALLOC_FINDS_OBJECTS
 #pragma weak _dl_find_object
 static bool find_by_loader(uintptr_t address, struct code *code) {
     struct dl_find_object object;
     unsigned count;
-    if (_dl_find_object == NULL || _dl_find_object((void *)address, &object) != 0)
+    if (_dl_find_object == NULL)
+        return find_in_list(address, code);
+    if (_dl_find_object((void *)address, &object) != 0)
         return false;
     uintptr_t base = (uintptr_t)object.dlfo_map_start;
     const Elf64_Phdr *segments = segments_of(base, &count);
@@ -149,8 +183,7 @@ static bool find_by_loader(uintptr_t address, struct code *code) {
 }
 #else
 static bool find_by_loader(uintptr_t address, struct code *code) {
-    (void)address, (void)code;
-    return false;
+    return find_in_list(address, code);
 }
 #endif
 
