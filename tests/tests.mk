@@ -53,8 +53,8 @@ TSAN_TESTS = $(call made_of,proofs/tsan/*)
 STATIC_TESTS = $(call made_of,programs/static/*)
 LINKED_TESTS = $(addprefix build/tests/programs/,protect/sampled_static mcheck/faults_static mcheck/linked_static)
 
-test-programs: all debug fault ubsan schedule $(plain) $(PRELOADS) $(BENCH_TESTS) $(API_TESTS) $(INTERNAL_TESTS) $(OS_TESTS) \
-    $(TSAN_TESTS) $(STATIC_TESTS) $(TRACE_TESTS) $(LINKED_TESTS) $(FUZZ_TESTS)
+test-programs: all debug fault ubsan schedule $(plain) $(PRELOADS) build/tests/programs/unwind/compare.so $(BENCH_TESTS) \
+    $(API_TESTS) $(INTERNAL_TESTS) $(OS_TESTS) $(TSAN_TESTS) $(STATIC_TESTS) $(TRACE_TESTS) $(LINKED_TESTS) $(FUZZ_TESTS)
 
 build/tests/unit/api_%: tests/unit/api_%.c build/libmyalloc.a
 	@mkdir -p $(@D)
@@ -111,6 +111,13 @@ $(PRELOADS): build/tests/programs/kernel/%.so: build/flags
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -shared -fPIC -o $@ $(filter %.c,$^) -ldl
 build/tests/programs/kernel/intercept.so: tests/programs/kernel/intercept.c
 build/tests/programs/kernel/libmyalloc-planted.so: tests/programs/kernel/planted.c
+
+# The unwinder alone, beside libgcc's.
+UNWINDER = $(patsubst %,build/shared/%.o,$(patsubst alloc/%.c,%,$(filter-out %/stacks.c %/symtab.c %/modules.c %/backtrace.c,\
+               $(wildcard alloc/callers/*.c))) $(patsubst %,os/%,kernel memory locked files process system os_fault))
+build/tests/programs/unwind/compare.so: tests/programs/unwind/compare.c $(UNWINDER)
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -O2 -Ialloc -shared -fPIC -fvisibility=hidden -o $@ $< $(UNWINDER) -ldl
 
 # Allocators whose faults are known, and programs to run on them.
 build/tests/tools/bench/%.so: tests/tools/bench/allocator_%.c tests/tools/bench/spin.h build/flags

@@ -9,7 +9,6 @@
 #include "heap/aside.h"
 #include "heap/mapped.h"
 #include "heap/plain.h"
-#include "callers/unwind.h"
 #include "protect/protections.h"
 #include "protect/sampler.h"
 #include "process/thread.h"
@@ -32,20 +31,10 @@ static void *alloc_any(size_t bytes, size_t align, bool *zeroed, const char *cal
     return plain_alloc(bytes ? bytes : 1, align, zeroed);
 }
 
-/* `caller` is where the program called from, if our entry point jumped here as its last act. */
-static COLD void *alloc_watched_slow(size_t bytes, const char *call, const void *caller) {
+static COLD void *alloc_watched_slow(size_t bytes, const char *call) {
     bool zeroed;
     report_thread.call = call;
-    unwind_caller = caller;
-    void *p = front_watched_alloc(bytes, BLOCK_ALIGN, &zeroed, call);
-    unwind_caller = NULL;
-    return p;
-}
-
-static COLD void free_watched_slow(void *p, const char *call, size_t bytes, size_t align, const void *caller) {
-    unwind_caller = caller;
-    front_watched_free(p, call, bytes, align);
-    unwind_caller = NULL;
+    return front_watched_alloc(bytes, BLOCK_ALIGN, &zeroed, call);
 }
 
 /* True if guarded pages are the only mode and this allocation is not to be sampled. */
@@ -60,7 +49,7 @@ static NOINLINE void *alloc_opened(size_t bytes, const char *call) {
         if (aside_is_on())
             return front_aside_alloc(bytes, BLOCK_ALIGN);
         if (!skips_guard(bytes))
-            return alloc_watched_slow(bytes, call, __builtin_return_address(0));
+            return alloc_watched_slow(bytes, call);
     }
     verify_now_and_then();
     report_thread.call = call;
@@ -121,7 +110,7 @@ static ALWAYS_INLINE void free_opened(void *p, const char *call, size_t bytes, s
     if (offset != 0)
         plain_free_small_slow(p, (unsigned)(offset / CLASS_STEP), call, counted);
     else if (modes_any())
-        free_watched_slow(p, call, bytes, align, __builtin_return_address(0));
+        front_watched_free(p, call, bytes, align);
     else
         plain_free(p, call);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What glibc's headers declare and musl's do not: where the library is built with musl, the declarations here take their place.
- * For some of it musl has nothing of the kind: backtrace then finds no frames, and dladdr1 is NULL.
+ * For some of it musl has nothing of the kind: dladdr1 is then NULL.
  */
 #ifndef MYALLOC_GLIBC_H
 #define MYALLOC_GLIBC_H
@@ -11,7 +11,6 @@
 #include <string.h>
 
 #ifdef __GLIBC__
-#include <execinfo.h>
 #include <mcheck.h>
 #include <sys/single_threaded.h>
 #define IS_GLIBC 1
@@ -22,10 +21,6 @@
 #define error_description strerror /* which allocates nothing in musl */
 #define __libc_single_threaded 0   /* unknown, so it must be assumed that there are threads */
 
-static inline int backtrace(void **frames, int most) { /* no frames */
-    (void)frames, (void)most;
-    return 0;
-}
 #define RTLD_DL_LINKMAP 2
 int dladdr1(const void *address, Dl_info *info, void **extra, int flags) __attribute__((weak));
 

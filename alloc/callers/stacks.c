@@ -24,17 +24,17 @@ static struct lock stacks_lock;
 static uint64_t *words;
 static size_t used, committed; /* words, bytes */
 static struct strip strip;
-static _Atomic uint32_t *buckets;
+static _Atomic(_Atomic uint32_t *) buckets; /* NULL until the store is set up; each has the number of its latest stack */
 
 static struct stack *at(uint32_t number) {
     return (struct stack *)(words + number);
 }
 
 static uint32_t hash_of(void *const *frames, unsigned count) {
-    uint64_t hash = count;
-    for (unsigned i = 0; i < count; i++)
-        hash = (hash ^ (uintptr_t)frames[i]) * UINT64_C(0x9e3779b97f4a7c15) + (hash >> 29);
-    return (uint32_t)(hash >> 32);
+    uint64_t hash = count, factor = UINT64_C(0x9e3779b97f4a7c15); /* odd, and so is each multiple by an odd number */
+    for (unsigned i = 0; i < count; i++) /* no product waits for another */
+        hash += (uintptr_t)frames[i] * (factor * (2 * i + 1));
+    return (uint32_t)((hash ^ hash >> 32) * factor >> 32);
 }
 
 static uint32_t find(uint32_t number, uint32_t hash, void *const *frames, unsigned count) {
@@ -47,7 +47,7 @@ static uint32_t find(uint32_t number, uint32_t hash, void *const *frames, unsign
 }
 
 static bool set_up_locked(void) {
-    if (buckets != NULL)
+    if (atomic_load_explicit(&buckets, memory_order_relaxed) != NULL)
         return true;
     static const struct strip_plan plan = {COMMIT_STEP, STACKS_ROOM, STACKS_ROOM};
     if (strip.start == NULL && !strip_open(&strip, os_place(STRIP_PLACE(plan.most)), &plan))
@@ -57,7 +57,7 @@ static bool set_up_locked(void) {
         return false;
     words = (uint64_t *)(void *)strip.start;
     used = 1;
-    buckets = heads;
+    atomic_store_explicit(&buckets, heads, memory_order_release);
     return true;
 }
 
@@ -84,19 +84,28 @@ static uint32_t add_locked(_Atomic uint32_t *bucket, uint32_t hash, void *const 
     return number;
 }
 
-uint32_t stacks_keep(void *const *frames, unsigned count) {
-    if (count == 0 || count > UNWIND_MOST)
-        return 0;
-    uint32_t hash = hash_of(frames, count), number = 0;
+static COLD uint32_t add_slow(uint32_t hash, void *const *frames, unsigned count) {
+    uint32_t number = 0;
     lock_acquire(&stacks_lock, LOCK_STACKS);
     if (set_up_locked()) {
         _Atomic uint32_t *bucket = &buckets[hash % BUCKETS];
-        number = find(*bucket, hash, frames, count);
+        number = find(*bucket, hash, frames, count); /* another thread may have added it */
         if (number == 0)
             number = add_locked(bucket, hash, frames, count);
     }
     lock_release(&stacks_lock, LOCK_STACKS);
     return number;
+}
+
+/* A stack that is known is found without the lock: what a bucket's number leads to does not change (F2). */
+uint32_t stacks_keep(void *const *frames, unsigned count) {
+    if (count == 0 || count > UNWIND_MOST)
+        return 0;
+    uint32_t hash = hash_of(frames, count), number = 0;
+    _Atomic uint32_t *heads = atomic_load_explicit(&buckets, memory_order_acquire);
+    if (LIKELY(heads != NULL))
+        number = find(atomic_load_explicit(&heads[hash % BUCKETS], memory_order_acquire), hash, frames, count);
+    return LIKELY(number != 0) ? number : add_slow(hash, frames, count);
 }
 
 uint32_t stacks_capture(void) {

@@ -7,7 +7,8 @@
  * F2 what a number names never changes, so reading needs no lock.
  *
  * Memory: a strip (kit/strip.h) of up to STACKS_ROOM, made writable as it fills. When it is full, or the OS refuses, a new
- * stack gets number 0, and its block is reported without one. Lock: LOCK_STACKS, taken by stacks_keep.
+ * stack gets number 0, and its block is reported without one. Lock: LOCK_STACKS, taken by stacks_keep for a new
+ * stack.
  */
 #ifndef MYALLOC_STACKS_H
 #define MYALLOC_STACKS_H

@@ -14,7 +14,6 @@
 #include "heap/aside.h"
 #include "callers/backtrace.h"
 #include "callers/stacks.h"
-#include "callers/unwind.h"
 #include "observe/reachable.h"
 
 #define GROUPS_SHOWN 100 /* a report is to be read */
@@ -42,7 +41,7 @@ void leaks_put_back(const struct leaks_record *record) {
 void leaks_allocated(const void *p, size_t bytes) {
     if (p == NULL)
         return;
-    struct leaks_record record = {(uintptr_t)p, bytes, stacks_capture(), unwind_inside()};
+    struct leaks_record record = {(uintptr_t)p, bytes, stacks_capture()};
     leaks_put_back(&record);
 }
 
@@ -104,15 +103,12 @@ static void sort(struct reachable_block *blocks, size_t size, before *order) {
     }
 }
 
-/* Makes one group of the blocks of each kind and call stack, at the start of the array, without the blocks that are roots (the
- * unwinder's). Returns the number of groups. */
+/* Makes one group of the blocks of each kind and call stack, at the start of the array. Returns the number of groups. */
 static size_t sum_up(struct reachable_block *blocks, size_t size) {
     size_t out = 0;
     sort(blocks, size, by_stack);
     for (size_t i = 0; i < size; i++) {
         struct reachable_block *last = out > 0 ? &blocks[out - 1] : NULL;
-        if (blocks[i].root)
-            continue;
         if (last != NULL && last->kind == blocks[i].kind && last->stack == blocks[i].stack) {
             last->bytes += blocks[i].bytes;
             last->blocks++;
@@ -135,7 +131,7 @@ static struct reachable_block *copy_records(size_t *size, size_t *room) {
         const struct leaks_record *record = address_map_at(&records, i);
         if (record != NULL)
             blocks[(*size)++] = (struct reachable_block){.start = record->block, .bytes = record->bytes, .blocks = 1,
-                                                         .stack = record->stack, .root = record->own};
+                                                         .stack = record->stack};
     }
     lock_release(&leaks_lock, LOCK_LEAKS);
     return blocks;

@@ -22,7 +22,6 @@ struct leaks_record {
     uintptr_t block; /* the key of the table (base/address_map.h); 0: no record */
     size_t bytes;    /* as the program asked */
     uint32_t stack;  /* stacks.h; 0: unknown */
-    bool own;        /* the block is the unwinder's, not the program's: it keeps others reachable, but is not reported */
 };
 
 /* Arranges the report at exit, if the mode is on. To be called from a constructor, before the program registers functions for

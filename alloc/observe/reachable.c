@@ -10,6 +10,7 @@
 #include "heap/cache.h"
 #include "heap/mapped.h"
 #include "heap/region.h"
+#include "callers/walker.h"
 #include "protect/protections.h"
 
 #define PIECE (64 * KIB)       /* read at a time */
@@ -114,7 +115,7 @@ static bool is_own(const struct scan *scan, uintptr_t page) {
     for (size_t i = 0; i < scan->own_count; i++)
         if (page >= scan->own[i].start && page < scan->own[i].end)
             return true;
-    if (region_find(p) != NULL || region_is_meta(p) || mapped_is_table(p) || protections_is_no_root(p))
+    if (region_find(p) != NULL || region_is_meta(p) || mapped_is_table(p) || protections_is_no_root(p) || walker_covers(p))
         return true;
     /* The checks put canaries around a block, so that its memory starts before it. */
     return find(scan, page) != NONE || find(scan, page + OS_PAGE - 1) != NONE;
@@ -272,9 +273,6 @@ static void begin(struct scan *scan) {
     scan->kind = BLOCK_HELD;
     for (size_t i = 0; i < scan->count; i++)
         scan->blocks[i].kind = BLOCK_UNSEEN;
-    for (size_t i = 0; i < scan->count; i++)
-        if (scan->blocks[i].root)
-            mark(scan, (uint32_t)i);
     cache_each(forget_live, NULL);
     scan->pagemap = os_open_read("/proc/self/pagemap");
 }

@@ -29,7 +29,6 @@ struct reachable_block {
     uint32_t stack;       /* stacks.h; for leaks.c */
     uint32_t next;        /* for the scan: the next block of those whose contents are to be looked at */
     uint8_t kind;         /* enum reachable_kind */
-    bool root;            /* reachable whether anything points to it or not */
 };
 
 /* To be called when a thread ends, with an address in its thread-local data. libc keeps the stack for a later thread, and the

@@ -308,6 +308,10 @@ void os_no_hugepage(void *addr, size_t bytes) {
     advise(addr, bytes, MADV_NOHUGEPAGE);
 }
 
+bool os_can_read(const void *word) {
+    return !os_fault(can_read) && kernel_error(kernel(SYS_rt_sigprocmask, -1, word, NULL, sizeof(uint64_t))) == EINVAL;
+}
+
 bool os_read_memory(const void *from, void *out, size_t bytes) {
     if (os_fault(read_memory))
         return false;

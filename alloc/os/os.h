@@ -131,6 +131,10 @@ bool os_hugepage(void *addr, size_t bytes);
 /* Asks that there be none, whatever the system's setting is. */
 void os_no_hugepage(void *addr, size_t bytes);
 
+/* Whether the eight bytes there can be read: what is said of one word holds for its page. False also if the kernel does not
+ * say. One system call of some 100 ns. */
+bool os_can_read(const void *word);
+
 /* Copies memory of this process, any address and length; false if some of it is not there. */
 bool os_read_memory(const void *from, void *out, size_t bytes);
 
@@ -203,6 +207,9 @@ bool os_is_secure(void);
 
 /* The path that the program was executed by: as it was given to exec, for a script the script's. NULL if it is not known. */
 const char *os_executed_path(void);
+
+/* What the process was given at its start (getauxval(3)); 0 if nothing of that type was. */
+uintptr_t os_given(unsigned long type);
 
 int os_process_id(void);
 int os_thread_id(void);

@@ -120,6 +120,10 @@ size_t os_address_limit(void) {
     return refused || limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)limit.rlim_cur;
 }
 
+uintptr_t os_given(unsigned long type) {
+    return kernel_given(type);
+}
+
 int os_process_id(void) {
     return (int)kernel(SYS_getpid);
 }

@@ -7,7 +7,6 @@
 #include "base/glibc.h"
 #include "os/os.h"
 #include "heap/aside.h"
-#include "callers/unwind.h"
 #include "process/all_locks.h"
 
 /* glibc's lock on its list of streams. fork() takes it after the prepare handlers, while another thread may hold it and
@@ -66,7 +65,6 @@ static void after_fork_in_child(void) {
     }
     has_all = false;
     all_locks_reset();
-    unwind_fork_reset();
     _IO_list_resetlock();
 }
 
@@ -80,7 +78,6 @@ EXPORT void __malloc_fork_unlock_parent(void) {
 
 EXPORT void __malloc_fork_unlock_child(void) {
     all_locks_reset();
-    unwind_fork_reset();
 }
 
 /* musl has no lock on its streams to offer. Its fork() calls this in the place that its own malloc would need, behind that

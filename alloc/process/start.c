@@ -34,7 +34,6 @@ static void check_at_exit(void) {
         protections_check("exit");
 }
 
-/* The unwinder cannot be loaded in the middle of the first malloc. */
 static void start_modes(void) {
     if (modes_has(MODE_START))
         mode_start();

@@ -42,14 +42,7 @@ static const char *printed(void *const *list, unsigned count) {
     return text;
 }
 
-Test(backtrace, nothing_before_it_is_prepared) {
-    capture_from_libc();
-    cr_assert_eq(found, 0);
-}
-
 Test(backtrace, starts_outside_the_allocator_and_keeps_errno) {
-    unwind_prepare();
-    unwind_prepare();
     errno = 77;
     capture_from_libc();
     cr_assert_eq(errno, 77);
@@ -61,7 +54,6 @@ Test(backtrace, starts_outside_the_allocator_and_keeps_errno) {
 }
 
 Test(backtrace, limits_and_skipping) {
-    unwind_prepare();
     capture_from_libc();
     unsigned all = found;
     void *second = frames[1];
@@ -92,7 +84,6 @@ static NOINLINE int descend(int depth) {
 }
 
 Test(backtrace, deep_stacks_are_cut) {
-    unwind_prepare();
     cr_assert_eq(descend(10000), 10000);
     cr_assert_eq(found, UNWIND_MOST);
 }
@@ -138,7 +129,6 @@ static void *capture_often(void *data) {
 }
 
 Test(backtrace, threads_and_signals, .timeout = 60) {
-    unwind_prepare();
     signal(SIGUSR1, in_signal);
     pthread_t ids[4];
     int good[4] = {0};

@@ -7,7 +7,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "kit/readonly.h"
@@ -392,6 +394,17 @@ void os_file_keep(struct os_file *kept, int fd) {
 
 void os_file_put_back(const struct os_file *kept, int fd) {
     (void)kept, (void)fd;
+}
+
+uintptr_t os_given(unsigned long type) {
+    return getauxval(type);
+}
+
+bool os_can_read(const void *word) {
+    int saved = errno;
+    bool can = syscall(SYS_rt_sigprocmask, -1, word, NULL, 8) < 0 && errno == EINVAL;
+    errno = saved;
+    return can;
 }
 
 bool os_read_memory(const void *from, void *out, size_t bytes) {

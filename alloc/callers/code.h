@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which module (the program, a library, the kernel's vdso) an address of code lies in, and where that module's unwind tables
+ * are. glibc from 2.35 on answers that without a lock (_dl_find_object); with an older one the loader's list is looked through,
+ * under the loader's lock.
+ *
+ * A library can be closed, and another one can come to its addresses. Whoever keeps what it has read keeps the number with it
+ * that code_generation() was then, and forgets it when that has changed. The number changes when the loader allocates, as it
+ * does for each library before it maps it; captures are made for all allocations of the program, the loader's included, while
+ * a mode is on that must see them. code_is_seen_to_change() says whether that is so: otherwise nothing may be kept.
+ *
+ * Nothing here waits (but for that lock), allocates or can fault: memory of a module is touched only where its own header says
+ * that it is mapped.
+ */
+#ifndef MYALLOC_CODE_H
+#define MYALLOC_CODE_H
+
+#include "base/base.h"
+
+struct code {
+    const uint8_t *start, *end; /* a range that can be read, in which the tables lie */
+    const uint8_t *header;      /* .eh_frame_hdr; NULL if there is only .eh_frame */
+    const uint8_t *frames;      /* .eh_frame, where there is no header */
+    uintptr_t module;           /* where the module's header lies */
+    bool stays;                 /* a change is seen, or there can be none */
+};
+
+/* False if no module has code there, or one without unwind tables. */
+bool code_find(uintptr_t address, struct code *code);
+
+/* True if the address is one of the loader's. */
+bool code_is_loader(uintptr_t address);
+
+/* Reads what must be read from the program's file. */
+void code_prepare(void);
+
+bool code_is_seen_to_change(void);
+uint32_t code_generation(void);
+
+/* From now on nothing that has been kept before is right. */
+void code_changes(void);
+
+#endif
