@@ -192,8 +192,8 @@ void COLD environment_read_slow(void) {
         readonly_shut(&tunables, sizeof tunables);
     }
     atomic_store_explicit(&environment_state, ENVIRONMENT_READ, memory_order_release);
-    if (opened && fresh.log[0] != '\0')
-        finding_set_log(tunables.log);
+    if (opened && (fresh.log[0] != '\0' || fresh.symbolizer[0] != '\0'))
+        finding_set_place(tunables.log, tunables.symbolizer);
     if (opened)
         environment_apply(variables, &fresh, complain_on_stderr);
     else

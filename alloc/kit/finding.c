@@ -27,17 +27,18 @@ static char buffers[BUFFERS][FINDING_ROOM] BIG_TABLE;
 static _Atomic bool taken[BUFFERS];
 
 struct place {
-    const char *log;              /* NULL: standard error */
+    const char *log, *symbolizer;  /* empty: standard error, none */
     struct os_file standard_error; /* kept of it */
 };
-READONLY_PAGES(struct place, place) = {{NULL, {-1, 0, 0}}};
+READONLY_PAGES(struct place, place) = {{"", "", {-1, 0, 0}}};
 
 /* ---- where it goes ----------------------------------------------------------------------------------------------- */
 
-void finding_set_log(const char *pattern) {
+void finding_set_place(const char *log, const char *symbolizer) {
     if (!readonly_open(&place_pages, sizeof place_pages))
         return;
-    place_pages.value.log = pattern;
+    place_pages.value.log = log;
+    place_pages.value.symbolizer = symbolizer;
     readonly_shut(&place_pages, sizeof place_pages);
 }
 
@@ -76,13 +77,40 @@ void finding_path(const char *pattern, char *out, size_t room) {
     out[at] = '\0';
 }
 
+/* The variables that a symbolizer needs: where the user's files are, and where debug information may be asked for. */
+static void choose_variables(const char **chosen, size_t most) {
+    static const char *const names[] = {"PATH=", "HOME=", "XDG_CACHE_HOME=", "DEBUGINFOD_URLS=", "DEBUGINFOD_CACHE_PATH="};
+    size_t count = 0;
+    for (char **variable = __environ; variable != NULL && *variable != NULL; variable++)
+        for (size_t i = 0; i < sizeof names / sizeof *names && count + 1 < most; i++)
+            if (strncmp(*variable, names[i], strlen(names[i])) == 0)
+                chosen[count++] = *variable;
+    chosen[count] = NULL;
+}
+
+static bool pass_through_symbolizer(const char *text, size_t bytes, int fd) {
+    const char *symbolizer = place_pages.value.symbolizer, *variables[8];
+    const char *const arguments[] = {symbolizer, "symbolize", NULL};
+    if (*symbolizer == '\0')
+        return false;
+    choose_variables(variables, sizeof variables / sizeof *variables);
+    return os_filter(arguments, variables, text, bytes, fd);
+}
+
+static void write_to_stderr(const char *text, size_t bytes) {
+    if (!pass_through_symbolizer(text, bytes, STDERR_FILENO))
+        finding_write(text, bytes);
+}
+
 /* The log is opened for each finding: a descriptor kept open is one that a program may close or take for its own. */
 static bool write_to_log(const char *text, size_t bytes) {
     char path[PATH_ROOM];
     finding_path(place_pages.value.log, path, sizeof path);
-    int fd = os_append(path), error = fd < 0 ? EBADF : os_write(fd, text, bytes);
-    if (fd >= 0)
-        os_close(fd);
+    int fd = os_append(path);
+    if (fd < 0)
+        return false;
+    int error = pass_through_symbolizer(text, bytes, fd) ? 0 : os_write(fd, text, bytes);
+    os_close(fd);
     return error == 0;
 }
 
@@ -90,11 +118,11 @@ static void write_out(struct finding *finding) {
     static const char refused[] = "myalloc: log: the file cannot be written; this goes to standard error\n";
     if (finding->length == 0)
         return;
-    if (place_pages.value.log == NULL) {
-        finding_write(finding->out, finding->length);
+    if (*place_pages.value.log == '\0') {
+        write_to_stderr(finding->out, finding->length);
     } else if (!write_to_log(finding->out, finding->length)) {
         finding_write(refused, sizeof refused - 1);
-        finding_write(finding->out, finding->length);
+        write_to_stderr(finding->out, finding->length);
     }
     finding->length = 0;
 }
@@ -102,7 +130,7 @@ static void write_out(struct finding *finding) {
 /* https://no-color.org: set, and not empty. */
 static bool is_coloured(void) {
     const char *no = scan_variable(__environ, "NO_COLOR");
-    return place_pages.value.log == NULL && (no == NULL || *no == '\0') && os_is_terminal(STDERR_FILENO);
+    return *place_pages.value.log == '\0' && (no == NULL || *no == '\0') && os_is_terminal(STDERR_FILENO);
 }
 
 /* ---- what it says ------------------------------------------------------------------------------------------------ */
@@ -149,9 +177,8 @@ static void put_line(struct finding *finding, const char *format, va_list argume
     put(finding, line, length);
 }
 
-void finding_begin(struct finding *finding, const char *format, ...) {
+static void put_head(struct finding *finding, const char *format, va_list arguments) {
     char head[NAME_MOST + 64], name[NAME_MOST];
-    finding_open(finding);
     text_format(name, sizeof name, "%s", program_name());
     text_format(head, sizeof head, "==%d== %s: ", os_process_id(), name);
     for (char *c = head; *c != '\0'; c++)
@@ -159,11 +186,25 @@ void finding_begin(struct finding *finding, const char *format, ...) {
             *c = '?';
     put_text(finding, head);
     put_text(finding, finding->colour ? RED "myalloc: " : "myalloc: ");
+    put_line(finding, format, arguments);
+    put_text(finding, finding->colour ? PLAIN "\n" : "\n");
+}
+
+void finding_begin(struct finding *finding, const char *format, ...) {
+    finding_open(finding);
     va_list arguments;
     va_start(arguments, format);
-    put_line(finding, format, arguments);
+    put_head(finding, format, arguments);
     va_end(arguments);
-    put_text(finding, finding->colour ? PLAIN "\n" : "\n");
+}
+
+void finding_next(struct finding *finding, const char *format, ...) {
+    if (finding->length > finding->room / 2)
+        write_out(finding);
+    va_list arguments;
+    va_start(arguments, format);
+    put_head(finding, format, arguments);
+    va_end(arguments);
 }
 
 void finding_line(struct finding *finding, const char *format, ...) {

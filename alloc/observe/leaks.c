@@ -159,7 +159,7 @@ static const char *plural(size_t n) {
     return n == 1 ? "" : "s";
 }
 
-static void print_group(const struct reachable_block *group) {
+static void print_group(struct finding *finding, const struct reachable_block *group) {
     static const char *const fates[] = {
         [BLOCK_LOST] = "lost",
         [BLOCK_LOST_WITH] = "lost with blocks that point there",
@@ -167,12 +167,10 @@ static void print_group(const struct reachable_block *group) {
     };
     unsigned frames;
     void *const *stack = stacks_frames(group->stack, &frames);
-    struct finding finding;
-    finding_begin(&finding, "leaks: %z byte%s in %z block%s %s, %s", group->bytes, plural(group->bytes), group->blocks,
+    finding_next(finding, "leaks: %z byte%s in %z block%s %s, %s", group->bytes, plural(group->bytes), group->blocks,
                   plural(group->blocks), fates[group->kind],
                   frames > 0 ? "allocated at:" : "allocated before call stacks could be recorded");
-    backtrace_print(&finding, stack, frames);
-    finding_end(&finding);
+    backtrace_print(finding, stack, frames);
 }
 
 struct sum {
@@ -188,11 +186,9 @@ static struct sum add_up(const struct reachable_block *groups, size_t size) {
     return sum;
 }
 
-static void print_sum(const char *start, const struct sum *sum, const char *end) {
-    struct finding finding;
-    finding_begin(&finding, "leaks: %s%z byte%s in %z block%s from %z place%s%s", start, sum->bytes, plural(sum->bytes),
+static void print_sum(struct finding *finding, const char *start, const struct sum *sum, const char *end) {
+    finding_next(finding, "leaks: %s%z byte%s in %z block%s from %z place%s%s", start, sum->bytes, plural(sum->bytes),
                   sum->blocks, plural(sum->blocks), sum->places, plural(sum->places), end);
-    finding_end(&finding);
 }
 
 /* Takes the lost groups that the file of suppressions names out, and sums them up. Returns how many groups are left. */
@@ -212,20 +208,18 @@ static size_t suppress(struct reachable_block *groups, size_t size, struct sum *
     return out;
 }
 
-static void print_end(const struct sum *gone, const struct sum *silent) {
-    struct finding finding;
-    finding_open(&finding);
-    finding_summary(&finding, "leaks: %z byte%s in %z block%s from %z place%s lost", gone->bytes, plural(gone->bytes),
+static void print_end(struct finding *finding, const struct sum *gone, const struct sum *silent) {
+    finding_summary(finding, "leaks: %z byte%s in %z block%s from %z place%s lost", gone->bytes, plural(gone->bytes),
                     gone->blocks, plural(gone->blocks), gone->places, plural(gone->places));
     if (silent->places > 0)
-        finding_line(&finding, "  suppressed by %s: %z byte%s in %z block%s", tunables.leaks_suppress, silent->bytes,
+        finding_line(finding, "  suppressed by %s: %z byte%s in %z block%s", tunables.leaks_suppress, silent->bytes,
                      plural(silent->bytes), silent->blocks, plural(silent->blocks));
     if (tunables.leaks == 1)
-        finding_line(&finding, "  for more: MYALLOC_OPTIONS=leaks:2 lists what is still held, too");
-    finding_end(&finding);
+        finding_line(finding, "  for more: MYALLOC_OPTIONS=leaks:2 lists what is still held, too");
 }
 
-/* The groups are sorted: the lost ones come first. Where none is lost, nothing is said, unless all that is held is asked for. */
+/* The groups are sorted: the lost ones come first. Where none is lost, nothing is said, unless all that is held is asked
+ * for. */
 static void print_groups(struct reachable_block *groups, size_t size, bool judged) {
     struct sum silent = {0, 0, 0};
     size = judged ? suppress(groups, size, &silent) : size;
@@ -236,16 +230,20 @@ static void print_groups(struct reachable_block *groups, size_t size, bool judge
     told |= judged && lost > 0;
     if (judged && lost == 0 && (tunables.leaks == 1 || size == 0))
         return;
+    struct finding finding;
+    finding_open(&finding);
     if (judged)
-        print_sum("", &gone, " lost at exit: nothing points to them");
-    print_sum("", &held, judged ? " still held at exit" : " still allocated at exit; what is lost cannot be told here");
+        print_sum(&finding, "", &gone, " lost at exit: nothing points to them");
+    print_sum(&finding, "", &held,
+              judged ? " still held at exit" : " still allocated at exit; what is lost cannot be told here");
     size_t listed = judged && tunables.leaks == 1 ? lost : size;
     for (; shown < listed && shown < GROUPS_SHOWN; shown++)
-        print_group(&groups[shown]);
+        print_group(&finding, &groups[shown]);
     struct sum more = add_up(groups + shown, listed - shown);
     if (more.places > 0)
-        print_sum("and ", &more, ", not listed");
-    print_end(&gone, &silent);
+        print_sum(&finding, "and ", &more, ", not listed");
+    print_end(&finding, &gone, &silent);
+    finding_end(&finding);
 }
 
 static NOINLINE void report_all(void) {

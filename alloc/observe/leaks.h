@@ -29,8 +29,8 @@ struct leaks_record {
  * its exit. */
 void leaks_arrange(void);
 
-/* The same, before anything else is arranged for the end of the process: the exit status, if leaks_exit asks for one, is set when
- * all else has been done. */
+/* The same, before anything else is arranged for the end of the process: the exit status, if leaks_exit asks for one, is set
+ * when all else has been done. */
 void leaks_arrange_status(void);
 
 /* front_watched.c calls these while MODE_LEAKS is on, under no lock of the allocator: after a block is allocated, and before it

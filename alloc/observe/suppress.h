@@ -2,11 +2,11 @@
 /*
  * Leaks that are known and shall not be told: the file that the option leaks_suppress names, in the form that LeakSanitizer
  * reads. A line is `leak:PATTERN`; empty lines and those that begin with # say nothing. A pattern is looked for in the names of
- * functions (C++ names mangled) and in the paths of modules of an allocation's call stack: anywhere in the name, * stands for any
- * characters, ^ at its start and $ at its end for the ends of the name.
+ * functions (C++ names mangled) and in the paths of modules of an allocation's call stack: anywhere in the name, * stands for
+ * any characters, ^ at its start and $ at its end for the ends of the name.
  *
- * The file is read at the start, by calls of our own and into memory of our own. What it says wrongly is told then, in one line.
- * No locks: it is read before a second thread runs, and looked at when the process ends.
+ * The file is read at the start, by calls of our own and into memory of our own. What it says wrongly is told then, in one
+ * line. No locks: it is read before a second thread runs, and looked at when the process ends.
  */
 #ifndef MYALLOC_SUPPRESS_H
 #define MYALLOC_SUPPRESS_H

@@ -236,6 +236,13 @@ void *os_next_function(const char *name);
 /* An error number in words, in English; constant text. */
 const char *os_error_text(int error);
 
+/* Runs a program with a text as its standard input and `out` as its standard output and error, and waits for its end. The
+ * child has none of the process's signals and variables but `environment`, and the process's handler of SIGCHLD and its wait(2)
+ * never hear of it. The text has at most OS_FILTER_MOST bytes. False if that is refused, where the program is not 0 at the end,
+ * and in a process that has given up system calls (seccomp), which starting a program might end. */
+#define OS_FILTER_MOST (64 * KIB)
+bool os_filter(const char *const *arguments, const char *const *environment, const char *text, size_t bytes, int out);
+
 /* Ends the process at once. */
 _Noreturn void os_exit(int status);
 

@@ -230,7 +230,8 @@ static bool adopt(void *p, size_t bytes, const char *call) {
     lock(p);
     struct check_record *record = check_record_enter(
         &(struct check_record){.block = p, .plain = p, .bytes = bytes, .align_shift = ALIGN_SHIFT_LEAST, .bare = true,
-                               .alloc_call = "a call that was not checked", .free_call = call, .free_stack = here, .free_thread = report_thread_id(),
+                               .alloc_call = "a call that was not checked", .free_call = call, .free_stack = here,
+                               .free_thread = report_thread_id(),
                                .state = CHECK_FREED});
     if (record != NULL)
         hold_locked(record, &faults, &left);

@@ -95,7 +95,8 @@ static const char *keep(struct fault *fault, const char *at, const char *from, c
     return end;
 }
 
-void fault_dump_canary(struct fault *fault, const char *at, const char *from, const char *to, uint64_t secret, const char *nul) {
+void fault_dump_canary(struct fault *fault, const char *at, const char *from, const char *to, uint64_t secret,
+                       const char *nul) {
     keep(fault, at, from, to);
     for (unsigned i = 0; i < fault->bytes_count; i++)
         fault->changed |= (uint64_t)(fault->bytes[i] != canary_byte(secret, fault->bytes_start + i, nul)) << i;
@@ -136,9 +137,11 @@ static void say_bytes(struct finding *finding, const struct fault *fault) {
 static void say_block(struct finding *finding, const struct fault *fault) {
     const struct fault_block *block = &fault->block;
     if (fault->kind == FAULT_HEAD || fault->kind == FAULT_TAIL || fault->kind == FAULT_WRITTEN_FREED)
-        finding_line(finding, "  block of %z bytes at %p, changed at offset %d", block->bytes, block->start, (int)fault->offset);
+        finding_line(finding, "  block of %z bytes at %p, changed at offset %d",
+                     block->bytes, block->start, (int)fault->offset);
     else if (fault->kind == FAULT_INVALID)
-        finding_line(finding, "  block of %z bytes at %p, pointer at offset %d", block->bytes, block->start, (int)fault->offset);
+        finding_line(finding, "  block of %z bytes at %p, pointer at offset %d",
+                     block->bytes, block->start, (int)fault->offset);
     else
         finding_line(finding, "  block of %z bytes at %p", block->bytes, block->start);
     say_bytes(finding, fault);

@@ -394,6 +394,11 @@ void os_file_keep(struct os_file *kept, int fd) {
     (void)kept, (void)fd;
 }
 
+bool os_filter(const char *const *arguments, const char *const *environment, const char *text, size_t bytes, int out) {
+    (void)arguments, (void)environment, (void)text, (void)bytes, (void)out;
+    return false;
+}
+
 bool os_is_terminal(int fd) {
     (void)fd;
     return false;
