@@ -43,7 +43,7 @@ OS_TESTS = build/tests/unit/os_linux
 INTERNAL_TESTS = $(call made_of,unit/internal_*)
 # Objects to preload with the library, or instead of it.
 PRELOADS = build/tests/programs/kernel/intercept.so build/tests/programs/kernel/libmyalloc-planted.so
-plain = $(filter-out %/intercept %/planted,$(foreach folder,stress fork misuse fault options mcheck protect kernel reports,$(call made_of,programs/$(folder)/*))) \
+plain = build/tests/programs/reports/buggy $(filter-out %/intercept %/planted,$(foreach folder,stress fork misuse fault options mcheck protect kernel,$(call made_of,programs/$(folder)/*))) \
         $(call made_of,proofs/golden/*) $(call made_of,tools/gdb/*)
 BENCH_TESTS = $(patsubst %,%.so,$(subst /allocator_,/,$(call made_of,tools/bench/allocator_*))) \
               $(subst /load_,/,$(call made_of,tools/bench/load_*)) build/tests/tools/bench/nothing

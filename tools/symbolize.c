@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* `myalloc symbolize`: a filter. Frames as the library writes them, FUNCTION+0x1a (MODULE+0x11a2) (BuildId: 5f3a...), become
-   FUNCTION FILE:LINE; all else passes through. All of it is written at once, when the input ends or would have to wait, so that a
-   report that came in one piece leaves in one. */
+   FUNCTION FILE:LINE; all else passes through. What has come in is written at once, when the input ends or would have to wait,
+   so that a report that came in one piece leaves in one. */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>

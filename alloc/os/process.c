@@ -75,8 +75,8 @@ static int wait_for(long child) {
     return got == child ? status : 1;
 }
 
-/* The text fits into an empty pipe, or is refused: writing it waits for nobody. No signal tells of the child's end: a program may
- * wait for children of its own. */
+/* The text fits into an empty pipe, or is refused: writing it waits for nobody. No signal tells of the child's end, because a
+ * program may wait for children of its own. */
 bool os_filter(const char *const *arguments, const char *const *environment, const char *text, size_t bytes, int out) {
     int ends[2];
     if (bytes > OS_FILTER_MOST || kernel(SYS_prctl, PR_GET_SECCOMP) != 0 ||
