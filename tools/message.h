@@ -5,6 +5,7 @@
 
 enum {
     STATUS_USAGE = 2,            /* a command line that the tool does not understand */
+    STATUS_CANNOT_SYMBOLIZE = 3,
     STATUS_CANNOT_PRELOAD = 125, /* these three as in env(1), nohup(1) and timeout(1) */
     STATUS_NOT_EXECUTABLE = 126,
     STATUS_NOT_FOUND = 127,

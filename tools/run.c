@@ -45,6 +45,26 @@ static int reserve_static_tls(void)
     return failed;
 }
 
+/* Puts options of ours before those of the user, which count more: reports name functions and lines by this very command, and a
+   fault on a guarded page is told. */
+static int set_options(void)
+{
+    const char *others = getenv("MYALLOC_OPTIONS");
+    char self[256], *value;
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    int failed;
+
+    if (length < 0 || length == sizeof self - 1 || memchr(self, ',', (size_t)length))
+        length = 0;
+    self[length] = '\0';
+    if (asprintf(&value, "%s%s%sfault_report:on%s%s", length ? "symbolizer:" : "", self, length ? "," : "",
+                 others && *others ? "," : "", others ? others : "") < 0)
+        return -1;
+    failed = setenv("MYALLOC_OPTIONS", value, 1);
+    free(value);
+    return failed;
+}
+
 /* As execvp(3), which hands on to the shell what is in no format that the kernel knows, but for binary files. */
 static int execute(const char *path, char **argv)
 {
@@ -68,8 +88,8 @@ static int start(char **argv)
         status = program_check(argv[0], path, &library.elf);
     if (status)
         return status;
-    if (set_preload(library.path) || reserve_static_tls())
-        return fail(STATUS_CANNOT_PRELOAD, "cannot set LD_PRELOAD or GLIBC_TUNABLES: %s", strerror(errno));
+    if (set_preload(library.path) || reserve_static_tls() || set_options())
+        return fail(STATUS_CANNOT_PRELOAD, "cannot set LD_PRELOAD, GLIBC_TUNABLES or MYALLOC_OPTIONS: %s", strerror(errno));
     return execute(path, argv);
 }
 
@@ -98,6 +118,9 @@ const struct command command_run = {
     .details = "The program is looked up as a shell does and gets libmyalloc.so in front of whatever LD_PRELOAD\n"
                "names already. Programs that it starts inherit it. Where LD_AUDIT is set, GLIBC_TUNABLES gets room for\n"
                "thread-local data (glibc.rtld.optional_static_tls), unless it says so itself.\n"
+               "\n"
+               "MYALLOC_OPTIONS gets symbolizer: with the path of this command, so that reports name functions and\n"
+               "lines, and fault_report:on, both in front of what is there, which counts more.\n"
                "\n"
                "The library is the one named by MYALLOC_LIBRARY, else libmyalloc.so beside this command, in ../lib\n"
                "from there, or in " MYALLOC_LIBDIR ".\n"

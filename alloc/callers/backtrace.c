@@ -7,10 +7,14 @@
 #include <string.h>
 
 #include "os/os.h"
-#include "kit/report.h"
+#include "kit/finding.h"
 #include "kit/text.h"
 #include "callers/symtab.h"
 #include "callers/unwind.h"
+
+#define LINE_ROOM 960 /* of a line's 1023 characters, the frame's number and indentation apart */
+#define BUILD_ID_MOST 20 /* bytes; linkers make 8 to 20 */
+#define BUILD_ID_ROOM 64
 
 #pragma weak dladdr1 /* a static program has no dynamic symbols to look up */
 
@@ -22,6 +26,7 @@ static void resolve_static(const char *call, struct backtrace_symbol *symbol) {
     if (call < __ehdr_start || call >= _end)
         return;
     symbol->module = program_invocation_name;
+    symbol->header = header;
     symbol->module_offset = (uintptr_t)call + 1 - (header->e_type == ET_DYN ? (uintptr_t)__ehdr_start : 0);
 }
 
@@ -31,6 +36,7 @@ static void resolve_dynamic(const char *call, struct backtrace_symbol *symbol) {
     if (dladdr1 == NULL || dladdr1(call, &info, (void **)&map, RTLD_DL_LINKMAP) == 0)
         return;
     symbol->module = info.dli_fname;
+    symbol->header = info.dli_fbase;
     symbol->module_offset = (uintptr_t)call + 1 - (map ? map->l_addr : (uintptr_t)info.dli_fbase);
     symbol->function = info.dli_sname;
     if (info.dli_sname != NULL)
@@ -56,6 +62,7 @@ void backtrace_resolve(const void *address, struct backtrace_symbol *symbol, boo
     /* The call is in front of its return address, which may already belong to the next function. */
     const char *call = (const char *)address - 1;
     symbol->function = symbol->module = NULL;
+    symbol->header = NULL;
     symbol->offset = symbol->module_offset = 0;
     resolve_dynamic(call, symbol);
     if (MYALLOC_STATIC && symbol->module == NULL)
@@ -69,26 +76,86 @@ void backtrace_resolve(const void *address, struct backtrace_symbol *symbol, boo
         symbol->module = path_of(symbol->module);
 }
 
-static void print_frame(int fd, unsigned number, const void *address) {
-    struct backtrace_symbol symbol;
-    char line[1024];
-    size_t length = text_format(line, sizeof line - 1, "    #%d ", (int)number);
-    backtrace_resolve(address, &symbol, true);
-    if (symbol.function != NULL)
-        length += text_format(line + length, sizeof line - 1 - length, "%s+%p ", symbol.function, symbol.offset);
-    if (symbol.module != NULL)
-        length +=
-            text_format(line + length, sizeof line - 1 - length, "(%s+%p)", symbol.module, symbol.module_offset - 1);
+/* "function+0x1a (/path/module+0x11a2)", as much of it as is known. */
+static void describe(const void *address, struct backtrace_symbol *symbol, char *out, size_t room) {
+    size_t length = 0;
+    backtrace_resolve(address, symbol, true);
+    if (symbol->function != NULL)
+        length = text_format(out, room, "%s+%p ", symbol->function, symbol->offset);
+    if (symbol->module != NULL)
+        text_format(out + length, room - length, "(%s+%p)", symbol->module, symbol->module_offset - 1);
     else
-        length += text_format(line + length, sizeof line - 1 - length, "%p", (const char *)address - 1);
-    for (size_t i = 0; i < length; i++)
-        if ((unsigned char)line[i] < ' ') /* a path may hold anything; a frame stays one line */
-            line[i] = '?';
-    line[length++] = '\n';
-    os_write(fd, line, length);
+        text_format(out + length, room - length, "%p", (const char *)address - 1);
 }
 
-void backtrace_print(int fd, void *const *frames, unsigned count) {
-    for (unsigned i = 0; i < count && i < UNWIND_MOST; i++)
-        print_frame(fd, i, frames[i]);
+char *backtrace_place(const void *address, char *out, size_t room) {
+    struct backtrace_symbol symbol;
+    describe(address, &symbol, out, room);
+    return out;
+}
+
+/* ---- build-ids --------------------------------------------------------------------------------------------------- */
+
+/* The note of that kind among the notes in [at, at + bytes): its bytes, and their number. NULL if there is none. */
+static const unsigned char *find_note(const char *at, size_t bytes, size_t *length) {
+    while (bytes >= sizeof(Elf64_Nhdr)) {
+        const Elf64_Nhdr *note = (const void *)at;
+        size_t name = align_up(note->n_namesz, 4), whole = sizeof *note + name + align_up(note->n_descsz, 4);
+        if (whole > bytes)
+            return NULL;
+        if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 && memcmp(note + 1, "GNU", 4) == 0) {
+            *length = note->n_descsz;
+            return (const unsigned char *)(note + 1) + name;
+        }
+        at += whole;
+        bytes -= whole;
+    }
+    return NULL;
+}
+
+/* The loader has mapped the module's headers where its first segment begins, unless a linker script has put them elsewhere. */
+static const unsigned char *build_id(const char *start, size_t *length) {
+    const Elf64_Ehdr *header = (const void *)start;
+    if (memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 || header->e_phentsize != sizeof(Elf64_Phdr))
+        return NULL;
+    const Elf64_Phdr *segments = (const void *)(start + header->e_phoff);
+    uintptr_t base = 0;
+    for (unsigned i = header->e_phnum; i-- > 0;)
+        if (segments[i].p_type == PT_LOAD && segments[i].p_offset == 0)
+            base = (uintptr_t)start - segments[i].p_vaddr;
+    for (unsigned i = 0; i < header->e_phnum; i++) {
+        const unsigned char *id = segments[i].p_type != PT_NOTE
+                                      ? NULL
+                                      : find_note((const char *)base + segments[i].p_vaddr, segments[i].p_memsz, length);
+        if (id != NULL)
+            return id;
+    }
+    return NULL;
+}
+
+/* " (BuildId: 5f3a...)", or nothing. */
+static void add_build_id(const void *header, char *out, size_t room) {
+    static const char hex[] = "0123456789abcdef";
+    char digits[2 * BUILD_ID_MOST + 1];
+    size_t length = 0;
+    const unsigned char *id = header != NULL ? build_id(header, &length) : NULL;
+    *out = '\0';
+    length = id != NULL ? min_size(length, BUILD_ID_MOST) : 0;
+    for (size_t i = 0; i < length; i++) {
+        digits[2 * i] = hex[id[i] >> 4];
+        digits[2 * i + 1] = hex[id[i] & 15];
+    }
+    digits[2 * length] = '\0';
+    if (length > 0)
+        text_format(out, room, " (BuildId: %s)", digits);
+}
+
+void backtrace_print(struct finding *finding, void *const *frames, unsigned count) {
+    struct backtrace_symbol symbol;
+    char place[LINE_ROOM - BUILD_ID_ROOM], id[BUILD_ID_ROOM];
+    for (unsigned i = 0; i < count && i < UNWIND_MOST; i++) {
+        describe(frames[i], &symbol, place, sizeof place);
+        add_build_id(symbol.header, id, sizeof id);
+        finding_line(finding, "    #%d %s%s", (int)i, place, id);
+    }
 }

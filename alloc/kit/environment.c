@@ -5,6 +5,7 @@
 
 #include "base/scan.h"
 #include "os/os.h"
+#include "kit/finding.h"
 #include "kit/readonly.h"
 #include "kit/report.h"
 #include "kit/text.h"
@@ -191,6 +192,8 @@ void COLD environment_read_slow(void) {
         readonly_shut(&tunables, sizeof tunables);
     }
     atomic_store_explicit(&environment_state, ENVIRONMENT_READ, memory_order_release);
+    if (opened && (fresh.log[0] != '\0' || fresh.symbolizer[0] != '\0'))
+        finding_set_place(tunables.log, tunables.symbolizer);
     if (opened)
         environment_apply(variables, &fresh, complain_on_stderr);
     else
@@ -199,6 +202,7 @@ void COLD environment_read_slow(void) {
 
 /* The thread that was setting them is gone, or is this one and goes on. */
 static void forked(void) {
+    report_forked();
     int being_set = ENVIRONMENT_BEING_SET;
     atomic_compare_exchange_strong(&environment_state, &being_set, ENVIRONMENT_UNREAD);
 }

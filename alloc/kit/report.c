@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "kit/report.h"
 
-#include <unistd.h>
-
+#include "base/glibc.h"
 #include "os/os.h"
 #include "os/os_fault.h"
+#include "kit/finding.h"
 #include "kit/readonly.h"
 #include "kit/text.h"
 
@@ -25,31 +25,85 @@ void report_line(const char *format, ...) {
         if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
             line[i] = '?';
     line[length++] = '\n';
-    os_write(STDERR_FILENO, line, length);
+    finding_write(line, length);
+}
+
+/* glibc keeps each thread's number in the structure that the thread pointer of x86-64 points to, and puts it right in the child
+ * of a fork. Reading it is no system call, for which a filter of the program's might end it (seccomp). */
+#if defined __x86_64__ && IS_GLIBC
+#define THREAD_ID_OFFSET 720 /* in glibc 2.4 to 2.41; elsewhere it is found not to be there */
+static int id_in_libc(void) {
+    int id;
+    __asm__("movl %%fs:%c1, %0" : "=r"(id) : "i"(THREAD_ID_OFFSET));
+    return id;
+}
+#else
+static int id_in_libc(void) {
+    return 0;
+}
+#endif
+
+/* The first answer is that of the main thread at the start of a mode, before the program may have a filter: it says whether
+ * libc has the number where it is looked for. */
+int report_thread_id(void) {
+    static _Atomic int trust; /* 1: libc's is right; 2: it is not */
+    if (trust == 0)
+        trust = id_in_libc() == os_thread_id() ? 1 : 2;
+    if (trust == 1)
+        return id_in_libc();
+    if (report_thread.id == 0)
+        report_thread.id = os_thread_id();
+    return report_thread.id;
+}
+
+/* What ends a finding of the level at which nothing is recorded of blocks. */
+static void end_plainly(struct finding *finding, const char *summary, const char *call, const char *advice) {
+    char thread[48];
+    if (!(report_action & REPORT_SHORT)) {
+        finding_line(finding, "  called by %s", finding_thread(report_thread_id(), thread, sizeof thread));
+        finding_summary(finding, "%s%s%s", summary, *call != '\0' ? ": " : "", call);
+        finding_line(finding, "  for more: %s", advice);
+    }
+    finding_end(finding);
+}
+
+static void say_bad_call(const char *call, const void *pointer, const char *what) {
+    struct finding finding;
+    finding_begin(&finding, "%s(%p): %s", call, pointer, what);
+    end_plainly(&finding, what, call,
+                "MYALLOC_OPTIONS=check:3 tells where this call, the block's allocation and its free were");
 }
 
 void report_misuse(const char *call, const void *pointer, const char *what) {
     report_thread.inside = false; /* a handler of the program for SIGABRT may allocate, which would be told as a second fault */
-    report_line("%s(%p): %s", call, pointer, what);
+    say_bad_call(call, pointer, what);
     os_abort();
 }
 
 void report_overwritten_link(const void *from, const void *to, size_t bytes) {
-    static const char advice[] = "MYALLOC_OPTIONS=check:3 tells who freed it";
+    static const char what[] = "the link of a freed block was overwritten";
+    struct finding finding;
     report_thread.inside = false;
     if (from != NULL)
-        report_line("%p: the link of a freed block was overwritten: this one of %z bytes, with %p; %s", from, bytes,
-                    to, advice);
+        finding_begin(&finding, "%p: %s: this one of %z bytes, with %p", from, what, bytes, to);
     else
-        report_line("the link of a freed block was overwritten: of one of %z bytes, with %p; %s", bytes, to, advice);
+        finding_begin(&finding, "%s: of one of %z bytes, with %p", what, bytes, to);
+    end_plainly(&finding, what, "", "MYALLOC_OPTIONS=check:3 tells who allocated and who freed it");
     os_abort();
 }
 
 void report_reentered(void) {
-    report_line("%s: called by a signal handler that interrupted the allocator in the same thread; a handler may only call "
-                "what signal-safety(7) lists",
-                report_thread.call ? report_thread.call : "a function");
+    static const char what[] = "called by a signal handler that interrupted the allocator in the same thread";
+    const char *call = report_thread.call ? report_thread.call : "a function";
+    struct finding finding;
+    finding_begin(&finding, "%s: %s; a handler may only call what signal-safety(7) lists", call, what);
+    end_plainly(&finding, what, call, "gdb's `bt` where the program aborts shows the handler and what it interrupted");
     os_abort();
+}
+
+void report_forked(void) {
+    report_thread.id = 0;
+    finding_forked();
 }
 
 void report_set_action(unsigned action) {
@@ -61,7 +115,7 @@ void report_set_action(unsigned action) {
 
 void report_bad_call(const char *call, const void *pointer, const char *what) {
     if (report_action & REPORT_SAY)
-        report_line("%s(%p): %s", call, pointer, what);
+        say_bad_call(call, pointer, what);
     if (report_action & REPORT_ABORT)
         os_abort();
 }
@@ -83,5 +137,5 @@ void report_counter_line(void) {
     size_t length = text_format(line, sizeof line, "myalloc-counters: ops=%z locks=%z waits=%z rmws=%z oscalls=%z\n",
                                 (size_t)report_counters[COUNT_OPS], (size_t)report_counters[COUNT_LOCKS],
                                 (size_t)report_counters[COUNT_WAITS], (size_t)report_counters[COUNT_RMWS], calls);
-    os_write(STDERR_FILENO, line, length);
+    finding_write(line, length);
 }

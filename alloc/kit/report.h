@@ -17,7 +17,7 @@
 /* Writes "myalloc: " and the formatted text and a newline to standard error, in one write. */
 void report_line(const char *format, ...);
 
-/* "myalloc: CALL(0xPTR): WHAT" on standard error, then abort. */
+/* Tells "CALL(0xPTR): WHAT" as a finding (finding.h), then aborts. */
 _Noreturn COLD void report_misuse(const char *call, const void *pointer, const char *what);
 
 /* Says that a program wrote to a freed block of `bytes` bytes: its link leads to `to`, which is no free block. `from` is that
@@ -29,8 +29,15 @@ struct report_thread {
     const char *call; /* the function of the program's last call that took a slow path */
     bool inside;      /* between report_enter and report_leave */
     uint16_t aside;   /* calls of this thread that have it served apart (heap/aside.h) */
+    int id;           /* report_thread_id's answer, or 0 */
 };
 extern HIDDEN THREAD_LOCAL struct report_thread report_thread;
+
+/* The OS's number for this thread, asked for once a thread: the fork of a process tells it anew (report_forked). */
+int report_thread_id(void);
+
+/* In the child of a fork. */
+void report_forked(void);
 
 /* Says that a signal handler has called the allocator, which it had interrupted in the same thread, and aborts. */
 _Noreturn COLD void report_reentered(void);

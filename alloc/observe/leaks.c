@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "observe/leaks.h"
 
-#include <unistd.h>
+#include <stdio.h>
 
 #include "base/address_map.h"
 #include "os/os.h"
 #include "kit/budget.h"
+#include "kit/finding.h"
 #include "kit/lock.h"
 #include "kit/modes.h"
 #include "kit/report.h"
@@ -15,6 +16,7 @@
 #include "callers/backtrace.h"
 #include "callers/stacks.h"
 #include "observe/reachable.h"
+#include "observe/suppress.h"
 
 #define GROUPS_SHOWN 100 /* a report is to be read */
 
@@ -23,7 +25,7 @@ extern int __cxa_atexit(void (*function)(void *), void *argument, void *dso);
 static struct lock leaks_lock;
 static struct address_map records = ADDRESS_MAP(struct leaks_record);
 static size_t refused;
-static struct os_file standard_error; /* as it was at the start */
+static bool told; /* of blocks that are lost */
 
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
@@ -153,7 +155,7 @@ static const char *plural(size_t n) {
     return n == 1 ? "" : "s";
 }
 
-static void print_group(const struct reachable_block *group) {
+static void print_group(struct finding *finding, const struct reachable_block *group) {
     static const char *const fates[] = {
         [BLOCK_LOST] = "lost",
         [BLOCK_LOST_WITH] = "lost with blocks that point there",
@@ -161,10 +163,10 @@ static void print_group(const struct reachable_block *group) {
     };
     unsigned frames;
     void *const *stack = stacks_frames(group->stack, &frames);
-    report_line("leaks: %z byte%s in %z block%s %s, %s", group->bytes, plural(group->bytes), group->blocks,
-                plural(group->blocks), fates[group->kind],
-                frames > 0 ? "allocated at:" : "allocated before call stacks could be recorded");
-    backtrace_print(STDERR_FILENO, stack, frames);
+    finding_next(finding, "leaks: %z byte%s in %z block%s %s, %s", group->bytes, plural(group->bytes), group->blocks,
+                  plural(group->blocks), fates[group->kind],
+                  frames > 0 ? "allocated at:" : "allocated before call stacks could be recorded");
+    backtrace_print(finding, stack, frames);
 }
 
 struct sum {
@@ -180,42 +182,67 @@ static struct sum add_up(const struct reachable_block *groups, size_t size) {
     return sum;
 }
 
-static void print_sum(const char *start, const struct sum *sum, const char *end) {
-    report_line("leaks: %s%z byte%s in %z block%s from %z place%s%s", start, sum->bytes, plural(sum->bytes), sum->blocks,
-                plural(sum->blocks), sum->places, plural(sum->places), end);
+static void print_sum(struct finding *finding, const char *start, const struct sum *sum, const char *end) {
+    finding_next(finding, "leaks: %s%z byte%s in %z block%s from %z place%s%s", start, sum->bytes, plural(sum->bytes),
+                  sum->blocks, plural(sum->blocks), sum->places, plural(sum->places), end);
 }
 
-enum { PROCESS_ROOM = 320 }; /* a number, and the name of a file of at most 255 bytes */
-
-/* The children of a program that runs others report as well: the name tells whose report this is. */
-static void name_process(char out[PROCESS_ROOM]) {
-    const char *path = os_executed_path(), *slash = path != NULL ? strrchr(path, '/') : NULL;
-    if (path == NULL)
-        text_format(out, PROCESS_ROOM, "process %d: ", os_process_id());
-    else
-        text_format(out, PROCESS_ROOM, "process %d (%s): ", os_process_id(), slash != NULL ? slash + 1 : path);
+/* Takes the lost groups that the file of suppressions names out, and sums them up. Returns how many groups are left. */
+static size_t suppress(struct reachable_block *groups, size_t size, struct sum *sum) {
+    size_t out = 0;
+    for (size_t i = 0; i < size; i++) {
+        unsigned frames;
+        void *const *stack = stacks_frames(groups[i].stack, &frames);
+        if (groups[i].kind == BLOCK_HELD || !suppress_matches(stack, frames)) {
+            groups[out++] = groups[i];
+            continue;
+        }
+        sum->bytes += groups[i].bytes;
+        sum->blocks += groups[i].blocks;
+        sum->places++;
+    }
+    return out;
 }
 
-/* The groups are sorted: the lost ones come first. */
-static void print_groups(const struct reachable_block *groups, size_t size, bool judged) {
+static void print_end(struct finding *finding, const struct sum *gone, const struct sum *silent) {
+    finding_summary(finding, "leaks: %z byte%s in %z block%s from %z place%s lost", gone->bytes, plural(gone->bytes),
+                    gone->blocks, plural(gone->blocks), gone->places, plural(gone->places));
+    if (silent->places > 0)
+        finding_line(finding, "  suppressed by %s: %z byte%s in %z block%s", tunables.leaks_suppress, silent->bytes,
+                     plural(silent->bytes), silent->blocks, plural(silent->blocks));
+    if (tunables.leaks == 1)
+        finding_line(finding, "  for more: MYALLOC_OPTIONS=leaks:2 lists what is still held, too");
+}
+
+/* The groups are sorted: the lost ones come first. Where none is lost, nothing is said, unless all that is held is asked
+ * for. */
+static void print_groups(struct reachable_block *groups, size_t size, bool judged) {
+    struct sum silent = {0, 0, 0};
+    size = judged ? suppress(groups, size, &silent) : size;
     size_t lost = 0, shown = 0;
     while (lost < size && groups[lost].kind != BLOCK_HELD)
         lost++;
     struct sum gone = add_up(groups, lost), held = add_up(groups + lost, size - lost);
-    char process[PROCESS_ROOM];
-    name_process(process);
+    told |= judged && lost > 0;
+    if (judged && lost == 0 && (tunables.leaks == 1 || size == 0))
+        return;
+    struct finding finding;
+    finding_open(&finding);
     if (judged)
-        print_sum(process, &gone, " lost at exit: nothing points to them");
-    print_sum(process, &held, judged ? " still held at exit" : " still allocated at exit; what is lost cannot be told here");
+        print_sum(&finding, "", &gone, " lost at exit: nothing points to them");
+    print_sum(&finding, "", &held,
+              judged ? " still held at exit" : " still allocated at exit; what is lost cannot be told here");
     size_t listed = judged && tunables.leaks == 1 ? lost : size;
     for (; shown < listed && shown < GROUPS_SHOWN; shown++)
-        print_group(&groups[shown]);
+        print_group(&finding, &groups[shown]);
     struct sum more = add_up(groups + shown, listed - shown);
     if (more.places > 0)
-        print_sum("and ", &more, ", not listed");
+        print_sum(&finding, "and ", &more, ", not listed");
+    print_end(&finding, &gone, &silent);
+    finding_end(&finding);
 }
 
-NOINLINE void leaks_report(void) {
+static NOINLINE void report_all(void) {
     /* On the stack, what the caller keeps lies above this address; this function's own variables lie below. */
     const void *stack = __builtin_frame_address(0);
     size_t size, room;
@@ -228,32 +255,46 @@ NOINLINE void leaks_report(void) {
     } else if (empty) {
         print_groups(NULL, 0, true);
     } else {
-        char process[PROCESS_ROOM];
-        name_process(process);
-        report_line("leaks: %s%z blocks still allocated at exit, but no memory to list them", process, records.count);
+        report_line("leaks: %z blocks still allocated at exit, but no memory to list them", records.count);
     }
     if (refused > 0)
         report_line("leaks: %z blocks more were not recorded: memory for the records was refused", refused);
+}
+
+void leaks_report(void) {
+    __builtin_unwind_init(); /* stores the registers that hold callers' variables in this frame, where the scan looks */
+    report_all();
+    __asm__ volatile(""); /* no tail call: it would take this frame away first */
 }
 
 /* ---- start ------------------------------------------------------------------------------------------------------- */
 
 static void at_exit(void *unused) {
     (void)unused;
-    /* Many programs close standard error as the last thing they do, to see whether all was written. */
-    os_file_put_back(&standard_error, STDERR_FILENO);
-    __builtin_unwind_init(); /* stores the registers that hold callers' variables in this frame, where the scan looks */
     if (aside_is_on())
         report_line("leaks: left out: exit was called by a signal handler that interrupted the allocator");
     else
         leaks_report();
-    __asm__ volatile(""); /* no tail call: it would take this frame away first */
+}
+
+/* exit would now write the program's streams out, and end with its status. */
+static void end_with_status(void *unused) {
+    (void)unused;
+    if (!told)
+        return;
+    fflush(NULL);
+    os_exit((int)tunables.leaks_exit);
+}
+
+void leaks_arrange_status(void) {
+    if (tunables.leaks != 0 && tunables.leaks_exit != 0)
+        __cxa_atexit(end_with_status, NULL, NULL);
 }
 
 void leaks_arrange(void) {
     if (!modes_has(MODE_LEAKS))
         return;
-    os_file_keep(&standard_error, STDERR_FILENO);
+    suppress_read(tunables.leaks_suppress);
     /* Without a library to belong to, and registered before the program's own: runs after all of them and after the
      * destructors of all libraries (in a static program, before its destructors). */
     __cxa_atexit(at_exit, NULL, NULL);

@@ -28,6 +28,10 @@ struct leaks_record {
  * its exit. */
 void leaks_arrange(void);
 
+/* The same, before anything else is arranged for the end of the process: the exit status, if leaks_exit asks for one, is set
+ * when all else has been done. */
+void leaks_arrange_status(void);
+
 /* front_watched.c calls these while MODE_LEAKS is on, under no lock of the allocator: after a block is allocated, and before it
  * is free. */
 void leaks_allocated(const void *p, size_t bytes);
@@ -35,8 +39,7 @@ void leaks_allocated(const void *p, size_t bytes);
 struct leaks_record leaks_freeing(const void *p);
 void leaks_put_back(const struct leaks_record *record);
 
-/* Writes the report to standard error. The caller has stored its registers in its frame: what only registers hold is not
- * seen. */
+/* Writes the report. What the caller's registers hold is seen. */
 void leaks_report(void);
 
 extern HIDDEN const struct lock_set leaks_locks;

@@ -5,6 +5,7 @@
 
 #include "base/scan.h"
 #include "os/os.h"
+#include "kit/finding.h"
 #include "kit/report.h"
 #include "kit/text.h"
 #include "observe/stats.h"
@@ -80,22 +81,8 @@ size_t stats_json(char *out, size_t room) {
 static int write_to(int fd) {
     static char text[ENOUGH] BIG_TABLE; /* only at exit, by one thread */
     size_t length = stats_json(text, sizeof text);
-    return os_write(fd, text, min_size(length, sizeof text - 1));
-}
-
-/* The path with %p as the process id and %% as a percent sign. */
-static void expand(const char *pattern, char *out, size_t room) {
-    size_t at = 0;
-    for (; *pattern != '\0' && at + 1 < room; pattern++) {
-        if (pattern[0] == '%' && pattern[1] == 'p') {
-            at += text_format(out + at, room - at, "%d", os_process_id());
-            pattern++;
-        } else {
-            pattern += pattern[0] == '%' && pattern[1] == '%';
-            out[at++] = *pattern;
-        }
-    }
-    out[at] = '\0';
+    length = min_size(length, sizeof text - 1);
+    return fd == STDERR_FILENO ? finding_write(text, length) : os_write(fd, text, length);
 }
 
 /* The file descriptor that the text is the number of, -1 if it is no number. */
@@ -118,7 +105,7 @@ void stats_write(const char *where) {
             report_line("stats: file descriptor %s cannot be written: %s", where, os_error_text(error));
         return;
     }
-    expand(where, path, sizeof path);
+    finding_path(where, path, sizeof path);
     fd = os_create(path);
     if (fd < 0) {
         report_line("stats: the file %s cannot be written: %s", path, os_error_text(-fd));

@@ -5,6 +5,7 @@
 #endif
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include "os/kernel.h"
@@ -60,6 +61,11 @@ size_t os_read_at(int fd, void *out, size_t bytes, uint64_t offset) {
 
 int os_create(const char *path) {
     return os_fault(create) ? -EACCES : (int)open_file(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY, 0644);
+}
+
+int os_append(const char *path) {
+    long fd = os_fault(append) ? -1 : open_file(path, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY, 0644);
+    return kernel_refused(fd) ? -1 : (int)fd;
 }
 
 void os_close(int fd) {
@@ -120,12 +126,13 @@ void os_file_close(const struct os_file *file) {
 
 void os_file_keep(struct os_file *kept, int fd) {
     /* A number that programs do not count on. */
-    kept->fd = (int)kernel(SYS_fcntl, fd, F_DUPFD_CLOEXEC, KEPT_FD_LEAST);
+    long number = kernel(SYS_fcntl, fd, F_DUPFD_CLOEXEC, KEPT_FD_LEAST);
+    kept->fd = kernel_refused(number) ? -1 : (int)number;
     if (kept->fd >= 0)
         describe(kept->fd, &kept->device, &kept->inode);
 }
 
-void os_file_put_back(const struct os_file *kept, int fd) {
-    if (kernel_refused(kernel(SYS_fcntl, fd, F_GETFD)) && is_ours(kept))
-        kernel(SYS_dup3, kept->fd, fd, 0);
+bool os_is_terminal(int fd) {
+    char settings[128]; /* the kernel's struct termios has less than 64 bytes */
+    return !kernel_refused(kernel(SYS_ioctl, fd, TCGETS, settings));
 }

@@ -151,6 +151,9 @@ size_t os_read_at(int fd, void *out, size_t bytes, uint64_t offset);
 
 /* Makes a file anew for writing. Returns its descriptor, closed on exec, or a negated errno value. */
 int os_create(const char *path);
+
+/* Opens a file for writing at its end, and makes it where there is none. Returns its descriptor, closed on exec, or -1. */
+int os_append(const char *path);
 void os_close(int fd);
 
 /* Writes all of it to a file descriptor, as far as that goes. Returns 0, or the error's number. */
@@ -172,10 +175,11 @@ int os_file_write(const struct os_file *file, const char *text, size_t bytes);
 /* Closes the descriptor if it still is that file. */
 void os_file_close(const struct os_file *file);
 
-/* Keeps a second descriptor of `fd`, closed by exec, for the case that the program closes the first; then puts it back
- * under the old number if nothing is open there. */
+/* Keeps a second descriptor of `fd`, closed by exec, for the case that the program closes the first; -1 if it is refused. */
 void os_file_keep(struct os_file *kept, int fd);
-void os_file_put_back(const struct os_file *kept, int fd);
+
+/* True if a terminal is open there. */
+bool os_is_terminal(int fd);
 
 /* ---- system.c: waiting, time, randomness ---------------------------------------------------------------------------- */
 
@@ -214,6 +218,9 @@ uintptr_t os_given(unsigned long type);
 int os_process_id(void);
 int os_thread_id(void);
 
+/* The name of a thread of this process, as prctl(2) sets it; empty if it is not known: the thread has ended, say. */
+void os_thread_name(int thread, char *out, size_t room);
+
 /* sigaction(2): sets what a signal leads to, or asks. */
 void os_signal(int number, const struct sigaction *action, struct sigaction *old);
 
@@ -239,10 +246,20 @@ void *os_next_function(const char *name);
 /* An error number in words, in English; constant text. */
 const char *os_error_text(int error);
 
+/* Runs a program with a text as its standard input and `out` as its standard output and error, and waits for its end. The
+ * child has none of the process's signals and variables but `environment`, and the process's handler of SIGCHLD and its wait(2)
+ * never hear of it. The text has at most OS_FILTER_MOST bytes. False if that is refused, where the program is not 0 at the end,
+ * and in a process that has given up system calls (seccomp), which starting a program might end. */
+#define OS_FILTER_MOST (64 * KIB)
+bool os_filter(const char *const *arguments, const char *const *environment, const char *text, size_t bytes, int out);
+
 /* Ends the process at once. */
 _Noreturn void os_exit(int status);
 
 /* Ends the process by SIGABRT. */
 _Noreturn void os_abort(void);
+
+/* True once os_abort has been called. */
+bool os_is_aborting(void);
 
 #endif

@@ -7,6 +7,7 @@
 #include <link.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/auxv.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -132,6 +133,32 @@ int os_thread_id(void) {
     return (int)kernel(SYS_gettid);
 }
 
+/* "/proc/self/task/4711/comm"; `out` has room for it. */
+static void comm_path(int thread, char *out) {
+    char digits[12];
+    size_t count = 0, at = sizeof "/proc/self/task/" - 1;
+    memcpy(out, "/proc/self/task/", at);
+    for (unsigned number = (unsigned)thread; number > 0 || count == 0; number /= 10)
+        digits[count++] = (char)('0' + number % 10);
+    while (count > 0)
+        out[at++] = digits[--count];
+    memcpy(out + at, "/comm", sizeof "/comm");
+}
+
+/* /proc may not be there: the calling thread can say its own name without. */
+void os_thread_name(int thread, char *out, size_t room) {
+    char path[48], name[17] = ""; /* the kernel's names have at most 15 characters; the file has a newline behind */
+    if (thread == os_thread_id()) {
+        kernel(SYS_prctl, PR_GET_NAME, name);
+    } else {
+        comm_path(thread, path);
+        os_read_file(path, name, sizeof name - 1);
+    }
+    size_t length = min_size(strcspn(name, "\n"), room - 1);
+    memcpy(out, name, length);
+    out[length] = '\0';
+}
+
 #if ARCH_CALLS
 /* What the kernel's sigaction(2) takes; libc's structure has room for more signals. */
 struct kernel_action {
@@ -209,9 +236,16 @@ const char *os_error_text(int error) {
     return text ? text : "unknown error";
 }
 
+static _Atomic bool aborting;
+
+bool os_is_aborting(void) {
+    return aborting;
+}
+
 /* As libc's abort, which takes a lock and which a program may have defined: a handler is called once; if it returns, or if the
  * signal is ignored, the process ends all the same. */
 _Noreturn void os_abort(void) {
+    aborting = true;
     const uint64_t only_abort = UINT64_C(1) << (SIGABRT - 1);
     kernel(SYS_rt_sigprocmask, SIG_UNBLOCK, &only_abort, NULL, sizeof only_abort);
     os_raise(SIGABRT);

@@ -8,6 +8,7 @@
 #include "base/base.h"
 #include "os/os.h"
 #include "kit/environment.h"
+#include "kit/finding.h"
 #include "kit/modes.h"
 #include "kit/readonly.h"
 #include "kit/report.h"
@@ -19,6 +20,7 @@
 #include "protect/protections.h"
 #include "observe/leaks.h"
 #include "observe/stats.h"
+#include "process/end_signals.h"
 #include "process/exit.h"
 #include "process/fork.h"
 #include "process/mode_start.h"
@@ -31,7 +33,7 @@ extern void (*volatile __malloc_initialize_hook)(void) __attribute__((weak));
 /* What is never freed is looked at once more. */
 static void check_at_exit(void) {
     if (!exit_leaves_out("the last look at blocks"))
-        protections_check("exit");
+        protections_check(FAULT_AT_EXIT);
 }
 
 static void start_modes(void) {
@@ -39,8 +41,10 @@ static void start_modes(void) {
         mode_start();
     if (&__malloc_initialize_hook != NULL && __malloc_initialize_hook != NULL)
         __malloc_initialize_hook();
-    if (modes_has(MODE_CHECK | MODE_LEAKS | MODE_GUARDED | MODE_HARDENED))
+    if (modes_has(MODE_CHECK | MODE_LEAKS | MODE_GUARDED | MODE_HARDENED)) {
         unwind_prepare();
+        report_thread_id(); /* before the program may shut itself in (seccomp) */
+    }
     guarded_trap_start();
     if (modes_has(MODE_CHECK | MODE_HARDENED | MODE_GUARDED))
         atexit(check_at_exit);
@@ -57,6 +61,15 @@ static void tell_at_exit(void) {
         stats_write(tunables.stats);
 }
 
+/* The same where a signal ends the process. */
+static void tell_at_signal(void) {
+    if (modes_has(MODE_CHECK | MODE_HARDENED | MODE_GUARDED))
+        protections_check(FAULT_AT_EXIT);
+    if (modes_has(MODE_LEAKS))
+        leaks_report();
+    stats_write(tunables.stats);
+}
+
 /* What is read-only from now on. In a static program the code and the pages of RELRO are the program's own to change. */
 static void close_all(void) {
     readonly_close();
@@ -68,6 +81,7 @@ __attribute__((constructor(101))) static void start(void) {
     os_sbrk_prepare();
     environment_read();
     os_fence_below(&cache_self); /* or the first mapping would lie there, and run over into our lists */
+    leaks_arrange_status();
     if (tunables.stats[0] != '\0')
         atexit(tell_at_exit);
     thread_arrange();
@@ -76,7 +90,10 @@ __attribute__((constructor(101))) static void start(void) {
     fork_arrange_late();
     start_modes();
     leaks_arrange();
+    if (tunables.stats[0] != '\0' || modes_has(MODE_CHECK | MODE_HARDENED | MODE_GUARDED | MODE_LEAKS))
+        finding_keep();
     exit_arrange();
+    end_signals_arrange(tell_at_signal);
     if (tunables.protect == LEVEL_PARANOID)
         close_all();
     if (MYALLOC_DEBUG && environment_variable("MYALLOC_COUNTERS") != NULL)

@@ -18,6 +18,7 @@
 #define SECRET 0
 #define PATTERN 0xdb /* in freed blocks, where M_PERTURB names no other */
 #define ALIGN_SHIFT_MAX ADDRESS_BITS
+#define ALIGN_SHIFT_LEAST 4 /* of BLOCK_ALIGN */
 
 /* From here on a block that is resized moves its pages rather than its bytes. */
 #define RESIZE_MIN (128 * KIB)
@@ -86,10 +87,21 @@ static const char *changed(const struct check_record *record) {
 }
 
 static struct fault_block known(const struct check_record *record) {
-    return (struct fault_block){.start = record->block, .bytes = record->bytes, .align = record->align,
+    return (struct fault_block){.start = record->block, .bytes = record->bytes, .align = (size_t)1 << record->align_shift,
                                 .alloc_call = record->alloc_call, .free_call = record->free_call,
                                 .alloc_stack = record->alloc_stack, .free_stack = record->free_stack,
+                                .alloc_thread = record->alloc_thread, .free_thread = record->free_thread,
                                 .freed = record->state == CHECK_FREED};
+}
+
+static void dump(const struct check_record *record, const char *at, struct fault *fault) {
+    const char *block = record->block, *end = block + record->bytes;
+    if (at < block)
+        fault_dump_canary(fault, at, block - CANARY, block, SECRET, NULL);
+    else if (at >= end)
+        fault_dump_canary(fault, at, end, tail_end(record), SECRET, NULL);
+    else
+        fault_dump_pattern(fault, at, block, end, record->pattern);
 }
 
 /* Notes what has not been reported before; false if there is nothing. */
@@ -102,6 +114,7 @@ static bool look_locked(struct check_record *record, struct fault *fault) {
     fault->block_known = true;
     fault->block = known(record);
     fault->offset = at - record->block;
+    dump(record, at, fault);
     return true;
 }
 
@@ -115,7 +128,7 @@ static size_t held_bytes(const struct check_record *record) {
 static void let_go_locked(struct check_record *record, struct fault_list *faults, void **left) {
     struct fault fault = {0};
     if (look_locked(record, &fault))
-        *fault_add(faults, "quarantine", record->block) = fault;
+        *fault_add(faults, FAULT_AT_RELEASE, record->block) = fault;
     quarantine_bytes -= held_bytes(record);
     if (record->plain != NULL)
         freelist_push(left, record->plain);
@@ -174,7 +187,7 @@ static void release_overdue(bool all, const char *call) {
 
 static size_t trim(bool all) {
     if (all)
-        release_overdue(true, "quarantine");
+        release_overdue(true, FAULT_AT_RELEASE);
     return 0;
 }
 
@@ -187,8 +200,9 @@ static void *enter(char *plain, size_t bytes, size_t align, const char *call) {
     lock(NULL);
     forget_gone_locked(block);
     const struct check_record *record = check_record_enter(
-        &(struct check_record){.block = block, .plain = plain, .bytes = bytes, .align = align, .alloc_call = call,
-                               .alloc_stack = here, .state = CHECK_LIVE});
+        &(struct check_record){.block = block, .plain = plain, .bytes = bytes, .align_shift = (uint8_t)high_bit(align),
+                               .alloc_call = call, .alloc_stack = here, .alloc_thread = report_thread_id(),
+                               .state = CHECK_LIVE});
     if (record != NULL)
         canaries_write(record);
     unlock(NULL);
@@ -215,8 +229,9 @@ static bool adopt(void *p, size_t bytes, const char *call) {
     faults.count = 0;
     lock(p);
     struct check_record *record = check_record_enter(
-        &(struct check_record){.block = p, .plain = p, .bytes = bytes, .align = BLOCK_ALIGN, .bare = true,
+        &(struct check_record){.block = p, .plain = p, .bytes = bytes, .align_shift = ALIGN_SHIFT_LEAST, .bare = true,
                                .alloc_call = "a call that was not checked", .free_call = call, .free_stack = here,
+                               .free_thread = report_thread_id(),
                                .state = CHECK_FREED});
     if (record != NULL)
         hold_locked(record, &faults, &left);
@@ -232,7 +247,7 @@ static bool adopt(void *p, size_t bytes, const char *call) {
 /* True if a known block lies in the plain block that starts here, behind a canary as long as its alignment. */
 static bool holds_locked(const void *plain) {
     bool held = false;
-    for (unsigned shift = 4; shift < ALIGN_SHIFT_MAX && !held; shift++) {
+    for (unsigned shift = ALIGN_SHIFT_LEAST; shift < ALIGN_SHIFT_MAX && !held; shift++) {
         const struct check_record *record = check_record_find((const char *)plain + ((size_t)1 << shift));
         held = record != NULL && record->plain == plain;
     }
@@ -278,6 +293,7 @@ static void *retire(void *p, const char *call, uint32_t stack, struct fault_list
     void *left = NULL;
     record->free_call = call;
     record->free_stack = stack;
+    record->free_thread = report_thread_id();
     hold_locked(record, faults, &left);
     return left;
 }
@@ -292,6 +308,7 @@ static void shrink(void *p, size_t bytes, const char *call, uint32_t stack) {
     record->bytes = bytes;
     record->alloc_call = call;
     record->alloc_stack = stack;
+    record->alloc_thread = report_thread_id();
     canaries_write(record);
 }
 
@@ -302,7 +319,7 @@ static void shrink(void *p, size_t bytes, const char *call, uint32_t stack) {
 static struct check_record *detach(void *p) {
     lock(p);
     struct check_record *record = check_record_find(p);
-    if (record != NULL && (record->state != CHECK_LIVE || record->align != BLOCK_ALIGN))
+    if (record != NULL && (record->state != CHECK_LIVE || record->align_shift != ALIGN_SHIFT_LEAST))
         record = NULL;
     if (record != NULL)
         check_record_detach(record);
@@ -313,12 +330,13 @@ static struct check_record *detach(void *p) {
 /* Back in, in a plain block that may be another, of a size that may be another. Cannot fail. */
 static void *attach(struct check_record *record, char *plain, size_t bytes, const char *call) {
     uint32_t here = stacks_capture();
-    char *block = plain + record->align;
+    char *block = plain + ((size_t)1 << record->align_shift);
     lock(plain);
     forget_gone_locked(block);
     if (block != record->block || bytes != record->bytes) {
         record->alloc_call = call;
         record->alloc_stack = here;
+        record->alloc_thread = report_thread_id();
     }
     record->block = block;
     record->plain = plain;

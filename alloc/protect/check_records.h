@@ -21,13 +21,14 @@ enum check_state {
 
 struct check_record {
     char *block, *plain; /* plain is NULL once the memory is gone */
-    size_t bytes, align;
+    size_t bytes;
     const char *alloc_call, *free_call;
     uint32_t alloc_stack, free_stack; /* stacks.h */
+    int alloc_thread, free_thread;    /* the OS's numbers */
     uint32_t place;                   /* FREED: its place in the quarantine's ring */
-    uint8_t state, pattern;
-    bool bare;     /* has no canaries: was no checked block before it was freed */
-    bool reported; /* its damage was printed already (mcheck's function is told each time) */
+    uint8_t state, pattern, align_shift;
+    bool bare : 1;     /* has no canaries: was no checked block before it was freed */
+    bool reported : 1; /* its damage was printed already (mcheck's function is told each time) */
 };
 
 struct check_chunk {

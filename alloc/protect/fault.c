@@ -3,9 +3,10 @@
 
 #include <stdatomic.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/canary.h"
 #include "os/os.h"
+#include "kit/finding.h"
 #include "kit/readonly.h"
 #include "kit/report.h"
 #include "kit/text.h"
@@ -57,42 +58,122 @@ static void describe(const struct fault *fault, char *out, size_t room) {
         text_format(out, room, "%s", texts[fault->kind]);
 }
 
-void fault_say_stack(const char *what, const char *call, uint32_t stack) {
+static void say_stack(struct finding *finding, const char *what, const char *call, int thread, uint32_t stack) {
     unsigned count;
+    char name[48];
     void *const *frames = stacks_frames(stack, &count);
-    report_line("  %s%s", what, call);
+    finding_thread(thread, name, sizeof name);
+    finding_line(finding, "  %s%s%s%s", what, call, *name != '\0' ? ", " : "", name);
     if (count > 0)
-        backtrace_print(STDERR_FILENO, frames, count);
+        backtrace_print(finding, frames, count);
 }
 
-void fault_say_history(const struct fault_block *block) {
-    fault_say_stack("allocated by ", block->alloc_call, block->alloc_stack);
+void fault_say_history(struct finding *finding, const struct fault_block *block) {
+    say_stack(finding, "allocated by ", block->alloc_call, block->alloc_thread, block->alloc_stack);
     if (block->freed)
-        fault_say_stack("freed by ", block->free_call, block->free_stack);
+        say_stack(finding, "freed by ", block->free_call, block->free_thread, block->free_stack);
 }
 
-static void say_block(const struct fault *fault) {
+void fault_say_summary(struct finding *finding, const char *what, const char *call, const void *where) {
+    char place[512];
+    if (where != NULL)
+        finding_summary(finding, "%s: %s in %s", what, call, backtrace_place(where, place, sizeof place));
+    else
+        finding_summary(finding, "%s: %s", what, call);
+}
+
+/* ---- changed bytes ------------------------------------------------------------------------------------------------ */
+
+/* A row of sixteen bytes before the changed one's and two from there on, as far as they lie in the range. Returns the first
+ * byte behind what is kept. */
+static const char *keep(struct fault *fault, const char *at, const char *from, const char *to) {
+    const char *row = (const char *)align_down((uintptr_t)at, 16), *end = to - row > 32 ? row + 32 : to;
+    fault->bytes_start = row - from > 16 ? row - 16 : from;
+    fault->bytes_count = (uint8_t)(end - fault->bytes_start);
+    fault->changed = 0;
+    memcpy(fault->bytes, fault->bytes_start, fault->bytes_count);
+    return end;
+}
+
+void fault_dump_canary(struct fault *fault, const char *at, const char *from, const char *to, uint64_t secret,
+                       const char *nul) {
+    keep(fault, at, from, to);
+    for (unsigned i = 0; i < fault->bytes_count; i++)
+        fault->changed |= (uint64_t)(fault->bytes[i] != canary_byte(secret, fault->bytes_start + i, nul)) << i;
+}
+
+void fault_dump_pattern(struct fault *fault, const char *at, const char *from, const char *to, unsigned char pattern) {
+    keep(fault, at, from, to);
+    for (unsigned i = 0; i < fault->bytes_count; i++)
+        fault->changed |= (uint64_t)(fault->bytes[i] != pattern) << i;
+}
+
+/* "    0x55dcadd4c020:  9f [41][42] 80  |.AB.|": a row of the bytes from `first` on; the changed ones in brackets, and shown as
+ * characters. Returns the first of the next row. */
+static unsigned say_row(struct finding *finding, const struct fault *fault, unsigned first) {
+    static const char hex[] = "0123456789abcdef";
+    char bytes[16 * 4 + 1], characters[17];
+    const char *start = fault->bytes_start + first;
+    unsigned count = (unsigned)min_size(16 - ((uintptr_t)start & 15), fault->bytes_count - first);
+    for (unsigned i = 0; i < count; i++) {
+        unsigned char byte = fault->bytes[first + i];
+        bool changed = fault->changed >> (first + i) & 1;
+        const char shown[4] = {changed ? '[' : ' ', hex[byte >> 4], hex[byte & 15], changed ? ']' : ' '};
+        memcpy(bytes + i * 4, shown, 4);
+        characters[i] = changed && byte >= ' ' && byte < 0x7f ? (char)byte : '.';
+    }
+    bytes[count * 4] = characters[count] = '\0';
+    finding_line(finding, "    %p: %s |%s|", start, bytes, characters);
+    return first + count;
+}
+
+static void say_bytes(struct finding *finding, const struct fault *fault) {
+    for (unsigned at = 0; at < fault->bytes_count;)
+        at = say_row(finding, fault, at);
+}
+
+/* ---- what is told ------------------------------------------------------------------------------------------------ */
+
+static void say_block(struct finding *finding, const struct fault *fault) {
     const struct fault_block *block = &fault->block;
     if (fault->kind == FAULT_HEAD || fault->kind == FAULT_TAIL || fault->kind == FAULT_WRITTEN_FREED)
-        report_line("  block of %z bytes at %p, changed at offset %d", block->bytes, block->start, (int)fault->offset);
+        finding_line(finding, "  block of %z bytes at %p, changed at offset %d",
+                     block->bytes, block->start, (int)fault->offset);
     else if (fault->kind == FAULT_INVALID)
-        report_line("  block of %z bytes at %p, pointer at offset %d", block->bytes, block->start, (int)fault->offset);
+        finding_line(finding, "  block of %z bytes at %p, pointer at offset %d",
+                     block->bytes, block->start, (int)fault->offset);
     else
-        report_line("  block of %z bytes at %p", block->bytes, block->start);
-    fault_say_history(block);
+        finding_line(finding, "  block of %z bytes at %p", block->bytes, block->start);
+    say_bytes(finding, fault);
+    fault_say_history(finding, block);
+}
+
+/* Found by a look at many blocks, not by a call for this one: where that was says nothing of the fault. */
+static bool is_late(const char *call) {
+    return strcmp(call, FAULT_AT_EXIT) == 0 || strcmp(call, FAULT_AT_RELEASE) == 0;
 }
 
 static void say(const char *call, const void *p, const struct fault *fault, uint32_t here) {
     char what[160];
+    struct finding finding;
+    unsigned count;
+    bool late = is_late(call);
+    void *const *frames = stacks_frames(late ? 0 : here, &count);
     describe(fault, what, sizeof what);
-    report_line("%s(%p): %s", call, p, what);
-    if (report_action & REPORT_SHORT)
-        return;
-    fault_say_stack("called from", "", here);
-    if (fault->block_known)
-        say_block(fault);
-    if (fault->more != NULL)
-        fault->more();
+    if (late)
+        finding_begin(&finding, "%s: %s", call, what);
+    else
+        finding_begin(&finding, "%s(%p): %s", call, p, what);
+    if (!(report_action & REPORT_SHORT)) {
+        if (!late)
+            say_stack(&finding, "called from", "", report_thread_id(), here);
+        if (fault->block_known)
+            say_block(&finding, fault);
+        if (fault->more != NULL)
+            fault->more(&finding);
+        fault_say_summary(&finding, what, call, count > 0 ? (const char *)frames[0] : NULL);
+    }
+    finding_end(&finding);
 }
 
 /* malloc and its kin, new, or new[]. */

@@ -3,12 +3,14 @@
  * A fault of the program that has to do with a block: what it is called, what is known of the block, and how it
  * is told. The checks, guarded pages and hardened blocks share it, so that a misuse reads the same whoever finds it:
  *
- *     myalloc: free(0x55dcadd4c010): memory clobbered past end of allocated block
- *     myalloc:   called from
+ *     ==4711== program: myalloc: free(0x55dcadd4c010): memory clobbered past end of allocated block
+ *       called from, thread 4711 (program)
  *         #0 ...
- *     myalloc:   block of 24 bytes at 0x55dcadd4c010, changed at offset 24
- *     myalloc:   allocated by malloc
+ *       block of 24 bytes at 0x55dcadd4c010, changed at offset 24
+ *         0x55dcadd4c028: [41] 9f  a1 ...
+ *       allocated by malloc, thread 4711 (program)
  *         #0 ...
+ *     SUMMARY: myalloc: memory clobbered past end of allocated block: free in give+0x10 (/path/program+0x25ef)
  */
 #ifndef MYALLOC_FAULT_H
 #define MYALLOC_FAULT_H
@@ -35,8 +37,13 @@ struct fault_block {
     size_t bytes, align;
     const char *alloc_call, *free_call; /* constant texts */
     uint32_t alloc_stack, free_stack;   /* stacks.h */
+    int alloc_thread, free_thread;      /* the OS's numbers; 0 if not known */
     bool freed;
 };
+
+#define FAULT_BYTES 48
+
+struct finding;
 
 struct fault {
     enum fault_kind kind;
@@ -44,7 +51,11 @@ struct fault {
     ptrdiff_t offset; /* of the changed byte, or of the pointer, from the block's start */
     size_t named;     /* the size or alignment that the call names */
     struct fault_block block;
-    void (*more)(void); /* what else there is to say, NULL for nothing */
+    unsigned char bytes[FAULT_BYTES]; /* around the changed byte, as they were found */
+    const char *bytes_start;          /* their address, a multiple of 16 or the start of what may not change */
+    uint8_t bytes_count;              /* 0: none are known */
+    uint64_t changed;                 /* a bit for each that is not what it was */
+    void (*more)(struct finding *finding); /* what else there is to say, NULL for nothing */
 };
 
 /* Tells of a fault: to mcheck()'s function if there is one, else as report_action says, which may end the process. `p` is
@@ -75,6 +86,11 @@ const char *fault_call_name(uint8_t number);
  * FAULT_NONE yet. `bytes` is SIZE_MAX and `align` 0 where the call does not name them. */
 void fault_judge(struct fault *fault, const struct fault_block *block, const char *call, size_t bytes, size_t align);
 
+/* What stands for the call of a fault that was found at the end of the process, or when a freed block's memory was about to be
+ * used again. */
+#define FAULT_AT_EXIT "at exit"
+#define FAULT_AT_RELEASE "at the end of its quarantine"
+
 /* A call that uses a block without freeing it. */
 #define FAULT_USE "malloc_usable_size"
 
@@ -92,9 +108,14 @@ void fault_mask_handler(void);
 /* True in a report of this thread: the program's function is at it, and may allocate. */
 bool fault_is_telling(void);
 
-/* Parts of such a report: a line and the frames of a stack; who allocated the block, and who freed it. */
-void fault_say_stack(const char *what, const char *call, uint32_t stack);
-void fault_say_history(const struct fault_block *block);
+/* Parts of such a report: who allocated the block, and who freed it; the last line, `where` the fault was or NULL. */
+void fault_say_history(struct finding *finding, const struct fault_block *block);
+void fault_say_summary(struct finding *finding, const char *what, const char *call, const void *where);
+
+/* Keeps what lies in [from, to) around the changed byte `at`, and which bytes of it are not the canary that was written there
+ * (canary.h), or not the `pattern`. Caller holds the lock under which that may not change. */
+void fault_dump_canary(struct fault *fault, const char *at, const char *from, const char *to, uint64_t secret, const char *nul);
+void fault_dump_pattern(struct fault *fault, const char *at, const char *from, const char *to, unsigned char pattern);
 
 enum mcheck_status fault_status(enum fault_kind kind);
 

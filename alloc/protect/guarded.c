@@ -39,11 +39,13 @@ static void canaries_look(const struct guarded_slot *slot, const char *pages, st
     if (before == NULL && behind == last)
         return;
     fault->kind = before != NULL ? FAULT_HEAD : FAULT_TAIL;
-    fault->offset = (before != NULL ? before : behind) - block;
+    const char *at = before != NULL ? before : behind;
+    fault->offset = at - block;
+    fault_dump_canary(fault, at, before != NULL ? pages : end, before != NULL ? block : last, guarded_pool.secret, NULL);
 }
 
 static void note_locked(const struct guarded_slot *slot, const char *call, uint32_t stack) {
-    guarded_events_add(&(struct guarded_event){slot->block.start, slot->block.bytes, call, stack, sampler_thread()});
+    guarded_events_add(&(struct guarded_event){slot->block.start, slot->block.bytes, call, stack, report_thread_id()});
 }
 
 static void count_locked(const struct guarded_slot *slot, bool enters) {
@@ -71,6 +73,7 @@ static void *alloc_locked(size_t bytes, size_t align, const char *call, uint32_t
     slot->block = (struct fault_block){.start = place(first, room, bytes, align), .bytes = bytes, .align = align};
     slot->block.alloc_call = call;
     slot->block.alloc_stack = here;
+    slot->block.alloc_thread = report_thread_id();
     slot->pages = (uint8_t)pages;
     slot->state = GUARDED_LIVE;
     canaries_write(slot, first);
@@ -151,6 +154,7 @@ static void *retire(void *p, const char *call, uint32_t stack, struct fault_list
     (void)faults;
     slot->block.free_call = call;
     slot->block.free_stack = stack;
+    slot->block.free_thread = report_thread_id();
     slot->block.freed = true;
     slot->state = GUARDED_FREED;
     guarded_slot_close(slot, guarded_pages_of(size, slot), slot->pages * OS_PAGE);
@@ -168,6 +172,7 @@ static void shrink(void *p, size_t bytes, const char *call, uint32_t stack) {
     slot->block.bytes = bytes;
     slot->block.alloc_call = call;
     slot->block.alloc_stack = stack;
+    slot->block.alloc_thread = report_thread_id();
     canary_write(guarded_pool.secret, (char *)p + bytes, guarded_pages_of(size, slot) + slot->pages * OS_PAGE, NULL);
 }
 

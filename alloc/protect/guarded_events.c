@@ -2,9 +2,8 @@
 #include "protect/guarded_events.h"
 
 #include <stdatomic.h>
-#include <unistd.h>
 
-#include "kit/report.h"
+#include "kit/finding.h"
 #include "callers/backtrace.h"
 #include "callers/stacks.h"
 
@@ -22,15 +21,17 @@ void guarded_events_add(const struct guarded_event *event) {
     kept->block = turned(event->block);
 }
 
-void guarded_events_say(void) {
+void guarded_events_say(struct finding *finding) {
+    char thread[48];
     size_t newest = count, told = min_size(newest, GUARDED_EVENTS_TOLD);
     if (told > 0)
-        report_line("  last events of guarded pages, newest first:");
+        finding_line(finding, "  last events of guarded pages, newest first:");
     for (size_t i = 1; i <= told; i++) {
         struct guarded_event event = events[(newest - i) % GUARDED_EVENTS];
         unsigned frames;
         void *const *stack = stacks_frames(event.stack, &frames);
-        report_line("  %s: block of %z bytes at %p, thread %d", event.call, event.bytes, turned(event.block), event.thread);
-        backtrace_print(STDERR_FILENO, stack, frames > 0);
+        finding_line(finding, "  %s: block of %z bytes at %p, %s", event.call, event.bytes, turned(event.block),
+                     finding_thread(event.thread, thread, sizeof thread));
+        backtrace_print(finding, stack, frames > 0);
     }
 }

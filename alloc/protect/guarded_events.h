@@ -16,14 +16,15 @@ struct guarded_event {
     size_t bytes;
     const char *call; /* constant text */
     uint32_t stack;   /* stacks.h */
-    int thread;       /* sampler_thread's number for it */
+    int thread;       /* the OS's number for it */
 };
 
 /* Caller holds the lock of guarded.h. */
 void guarded_events_add(const struct guarded_event *event);
 
-/* Writes the last ones to standard error, newest first, a line each and one for where it was called from. Waits for
+struct finding;
+/* Adds the last ones to a finding, newest first, a line each and one for where it was called from. Waits for
  * nobody: what another thread adds meanwhile may be missing. */
-void guarded_events_say(void);
+void guarded_events_say(struct finding *finding);
 
 #endif

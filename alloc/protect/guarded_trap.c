@@ -3,11 +3,11 @@
 
 #include <signal.h>
 #include <stdatomic.h>
-#include <unistd.h>
 
 #include "base/arch_call.h"
 #include "os/os.h"
 #include "kit/modes.h"
+#include "kit/finding.h"
 #include "kit/report.h"
 #include "kit/tunables.h"
 #include "callers/backtrace.h"
@@ -15,7 +15,6 @@
 #include "protect/fault.h"
 #include "protect/guarded.h"
 #include "protect/guarded_events.h"
-#include "protect/sampler.h"
 
 /* Frames between the handler's and the one that faulted: that to which the handler returns, unless it is our own, which
  * unwind_capture leaves out with the others. */
@@ -35,21 +34,29 @@ static const char *access_word(enum arch_access access) {
 }
 
 /* The innermost frame is where the fault was, no return address: what is printed is one less. */
-static void say_where(void) {
-    void *frames[UNWIND_MOST];
+static void say_where(struct finding *finding, void **frames, unsigned count) {
+    char thread[48];
+    finding_line(finding, "  at, %s", finding_thread(report_thread_id(), thread, sizeof thread));
+    backtrace_print(finding, frames, count);
+}
+
+static unsigned capture(void **frames, enum arch_access access) {
+    if (access == ARCH_EXECUTE) /* the unwinder would read the code there */
+        return 0;
     unsigned count = unwind_capture(frames, UNWIND_MOST, TRAMPOLINE);
-    if (count == 0)
-        return;
-    frames[0] = (char *)frames[0] + 1;
-    report_line("  at");
-    backtrace_print(STDERR_FILENO, frames, count);
+    if (count > 0)
+        frames[0] = (char *)frames[0] + 1;
+    return count;
 }
 
 static void say_hit(const char *p, enum arch_access access) {
     struct fault_block block;
     const char *word = access_word(access);
+    struct finding finding;
+    void *frames[UNWIND_MOST];
     if (!guarded_near(p, &block)) {
-        report_line("%s at %p: a guarded page that no block had yet", word, p);
+        finding_begin(&finding, "%s at %p: a guarded page that no block had yet", word, p);
+        finding_end(&finding);
         return;
     }
     bool below = p < block.start, above = p >= block.start + block.bytes;
@@ -58,19 +65,22 @@ static void say_hit(const char *p, enum arch_access access) {
                        : above     ? "buffer overflow"
                                    : "block executed";
     size_t far = (size_t)(below ? block.start - p : above ? p - (block.start + block.bytes) : p - block.start);
-    report_line("%s: %s at %p, %z bytes %s the block of %z bytes at %p", what, word, p, far,
-                below ? "before" : above ? "behind" : "inside", block.bytes, block.start);
-    if (report_action & REPORT_SHORT)
-        return;
-    if (access != ARCH_EXECUTE) /* the unwinder would read the code there */
-        say_where();
-    fault_say_history(&block);
-    guarded_events_say();
+    finding_begin(&finding, "%s: %s at %p, %z bytes %s the block of %z bytes at %p", what, word, p, far,
+                  below ? "before" : above ? "behind" : "inside", block.bytes, block.start);
+    if (!(report_action & REPORT_SHORT)) {
+        unsigned count = capture(frames, access);
+        if (count > 0)
+            say_where(&finding, frames, count);
+        fault_say_history(&finding, &block);
+        guarded_events_say(&finding);
+        fault_say_summary(&finding, what, word, count > 0 ? frames[0] : NULL);
+    }
+    finding_end(&finding);
 }
 
 /* A fault of this very report is not told. */
 static void tell(const char *p, const void *context) {
-    int self = sampler_thread(), other = 0;
+    int self = report_thread_id(), other = 0;
     while (!atomic_compare_exchange_strong(&teller, &other, self)) {
         if (other == self)
             return;

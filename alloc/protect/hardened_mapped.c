@@ -27,6 +27,7 @@ struct record {
     size_t map_bytes, data_bytes;
     uint64_t secret;
     uint32_t alloc_stack, free_stack; /* stacks.h */
+    int alloc_thread, free_thread;    /* the OS's numbers */
     uint8_t alloc_call, free_call;    /* fault_call_number */
     uint8_t align_shift, state;
     bool reported; /* its damage was printed already (mcheck's function is told each time) */
@@ -66,7 +67,8 @@ static struct fault_block known(const struct record *record) {
                                 .align = (size_t)1 << record->align_shift,
                                 .alloc_call = fault_call_name(record->alloc_call),
                                 .free_call = fault_call_name(record->free_call), .alloc_stack = record->alloc_stack,
-                                .free_stack = record->free_stack, .freed = record->state != LIVE};
+                                .free_stack = record->free_stack, .alloc_thread = record->alloc_thread,
+                                .free_thread = record->free_thread, .freed = record->state != LIVE};
 }
 
 static char *tail_of(const struct record *record) {
@@ -94,6 +96,10 @@ static bool look(struct record *record, struct fault *fault) {
     if (head == NULL && tail == end)
         return false;
     note(fault, head != NULL ? FAULT_HEAD : FAULT_TAIL, record, head != NULL ? head : tail);
+    if (head != NULL)
+        fault_dump_canary(fault, head, record->data, record->start, record->secret, NULL);
+    else
+        fault_dump_canary(fault, tail, behind, end, record->secret, canary_nul(behind, end));
     record->reported = !fault_has_handler();
     return true;
 }
@@ -155,7 +161,7 @@ static bool map(struct record *record, size_t align, size_t before, size_t behin
 static void *alloc(size_t bytes, size_t align, bool *zeroed, const char *call) {
     align = max_size(align, BLOCK_ALIGN);
     struct record record = {.bytes = bytes, .alloc_stack = stacks_capture(), .alloc_call = fault_call_number(call),
-                            .align_shift = (uint8_t)high_bit(align), .state = LIVE};
+                            .alloc_thread = report_thread_id(), .align_shift = (uint8_t)high_bit(align), .state = LIVE};
     *zeroed = true;
     if (bytes > SIZE_LIMIT / 2 || align > SIZE_LIMIT / 4)
         return NULL;
@@ -306,6 +312,7 @@ static void *retire(void *p, const char *call, uint32_t stack, struct fault_list
     record->state = FREED;
     record->free_call = fault_call_number(call);
     record->free_stack = stack;
+    record->free_thread = report_thread_id();
     live.bytes -= record->bytes;
     live.blocks--;
     live.taken -= record->data_bytes;
@@ -318,6 +325,7 @@ static void shrink(void *p, size_t bytes, const char *call, uint32_t stack) {
     record->bytes = bytes;
     record->alloc_call = fault_call_number(call);
     record->alloc_stack = stack;
+    record->alloc_thread = report_thread_id();
     write_tail(record);
 }
 

@@ -24,6 +24,7 @@ enum slot_state { SLOT_UNUSED, SLOT_LIVE, SLOT_HELD, SLOT_FREED };
 
 struct slot {
     uint32_t alloc_stack, free_stack; /* stacks.h */
+    int alloc_thread, free_thread;    /* the OS's numbers */
     uint32_t bytes;
     uint8_t alloc_call, free_call; /* fault_call_number */
     uint8_t align_shift;
@@ -31,7 +32,7 @@ struct slot {
     uint8_t reported : 1;   /* its damage was printed already (mcheck's function is told each time) */
     uint8_t has_canary : 1; /* its last bytes hold a canary even while it is free */
 };
-_Static_assert(sizeof(struct slot) == 16, "records are small");
+_Static_assert(sizeof(struct slot) == 24, "records are small");
 
 enum slab_state { SLAB_NEVER, SLAB_OPEN, SLAB_RETIRED };
 

@@ -5,6 +5,7 @@
 
 #include "base/canary.h"
 #include "kit/modes.h"
+#include "kit/report.h"
 #include "callers/stacks.h"
 #include "protect/hardened_slab.h"
 
@@ -26,7 +27,8 @@ static struct fault_block known(const struct position *position) {
     return (struct fault_block){.start = position->start, .bytes = slot->bytes, .align = (size_t)1 << slot->align_shift,
                                 .alloc_call = fault_call_name(slot->alloc_call),
                                 .free_call = fault_call_name(slot->free_call), .alloc_stack = slot->alloc_stack,
-                                .free_stack = slot->free_stack, .freed = slot->state != SLOT_LIVE};
+                                .free_stack = slot->free_stack, .alloc_thread = slot->alloc_thread,
+                                .free_thread = slot->free_thread, .freed = slot->state != SLOT_LIVE};
 }
 
 static void note(struct fault *fault, enum fault_kind kind, const struct position *position, const char *at) {
@@ -77,23 +79,36 @@ static void mark_reported(const struct position *position) {
     position->slot->reported = !fault_has_handler();
 }
 
+/* Around a changed byte of the slot's canary or, in a free slot, of the zeros before it. */
+static void dump(const struct position *position, const char *at, struct fault *fault) {
+    const char *canary = canary_start(position), *end = end_of(position);
+    if (at < canary)
+        fault_dump_pattern(fault, at, position->start, canary, 0);
+    else
+        fault_dump_canary(fault, at, canary, end, position->slab->secret, canary_nul(canary, end));
+}
+
 /* Notes what is wrong with a slot's own memory; false if nothing is. */
 static bool look(const struct position *position, struct fault *fault) {
     const char *at = changed(position);
     if (at == NULL)
         return false;
     note(fault, position->slot->state == SLOT_LIVE ? FAULT_TAIL : FAULT_WRITTEN_FREED, position, at);
+    dump(position, at, fault);
     mark_reported(position);
     return true;
 }
 
-/* The last changed byte of the gap before the first slot, which is mended. */
-static const char *gap_changed(const struct position *position) {
+/* Looks at the gap before the first slot, and mends it. */
+static bool look_at_gap(const struct position *position, struct fault *fault) {
     char *from = position->start - min_size(position->range->gap, HEAD_LOOK);
     const char *at = canary_look_back(position->slab->secret, from, position->start, NULL);
-    if (at != NULL)
-        canary_write(position->slab->secret, from, position->start, NULL);
-    return at;
+    if (at == NULL)
+        return false;
+    note(fault, FAULT_HEAD, position, at);
+    fault_dump_canary(fault, at, from, position->start, position->slab->secret, NULL);
+    canary_write(position->slab->secret, from, position->start, NULL);
+    return true;
 }
 
 /* The canary of a slot and, if it is free, a few bytes before that: all of it is looked at when it is used again. */
@@ -119,18 +134,14 @@ static bool look_at_neighbour(const struct position *position, struct fault *fau
         note(fault, lives ? FAULT_TAIL : FAULT_WRITTEN_FREED, &before, first);
     else
         note(fault, FAULT_HEAD, position, last != NULL ? last : first);
+    dump(&before, fault->kind == FAULT_HEAD && last != NULL ? last : first, fault);
     return true;
 }
 
 static bool look_before(const struct position *position, struct fault *fault) {
     if (!can_look(position))
         return false;
-    if (position->index > 0)
-        return look_at_neighbour(position, fault);
-    const char *at = gap_changed(position);
-    if (at != NULL)
-        note(fault, FAULT_HEAD, position, at);
-    return at != NULL;
+    return position->index > 0 ? look_at_neighbour(position, fault) : look_at_gap(position, fault);
 }
 
 /* ---- quarantine -------------------------------------------------------------------------------------------------- */
@@ -141,7 +152,7 @@ static void slab_look(const struct range *range, uint32_t number, struct fault_l
         struct position position = position_at(range, number, index);
         struct fault fault = {0};
         if (look(&position, &fault))
-            *fault_add(faults, "quarantine", position.start) = fault;
+            *fault_add(faults, FAULT_AT_RELEASE, position.start) = fault;
     }
 }
 
@@ -175,7 +186,7 @@ static void slot_release(const struct range *range, uint64_t ticket, struct faul
     struct fault fault = {0};
     bool damaged = look(&position, &fault);
     if (damaged)
-        *fault_add(faults, "quarantine", position.start) = fault;
+        *fault_add(faults, FAULT_AT_RELEASE, position.start) = fault;
     if (damaged || position.slot->reported)
         wipe(&position);
     position.slot->reported = 0;
@@ -250,6 +261,7 @@ static bool slot_take(const struct range *range, struct position *position) {
 static void slot_enter(const struct position *position, size_t bytes, size_t align, const char *call, uint32_t stack) {
     struct slot *slot = position->slot;
     slot->alloc_stack = stack;
+    slot->alloc_thread = report_thread_id();
     slot->bytes = (uint32_t)bytes;
     slot->alloc_call = fault_call_number(call);
     slot->align_shift = (uint8_t)high_bit(align);
@@ -336,6 +348,7 @@ static void *retire(void *p, const char *call, uint32_t stack, struct fault_list
     slot->reported = 0;
     slot->free_call = fault_call_number(call);
     slot->free_stack = stack;
+    slot->free_thread = report_thread_id();
     position.state->live_blocks--;
     position.state->live_bytes -= slot->bytes;
     wipe(&position);
@@ -351,6 +364,7 @@ static void shrink(void *p, size_t bytes, const char *call, uint32_t stack) {
     position.slot->bytes = (uint32_t)bytes;
     position.slot->alloc_call = fault_call_number(call);
     position.slot->alloc_stack = stack;
+    position.slot->alloc_thread = report_thread_id();
     if (range_has_memory(position.range))
         tail_write(&position, position.start + bytes);
 }

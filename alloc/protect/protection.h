@@ -80,7 +80,7 @@ struct protection {
     void (*shrink)(void *p, size_t bytes, const char *call, uint32_t stack);
 
     /* What else there is to say of its faults; may be NULL. */
-    void (*more)(void);
+    void (*more)(struct finding *finding);
 
     /* ---- all blocks -------------------------------------------------------------------------------------------------- */
 

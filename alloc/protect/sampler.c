@@ -32,13 +32,6 @@ static void seed(void) {
     sampler_self.random = mix(os_clock_us() ^ (uintptr_t)&sampler_self ^ (uint64_t)seeds++ << 32) | 1;
 }
 
-int sampler_thread(void) {
-    static _Atomic int threads;
-    if (sampler_self.thread == 0)
-        sampler_self.thread = ++threads;
-    return sampler_self.thread;
-}
-
 uint64_t sampler_draw(void) {
     if (sampler_self.random == 0)
         seed();

@@ -25,7 +25,6 @@ struct sampler {
     uint32_t since;  /* the low bits of the clock in ms: when the last one fell due */
     unsigned calls;
     bool begun, due, passed_on;
-    int thread;      /* sampler_thread's answer, or 0 */
 };
 extern HIDDEN THREAD_LOCAL struct sampler sampler_self;
 
@@ -52,10 +51,6 @@ bool sampler_passes_on(void);
 
 /* A number that is different each time; it can be guessed. */
 uint64_t sampler_draw(void);
-
-/* The number of this thread, from 1 on in the order in which threads ask. The OS's own number would be a system call, for which
- * a filter of the program's may end it. */
-int sampler_thread(void);
 
 /* In the child of a fork: its numbers are not its parent's. */
 void sampler_forked(void);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "os_fake.h"
+#include "kit/finding.h"
 #include "callers/backtrace.h"
 #include "callers/stacks.h"
 #include "kit/budget.h"
@@ -32,14 +33,21 @@ static const char *printed(void *const *list, unsigned count) {
     static char text[65536];
     int ends[2];
     cr_assert_eq(pipe(ends), 0);
-    backtrace_print(ends[1], list, count);
+    struct finding finding;
+    int real = dup(STDERR_FILENO);
+    dup2(ends[1], STDERR_FILENO);
+    finding_begin(&finding, "a test");
+    backtrace_print(&finding, list, count);
+    finding_end(&finding);
+    dup2(real, STDERR_FILENO);
+    close(real);
     close(ends[1]);
     size_t length = 0;
     for (ssize_t n; (n = read(ends[0], text + length, sizeof text - 1 - length)) > 0;)
         length += (size_t)n;
     close(ends[0]);
     text[length] = '\0';
-    return text;
+    return strchr(text, '\n') + 1;
 }
 
 Test(backtrace, starts_outside_the_allocator_and_keeps_errno) {

@@ -295,6 +295,11 @@ int os_create(const char *path) {
     return -1;
 }
 
+int os_append(const char *path) {
+    (void)path;
+    return -1;
+}
+
 void os_close(int fd) {
     close(fd);
 }
@@ -355,6 +360,10 @@ int os_write(int fd, const char *text, size_t bytes) {
     return 0;
 }
 
+bool os_is_aborting(void) {
+    return false;
+}
+
 _Noreturn void os_abort(void) {
     abort();
 }
@@ -392,8 +401,19 @@ void os_file_keep(struct os_file *kept, int fd) {
     (void)kept, (void)fd;
 }
 
-void os_file_put_back(const struct os_file *kept, int fd) {
-    (void)kept, (void)fd;
+bool os_filter(const char *const *arguments, const char *const *environment, const char *text, size_t bytes, int out) {
+    (void)arguments, (void)environment, (void)text, (void)bytes, (void)out;
+    return false;
+}
+
+bool os_is_terminal(int fd) {
+    (void)fd;
+    return false;
+}
+
+void os_thread_name(int thread, char *out, size_t room) {
+    (void)thread, (void)room;
+    *out = '\0';
 }
 
 uintptr_t os_given(unsigned long type) {

@@ -337,21 +337,21 @@ Test(os, a_descriptor_that_is_another_file_now_is_left_alone) {
     unlink(path);
 }
 
-Test(os, a_kept_descriptor_goes_back_only_where_nothing_is) {
+Test(os, a_kept_descriptor_is_written_to_only_while_it_is_the_same) {
     int ends[2];
     struct os_file kept;
     cr_assert_eq(pipe(ends), 0);
     os_file_keep(&kept, ends[1]);
     cr_assert(kept.fd >= 100);
     close(ends[1]);
-    os_file_put_back(&kept, ends[1]);
-    cr_assert_eq(write(ends[1], "x", 1), 1);
+    cr_assert_eq(os_file_write(&kept, "x", 1), 0);
     int null = open("/dev/null", O_WRONLY);
-    dup2(null, ends[1]);
-    os_file_put_back(&kept, ends[1]);
-    cr_assert_eq(write(ends[1], "y", 1), 1);
-    close(ends[1]);
+    dup2(null, kept.fd);
+    cr_assert_eq(os_file_write(&kept, "y", 1), EBADF);
     close(kept.fd);
+    cr_assert_eq(os_file_write(&kept, "z", 1), EBADF);
+    os_file_keep(&kept, kept.fd);
+    cr_assert_eq(kept.fd, -1);
     char text[4];
     cr_assert_eq(read(ends[0], text, sizeof text), 1);
     cr_assert_eq(text[0], 'x');

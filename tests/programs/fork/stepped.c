@@ -320,9 +320,9 @@ static enum outcome told(int errors) {
     char line[1024];
     ssize_t length = pread(errors, line, sizeof line - 1, 0);
     line[length > 0 ? length : 0] = '\0';
-    char *first = strchr(line, '\n');
-    bool one = first != NULL && first[1] == '\0';
-    if (!one || strncmp(line, "myalloc: ", 9) != 0)
+    char *summary = strstr(line, "\nSUMMARY: myalloc: ");
+    bool one = summary != NULL && strstr(summary + 1, "\nSUMMARY") == NULL;
+    if (!one || strncmp(line, "==", 2) != 0 || strstr(line, ": myalloc: ") == NULL)
         return OTHER;
     return strstr(line, text) != NULL ? TOLD : strstr(line, "double free") != NULL ? TWICE : OTHER;
 }

@@ -42,14 +42,18 @@ __attribute__((noinline)) static void give(void *p) {
     sink = NULL;
 }
 
+/* What is due: of a call for `p`, or where that is NULL of a late look. */
 static void fault(const char *call, const void *p, const char *what) {
-    printf("myalloc: %s(%p): %s\nmyalloc:   called from\n", call, p, what);
+    if (p != NULL)
+        printf("%s(%p): %s\n  called from\n", call, p, what);
+    else
+        printf("%s: %s\n", call, what);
 }
 
 static void about(size_t bytes, const void *p, const char *more, const char *allocated, const char *freed) {
-    printf("myalloc:   block of %zu bytes at %p%s\nmyalloc:   allocated by %s\n", bytes, p, more, allocated);
+    printf("  block of %zu bytes at %p%s\n  allocated by %s\n", bytes, p, more, allocated);
     if (freed != NULL)
-        printf("myalloc:   freed by %s\n", freed);
+        printf("  freed by %s\n", freed);
     fflush(stdout);
 }
 
@@ -231,7 +235,7 @@ static void written_behind_end(void) {
 /* Found when newer freed blocks push it out. */
 static void written_reused(void) {
     char *p = take(24);
-    fault("quarantine", p, WRITTEN);
+    fault("at the end of its quarantine", NULL, WRITTEN);
     about(24, p, ", changed at offset 23", "malloc", "free");
     give(p);
     p[23] = 1;
@@ -241,7 +245,7 @@ static void written_reused(void) {
 
 static void written_at_exit(void) {
     char *p = take(24);
-    fault("exit", p, WRITTEN);
+    fault("at exit", NULL, WRITTEN);
     about(24, p, ", changed at offset 0", "malloc", "free");
     give(p);
     p[0] = 1;
@@ -249,7 +253,7 @@ static void written_at_exit(void) {
 
 static void never_freed(void) {
     char *p = take(24);
-    fault("exit", p, TAIL);
+    fault("at exit", NULL, TAIL);
     about(24, p, ", changed at offset 24", "malloc", NULL);
     p[24] = 1;
 }

@@ -11,8 +11,8 @@ int main(int argc, char **argv) {
     setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
     (void)argv;
     sink = malloc(1000);
-    printf("myalloc: free(%p): block freed twice\nmyalloc:   called from\n", sink);
-    printf("myalloc:   block of 1000 bytes at %p\nmyalloc:   allocated by malloc\nmyalloc:   freed by free\n", sink);
+    printf("free(%p): block freed twice\n  called from\n", sink);
+    printf("  block of 1000 bytes at %p\n  allocated by malloc\n  freed by free\n", sink);
     fflush(stdout);
     free(sink);
     if (argc < 2)

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+#include "kit/finding.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/scan.h"
+#include "os/os.h"
+#include "kit/readonly.h"
+#include "kit/text.h"
+
+#define BUFFERS 2 /* one for a finding, one for a fault in the middle of it or another thread's */
+#define LINE_ROOM 1024
+#define PATH_ROOM 1024
+#define NAME_MOST 64 /* characters of the program's name that are shown */
+#define RED "\033[1;31m"
+#define BOLD "\033[1m"
+#define PLAIN "\033[0m"
+#define CUT "    ... cut: the report is longer than its buffer\n"
+
+extern char **__environ;
+
+static char buffers[BUFFERS][FINDING_ROOM] BIG_TABLE;
+static _Atomic bool taken[BUFFERS];
+
+struct place {
+    const char *log, *symbolizer;  /* empty: standard error, none */
+    struct os_file standard_error; /* kept of it */
+};
+READONLY_PAGES(struct place, place) = {{"", "", {-1, 0, 0}}};
+
+/* ---- where it goes ----------------------------------------------------------------------------------------------- */
+
+void finding_set_place(const char *log, const char *symbolizer) {
+    if (!readonly_open(&place_pages, sizeof place_pages))
+        return;
+    place_pages.value.log = log;
+    place_pages.value.symbolizer = symbolizer;
+    readonly_shut(&place_pages, sizeof place_pages);
+}
+
+void finding_keep(void) {
+    if (!readonly_open(&place_pages, sizeof place_pages))
+        return;
+    os_file_keep(&place_pages.value.standard_error, STDERR_FILENO);
+    readonly_shut(&place_pages, sizeof place_pages);
+}
+
+int finding_write(const char *text, size_t bytes) {
+    int error = os_write(STDERR_FILENO, text, bytes);
+    return error == EBADF && place_pages.value.standard_error.fd >= 0
+               ? os_file_write(&place_pages.value.standard_error, text, bytes)
+               : error;
+}
+
+/* The program's name without folders. */
+static const char *program_name(void) {
+    const char *name = program_invocation_name, *slash = name != NULL ? strrchr(name, '/') : NULL;
+    return slash != NULL ? slash + 1 : name != NULL && *name != '\0' ? name : "program";
+}
+
+void finding_path(const char *pattern, char *out, size_t room) {
+    size_t at = 0;
+    for (; *pattern != '\0' && at + 1 < room; pattern++) {
+        char sign = pattern[0] == '%' ? pattern[1] : '\0';
+        if (sign == 'p')
+            at += text_format(out + at, room - at, "%d", os_process_id());
+        else if (sign == 'b')
+            at += text_format(out + at, room - at, "%s", program_name());
+        else
+            out[at++] = *pattern;
+        pattern += sign == 'p' || sign == 'b' || sign == '%';
+    }
+    out[at] = '\0';
+}
+
+/* The variables that a symbolizer needs: where the user's files are, and where debug information may be asked for. */
+static void choose_variables(const char **chosen, size_t most) {
+    static const char *const names[] = {"PATH=", "HOME=", "XDG_CACHE_HOME=", "DEBUGINFOD_URLS=", "DEBUGINFOD_CACHE_PATH="};
+    size_t count = 0;
+    for (char **variable = __environ; variable != NULL && *variable != NULL; variable++)
+        for (size_t i = 0; i < sizeof names / sizeof *names && count + 1 < most; i++)
+            if (strncmp(*variable, names[i], strlen(names[i])) == 0)
+                chosen[count++] = *variable;
+    chosen[count] = NULL;
+}
+
+static bool pass_through_symbolizer(const char *text, size_t bytes, int fd) {
+    const char *symbolizer = place_pages.value.symbolizer, *variables[8];
+    const char *const arguments[] = {symbolizer, "symbolize", NULL};
+    if (*symbolizer == '\0')
+        return false;
+    choose_variables(variables, sizeof variables / sizeof *variables);
+    return os_filter(arguments, variables, text, bytes, fd);
+}
+
+static void write_to_stderr(const char *text, size_t bytes) {
+    if (!pass_through_symbolizer(text, bytes, STDERR_FILENO))
+        finding_write(text, bytes);
+}
+
+/* The log is opened for each finding: a descriptor kept open is one that a program may close or take for its own. */
+static bool write_to_log(const char *text, size_t bytes) {
+    char path[PATH_ROOM];
+    finding_path(place_pages.value.log, path, sizeof path);
+    int fd = os_append(path);
+    if (fd < 0)
+        return false;
+    int error = pass_through_symbolizer(text, bytes, fd) ? 0 : os_write(fd, text, bytes);
+    os_close(fd);
+    return error == 0;
+}
+
+static void write_out(struct finding *finding) {
+    static const char refused[] = "myalloc: log: the file cannot be written; this goes to standard error\n";
+    if (finding->length == 0)
+        return;
+    if (*place_pages.value.log == '\0') {
+        write_to_stderr(finding->out, finding->length);
+    } else if (!write_to_log(finding->out, finding->length)) {
+        finding_write(refused, sizeof refused - 1);
+        write_to_stderr(finding->out, finding->length);
+    }
+    finding->length = 0;
+}
+
+/* https://no-color.org: set, and not empty. */
+static bool is_coloured(void) {
+    const char *no = scan_variable(__environ, "NO_COLOR");
+    return *place_pages.value.log == '\0' && (no == NULL || *no == '\0') && os_is_terminal(STDERR_FILENO);
+}
+
+/* ---- what it says ------------------------------------------------------------------------------------------------ */
+
+void finding_open(struct finding *finding) {
+    finding->buffer = -1;
+    finding->out = finding->own;
+    finding->room = sizeof finding->own;
+    for (int i = 0; i < BUFFERS && finding->buffer < 0; i++)
+        if (!atomic_exchange(&taken[i], true)) {
+            finding->buffer = i;
+            finding->out = buffers[i];
+            finding->room = FINDING_ROOM - sizeof CUT;
+        }
+    finding->length = 0;
+    finding->cut = false;
+    finding->colour = is_coloured();
+}
+
+static void put(struct finding *finding, const char *text, size_t bytes) {
+    for (size_t some; bytes > 0 && !finding->cut; text += some, bytes -= some) {
+        some = min_size(bytes, finding->room - finding->length);
+        memcpy(finding->out + finding->length, text, some);
+        finding->length += some;
+        if (finding->length < finding->room)
+            continue;
+        if (finding->buffer < 0)
+            write_out(finding);
+        else
+            finding->cut = true;
+    }
+}
+
+static void put_text(struct finding *finding, const char *text) {
+    put(finding, text, strlen(text));
+}
+
+static void put_line(struct finding *finding, const char *format, va_list arguments) {
+    char line[LINE_ROOM];
+    size_t length = text_vformat(line, sizeof line, format, arguments);
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+            line[i] = '?';
+    put(finding, line, length);
+}
+
+static void put_head(struct finding *finding, const char *format, va_list arguments) {
+    char head[NAME_MOST + 64], name[NAME_MOST];
+    text_format(name, sizeof name, "%s", program_name());
+    text_format(head, sizeof head, "==%d== %s: ", os_process_id(), name);
+    for (char *c = head; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
+    put_text(finding, head);
+    put_text(finding, finding->colour ? RED "myalloc: " : "myalloc: ");
+    put_line(finding, format, arguments);
+    put_text(finding, finding->colour ? PLAIN "\n" : "\n");
+}
+
+void finding_begin(struct finding *finding, const char *format, ...) {
+    finding_open(finding);
+    va_list arguments;
+    va_start(arguments, format);
+    put_head(finding, format, arguments);
+    va_end(arguments);
+}
+
+void finding_next(struct finding *finding, const char *format, ...) {
+    if (finding->length > finding->room / 2)
+        write_out(finding);
+    va_list arguments;
+    va_start(arguments, format);
+    put_head(finding, format, arguments);
+    va_end(arguments);
+}
+
+void finding_line(struct finding *finding, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    put_line(finding, format, arguments);
+    va_end(arguments);
+    put_text(finding, "\n");
+}
+
+void finding_summary(struct finding *finding, const char *format, ...) {
+    put_text(finding, finding->colour ? BOLD "SUMMARY: myalloc: " : "SUMMARY: myalloc: ");
+    va_list arguments;
+    va_start(arguments, format);
+    put_line(finding, format, arguments);
+    va_end(arguments);
+    put_text(finding, finding->colour ? PLAIN "\n" : "\n");
+}
+
+void finding_end(struct finding *finding) {
+    if (finding->cut) {
+        memcpy(finding->out + finding->length, CUT, sizeof CUT - 1);
+        finding->length += sizeof CUT - 1;
+    }
+    write_out(finding);
+    if (finding->buffer >= 0)
+        atomic_store(&taken[finding->buffer], false);
+}
+
+char *finding_thread(int thread, char *out, size_t room) {
+    char name[16];
+    *out = '\0';
+    if (thread == 0)
+        return out;
+    os_thread_name(thread, name, sizeof name);
+    text_format(out, room, *name != '\0' ? "thread %d (%s)" : "thread %d", thread, name);
+    return out;
+}
+
+void finding_forked(void) {
+    for (int i = 0; i < BUFFERS; i++)
+        atomic_store(&taken[i], false);
+}

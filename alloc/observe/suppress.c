@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+#include "observe/suppress.h"
+
+#include <string.h>
+
+#include "os/os.h"
+#include "kit/report.h"
+#include "callers/backtrace.h"
+
+#define FILE_MOST (64 * KIB)
+#define PREFIX "leak:"
+#define PREFIX_LENGTH (sizeof PREFIX - 1)
+#define SHOWN_MOST 64 /* characters of a bad line that are shown */
+
+static char text[FILE_MOST] BIG_TABLE; /* the file; its patterns are looked at where they stand */
+static size_t text_length;
+
+/* ---- a pattern --------------------------------------------------------------------------------------------------- */
+
+/* A piece of a pattern with *, which must match all of the name. On a mismatch the last * takes one character more. */
+static bool matches_whole(const char *at, const char *end, const char *name) {
+    const char *star = NULL, *again = NULL;
+    while (*name != '\0') {
+        if (at < end && *at == '*') {
+            star = ++at;
+            again = name;
+        } else if (at < end && *at == *name) {
+            at++;
+            name++;
+        } else if (star != NULL) {
+            at = star;
+            name = ++again;
+        } else {
+            return false;
+        }
+    }
+    while (at < end && *at == '*')
+        at++;
+    return at == end;
+}
+
+bool suppress_pattern_matches(const char *pattern, size_t length, const char *name) {
+    const char *end = pattern + length;
+    bool from_start = length > 0 && *pattern == '^', to_end = length > 0 && end[-1] == '$';
+    char whole[512];
+    size_t used = 0, kept = length - from_start - (to_end && end - pattern > from_start);
+    if (kept + 3 > sizeof whole)
+        return false;
+    if (!from_start)
+        whole[used++] = '*';
+    memcpy(whole + used, pattern + from_start, kept);
+    used += kept;
+    if (!to_end)
+        whole[used++] = '*';
+    return matches_whole(whole, whole + used, name);
+}
+
+/* ---- the file ---------------------------------------------------------------------------------------------------- */
+
+struct line {
+    const char *start;
+    size_t length, number;
+};
+
+/* The next line, without white space at its ends; false at the end. The first time `line` is all 0. */
+static bool next_line(struct line *line, const char **at) {
+    const char *end = text + text_length;
+    if (*at >= end)
+        return false;
+    const char *newline = memchr(*at, '\n', (size_t)(end - *at)), *stop = newline != NULL ? newline : end;
+    line->start = *at;
+    *at = stop + 1;
+    while (stop > line->start && (unsigned char)stop[-1] <= ' ')
+        stop--;
+    while (line->start < stop && (unsigned char)*line->start <= ' ')
+        line->start++;
+    line->length = (size_t)(stop - line->start);
+    line->number++;
+    return true;
+}
+
+static bool says_nothing(const struct line *line) {
+    return line->length == 0 || *line->start == '#';
+}
+
+static bool is_pattern(const struct line *line) {
+    return line->length > PREFIX_LENGTH && line->length < 500 && memcmp(line->start, PREFIX, PREFIX_LENGTH) == 0;
+}
+
+/* One message, for the first bad line; it names how many there are more. */
+static void complain(const char *path) {
+    struct line line = {0}, first = {0};
+    const char *at = text;
+    char shown[SHOWN_MOST + 1];
+    size_t bad = 0;
+    while (next_line(&line, &at))
+        if (!says_nothing(&line) && !is_pattern(&line) && bad++ == 0)
+            first = line;
+    if (bad == 0)
+        return;
+    size_t length = min_size(first.length, SHOWN_MOST);
+    memcpy(shown, first.start, length);
+    shown[length] = '\0';
+    report_line("leaks_suppress: %s:%z: '%s' is no 'leak:PATTERN', ignored%s", path, first.number, shown,
+                bad > 1 ? ", and so are further lines" : "");
+}
+
+void suppress_read(const char *path) {
+    if (*path == '\0')
+        return;
+    int fd = os_open_read(path);
+    text_length = fd >= 0 ? os_read_at(fd, text, sizeof text, 0) : 0;
+    if (fd >= 0)
+        os_close(fd);
+    if (fd < 0)
+        report_line("leaks_suppress: the file %s cannot be read; no leak is suppressed", path);
+    else if (text_length == sizeof text)
+        report_line("leaks_suppress: of the file %s only the first %z bytes are read", path, sizeof text);
+    complain(path);
+}
+
+static bool is_named(const char *name) {
+    struct line line = {0};
+    const char *at = text;
+    while (name != NULL && next_line(&line, &at))
+        if (is_pattern(&line) && suppress_pattern_matches(line.start + PREFIX_LENGTH, line.length - PREFIX_LENGTH, name))
+            return true;
+    return false;
+}
+
+bool suppress_matches(void *const *frames, unsigned count) {
+    for (unsigned i = 0; text_length > 0 && i < count; i++) {
+        struct backtrace_symbol symbol;
+        backtrace_resolve(frames[i], &symbol, true);
+        if (is_named(symbol.function) || is_named(symbol.module))
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+#include "frames.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libdw.h"
+
+#define MODULES_MOST 512
+
+static struct libdw dw;
+static char *(*demangle)(const char *name, char *out, size_t *room, int *status);
+static char *debuginfo_path; /* NULL: where distributions put debug information */
+static Dwfl_Callbacks callbacks;
+
+static struct module {
+    char *path;
+    Dwfl_Module *module; /* NULL: cannot be read */
+    Dwarf_Addr bias;     /* of libdw's addresses to the file's */
+    char build_id[65];
+} modules[MODULES_MOST];
+static int module_count;
+
+bool frames_start(void)
+{
+    void *runtime = dlopen("libstdc++.so.6", RTLD_NOW | RTLD_LOCAL);
+
+    if (runtime)
+        *(void **)&demangle = dlsym(runtime, "__cxa_demangle");
+    if (!libdw_load(&dw))
+        return false;
+    callbacks = (Dwfl_Callbacks){dw.find_elf, dw.find_debuginfo, NULL, &debuginfo_path};
+    return true;
+}
+
+void frames_demangle(const char *name, char *out, size_t room)
+{
+    int status = -1;
+    char *text = demangle && !strncmp(name, "_Z", 2) ? demangle(name, NULL, NULL, &status) : NULL;
+
+    snprintf(out, room, "%s", text && status == 0 ? text : name);
+    free(text);
+}
+
+static void read_build_id(struct module *module)
+{
+    const unsigned char *bits;
+    Dwarf_Addr where;
+    int length = dw.dwfl_module_build_id(module->module, &bits, &where);
+
+    for (int i = 0; i < length && i < 32; i++)
+        snprintf(module->build_id + 2 * i, 3, "%02x", bits[i]);
+}
+
+static void open_module(struct module *module)
+{
+    Dwfl *dwfl = dw.dwfl_begin(&callbacks);
+
+    if (!dwfl)
+        return;
+    module->module = dw.dwfl_report_offline(dwfl, module->path, module->path, -1);
+    dw.dwfl_report_end(dwfl, NULL, NULL);
+    if (module->module && !dw.dwfl_module_getelf(module->module, &module->bias))
+        module->module = NULL;
+    if (module->module)
+        read_build_id(module);
+}
+
+static const struct module *module_of(const char *path)
+{
+    struct module *module = modules;
+
+    for (; module < modules + module_count; module++) {
+        if (!strcmp(module->path, path))
+            return module;
+    }
+    if (module_count == MODULES_MOST)
+        return NULL;
+    module->path = strdup(path);
+    if (!module->path)
+        return NULL;
+    module_count++;
+    open_module(module);
+    return module;
+}
+
+static void set_place(struct frame *frame, const char *file, int line)
+{
+    const char *slash = file ? strrchr(file, '/') : NULL;
+
+    snprintf(frame->file, sizeof frame->file, "%s", slash ? slash + 1 : file ? file : "");
+    frame->line = line;
+}
+
+/* The name that the linker knows says of overloads which one it is; C has none. */
+static void set_name(struct frame *frame, Dwarf_Die *die)
+{
+    Dwarf_Attribute attribute;
+    Dwarf_Attribute *linkage = dw.dwarf_attr_integrate(die, DW_AT_linkage_name, &attribute);
+    const char *name = linkage ? dw.dwarf_formstring(linkage) : dw.dwarf_diename(die);
+
+    frames_demangle(name ? name : "", frame->function, sizeof frame->function);
+}
+
+/* Where an inlined function was called from. */
+static void set_call(struct frame *frame, Dwarf_Die *die, Dwarf_Die *unit)
+{
+    Dwarf_Attribute attribute, *number;
+    Dwarf_Files *files;
+    size_t count;
+    uint64_t file = 0, line = 0;
+
+    number = dw.dwarf_attr_integrate(die, DW_AT_call_file, &attribute);
+    if (number)
+        dw.dwarf_formudata(number, &file);
+    number = dw.dwarf_attr_integrate(die, DW_AT_call_line, &attribute);
+    if (number)
+        dw.dwarf_formudata(number, &line);
+    if (!dw.dwarf_getsrcfiles(unit, &files, &count) && file < count)
+        set_place(frame, dw.dwarf_filesrc(files, file, NULL, NULL), (int)line);
+}
+
+/* Names the frames by the functions around the address, as they are nested. Returns their number. */
+static int name_frames(const struct module *module, Dwarf_Addr address, struct frame found[FRAMES_MOST])
+{
+    Dwarf_Addr bias;
+    Dwarf_Die *unit = dw.dwfl_module_addrdie(module->module, address, &bias), *scopes = NULL, *nested = NULL;
+    int used = 0, count = 0;
+
+    if (unit && dw.dwarf_getscopes(unit, address - bias, &scopes) > 0)
+        count = dw.dwarf_getscopes_die(scopes, &nested);
+    for (int i = 0; i < count && used < FRAMES_MOST; i++) {
+        int tag = dw.dwarf_tag(&nested[i]);
+        if (tag != DW_TAG_inlined_subroutine && tag != DW_TAG_subprogram)
+            continue;
+        set_name(&found[used++], &nested[i]);
+        if (tag == DW_TAG_subprogram)
+            break;
+        if (used < FRAMES_MOST)
+            set_call(&found[used], &nested[i], unit);
+    }
+    free(nested);
+    free(scopes);
+    return used;
+}
+
+int frames_find(const char *path, uint64_t offset, const char *build_id, struct frame found[FRAMES_MOST])
+{
+    const struct module *module = module_of(path);
+    const char *name;
+    Dwfl_Line *line;
+    int number = 0, count;
+
+    if (!module || !module->module || (build_id && *module->build_id && strcmp(build_id, module->build_id)))
+        return 0;
+    memset(found, 0, FRAMES_MOST * sizeof *found);
+    line = dw.dwfl_module_getsrc(module->module, offset + module->bias);
+    if (line)
+        set_place(&found[0], dw.dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL), 0);
+    found[0].line = number;
+    count = name_frames(module, offset + module->bias, found);
+    if (count)
+        return count;
+    name = dw.dwfl_module_addrname(module->module, offset + module->bias);
+    if (name)
+        frames_demangle(name, found[0].function, sizeof found[0].function);
+    return name || line;
+}

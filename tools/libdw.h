@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* What is used of elfutils' libdw, which reads debug information. It is loaded when it is needed, so that the command neither
+   needs it nor its headers to be built: types and functions are declared here as <elfutils/libdwfl.h> has them since 0.158. */
+#ifndef TOOLS_LIBDW_H
+#define TOOLS_LIBDW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LIBDW_NAME "libdw.so.1"
+#define LIBDW_PACKAGE "libdw1"
+
+typedef uint64_t Dwarf_Addr;
+typedef struct Dwfl Dwfl;
+typedef struct Dwfl_Module Dwfl_Module;
+typedef struct Dwfl_Line Dwfl_Line;
+typedef struct Elf Elf;
+typedef struct Dwarf_Files Dwarf_Files;
+typedef struct { void *addr, *cu, *abbrev; long padding; } Dwarf_Die;
+typedef struct { unsigned code, form; void *valp, *cu; } Dwarf_Attribute;
+typedef struct {
+    void *find_elf, *find_debuginfo, *section_address;
+    char **debuginfo_path;
+} Dwfl_Callbacks;
+
+/* DWARF's numbers. */
+enum { DW_TAG_inlined_subroutine = 0x1d, DW_TAG_subprogram = 0x2e };
+enum { DW_AT_linkage_name = 0x6e, DW_AT_call_file = 0x58, DW_AT_call_line = 0x59 };
+
+#define LIBDW_FUNCTIONS(X)                                                                                             \
+    X(Dwfl *, dwfl_begin, (const Dwfl_Callbacks *))                                                                    \
+    X(Dwfl_Module *, dwfl_report_offline, (Dwfl *, const char *, const char *, int))                                   \
+    X(int, dwfl_report_end, (Dwfl *, void *, void *))                                                                  \
+    X(Elf *, dwfl_module_getelf, (Dwfl_Module *, Dwarf_Addr *))                                                        \
+    X(int, dwfl_module_build_id, (Dwfl_Module *, const unsigned char **, Dwarf_Addr *))                                \
+    X(const char *, dwfl_module_addrname, (Dwfl_Module *, Dwarf_Addr))                                                 \
+    X(Dwfl_Line *, dwfl_module_getsrc, (Dwfl_Module *, Dwarf_Addr))                                                    \
+    X(const char *, dwfl_lineinfo, (Dwfl_Line *, Dwarf_Addr *, int *, int *, Dwarf_Addr *, Dwarf_Addr *))              \
+    X(Dwarf_Die *, dwfl_module_addrdie, (Dwfl_Module *, Dwarf_Addr, Dwarf_Addr *))                                     \
+    X(int, dwarf_getscopes, (Dwarf_Die *, Dwarf_Addr, Dwarf_Die **))                                                   \
+    X(int, dwarf_getscopes_die, (Dwarf_Die *, Dwarf_Die **))                                                           \
+    X(int, dwarf_tag, (Dwarf_Die *))                                                                                   \
+    X(const char *, dwarf_diename, (Dwarf_Die *))                                                                      \
+    X(Dwarf_Attribute *, dwarf_attr_integrate, (Dwarf_Die *, unsigned, Dwarf_Attribute *))                             \
+    X(const char *, dwarf_formstring, (Dwarf_Attribute *))                                                             \
+    X(int, dwarf_formudata, (Dwarf_Attribute *, uint64_t *))                                                           \
+    X(int, dwarf_getsrcfiles, (Dwarf_Die *, Dwarf_Files **, size_t *))                                                 \
+    X(const char *, dwarf_filesrc, (Dwarf_Files *, size_t, void *, void *))
+
+#define LIBDW_FIELD(result, name, arguments) result(*name) arguments;
+struct libdw {
+    LIBDW_FUNCTIONS(LIBDW_FIELD)
+    void *find_elf, *find_debuginfo; /* for Dwfl_Callbacks */
+};
+
+/* Loads it; false if it is not there. */
+bool libdw_load(struct libdw *library);
+
+#endif
