@@ -85,12 +85,13 @@ bool all_locks_is_interrupted(void) {
 /* Threads in fork that hold locks since a signal interrupted them. */
 static _Atomic uint32_t interrupted_forks;
 
-/* Of the one thread that is between all_locks_try_fork and the end of that. */
+/* Of the one thread that is between all_locks_try_fork and the end of that. Atomic for checkers of races, which do not know
+ * libc's lock that makes it the one. */
 static struct {
-    uint64_t since; /* os_clock_ms */
-    uint64_t signals_before;
-    bool interrupted;
-    bool missing; /* goes without some lock */
+    _Atomic uint64_t since; /* os_clock_ms */
+    _Atomic uint64_t signals_before;
+    _Atomic bool interrupted;
+    _Atomic bool missing; /* goes without some lock */
 } forking;
 
 static bool has_waited(uint64_t ms) {

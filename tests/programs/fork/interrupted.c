@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so,debug timeout=100 */
+/* run: libs=so,debug timeout=200 */
 /* Handlers of a signal that fork, in several threads at once, each of which they may have interrupted in the allocator
  * with locks in its hands, while another thread forks as well. A fork that waits for such a lock must not have what the
  * other fork waits for. libc's own locks around fork are part of that; up to glibc 2.35 it also kept its list of handlers
@@ -10,7 +10,7 @@
 
 #include "tap.h"
 
-enum { THREADS = 3, KEPT = 64, USED = 150, TIMES = 30, US = 7000, MOST_SECONDS = 20 };
+enum { THREADS = 3, KEPT = 64, USED = 150, TIMES = 20, US = 10000, MOST_SECONDS = 60 };
 
 int myalloc_check_heap(void);
 #pragma weak myalloc_check_heap
@@ -151,13 +151,13 @@ static void run(const char *options, const char *with_lock, int times) {
 int main(int argc, char **argv) {
     if (argc == 3)
         return run_here(argv[1], atoi(argv[2]));
-    tap_watchdog(90);
+    tap_watchdog(190);
     int times = tap_effort(TIMES);
     run("", "nothing", times);
     run("cache_limit:0", "nothing", times);
     run("protect:sample", "nothing", times);
-    run("protect:paranoid", "nothing", times / 10);
-    run("check:3", "nothing", times / 6);
-    run("cache_limit:0", "lock", times / 3);
+    run("protect:paranoid", "nothing", times / 7);
+    run("check:3", "nothing", times / 4);
+    run("cache_limit:0", "lock", times / 5);
     return tap_done();
 }
