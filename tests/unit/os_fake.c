@@ -40,9 +40,12 @@ size_t os_page_bytes(void) {
 }
 #endif
 
+/* Far from libraries and stack, as breaks are: mappings that the kernel places itself have chance what lies above them. */
+#define BREAK_WISH ((void *)((uintptr_t)1 << 46))
+
 static void start(void) {
     if (break_start == NULL) {
-        break_start = mmap(NULL, BREAK_ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        break_start = mmap(BREAK_WISH, BREAK_ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         break_now = break_start + 100; /* on no page, as a real break may be */
     }
 }
