@@ -12,7 +12,7 @@ DUMMIES = BUILD / "tests/tools/bench"
 sys.path[:0] = [str(BENCH), str(HERE.parents[1])]
 import document
 import start
-from tap import finish, ok  # for the tests, too
+from tap import finish, ok, settings  # for the tests, too
 
 
 def near(found, wanted, share, name):
