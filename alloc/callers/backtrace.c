@@ -52,7 +52,7 @@ static const char *file_of(const struct backtrace_symbol *symbol) {
  * which it was executed, which is what addr2line(1) takes. For a script that path is the script's, but then the kernel has put
  * the interpreter's path in the place of the first argument. */
 static const char *path_of(const char *module) {
-    const char *executed = os_executed_path();
+    const char *executed = (const char *)os_given(AT_EXECFN);
     if (executed == NULL || module[0] == '\0' || strchr(module, '/') != NULL)
         return module;
     return strcmp(module, program_invocation_name) == 0 ? executed : module;

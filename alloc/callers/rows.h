@@ -9,8 +9,7 @@
  * two writers fits no key.
  *
  * V1 a row that rows_find returns is what rows_make would return now: the key holds code_generation(), and nothing is kept
- * while
- *    nobody sees code change (code.h).
+ *    while nobody sees code change (code.h).
  */
 #ifndef MYALLOC_ROWS_H
 #define MYALLOC_ROWS_H

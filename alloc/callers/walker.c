@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "callers/walker.h"
 
-#include <string.h>
-
 #include "kit/budget.h"
 #include "kit/lock.h"
 #include "callers/code.h"

@@ -209,9 +209,6 @@ size_t os_address_limit(void);
 /* True if the program runs with privileges its caller has not (AT_SECURE): the environment is not to be trusted. */
 bool os_is_secure(void);
 
-/* The path that the program was executed by: as it was given to exec, for a script the script's. NULL if it is not known. */
-const char *os_executed_path(void);
-
 /* What the process was given at its start (getauxval(3)); 0 if nothing of that type was. */
 uintptr_t os_given(unsigned long type);
 

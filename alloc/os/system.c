@@ -41,8 +41,8 @@ size_t os_page_bytes(void) {
 
 #define WAIT_MS 50 /* a thread that is not woken, because the kernel refuses that by now, looks by itself after so long */
 
-/* Where the kernel refuses to let it sleep, the thread lets others run. EAGAIN is no refusal: it tells that the word has changed,
- * and a filter of system calls that lets futex(2) through need not know sched_yield(2). */
+/* Where the kernel refuses to let it sleep, the thread lets others run. EAGAIN is no refusal: it tells that the word has
+ * changed, and a filter of system calls that lets futex(2) through need not know sched_yield(2). */
 void os_futex_wait(_Atomic uint32_t *word, uint32_t value) {
     struct timespec most = {0, WAIT_MS * 1000000};
     int error = kernel_error(kernel(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, &most));
@@ -109,10 +109,6 @@ void os_random(void *out, size_t bytes) {
 
 bool os_is_secure(void) {
     return kernel_given(AT_SECURE) != 0;
-}
-
-const char *os_executed_path(void) {
-    return (const char *)kernel_given(AT_EXECFN);
 }
 
 size_t os_address_limit(void) {

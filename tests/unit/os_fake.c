@@ -307,10 +307,6 @@ void os_close(int fd) {
     close(fd);
 }
 
-const char *os_executed_path(void) {
-    return NULL;
-}
-
 int os_process_id(void) {
     return (int)getpid();
 }
