@@ -94,6 +94,14 @@ __attribute__((unused)) static void tap_watchdog(unsigned seconds) {
     tap_dies = false;
 }
 
+/* The status with which a child has ended, whatever signals come meanwhile; -1 if it is none. */
+__attribute__((unused)) static int tap_wait(pid_t child) {
+    int status = -1;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        continue;
+    return status;
+}
+
 /* Waits for a child; true if it exited with 0. */
 __attribute__((unused)) static bool tap_child_passed(pid_t child) {
     int status = -1;

@@ -31,17 +31,15 @@ static pid_t fork_locked(void) {
 }
 
 static void fork_here(int number) {
-    int saved = errno, status = -1;
+    int saved = errno;
     (void)number;
     if (getpid() != parent)
         return;
     pid_t child = fork_locked();
     if (child == 0)
         _exit(0);
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        continue;
+    wrong += tap_wait(child) != 0;
     by_handlers++;
-    wrong += status != 0;
     errno = saved;
 }
 
@@ -95,15 +93,12 @@ static void fork_much(int times) {
     sigemptyset(&timer);
     sigaddset(&timer, SIGALRM);
     for (int i = 0; i < times; i++) {
-        int status = -1;
         pthread_sigmask(SIG_BLOCK, &timer, NULL);
         pid_t child = fork_locked();
         if (child == 0)
             child_lives(i % 2 == 0);
         pthread_sigmask(SIG_UNBLOCK, &timer, NULL);
-        while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-            continue;
-        wrong += status != 0;
+        wrong += tap_wait(child) != 0;
     }
 }
 

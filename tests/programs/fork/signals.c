@@ -11,21 +11,19 @@ enum { FORKS = 300 };
 static volatile int forks, failed;
 
 static void fork_here(int number) {
-    int saved = errno, status = -1;
+    int saved = errno;
     (void)number;
     pid_t child = fork();
     if (child == 0)
         _exit(0);
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        continue;
+    failed += tap_wait(child) != 0;
     forks++;
-    failed += status != 0;
     errno = saved;
 }
 
 /* Every other child goes on where its parent was, and ends a little later. */
 static void fork_and_go_on(int number) {
-    int saved = errno, status = -1;
+    int saved = errno;
     (void)number;
     pid_t child = fork();
     if (child == 0) {
@@ -36,10 +34,8 @@ static void fork_and_go_on(int number) {
         forks = -1;
         return;
     }
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        continue;
+    failed += tap_wait(child) != 0;
     forks++;
-    failed += status != 0;
     errno = saved;
 }
 

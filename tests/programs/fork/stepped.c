@@ -61,15 +61,13 @@ static bool forks(void) {
 
 /* The child's verdict is the parent's, if it is not right. */
 static void fork_here(void) {
-    int status = 0;
     pid_t id = fork();
     is_child = id == 0;
     if (is_child) {
         tap_alarm(10);
         return;
     }
-    while (waitpid(id, &status, 0) < 0 && errno == EINTR)
-        continue;
+    int status = tap_wait(id);
     if (status != 0)
         _exit(WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status) == SIGALRM ? HUNG : OTHER);
 }
