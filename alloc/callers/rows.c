@@ -6,16 +6,8 @@
 
 #define GENERATION_SHIFT ADDRESS_BITS /* a key's upper bits: of the generation those that fit */
 
-static _Atomic(struct rows_entry *) table;
+static _Atomic(void *) table; /* of struct rows_entry */
 static _Atomic uint32_t epoch; /* of the generation the bits that no key has, when the table was emptied last */
-
-static COLD struct rows_entry *map_table_slow(void) {
-    struct rows_entry *fresh = budget_map(ROWS * sizeof *fresh), *none = NULL;
-    if (fresh == NULL || atomic_compare_exchange_strong(&table, &none, fresh))
-        return fresh;
-    budget_unmap(fresh, ROWS * sizeof *fresh);
-    return none;
-}
 
 /* Before a key's bits of the generation are used a second time, what has them is gone. */
 static COLD void empty_slow(struct rows_entry *entries, uint32_t now) {
@@ -29,7 +21,7 @@ struct rows_view rows_view(void) {
         return (struct rows_view){NULL, 0};
     struct rows_entry *entries = atomic_load_explicit(&table, memory_order_acquire);
     if (UNLIKELY(entries == NULL))
-        entries = map_table_slow();
+        entries = budget_map_once(&table, ROWS * sizeof *entries);
     uint32_t generation = code_generation(), now = generation >> (64 - GENERATION_SHIFT - 1);
     if (UNLIKELY(now != atomic_load_explicit(&epoch, memory_order_acquire)) && entries != NULL)
         empty_slow(entries, now);

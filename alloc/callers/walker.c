@@ -7,23 +7,15 @@
 
 #define WALKERS_SHIFT 7
 #define WALKERS ((size_t)1 << WALKERS_SHIFT)
+#define TABLE_BYTES align_up(WALKERS * sizeof(struct walker), OS_PAGE)
 
-static _Atomic(struct walker *) table;
-
-static COLD struct walker *map_table_slow(void) {
-    size_t bytes = align_up(WALKERS * sizeof(struct walker), OS_PAGE);
-    struct walker *fresh = budget_map(bytes), *none = NULL;
-    if (fresh == NULL || atomic_compare_exchange_strong(&table, &none, fresh))
-        return fresh;
-    budget_unmap(fresh, bytes);
-    return none;
-}
+static _Atomic(void *) table; /* of struct walker */
 
 /* Nothing is mapped for modes that record few calls. */
 struct walker *walker_take(void) {
     struct walker *walkers = atomic_load_explicit(&table, memory_order_acquire);
     if (UNLIKELY(walkers == NULL))
-        walkers = code_is_seen_to_change() ? map_table_slow() : NULL;
+        walkers = code_is_seen_to_change() ? budget_map_once(&table, TABLE_BYTES) : NULL;
     if (walkers == NULL)
         return NULL;
     const void *self = lock_self();

@@ -148,6 +148,14 @@ void *budget_map(size_t bytes) {
     return addr;
 }
 
+COLD void *budget_map_once(_Atomic(void *) *table, size_t bytes) {
+    void *fresh = budget_map(bytes), *there = NULL;
+    if (fresh == NULL || atomic_compare_exchange_strong(table, &there, fresh))
+        return fresh;
+    budget_unmap(fresh, bytes);
+    return there;
+}
+
 bool budget_commit(void *addr, size_t bytes) {
     if (!budget_charge(bytes))
         return false;

@@ -33,6 +33,10 @@ void budget_unreserve(void *addr, size_t bytes);
 void *budget_map(size_t bytes);
 void budget_unmap(void *addr, size_t bytes);
 
+/* The table of `bytes` that all threads share: budget_map's memory at the first call, which is kept in *table; where two
+ * threads come at once, one's. NULL if memory is refused, and then asked for again. */
+void *budget_map_once(_Atomic(void *) *table, size_t bytes);
+
 /* Gives the map room for `more` entries beside those it has, in memory of budget_map. False if memory is refused;
  * the map is as it was then. */
 bool budget_grow_map_slow(struct address_map *map, size_t more);

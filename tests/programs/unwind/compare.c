@@ -27,13 +27,12 @@ _Atomic unsigned modes_active = MODE_CHECK; /* so that rows and walks are kept *
 HIDDEN THREAD_LOCAL unsigned lock_held_ranks;
 struct tunables tunables = {.stack_depth = MOST};
 
-void *budget_map(size_t bytes) {
-    void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return map != MAP_FAILED ? map : NULL;
-}
-
-void budget_unmap(void *addr, size_t bytes) {
-    munmap(addr, bytes);
+void *budget_map_once(_Atomic(void *) *table, size_t bytes) {
+    void *fresh = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *there = NULL;
+    if (fresh == MAP_FAILED || atomic_compare_exchange_strong(table, &there, fresh))
+        return fresh != MAP_FAILED ? fresh : NULL;
+    munmap(fresh, bytes);
+    return there;
 }
 
 struct stack {
