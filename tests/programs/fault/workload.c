@@ -3,12 +3,14 @@
 /*
  * Uses all of the allocator while the OS refuses calls: a failure must be NULL with ENOMEM, leave the old block as it was,
  * and not stop later requests. Prints one line that says how many requests failed; exit status 1 if anything was wrong.
- * `workload more` asks for other things first, `fork` forks, `misuse` ends with a block freed twice.
+ * `workload more` asks for other things first, `fork` forks, `misuse` ends with a block freed twice, `locked` locks its memory
+ * as it comes, as far as it may.
  */
 #include <errno.h>
 #include <malloc.h>
 #include <mcheck.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,6 +159,8 @@ int main(int argc, char **argv) {
     tap_alarm(60);
     if (strcmp(besides, "more") == 0)
         more();
+    if (strcmp(besides, "locked") == 0 && mlockall(MCL_FUTURE) != 0)
+        perror("# mlockall");
     everything(NULL);
     if (strcmp(besides, "fork") == 0)
         in_a_child();
