@@ -48,8 +48,8 @@ static bool set_number(struct tunables *into, const struct tunable *tunable, siz
     return true;
 }
 
-/* What the value of a parameter means. glibc takes every int but for M_MXFAST: a negative one is a size beyond all others, and as
- * M_MMAP_MAX a number below none. */
+/* What the value of a parameter means. glibc takes every int but for M_MXFAST: a negative one is a size beyond all others, and
+ * as M_MMAP_MAX a number below none. */
 static size_t number_of(int parameter, int value) {
     size_t number = (size_t)(intptr_t)value;
     switch (parameter) {
