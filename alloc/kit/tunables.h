@@ -68,6 +68,9 @@ extern HIDDEN const struct tunable tunables_rows[TUNABLES];
  * dynamic rule, setting hugetlb sets hugepages. */
 const char *tunables_set_text(struct tunables *into, const struct tunable *tunable, const char *text, size_t length);
 
+/* What the tunable is set beside, in words, where it does nothing because that is not set; NULL where it does something. */
+const char *tunables_lacks(const struct tunables *values, const struct tunable *tunable);
+
 /* The values that the tunable accepts, in words. Returns `out`. */
 char *tunables_allowed(const struct tunable *tunable, char *out, size_t room);
 
