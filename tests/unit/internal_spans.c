@@ -330,8 +330,8 @@ Test(large, what_cannot_be_unmapped_serves_again) {
 
 /* ---- where the heap is ------------------------------------------------------------------------------------------- */
 
-/* Where the test runs under an emulator, which keeps a record of each page, the heap is smaller. */
-#define FAR (ARCH_PAGE_VARIES ? 6 * GIB : 700 * GIB)
+/* Where the test runs under an emulator, which keeps a record of each page, the heap is smaller, but longer than the break. */
+#define FAR (ARCH_PAGE_VARIES ? 24 * GIB : 700 * GIB)
 
 /* Large spans that nobody touches, until there are so many bytes; the blocks of small spans between are found in the unit
  * map. */
