@@ -24,7 +24,7 @@ class Benchmark:
     threads: int = 1
     counts: bool = False  # also run once under the debug build, for locks and atomic operations
     seconds: int = 0      # that it runs for, whatever the allocator
-    steady: bool = False  # its memory must stay flat: one long run of each allocator tells
+    steady: bool = False  # its memory over time is the question: one long run of each allocator tells
     tree: bool = False    # what counts is the memory of all its processes together
     checked: bool = False # started by bench/checked.c, whose memory is not its own
     alone: bool = False   # orphans of the program are not part of it
@@ -203,7 +203,12 @@ def loads(folder, steady_seconds=STEADY_SECONDS):
         load("zeroed", "calloc of small and medium blocks", "zeroed"),
         load("aligned", "aligned blocks of all entry points", "aligned"),
         load("locality", "a million small blocks, walked, replaced, walked", "locality"),
+        load("sparse", "large blocks of which a page is used, beside small ones", "sparse"),
     ]
+    found += [load(f"phases-{name}", f"a peak, then hardly a call: does the memory come back? {what}", "phases", "--pattern", i,
+                   "--quiet", 3000, "--calls", 2000, seconds=7, steady=True)
+              for i, (name, what) in enumerate((("random", "one block of 20 stays"), ("block", "2000 neighbours of 40,000 stay"),
+                                                ("tail", "the first of 20 parts stays"), ("all", "none stays")))]
     group = "many threads"
     for threads, generations, replacements in ((2, 50, 100000), (8, 12, 100000), (64, 3, 20000)):
         found.append(load(f"larson-{threads}", f"server load, {threads} threads that end and leave their blocks", "larson",
