@@ -273,6 +273,12 @@ static inline double now(void) {
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
+static inline double processor_seconds(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
 static inline void figure(const char *name, double value, const char *unit) {
     printf("figure %s %.0f %s\n", name, value, unit);
 }

@@ -120,9 +120,7 @@ int main(int argc, char **argv) {
     look(floor, "calls");
     if (needed > 0)
         figure("held-per-floor", 100 * held / needed, "%");
-    struct timespec used;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-    figure("rate", (double)(2 * blocks) / ((double)used.tv_sec + (double)used.tv_nsec / 1e9), "calls/s");
+    figure("rate", (double)(2 * blocks) / processor_seconds(), "calls/s");
     malloc_trim(0);
     figure("trimmed", kib(resident_pages() - before), "KiB");
     for (long i = 0; i < blocks; i++)
