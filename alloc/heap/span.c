@@ -238,3 +238,29 @@ struct span *span_find(const void *p) {
         span = &region->spans[span->head];
     return span->state == SPAN_SMALL || span->state == SPAN_LARGE ? span : NULL;
 }
+
+/* The last head at or before the unit: its span has the unit, or ends before it and what follows is a hole. */
+static const struct span *head_before(const struct region *region, size_t unit) {
+    while (unit > 0 && region->spans[unit].state == SPAN_NONE)
+        unit--;
+    const struct span *span = &region->spans[unit];
+    return span->state == SPAN_TAIL || span->state == SPAN_PART ? &region->spans[span->head] : span;
+}
+
+static bool is_free_locked(const struct region *region, size_t unit) {
+    if (unit >= region->frontier)
+        return true;
+    const struct span *span = head_before(region, unit);
+    bool free = span->state == SPAN_FREE || (span->state == SPAN_HELD && !span->listed);
+    return free && unit < (size_t)(span - region->spans) + span->units;
+}
+
+bool span_is_free(const void *p) {
+    if ((uintptr_t)p % BLOCK_ALIGN != 0)
+        return false;
+    lock_acquire(&page_heap.lock, LOCK_SPANS);
+    const struct region *region = region_find(p);
+    bool free = region != NULL && is_free_locked(region, ((uintptr_t)p - region->base) >> UNIT_SHIFT);
+    lock_release(&page_heap.lock, LOCK_SPANS);
+    return free;
+}
