@@ -8,7 +8,8 @@
  *    so a pointer into the middle of a large span is told from its start. A span that is on its way between two states while
  *    nobody has the lock is HELD by one thread, and everybody else is refused.
  * S2 no two FREE spans touch, but where a hole of foreign memory lies between.
- * S3 every FREE span is in the tree; it is on the list by age exactly if some of its units are dirty.
+ * S3 every FREE span is in the tree, or in that of spans kept for small ones (span_free_keep); it is on the list by age
+ *    exactly if some of its units are dirty.
  * S4 a unit whose dirty bit is clear holds zeros.
  *
  * Lock: LOCK_SPANS, taken inside. Failure leaves everything as it was. Rejected: a linear list of free runs, which

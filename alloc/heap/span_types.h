@@ -43,6 +43,7 @@ struct span {
     uint8_t state;              /* enum span_state */
     uint8_t region;             /* index into regions, set on first use */
     bool listed;                /* SMALL: is on its class's list; FREE: is on the list by age; HELD: is one block still */
+    bool kept;                  /* FREE: for small spans only, as long as there is other memory (span_free_keep) */
 };
 _Static_assert(sizeof(struct span) == CACHE_LINE, "span structures do not share cache lines");
 
