@@ -19,6 +19,7 @@
 #define WANTED_PART 2               /* this part of what a class gave since the last look, taken again, is soon: */
 #define BACK_OFF_MOST 63            /* looks for which it gives nothing then, at the most */
 #define HUGE_UNITS (HUGE_PAGE / UNIT)
+#define KEPT_SMALL_MOST 4096        /* huge pages that are asked not to be: each may make two mappings more, of some 65,000 */
 #define HUGE_FREE_PART 4            /* a huge page with less than this part free is left whole */
 
 /* What one tick, or holes_return, does. */
@@ -27,6 +28,7 @@ struct sweep {
     bool refused;        /* the OS has refused, so that no more is asked for */
     bool gives;          /* what lies in the huge page at hand may go */
     uintptr_t huge_page; /* its number */
+    uintptr_t kept_small; /* the end of what was last asked not to be a huge page */
     size_t units, calls; /* how many more */
     size_t given;        /* bytes */
 };
@@ -50,7 +52,7 @@ static struct {
 
 /* ---- huge pages -------------------------------------------------------------------------------------------------- */
 
-static bool heap_has_huge_pages(void) {
+READS_OTHERS static bool heap_has_huge_pages(void) {
     size_t heap = (span_totals.free + span_totals.small + span_totals.large) << UNIT_SHIFT;
     return tunables.hugepages == CHOICE_ON ||
            (tunables.hugepages == CHOICE_AUTO && heap > HUGE_FROM && page_heap.huge_slow < HUGE_SLOW_MOST);
@@ -82,6 +84,20 @@ static bool may_break(struct sweep *sweep, const struct region *region, size_t u
         sweep->gives = guess_free_pages(region, from, end) >= HUGE_UNITS * PAGES_A_UNIT / HUGE_FREE_PART;
     }
     return sweep->gives;
+}
+
+/* The kernel (khugepaged) makes huge pages of small ones, and fills the holes that it finds: not where some are given back. */
+static void keep_small(struct sweep *sweep, const struct span *span) {
+    static _Atomic size_t calls;
+    const struct region *region = &regions[span->region];
+    uintptr_t from = (uintptr_t)span_address(span), to = from + ((size_t)span->units << UNIT_SHIFT);
+    if (to <= sweep->kept_small && from + HUGE_PAGE >= sweep->kept_small)
+        return;
+    from = max_size(align_down(from, HUGE_PAGE), region->base);
+    to = min_size(align_up(to, HUGE_PAGE), region->base + (region->mapped << UNIT_SHIFT));
+    sweep->kept_small = to;
+    if (tunables.hugepages != CHOICE_OFF && atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed) < KEPT_SMALL_MOST)
+        os_no_hugepage((void *)from, to - from);
 }
 
 /* ---- one span ---------------------------------------------------------------------------------------------------- */
@@ -153,6 +169,7 @@ static void visit(struct sweep *sweep, struct span *span, unsigned index, bool g
     if (there && mark_locked(sweep, span, class->size, gives)) {
         central_hold_locked(class, span);
         lock_release(&class->lock, LOCK_CLASS);
+        keep_small(sweep, span);
         purge_idle(sweep, span);
         lock_acquire(&class->lock, LOCK_CLASS);
         known[index].given += returned_locked(span, class->size);
@@ -243,6 +260,8 @@ static void go_on(struct sweep *sweep) {
 
 static void tick(uint64_t now) {
     bool at_start = look.region == 0 && look.unit == 0;
+    if (look.began_at == 0) /* the heap has just become large enough: a program that ends soon never looks */
+        look.began_at = now;
     if (at_start && now - look.began_at < tunables.decay_ms - tunables.decay_ms / PERIOD_PART)
         return;
     if (at_start) {
