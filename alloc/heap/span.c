@@ -159,12 +159,17 @@ struct span *span_acquire_small(unsigned class) {
     if (span != NULL) {
         struct region *region = span_region(span);
         size_t first = span_index(span);
+        bool clean = span_dirty_count(region, first, units) == 0;
         warm(region, first, units);
         span_dirty_set(region, first, units, true);
         for (size_t i = 1; i < units; i++) {
             span[i].state = SPAN_PART;
             span[i].head = (uint32_t)first;
+            span[i].idle_pages = span[i].returned_pages = 0;
         }
+        span->idle_pages = span->returned_pages = 0;
+        span->paged = span->apart = false;
+        span->fresh = clean && region->warm <= (uintptr_t)span_address(span);
         span->next = span->prev = NULL;
         span->live = span->carved = 0;
         span->capacity = (uint16_t)(units * UNIT / class_bytes(class));

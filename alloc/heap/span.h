@@ -80,6 +80,10 @@ COLD bool span_is_free(const void *p);
  * back. */
 size_t span_purge(size_t age_ms, size_t pad);
 
+/* Gives the memory of whole OS pages in which no block is in use back to the OS. True if they read as zeros now; what they held
+ * is undefined otherwise. Takes no lock. */
+bool span_purge_pages(void *addr, size_t bytes);
+
 /* A consistent copy of span_totals; what regions hold; bytes beyond all frontiers; bytes free at the top of the brk heap. */
 struct region_totals;
 void span_count(struct span_totals *totals, struct region_totals *held, size_t *unused, size_t *top);
