@@ -11,6 +11,7 @@
 #include "heap/cache.h"
 #include "heap/central.h"
 #include "heap/double_free.h"
+#include "heap/holes.h"
 #include "heap/mapped.h"
 #include "heap/mark.h"
 
@@ -27,6 +28,7 @@ static void *alloc_class(unsigned class) {
 static void *alloc_large(size_t bytes, size_t align, bool *zeroed) {
     bool own_mapping = bytes >= tunables.mmap_threshold;
     span_look();
+    holes_look();
     if (own_mapping) {
         void *p = mapped_alloc(bytes, align, zeroed);
         if (p != NULL)
@@ -57,13 +59,21 @@ void *plain_stay(void *p) {
     return p;
 }
 
+/* Brings together what this thread and the central lists hold, and gives free spans back. Returns the bytes that the OS got. */
+static size_t gather(size_t pad) {
+    cache_flush();
+    central_flush();
+    mapped_trim();
+    return span_purge(0, pad);
+}
+
 void *plain_alloc(size_t bytes, size_t align, bool *zeroed) {
     if (bytes > SIZE_LIMIT - UNIT || align > SIZE_LIMIT - bytes)
         return plain_no_memory();
     void *p = alloc_once(bytes, align, zeroed);
     if (LIKELY(p != NULL))
         return p;
-    plain_trim(0);
+    gather(0);
     p = alloc_once(bytes, align, zeroed);
     return p ? p : plain_no_memory();
 }
@@ -167,8 +177,6 @@ void *plain_start(const void *p) {
 }
 
 size_t plain_trim(size_t pad) {
-    cache_flush();
-    central_flush();
-    mapped_trim();
-    return span_purge(0, pad);
+    size_t free = gather(pad);
+    return free + holes_return();
 }
