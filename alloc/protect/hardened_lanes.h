@@ -23,8 +23,8 @@
 /* Chooses the place. Where the address space has none, there are no slots. */
 void lanes_start(void);
 
-/* A random slot that has room for `bytes`, two guards and LANE_SLACK; *slot_bytes is its length. NULL if there is none, or three
- * quarters of its lane are taken. */
+/* A random slot that has room for `bytes`, two guards and LANE_SLACK; *slot_bytes is its length. NULL if there is none, or
+ * three quarters of its lane are taken. */
 char *lanes_take(size_t bytes, struct random *random, size_t *slot_bytes);
 
 /* Gives back the slot that starts at `slot`. */

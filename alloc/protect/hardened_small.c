@@ -393,7 +393,6 @@ static bool look_on(struct protection_cursor *cursor, struct fault_list *faults)
 }
 
 #define NEAR_SLABS 2 /* on each side, whose slots are looked at: one may be left out between two */
-
 static void look_near_slab(const struct range *range, uint32_t number, const void *p, struct fault_block *block) {
     for (uint32_t index = 0; index < range->slots; index++) {
         struct position position = position_at(range, number, index);

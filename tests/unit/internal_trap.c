@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Faults in guarded pages and among hardened blocks: what is said of them, and that the program's earlier handler is served as if we were not there. */
+/* Faults in guarded pages and among hardened blocks: what is said of them, and that the program's earlier handler is served as
+ * if we were not there. */
 #include <criterion/criterion.h>
 #include <setjmp.h>
 #include <signal.h>
