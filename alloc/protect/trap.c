@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "protect/guarded_trap.h"
+#include "protect/trap.h"
 
 #include <signal.h>
 #include <stdatomic.h>
@@ -13,8 +13,7 @@
 #include "callers/backtrace.h"
 #include "callers/unwind.h"
 #include "protect/fault.h"
-#include "protect/guarded.h"
-#include "protect/guarded_events.h"
+#include "protect/protections.h"
 
 /* Frames between the handler's and the one that faulted: that to which the handler returns, unless it is our own, which
  * unwind_capture leaves out with the others. */
@@ -49,37 +48,38 @@ static unsigned capture(void **frames, enum arch_access access) {
     return count;
 }
 
-static void say_hit(const char *p, enum arch_access access) {
-    struct fault_block block;
+static void say_hit(const struct protection *row, const struct fault_block *block, const char *p, enum arch_access access) {
     const char *word = access_word(access);
     struct finding finding;
     void *frames[UNWIND_MOST];
-    if (!guarded_near(p, &block)) {
-        finding_begin(&finding, "%s at %p: a guarded page that no block had yet", word, p);
+    if (block->start == NULL) {
+        finding_begin(&finding, "%s at %p: %s", word, p, row->mode == MODE_GUARDED ? "a guarded page that no block had yet"
+                                                                                   : "between hardened blocks, none is near");
         finding_end(&finding);
         return;
     }
-    bool below = p < block.start, above = p >= block.start + block.bytes;
-    const char *what = block.freed ? "use after free"
+    bool below = p < block->start, above = p >= block->start + block->bytes;
+    const char *what = block->freed ? "use after free"
                        : below     ? "buffer underflow"
                        : above     ? "buffer overflow"
                                    : "block executed";
-    size_t far = (size_t)(below ? block.start - p : above ? p - (block.start + block.bytes) : p - block.start);
+    size_t far = (size_t)(below ? block->start - p : above ? p - (block->start + block->bytes) : p - block->start);
     finding_begin(&finding, "%s: %s at %p, %z bytes %s the block of %z bytes at %p", what, word, p, far,
-                  below ? "before" : above ? "behind" : "inside", block.bytes, block.start);
+                  below ? "before" : above ? "behind" : "inside", block->bytes, block->start);
     if (!(report_action & REPORT_SHORT)) {
         unsigned count = capture(frames, access);
         if (count > 0)
             say_where(&finding, frames, count);
-        fault_say_history(&finding, &block);
-        guarded_events_say(&finding);
+        fault_say_history(&finding, block);
+        if (row->more != NULL)
+            row->more(&finding);
         fault_say_summary(&finding, what, word, count > 0 ? frames[0] : NULL);
     }
     finding_end(&finding);
 }
 
 /* A fault of this very report is not told. */
-static void tell(const char *p, const void *context) {
+static void tell(const struct protection *row, const struct fault_block *block, const char *p, enum arch_access access) {
     int self = report_thread_id(), other = 0;
     while (!atomic_compare_exchange_strong(&teller, &other, self)) {
         if (other == self)
@@ -87,7 +87,7 @@ static void tell(const char *p, const void *context) {
         os_futex_wait((_Atomic uint32_t *)&teller, (uint32_t)other);
         other = 0;
     }
-    say_hit(p, os_access(context));
+    say_hit(row, block, p, access);
     atomic_store(&teller, 0);
     os_futex_wake((_Atomic uint32_t *)&teller);
 }
@@ -121,15 +121,23 @@ static void hand_on(const struct sigaction *action, int number, siginfo_t *info,
         action->sa_handler(number);
 }
 
+/* What lies in a live block traps because the program has shut its own pages, and waits for that; unless it is executed. */
+static bool is_meant(const struct fault_block *block, const char *p, enum arch_access access) {
+    return block->start != NULL && !block->freed && fault_distance(block, p) == 0 && p != block->start + block->bytes &&
+           access != ARCH_EXECUTE;
+}
+
 static void handle(int number, siginfo_t *info, void *context) {
     const struct sigaction *action = &before[number == signals[0] ? 0 : 1];
-    if (info->si_code > 0 && guarded_owns(info->si_addr))
-        tell(info->si_addr, context);
+    struct fault_block block;
+    const struct protection *row = info->si_code > 0 ? protections_near(info->si_addr, &block) : NULL;
+    if (row != NULL && !is_meant(&block, info->si_addr, os_access(context)))
+        tell(row, &block, info->si_addr, os_access(context));
     hand_on(action, number, info, context);
 }
 
-void guarded_trap_start(void) {
-    if (!tunables.fault_report || !modes_has(MODE_GUARDED))
+void trap_start(void) {
+    if (!tunables.fault_report || !modes_has(MODE_GUARDED | MODE_HARDENED))
         return;
     for (unsigned i = 0; i < SIGNALS; i++) {
         os_signal(signals[i], NULL, &before[i]);
