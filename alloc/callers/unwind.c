@@ -69,12 +69,30 @@ static enum step step_by_row(struct walk *walk, struct row row, bool all) {
     }
 }
 
+/* unwind:fp. A frame pointer that looks like one is taken at its word; at the end of the chain, where code keeps something
+ * else in the register, and in our own code, which has none, the tables tell more. */
+static bool has_pointer(const struct walk *walk, const struct memo_frame *now, uintptr_t *above, uintptr_t *pc) {
+    return tunables.unwind == UNWINDER_FP && !own_is((const void *)now->pc) &&
+           step_read_pointer(now->fp, now->sp, walk->memory, above, pc) && *pc != 0;
+}
+
+static bool frame_has_pointer(const struct walk *walk) {
+    const struct arch_frame *frame = &walk->frame;
+    struct memo_frame now = {.sp = frame->value[ARCH_SP], .fp = frame->value[ARCH_FP], .pc = frame->pc};
+    uintptr_t above, pc;
+    return (frame->known & SHORT_KNOWN) == SHORT_KNOWN && has_pointer(walk, &now, &above, &pc);
+}
+
 /* All by rows. Returns how many frames there are; *unknown if it had to stop for want of a register. */
 static unsigned follow(struct walk *walk, void **frames, unsigned most, bool all, bool *unknown) {
     unsigned count = 0;
     enum step done = STEP_DONE;
     while (count < most && done == STEP_DONE) {
         frames[count++] = (void *)walk->frame.pc;
+        if (!all && frame_has_pointer(walk)) {
+            done = step_by_pointer(&walk->frame, walk->memory);
+            continue;
+        }
         struct row row = rows_find(&walk->rows, step_address(&walk->frame));
         if (row.kind == ROW_NONE)
             row = rows_make(&walk->rows, &walk->frame, walk->memory);
@@ -127,8 +145,24 @@ static NOINLINE enum step step_other(struct walk *walk, struct row row, struct m
     return done;
 }
 
+/* One step by the frame pointer, as by a row whose frame is all on the stack. */
+static bool step_by_fp(struct walk *walk, struct memo_frame *now, struct memo_frame *next) {
+    uintptr_t above, pc;
+    if (!walk->plain || !has_pointer(walk, now, &above, &pc))
+        return false;
+    now->by_fp = true;
+    now->fp_at = now->fp;
+    now->ra_at = now->fp + 8;
+    *next = (struct memo_frame){.sp = now->fp + 16, .fp = above, .pc = pc};
+    walk->whole = false;
+    walk->memo->gathered++;
+    return true;
+}
+
 /* One step, which the memo gets to know. */
 static ALWAYS_INLINE enum step step(struct walk *walk, struct memo_frame *now, struct memo_frame *next) {
+    if (UNLIKELY(tunables.unwind == UNWINDER_FP) && step_by_fp(walk, now, next))
+        return STEP_DONE;
     struct row row = rows_find(&walk->rows, now->pc - !now->interrupted);
     if (UNLIKELY(row.kind == ROW_NONE)) {
         make_whole(walk, now);
