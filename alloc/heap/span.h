@@ -8,7 +8,8 @@
  *    so a pointer into the middle of a large span is told from its start. A span that is on its way between two states while
  *    nobody has the lock is HELD by one thread, and everybody else is refused.
  * S2 no two FREE spans touch, but where a hole of foreign memory lies between.
- * S3 every FREE span is in the tree; it is on the list by age exactly if some of its units are dirty.
+ * S3 every FREE span is in the tree, or in that of spans kept for small ones (span_free_keep); it is on the list by age
+ *    exactly if some of its units are dirty.
  * S4 a unit whose dirty bit is clear holds zeros.
  *
  * Lock: LOCK_SPANS, taken inside. Failure leaves everything as it was. Rejected: a linear list of free runs, which
@@ -71,10 +72,17 @@ static inline uint64_t *span_home(struct span *span) {
  * in its first unit. */
 struct span *span_find(const void *p);
 
+/* True if `p` lies in memory of the page heap that is in no block, and a block may have started there. Takes the lock. */
+COLD bool span_is_free(const void *p);
+
 /* Gives free memory back to the OS: everything if age_ms is 0, else what was freed more than `age_ms` ago, as far as there is
  * more dirty free memory than may stay (span_return.c). `pad` bytes are kept at the top of the heap. Returns the bytes given
  * back. */
 size_t span_purge(size_t age_ms, size_t pad);
+
+/* Gives the memory of whole OS pages in which no block is in use back to the OS. True if they read as zeros now; what they held
+ * is undefined otherwise. Takes no lock. */
+bool span_purge_pages(void *addr, size_t bytes);
 
 /* A consistent copy of span_totals; what regions hold; bytes beyond all frontiers; bytes free at the top of the brk heap. */
 struct region_totals;
