@@ -61,6 +61,11 @@ static inline void *address_map_find(const struct address_map *map, const void *
     }
 }
 
+/* The entry of an address will be looked for soon. */
+static inline void address_map_prefetch(const struct address_map *map, const void *address) {
+    PREFETCH(map->entries + address_map_first(map, (uintptr_t)address) * map->entry_bytes);
+}
+
 /* Entry number `i`, less than `size`, for a loop over all; NULL if it is empty. */
 static inline void *address_map_at(const struct address_map *map, size_t i) {
     char *entry = map->entries + i * map->entry_bytes;

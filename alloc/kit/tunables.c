@@ -96,6 +96,7 @@ static const struct {
     [TUNABLE_FLAG] = {"off, on"},
     [TUNABLE_CHOICE] = {"off, auto, on"},
     [TUNABLE_LEVEL] = {"off, sample, check, paranoid"},
+    [TUNABLE_UNWINDER] = {"tables, fp"},
     [TUNABLE_TEXT] = {""},
 };
 
@@ -331,6 +332,9 @@ char *tunables_allowed(const struct tunable *tunable, char *out, size_t room) {
         break;
     case TUNABLE_LEVEL:
         text_format(out, room, "off, sample, check or paranoid (0, 1, 2 or 3)");
+        break;
+    case TUNABLE_UNWINDER:
+        text_format(out, room, "tables or fp (0 or 1)");
         break;
     case TUNABLE_TEXT:
         text_format(out, room, "text of %z to %z bytes, without a comma", tunable->least, tunable->most);

@@ -16,6 +16,7 @@
 
 enum choice { CHOICE_OFF, CHOICE_AUTO, CHOICE_ON };
 enum level { LEVEL_OFF, LEVEL_SAMPLE, LEVEL_CHECK, LEVEL_PARANOID };
+enum unwinder { UNWINDER_TABLES, UNWINDER_FP };
 
 #define TUNABLE_FIELD_SIZE(name) _Atomic size_t name;
 #define TUNABLE_FIELD_COUNT(name) _Atomic size_t name;
@@ -24,6 +25,7 @@ enum level { LEVEL_OFF, LEVEL_SAMPLE, LEVEL_CHECK, LEVEL_PARANOID };
 #define TUNABLE_FIELD_FLAG(name) _Atomic size_t name;
 #define TUNABLE_FIELD_CHOICE(name) _Atomic size_t name;
 #define TUNABLE_FIELD_LEVEL(name) _Atomic size_t name;
+#define TUNABLE_FIELD_UNWINDER(name) _Atomic size_t name;
 #define TUNABLE_FIELD_LIMIT(name) _Atomic size_t name;
 #define TUNABLE_FIELD_TEXT(name) char name[TUNABLE_TEXT_MAX + 1];
 
@@ -43,6 +45,7 @@ enum tunable_kind {
     TUNABLE_FLAG,
     TUNABLE_CHOICE,
     TUNABLE_LEVEL,
+    TUNABLE_UNWINDER,
     TUNABLE_LIMIT,
     TUNABLE_TEXT
 };
