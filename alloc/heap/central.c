@@ -21,6 +21,9 @@
 #define BORROW_EVER_FROM EXACT_MAX
 #define BORROW_EVER_PART 4
 
+/* A class gets spans that have grown once it has the memory of so many: then one of them is 6 % of it at the most. */
+#define GROWN_PART 16
+
 /* In the order of first use, so that a small program touches one page of them, and fork only the locks that are used. */
 struct class central_classes[CLASS_COUNT - 1] BIG_TABLE;
 static _Atomic uint8_t row_of[CLASS_COUNT]; /* of a class: its row in central_classes, counted from 1; 0: not used yet */
@@ -37,7 +40,9 @@ static COLD struct class *first_use(unsigned index) {
     struct class *class = central_find_class(index);
     if (class == NULL) {
         class = &central_classes[central_class_count];
-        class->index = (uint16_t)index;
+        class->index = (uint8_t)index;
+        class->units[0] = (uint8_t)class_units(index, false);
+        class->units[1] = (uint8_t)class_units(index, true);
         class->size = (uint32_t)class_bytes(index);
         class->reciprocal = class_reciprocal(index);
         if (lock_is_forking()) /* a fork handler of the program allocates: this thread holds all locks, so this one, too */
@@ -56,7 +61,8 @@ static struct class *get_class(unsigned index) {
 
 /* Bytes of the class's spans. */
 static size_t class_memory(const struct class *class) {
-    return class->span_count * class_units(class->index) * UNIT;
+    size_t grown = class->grown_count;
+    return ((class->span_count - grown) * class->units[0] + grown * class->units[1]) * UNIT;
 }
 
 /* How many chains of `count` blocks the class may park. */
@@ -88,11 +94,17 @@ static void list_remove(struct class *class, struct span *span) {
     span->listed = false;
 }
 
+static bool has_grown(const struct class *class, const struct span *span) {
+    return span->units > class->units[0];
+}
+
 static bool add_span_locked(struct class *class) {
-    struct span *span = span_acquire_small(class->index);
+    bool grown = class_memory(class) >= GROWN_PART * class->units[1] * UNIT;
+    struct span *span = span_acquire_small(class->index, grown);
     if (span == NULL)
         return false;
     class->span_count++;
+    class->grown_count += has_grown(class, span);
     list_insert(class, span);
     return true;
 }
@@ -179,6 +191,7 @@ static struct block *run_home_locked(struct class *class, struct block *first, c
     if (span->live == 0) {
         list_remove(class, span);
         class->span_count--;
+        class->grown_count -= has_grown(class, span);
         span->next = *empty;
         *empty = span;
     }
@@ -350,6 +363,11 @@ void central_count(unsigned index, struct central_totals *totals) {
     for (const struct span *span = class->spans; span != NULL; span = span->next)
         totals->home += (size_t)(span->capacity - span->live);
     totals->spans = class->span_count;
+    for (unsigned grown = 0; grown < 2; grown++) {
+        size_t spans = grown ? class->grown_count : class->span_count - class->grown_count, bytes = class->units[grown] * UNIT;
+        totals->blocks += spans * (bytes / class->size);
+        totals->tails += spans * (bytes % class->size);
+    }
     lock_release(&class->lock, LOCK_CLASS);
     central_release_all(empty);
 }

@@ -48,9 +48,10 @@ void central_flush(void);
 /* In a forked child, while it holds all locks: a list of a thread that did not live on. Its length is found when it is used. */
 void central_adopt(unsigned class, void *chain);
 
-/* Blocks of the class in its transfer cache; at home or not yet cut; and the number of its spans. */
+/* Blocks of the class in its transfer cache; at home or not yet cut; and of its spans their number,
+ * the blocks that fit into them, and the bytes behind the last of those. */
 struct central_totals {
-    size_t parked, home, spans;
+    size_t parked, home, spans, blocks, tails;
 };
 void central_count(unsigned class, struct central_totals *totals);
 
