@@ -8,6 +8,7 @@
 #include "heap/mark.h"
 #include "heap/transfer.h"
 #include "heap/central.h"
+#include "heap/holes.h"
 #include "heap/cache_growth.h"
 #include "heap/cache_bound.h"
 
@@ -203,6 +204,7 @@ void *cache_refill_slow(unsigned class) {
     report_leave();
     if (LIKELY(block != NULL))
         mark_clear(block);
+    holes_look();
     return block;
 }
 

@@ -159,12 +159,17 @@ struct span *span_acquire_small(unsigned class, bool grown) {
     if (span != NULL) {
         struct region *region = span_region(span);
         size_t first = span_index(span);
+        bool clean = span_dirty_count(region, first, units) == 0;
         warm(region, first, units);
         span_dirty_set(region, first, units, true);
         for (size_t i = 1; i < units; i++) {
             span[i].state = SPAN_PART;
             span[i].head = (uint32_t)first;
+            span[i].idle_pages = span[i].returned_pages = 0;
         }
+        span->idle_pages = span->returned_pages = 0;
+        span->paged = span->apart = false;
+        span->fresh = clean && region->warm <= (uintptr_t)span_address(span);
         span->next = span->prev = NULL;
         span->live = span->carved = 0;
         span->capacity = (uint16_t)(units * UNIT / class_bytes(class));
@@ -264,4 +269,30 @@ struct span *span_find(const void *p) {
     if (span->state == SPAN_PART)
         span = &region->spans[span->head];
     return span->state == SPAN_SMALL || span->state == SPAN_LARGE ? span : NULL;
+}
+
+/* The last head at or before the unit: its span has the unit, or ends before it and what follows is a hole. */
+static const struct span *head_before(const struct region *region, size_t unit) {
+    while (unit > 0 && region->spans[unit].state == SPAN_NONE)
+        unit--;
+    const struct span *span = &region->spans[unit];
+    return span->state == SPAN_TAIL || span->state == SPAN_PART ? &region->spans[span->head] : span;
+}
+
+static bool is_free_locked(const struct region *region, size_t unit) {
+    if (unit >= region->frontier)
+        return true;
+    const struct span *span = head_before(region, unit);
+    bool free = span->state == SPAN_FREE || (span->state == SPAN_HELD && !span->listed);
+    return free && unit < (size_t)(span - region->spans) + span->units;
+}
+
+bool span_is_free(const void *p) {
+    if ((uintptr_t)p % BLOCK_ALIGN != 0)
+        return false;
+    lock_acquire(&page_heap.lock, LOCK_SPANS);
+    const struct region *region = region_find(p);
+    bool free = region != NULL && is_free_locked(region, ((uintptr_t)p - region->base) >> UNIT_SHIFT);
+    lock_release(&page_heap.lock, LOCK_SPANS);
+    return free;
 }

@@ -73,10 +73,17 @@ static inline uint64_t *span_home(struct span *span) {
  * in its first unit. */
 struct span *span_find(const void *p);
 
+/* True if `p` lies in memory of the page heap that is in no block, and a block may have started there. Takes the lock. */
+COLD bool span_is_free(const void *p);
+
 /* Gives free memory back to the OS: everything if age_ms is 0, else what was freed more than `age_ms` ago, as far as there is
  * more dirty free memory than may stay (span_return.c). `pad` bytes are kept at the top of the heap. Returns the bytes given
  * back. */
 size_t span_purge(size_t age_ms, size_t pad);
+
+/* Gives the memory of whole OS pages in which no block is in use back to the OS. True if they read as zeros now; what they held
+ * is undefined otherwise. Takes no lock. */
+bool span_purge_pages(void *addr, size_t bytes);
 
 /* A consistent copy of span_totals; what regions hold; bytes beyond all frontiers; bytes free at the top of the brk heap. */
 struct region_totals;

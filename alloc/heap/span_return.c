@@ -24,11 +24,10 @@ static _Atomic uint64_t looked_at; /* when old free spans were last looked for, 
 
 /* Memory that the program has locked goes as well, but where nothing is to be trimmed: real-time programs, which must not fault
  * later, lock all of it and set M_TRIM_THRESHOLD to -1. */
-static bool purge(const struct span *span) {
-    size_t bytes = (size_t)span->units << UNIT_SHIFT;
-    if (os_purge(span_address(span), bytes))
+bool span_purge_pages(void *addr, size_t bytes) {
+    if (os_purge(addr, bytes))
         return true;
-    bool purged = tunables.trim_threshold != SIZE_MAX && os_purge_locked(span_address(span), bytes);
+    bool purged = tunables.trim_threshold != SIZE_MAX && os_purge_locked(addr, bytes);
     if (purged)
         atomic_store_explicit(&is_locked, true, memory_order_relaxed);
     return purged;
@@ -51,22 +50,50 @@ static void free_locked(struct span *span) {
     span_free_coalesce(span_region(span), span_index(span), span->units);
 }
 
+/* Gives back the whole OS pages of an array that has `each` bytes for each unit in [first, end), if there are any. */
+static void discard_units(const void *array, size_t each, size_t first, size_t end) {
+    uintptr_t from = align_up((uintptr_t)array + first * each, OS_PAGE), to = align_down((uintptr_t)array + end * each, OS_PAGE);
+    if (from < to)
+        os_discard((void *)from, to - from);
+}
+
+/* What the allocator itself keeps for the units of a long HELD span is of no use, but for the structure of the head: those of
+ * the others say NONE, which is 0, and bits of blocks at home are set anew where a span begins. */
+static void discard_own(const struct span *span) {
+    const struct region *region = span_region(span);
+    size_t first = span_index(span), end = first + span->units;
+    discard_units(region->spans, sizeof *span, first + 1, end);
+    discard_units(region->home, HOME_WORDS * sizeof(uint64_t), first, end);
+}
+
 /* Gives the memory of a HELD span to the OS. Gives up the lock meanwhile. True if the OS has it. */
 static bool purge_held_locked(struct span *span) {
     size_t units = span->units;
     lock_release(&page_heap.lock, LOCK_SPANS);
-    bool purged = purge(span);
+    bool purged = span_purge_pages(span_address(span), units << UNIT_SHIFT);
+    if (purged)
+        discard_own(span);
     lock_acquire(&page_heap.lock, LOCK_SPANS);
     if (purged)
         span_dirty_set(span_region(span), span_index(span), units, false);
     return purged;
 }
 
+/* True if all pages of a SMALL span's nth unit were given back, or if none of them was ever touched (S4). */
+static bool has_no_memory(const struct span *span, size_t nth) {
+    size_t carved = span->carved * class_bytes(span->class);
+    return span[nth].returned_pages == (1u << PAGES_A_UNIT) - 1 || (span->fresh && nth << UNIT_SHIFT >= carved);
+}
+
 static void take_small_locked(struct span *span) {
     ASSERT(span->live == 0 && !span->listed);
     unitmap_set((uintptr_t)span_address(span), span->units, 0);
-    for (size_t i = 1; i < span->units; i++)
-        span[i].state = SPAN_NONE;
+    for (size_t i = 0; i < span->units; i++) {
+        if (has_no_memory(span, i))
+            span_dirty_set(span_region(span), span_index(span) + i, 1, false);
+        if (i > 0)
+            span[i].state = SPAN_NONE;
+    }
     span_totals.small -= span->units;
 }
 

@@ -42,6 +42,24 @@ Test(span, neighbours_coalesce_in_every_order) {
     }
 }
 
+/* What a call for a wrong pointer is told: free memory, or no start of a block. */
+Test(span, free_memory_is_known) {
+    struct span *before = large(1), *gone = large(5), *live = large(5), *small = span_acquire_small(class_of(100), false);
+    char *of_gone = span_address(gone), *of_live = span_address(live), *of_small = span_address(small);
+    cr_assert_not_null(before);
+    cr_assert_not(span_is_free(of_gone));
+    span_release(gone);
+    for (size_t unit = 0; unit < 5; unit++) {
+        cr_assert(span_is_free(of_gone + unit * UNIT), "free, unit %zu", unit);
+        cr_assert(span_is_free(of_gone + unit * UNIT + BLOCK_ALIGN));
+        cr_assert_not(span_is_free(of_gone + unit * UNIT + 1), "where no block starts");
+        cr_assert_not(span_is_free(of_live + unit * UNIT), "in a live block, unit %zu", unit);
+    }
+    cr_assert_not(span_is_free(of_small + 112));
+    cr_assert(span_is_free((char *)regions[0].base + (regions[0].frontier << UNIT_SHIFT)), "beyond the frontier");
+    cr_assert_not(span_is_free(&gone), "outside of all regions");
+}
+
 Test(span, best_fit_takes_the_smallest_that_is_enough) {
     struct span *a = large(8), *g1 = large(1), *b = large(4), *g2 = large(1), *c = large(4), *g3 = large(1);
     char *lower = span_address(b);
