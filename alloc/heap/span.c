@@ -152,8 +152,8 @@ void span_show(bool shown) {
     lock_release(&page_heap.lock, LOCK_SPANS);
 }
 
-struct span *span_acquire_small(unsigned class) {
-    size_t units = class_units(class);
+struct span *span_acquire_small(unsigned class, bool grown) {
+    size_t units = class_units(class, grown);
     lock_acquire(&page_heap.lock, LOCK_SPANS);
     struct span *span = run_acquire(units, true);
     if (span != NULL) {

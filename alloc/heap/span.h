@@ -23,8 +23,9 @@
 #include "kit/report.h"
 #include "heap/region.h"
 
-/* A span for blocks of the class, registered in the unit map, nothing carved. NULL if the OS refuses memory. */
-struct span *span_acquire_small(unsigned class);
+/* A span for blocks of the class, a grown one or not (class_units), registered in the unit map, nothing carved. NULL if the OS
+ * refuses memory. */
+struct span *span_acquire_small(unsigned class, bool grown);
 
 /* Whether the unit map shows small spans, those there are and those to come. Hidden, every free takes the slow way and
  * finds the class through the region (mode_switch.h). */

@@ -57,7 +57,7 @@ Test(between, freed_twice_by_two_threads) {
 Test(between, freed_and_taken_for_small_blocks_meanwhile) {
     struct span *span = large(1), *end = large(1);
     span_release(span);
-    struct span *small = span_acquire_small(class_of(64));
+    struct span *small = span_acquire_small(class_of(64), false);
     cr_assert_eq(small, span, "the same units");
     cr_expect(!span_release_large(span), "the late free leaves the small blocks alone");
     check();

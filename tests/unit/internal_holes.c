@@ -85,8 +85,8 @@ TestSuite(holes, .init = begin);
 
 Test(holes_pages, are_those_of_the_blocks_one_by_one) {
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
-        size_t size = class_bytes(class), units = class_units(class);
-        struct span *span = span_acquire_small(class);
+        size_t size = class_bytes(class), units = class_units(class, true);
+        struct span *span = span_acquire_small(class, true);
         cr_assert_not_null(span);
         for (int round = 0; round < 8; round++) {
             uint64_t *home = span_home(span);

@@ -44,7 +44,7 @@ Test(span, neighbours_coalesce_in_every_order) {
 
 /* What a call for a wrong pointer is told: free memory, or no start of a block. */
 Test(span, free_memory_is_known) {
-    struct span *before = large(1), *gone = large(5), *live = large(5), *small = span_acquire_small(class_of(100));
+    struct span *before = large(1), *gone = large(5), *live = large(5), *small = span_acquire_small(class_of(100), false);
     char *of_gone = span_address(gone), *of_live = span_address(live), *of_small = span_address(small);
     cr_assert_not_null(before);
     cr_assert_not(span_is_free(of_gone));
@@ -81,7 +81,7 @@ Test(span, random_traffic_keeps_the_invariants) {
         struct span **at = &spans[(random >> 8) % COUNT];
         size_t units = (random >> 16) % 40 + 1;
         if (*at == NULL)
-            *at = random % 3 ? large(units) : span_acquire_small(class_of(units * 800));
+            *at = random % 3 ? large(units) : span_acquire_small(class_of(units * 800), false);
         else if ((*at)->state == SPAN_LARGE && random % 4 == 0)
             span_try_resize(*at, units);
         else {
@@ -142,8 +142,8 @@ Test(span, alignment_gives_the_rest_back) {
 
 Test(span, pages_made_present_for_small_spans_are_not_given_to_large_ones) {
     unsigned class = class_of(4096);
-    struct span *before = large(1000), *small = span_acquire_small(class); /* 64 KiB ahead, of which it is the first unit */
-    struct span *big = large(2), *next = span_acquire_small(class);
+    struct span *before = large(1000), *small = span_acquire_small(class, false); /* 64 KiB ahead, of which it is the first unit */
+    struct span *big = large(2), *next = span_acquire_small(class, false);
     cr_assert_eq(small->units, 1);
     cr_assert_eq(page_heap.kept_units, ((regions[0].warm - (uintptr_t)span_address(small)) >> UNIT_SHIFT) - 2);
     cr_assert_geq((uintptr_t)span_address(big), regions[0].warm);
@@ -160,7 +160,7 @@ Test(span, what_is_kept_for_small_spans_is_little_and_serves_large_ones_where_th
     bool zeroed;
     cr_assert_not_null(large(1000));
     for (int i = 0; i < 300; i++) {
-        struct span *small = span_acquire_small(class_of(EXACT_MAX + 128 * (size_t)(i % 100)));
+        struct span *small = span_acquire_small(class_of(EXACT_MAX + 128 * (size_t)(i % 100)), false);
         cr_assert_not_null(small);
         cr_assert_not_null(large(1 + (size_t)i % 3));
         cr_assert_leq(page_heap.kept_units, span_totals.small / 64 + 4);
@@ -178,7 +178,7 @@ Test(span, what_is_kept_for_small_spans_is_little_and_serves_large_ones_where_th
 
 Test(span, small_spans_are_in_the_unit_map_while_they_live) {
     unsigned class = class_of(3000);
-    struct span *span = span_acquire_small(class);
+    struct span *span = span_acquire_small(class, false);
     char *p = span_address(span);
     for (size_t i = 0; i < span->units; i++)
         cr_assert_eq(unitmap_find(p + i * UNIT), class * CLASS_STEP);
@@ -244,7 +244,7 @@ Test(region, arenas_serve_when_the_break_is_refused) {
     cr_assert_neq(b->region, a->region);
     cr_assert_eq(region_find(span_address(b)), &regions[b->region]);
     fill(b);
-    struct span *small = span_acquire_small(5);
+    struct span *small = span_acquire_small(5, false);
     cr_assert_neq(unitmap_find(span_address(small)), 0);
     span_release(b), span_release(small);
     span_check();
@@ -374,7 +374,7 @@ Test(large, what_cannot_be_unmapped_serves_again) {
  * map. */
 static void reach(size_t bytes) {
     for (size_t got = 0; got < bytes; got += GIB) {
-        struct span *big = large(GIB / UNIT - 1), *small = span_acquire_small(class_of(100));
+        struct span *big = large(GIB / UNIT - 1), *small = span_acquire_small(class_of(100), false);
         cr_assert_not_null(small);
         cr_assert_neq(unitmap_find(span_address(small)), 0, "behind %zu GiB", got / GIB);
         cr_assert_eq(span_find(span_address(big)), big);
@@ -397,7 +397,7 @@ Test(region, and_without_a_break) {
 Test(region, and_where_the_kernel_maps_at_no_address_that_is_asked_for) {
     os_fake_no_places = true;
     for (int i = 0; i < 50; i++) {
-        struct span *big = large(GIB / UNIT / 4 - 1), *small = span_acquire_small(class_of(100));
+        struct span *big = large(GIB / UNIT / 4 - 1), *small = span_acquire_small(class_of(100), false);
         cr_assert_eq(span_find(span_address(small) + 50), small);
         cr_assert_eq(span_find(span_address(big)), big);
     }
@@ -408,7 +408,7 @@ Test(region, the_window_is_around_the_first_region_if_that_lies_anywhere) {
     os_fake_no_places = true;
     os_fake_refuse_brk = 1;
     for (int i = 0; i < 50; i++)
-        cr_assert_neq(unitmap_find(span_address(span_acquire_small(class_of(10000)))), 0);
+        cr_assert_neq(unitmap_find(span_address(span_acquire_small(class_of(10000), false))), 0);
     span_check();
 }
 
