@@ -112,6 +112,18 @@ void plain_free_small_slow(void *p, unsigned class, const char *call, bool count
         cache_overflow_slow(p, class);
 }
 
+const char *plain_missing(const void *p, bool frees) {
+    enum mapped_past past = mapped_past(p);
+    bool was_block = cache_was_last_home(p) || past == MAPPED_STARTED;
+    if (was_block && frees)
+        return DOUBLE_FREE;
+    return was_block || past == MAPPED_COVERED || span_is_free(p) ? NOT_LIVE : INVALID_POINTER;
+}
+
+void plain_report_missing(const void *p, const char *call, bool frees) {
+    report_bad_call(call, p, plain_missing(p, frees));
+}
+
 void plain_free(void *p, const char *call) {
     struct span *span = span_find(p);
     if (span != NULL && span->state == SPAN_LARGE && span_address(span) == p) {
@@ -120,7 +132,7 @@ void plain_free(void *p, const char *call) {
     } else if (span != NULL && span->state == SPAN_SMALL && (uintptr_t)p % BLOCK_ALIGN == 0) {
         plain_free_small_slow(p, span->class, call, false);
     } else if (!mapped_free(p) && aside_bytes(p) == 0) {
-        report_bad_call(call, p, cache_was_last_home(p) ? DOUBLE_FREE : INVALID_POINTER);
+        plain_report_missing(p, call, true);
     }
 }
 

@@ -8,7 +8,8 @@
  *    so a pointer into the middle of a large span is told from its start. A span that is on its way between two states while
  *    nobody has the lock is HELD by one thread, and everybody else is refused.
  * S2 no two FREE spans touch, but where a hole of foreign memory lies between.
- * S3 every FREE span is in the tree; it is on the list by age exactly if some of its units are dirty.
+ * S3 every FREE span is in the tree, or in that of spans kept for small ones (span_free_keep); it is on the list by age
+ *    exactly if some of its units are dirty.
  * S4 a unit whose dirty bit is clear holds zeros.
  *
  * Lock: LOCK_SPANS, taken inside. Failure leaves everything as it was. Rejected: a linear list of free runs, which
@@ -70,6 +71,9 @@ static inline uint64_t *span_home(struct span *span) {
 /* The head of the SMALL or LARGE span that `p` lies in; NULL if there is none, or if `p` lies in a LARGE span but not
  * in its first unit. */
 struct span *span_find(const void *p);
+
+/* True if `p` lies in memory of the page heap that is in no block, and a block may have started there. Takes the lock. */
+COLD bool span_is_free(const void *p);
 
 /* Gives free memory back to the OS: everything if age_ms is 0, else what was freed more than `age_ms` ago, as far as there is
  * more dirty free memory than may stay (span_return.c). `pad` bytes are kept at the top of the heap. Returns the bytes given

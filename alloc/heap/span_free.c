@@ -53,10 +53,16 @@ static void count_free(const struct span *span, bool more) {
     span_totals.free += more ? span->units : -(size_t)span->units;
     span_totals.free_count += more ? 1 : -(size_t)1;
     span_totals.free_dirty += more ? span->dirty : -(size_t)span->dirty;
+    if (span->kept)
+        page_heap.kept_units += more ? span->units : -(size_t)span->units;
     atomic_store_explicit(&page_heap.dirty_hint, span_totals.free_dirty, memory_order_relaxed);
 }
 
-void span_free_insert(struct region *region, size_t first, size_t units) {
+static struct span **tree_of(const struct span *span) {
+    return span->kept ? &page_heap.kept : &page_heap.tree;
+}
+
+static void insert(struct region *region, size_t first, size_t units, bool kept) {
     struct span *span = &region->spans[first], *tail = span + units - 1;
     tail->state = SPAN_TAIL;
     tail->head = (uint32_t)first;
@@ -65,16 +71,26 @@ void span_free_insert(struct region *region, size_t first, size_t units) {
     span->region = (uint8_t)(region - regions);
     span->dirty = (uint32_t)span_dirty_count(region, first, units);
     span->listed = false;
+    span->kept = kept;
     count_free(span, true);
-    span_tree_insert(&page_heap.tree, span);
+    span_tree_insert(tree_of(span), span);
     if (span->dirty > 0) {
         span->freed_at = page_heap.released_at;
         age_insert(span);
     }
 }
 
+void span_free_insert(struct region *region, size_t first, size_t units) {
+    insert(region, first, units, false);
+}
+
+void span_free_keep(struct region *region, size_t first, size_t units) {
+    span_dirty_set(region, first, units, true);
+    insert(region, first, units, true);
+}
+
 void span_free_remove(struct span *span) {
-    span_tree_remove(&page_heap.tree, span);
+    span_tree_remove(tree_of(span), span);
     if (span->listed)
         age_remove(span);
     count_free(span, false);

@@ -51,6 +51,7 @@ struct span {
     bool paged : 1;             /* SMALL: a unit's idle_pages or returned_pages may have bits */
     bool apart : 1;             /* SMALL: one thread gives pages of it back, without the lock: nobody takes blocks */
     bool fresh : 1;             /* SMALL: what is not carved was never touched and has no memory */
+    bool kept : 1;              /* FREE: for small spans only, as long as there is other memory (span_free_keep) */
 };
 _Static_assert(sizeof(struct span) == CACHE_LINE, "span structures do not share cache lines");
 _Static_assert(UNIT / OS_PAGE_MIN <= 16, "a unit's pages are the bits of a uint16_t");
