@@ -19,8 +19,8 @@ enum span_state {
 };
 
 /* One for each unit of a region. The word before a colon is the state in which a span has that field. The fields are under
- * LOCK_SPANS, but of a SMALL span next, prev, few_bits, idle_pages, returned_pages, live, carved, listed and what stands behind that are under the
- * lock of its class. */
+ * LOCK_SPANS, but of a SMALL span next, prev, few_bits, idle_pages, returned_pages, live, carved, listed and what stands behind
+ * that are under the lock of its class. */
 struct span {
     union {
         struct { struct span *next, *prev; };       /* SMALL: other spans of the class with blocks to give */
@@ -48,10 +48,10 @@ struct span {
     uint8_t region;             /* index into regions, set on first use */
     bool listed;                /* SMALL: is on its class's list; FREE: is on the list by age; HELD: is one block still */
     _Atomic uint8_t in_class;   /* SMALL: its class, from the class's taking it until its letting it go; 0 of all other units */
+    bool kept : 1;              /* FREE: for small spans only, as long as there is other memory (span_free_keep) */
     bool paged : 1;             /* SMALL: a unit's idle_pages or returned_pages may have bits */
     bool apart : 1;             /* SMALL: one thread gives pages of it back, without the lock: nobody takes blocks */
     bool fresh : 1;             /* SMALL: what is not carved was never touched and has no memory */
-    bool kept : 1;              /* FREE: for small spans only, as long as there is other memory (span_free_keep) */
 };
 _Static_assert(sizeof(struct span) == CACHE_LINE, "span structures do not share cache lines");
 _Static_assert(UNIT / OS_PAGE_MIN <= 16, "a unit's pages are the bits of a uint16_t");
