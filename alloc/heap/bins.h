@@ -61,6 +61,7 @@ struct cache_slow {
     size_t earned_bytes;                /* K4 */
     unsigned last_shrunk;               /* class that was last to lose what it had earned to another class */
     unsigned last_set_aside;            /* class whose list was last set aside */
+    unsigned calls;                     /* how often a list was refilled */
     void *last_sent_home;               /* last block of a cold class: if it is freed again at once, that is a double free */
     uint16_t spare_length[CLASS_COUNT]; /* K2 */
     union {

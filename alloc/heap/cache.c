@@ -18,6 +18,8 @@
 #define COLD_BYTES 1024
 #define TIMES_FULL_WARM 8
 
+#define CALLS_A_LOOK 8 /* refills from one look at the clock to the next: 40 instructions each */
+
 #define FOREIGN_MOST 16 /* blocks that a thread may free of a class before it has a list without having allocated */
 
 static struct lock caches_lock;
@@ -195,6 +197,12 @@ bool cache_set_aside(void) {
     return done;
 }
 
+/* Looks now and then whether memory is to be given back. */
+static void come_by(struct cache *cache) {
+    if (cache->slow != NULL && ++cache->slow->calls % CALLS_A_LOOK == 0)
+        holes_look();
+}
+
 void *cache_refill_slow(unsigned class) {
     struct cache *cache = &cache_self;
     report_enter();
@@ -204,7 +212,7 @@ void *cache_refill_slow(unsigned class) {
     report_leave();
     if (LIKELY(block != NULL))
         mark_clear(block);
-    holes_look();
+    come_by(cache);
     return block;
 }
 

@@ -193,8 +193,8 @@ static bool sweep_region(struct sweep *sweep, struct region *region, size_t *uni
         unsigned index = class_to_visit(span);
         if (index == 0)
             continue;
-        bool gives = !sweep->refused && (sweep->all || (known[index].pauses == 0 && (!huge || may_break(sweep, region, *unit))));
-        visit(sweep, span, index, gives);
+        bool may = sweep->all || (known[index].pauses == 0 && (!huge || may_break(sweep, region, *unit)));
+        visit(sweep, span, index, may && !sweep->refused);
     }
     return *unit >= region->frontier;
 }
