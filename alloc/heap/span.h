@@ -8,8 +8,9 @@
  *    so a pointer into the middle of a large span is told from its start. A span that is on its way between two states while
  *    nobody has the lock is HELD by one thread, and everybody else is refused.
  * S2 no two FREE spans touch, but where a hole of foreign memory lies between.
- * S3 every FREE span is in the tree; it is on the list by age exactly if some of its units are dirty.
- * S4 a unit whose dirty bit is clear holds zeros.
+ * S3 every FREE span is in the tree.
+ * S4 a free unit that is neither fresh nor old (region.h) holds zeros; a unit in use is neither, and none is both. `dirty` of a
+ *    FREE span counts its units that are one of them.
  *
  * Lock: LOCK_SPANS, taken inside. Failure leaves everything as it was. Rejected: a linear list of free runs, which
  * took 1.2 times as long on ghostscript; a bitmap of units, which cannot give best fit in logarithmic time.
@@ -71,17 +72,15 @@ static inline uint64_t *span_home(struct span *span) {
  * in its first unit. */
 struct span *span_find(const void *p);
 
-/* Gives free memory back to the OS: everything if age_ms is 0, else what was freed more than `age_ms` ago, as far as there is
- * more dirty free memory than may stay (span_return.c). `pad` bytes are kept at the top of the heap. Returns the bytes given
- * back. */
-size_t span_purge(size_t age_ms, size_t pad);
+/* Gives all free memory back to the OS, but for `pad` bytes at the top of the heap. Returns the bytes given back. */
+size_t span_purge(size_t pad);
+
+/* When a sweep (span_sweep.h) has given so many bytes back: moves the break down if that is worth it (trim_threshold). */
+void span_trim(size_t given);
 
 /* A consistent copy of span_totals; what regions hold; bytes beyond all frontiers; bytes free at the top of the brk heap. */
 struct region_totals;
 void span_count(struct span_totals *totals, struct region_totals *held, size_t *unused, size_t *top);
-
-/* From time to time, gives back what has been free for long (decay_ms). For slow paths that hold no lock. */
-void span_look(void);
 
 extern HIDDEN const struct lock_set span_locks;
 

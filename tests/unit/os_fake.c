@@ -19,7 +19,7 @@
 
 int os_fake_refuse_brk, os_fake_refuse_map, os_fake_refuse_unmap;
 int os_fake_refuse_nth;
-bool os_fake_refuse_decommit, os_fake_guards, os_fake_no_places;
+bool os_fake_refuse_decommit, os_fake_refuse_purge, os_fake_guards, os_fake_no_places;
 void (*os_fake_while_remapping)(void), (*os_fake_while_purging)(void);
 void (*os_fake_before_break)(intptr_t), (*os_fake_after_break)(intptr_t);
 size_t os_fake_purged, os_fake_mapped, os_fake_reserved, os_fake_map_most = SIZE_MAX;
@@ -221,6 +221,8 @@ void os_put_back(void *moved, void *addr, size_t bytes) {
 bool os_purge(void *addr, size_t bytes) {
     if (os_fake_while_purging != NULL)
         os_fake_while_purging();
+    if (os_fake_refuse_purge)
+        return false;
     os_fake_purged += bytes;
     return madvise(addr, bytes, MADV_DONTNEED) == 0;
 }

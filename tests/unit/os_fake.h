@@ -8,6 +8,7 @@
 extern int os_fake_refuse_brk, os_fake_refuse_map, os_fake_refuse_unmap; /* while not 0 */
 extern int os_fake_refuse_nth;                  /* of those that map, counted down to 0 */
 extern bool os_fake_refuse_decommit, os_fake_guards; /* os_decommit fails; os_guard_install works */
+extern bool os_fake_refuse_purge;
 extern void (*os_fake_while_remapping)(void);  /* another thread comes in between */
 extern void (*os_fake_while_purging)(void);    /* the same, in a purge */
 /* Another caller of sbrk, around a move of ours. */
