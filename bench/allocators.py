@@ -18,6 +18,7 @@ PEERS = {
 BINDING = re.compile(r"binding file .* to (.*) \[\d+\]: normal symbol `malloc'")
 PROBE = "/bin/true"  # any program that is linked with libc
 COPY = "copy"  # an equal of one of the others: what differs between the two is noise
+FLOOR = "empty"  # a library with nothing in it, preloaded: what no allocator can do better on short processes
 
 
 @dataclasses.dataclass
@@ -54,24 +55,35 @@ def installed(build, version):
     return found
 
 
-def named(item, found):
+def floor(work):
+    """The system's malloc under a preloaded library that is empty."""
+    library = work / "libempty.so"
+    command = ["gcc", "-shared", "-fPIC", "-x", "c", os.devnull, "-o", library]
+    if not shutil.which("gcc") or subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        raise Wrong(f"--alloc {FLOOR}: gcc, which makes that library, cannot")
+    return Allocator(FLOOR, str(library), "glibc's malloc, and an empty library preloaded")
+
+
+def named(item, found, work):
     """The allocator that one item of --alloc stands for."""
     name, is_path, path = item.partition("=")
     if is_path:
-        if not name or name in ("best", COPY) or not name.replace("-", "_").isidentifier():
-            raise Wrong(f"--alloc {item}: '{name}' cannot be its name; letters, digits, - and _, not best or {COPY}")
+        if not name or name in ("best", COPY, FLOOR) or not name.replace("-", "_").isidentifier():
+            raise Wrong(f"--alloc {item}: '{name}' cannot be its name; letters, digits, - and _, not best, {COPY} or {FLOOR}")
         if name == "glibc":
             raise Wrong(f"--alloc {item}: glibc is the system's own, which all are compared with; choose another name")
         if not pathlib.Path(path).is_file():
             raise Wrong(f"--alloc {item}: there is no file {path}")
         return Allocator(name, str(pathlib.Path(path).resolve()))
+    if name == FLOOR:
+        return floor(work)
     if name in found:
         return found[name]
     if name in PEERS:
         raise Wrong(f"--alloc {item}: {name} is not installed; `make bench-deps`, or: apt-get install {PEERS[name][1]}")
     if name == "myalloc":
         raise Wrong("--alloc myalloc: libmyalloc.so is not built; `make`, or name it in MYALLOC_LIBRARY")
-    raise Wrong(f"--alloc {item}: not one of {', '.join(['glibc', 'myalloc', *PEERS])}, nor NAME=/path/to/library.so")
+    raise Wrong(f"--alloc {item}: not one of {', '.join(['glibc', 'myalloc', *PEERS])}, {FLOOR}, nor NAME=/path/to/library.so")
 
 
 def serves_malloc(library):
@@ -109,14 +121,14 @@ def choose(wanted, build, work, version=""):
     items = [item for item in wanted if item not in (COPY, "")]
     chosen = {} if items else found
     for item in items:
-        allocator = named(item, found)
+        allocator = named(item, found, work)
         if chosen.setdefault(allocator.name, allocator) != allocator:
             raise Wrong(f"--alloc {item}: '{allocator.name}' is already {chosen[allocator.name].library}")
     chosen = with_copy({"glibc": found["glibc"], **chosen}, work)
     for allocator in chosen.values():
         if allocator.library and set(allocator.library) & set(" :"):
             raise Wrong(f"'{allocator.library}': LD_PRELOAD cannot hold a path with a space or a colon; use a link to it")
-        if allocator.library and not serves_malloc(allocator.library):
+        if allocator.library and allocator.name != FLOOR and not serves_malloc(allocator.library):
             raise Wrong(f"--alloc {allocator.name}: {allocator.library} has no malloc, so the system's would be measured")
     return chosen
 

@@ -24,7 +24,7 @@ class Benchmark:
     threads: int = 1
     counts: bool = False  # also run once under the debug build, for locks and atomic operations
     seconds: int = 0      # that it runs for, whatever the allocator
-    steady: bool = False  # its memory must stay flat: one long run of each allocator tells
+    steady: bool = False  # its memory over time is the question: one long run of each allocator tells
     tree: bool = False    # what counts is the memory of all its processes together
     checked: bool = False # started by bench/checked.c, whose memory is not its own
     alone: bool = False   # orphans of the program are not part of it
@@ -58,6 +58,28 @@ for my $i (1 .. 400000) {
 }
 my $s = join(",", map { split / /, $h{$_} } sort keys %h);
 print length($s), " ", unpack("%32C*", $s), "\n";
+"""
+RUBY = """
+srand 1
+rows = (1..120_000).map { |i| { id: i * 7919 % 100_003, name: "n" * (i % 70), tags: [i, i.to_s, i.to_s * 3] } }
+3.times { |k| rows = rows.map { |row| row.merge(name: row[:name] + k.to_s) }.shuffle }
+text = rows.group_by { |row| row[:id] % 977 }.map { |key, found| "#{key}:#{found.sum { |row| row[:name].size }}" }.sort.join(",")
+puts text.size, text.sum
+"""
+THREADS = """
+import json, random, threading
+class Worker(threading.Thread):  # of a web server: each request builds a page of its own, some stay in a session
+    def run(self):
+        draw, sessions, self.sum = random.Random(self.name), {}, 0
+        for request in range(2500):
+            rows = [{"id": i, "text": "x" * draw.randrange(300), "price": draw.random()} for i in range(draw.randrange(5, 60))]
+            page = json.dumps({"request": request, "rows": json.loads(json.dumps(rows))})
+            sessions[draw.randrange(200)] = page
+            self.sum += len(page)
+workers = [Worker(name=f"worker{i}") for i in range(4)]
+for worker in workers: worker.start()
+for worker in workers: worker.join()
+print([worker.sum for worker in workers])
 """
 LUA = """
 local t = {}
@@ -146,6 +168,8 @@ def make_inputs(work, chosen):
 def write_inputs(work):
     (work / "q.sql").write_text(SQL)
     (work / "job.py").write_text(PYTHON)
+    (work / "web.py").write_text(THREADS)
+    (work / "job.rb").write_text(RUBY)
     (work / "job.pl").write_text(PERL)
     (work / "job.lua").write_text(LUA)
     (work / "job.js").write_text(NODE)
@@ -203,7 +227,13 @@ def loads(folder, steady_seconds=STEADY_SECONDS):
         load("zeroed", "calloc of small and medium blocks", "zeroed"),
         load("aligned", "aligned blocks of all entry points", "aligned"),
         load("locality", "a million small blocks, walked, replaced, walked", "locality"),
+        load("sparse", "large blocks of which a page is used, beside small ones", "sparse"),
+        load("drift", "a server over three days, sizes that drift", "drift"),
     ]
+    found += [load(f"phases-{name}", f"a peak, then hardly a call: does the memory come back? {what}", "phases", "--pattern", i,
+                   "--quiet", 3000, "--calls", 2000, seconds=7, steady=True)
+              for i, (name, what) in enumerate((("random", "one block of 20 stays"), ("block", "2000 neighbours of 40,000 stay"),
+                                                ("tail", "the first of 20 parts stays"), ("all", "none stays")))]
     group = "many threads"
     for threads, generations, replacements in ((2, 50, 100000), (8, 12, 100000), (64, 3, 20000)):
         found.append(load(f"larson-{threads}", f"server load, {threads} threads that end and leave their blocks", "larson",
@@ -240,6 +270,9 @@ def programs(folder):
     found = [
         program("python", "JSON, lists, sorting; all through malloc", "/usr/bin/python3", "job.py", PYTHONMALLOC="malloc"),
         program("python-own", "the same with Python's own small-object allocator", "/usr/bin/python3", "job.py"),
+        program("python-web", "four threads of a web server, pages of JSON; all through malloc", "/usr/bin/python3", "web.py",
+                PYTHONMALLOC="malloc"),
+        program("ruby", "hashes, strings, arrays", "ruby", "job.rb"),
         program("perl", "hashes and strings", "perl", "job.pl"),
         program("lua", "tables and strings", "lua5.4", "job.lua"),
         program("node", "JSON, buffers, zlib", "node", "job.js"),
@@ -259,8 +292,12 @@ def programs(folder):
         found.append(program(name, about, *(command or [compile_it]), source))
     absent = [command for command in ("redis-server", "redis-benchmark") if not shutil.which(command)]
     return found + [
-        Benchmark("redis", "redis-server: strings, hashes, sorted sets, a list", [str(folder / "redis"), "40000"],
-                  group="programs", alone=True, missing=f"{' and '.join(absent)}: not installed" if absent else "")]
+        Benchmark(name, about, [str(folder / "redis"), *arguments], group="programs", alone=True,
+                  missing=f"{' and '.join(absent)}: not installed" if absent else "")
+        for name, about, *arguments in (
+            ("redis", "redis-server: strings, hashes, sorted sets, a list", "40000"),
+            ("redis-expiring", "redis-server as a cache: keys that expire, values that grow from round to round", "40000",
+             "expiring"))]
 
 
 def matching(folder, patterns):

@@ -79,7 +79,7 @@ class Result:
     command: list[str]
     environment: dict[str, str]
     tree: bool                  # memory is that of all its processes together
-    steady: bool                # one long run, whose memory must stay
+    steady: bool                # one long run, whose memory over time is the question
     rounds: list[Round]
     dropped: list[Round]        # from which the host took time
     noise: dict[str, float] = dataclasses.field(default_factory=dict)  # by metric: no smaller difference is one

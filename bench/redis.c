@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* redis REQUESTS: redis-server on a socket in the current folder, under the preload, and redis-benchmark against it,
- * without.
+/* redis REQUESTS [expiring]: redis-server on a socket in the current folder, under the preload, and redis-benchmark
+ * against it, without. `expiring`: a cache, whose keys live for a fifth of a second and whose values grow from round to
+ * round.
  *
  * This process becomes the server; the client is nobody's child, so that `measure -a` measures the server alone, and
  * asks the server to end when all is done. What the server keeps is verified before; a client that finds something wrong, or
@@ -10,6 +11,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STATUS_FAILED = 125, KEYS = 500, PIPELINE = 16, PATIENCE_MS = 20000, LINE_ROOM = 512 };
+enum { STATUS_FAILED = 125, KEYS = 500, PIPELINE = 16, PATIENCE_MS = 20000, LINE_ROOM = 512, ROUNDS = 5 };
 
 extern char **environ;
 
@@ -101,10 +103,30 @@ static void benchmark(char **command) {
         wrong("%s ended with status %d", command[0], status);
 }
 
-static void serve_requests(char *requests) {
+/* Rounds of keys that expire while the next come; the last must be gone in the end. */
+static void cache_rounds(int fd, char *requests) {
+    for (int round = 1; round <= ROUNDS; round++) {
+        char value[ROUNDS * 200 + 1], key[64];
+        memset(value, 'a' + round, (size_t)round * 200);
+        value[round * 200] = '\0';
+        snprintf(key, sizeof key, "cache:%d:__rand_int__", round);
+        benchmark((char *[]){"redis-benchmark", "-s", socket_name, "-q", "-P", "16", "-n", requests, "-r", requests, "set",
+                             key, value, "px", "200", NULL});
+    }
+    for (int waited = 0; waited < PATIENCE_MS; waited += 10) {
+        char got[LINE_ROOM] = "", left[LINE_ROOM];
+        snprintf(left, sizeof left, ":%d\r\n", KEYS);
+        if (write(fd, "DBSIZE\r\n", 8) != 8 || read(fd, got, sizeof got - 1) <= 0)
+            wrong("the server hung up, or did not answer DBSIZE");
+        if (strcmp(got, left) == 0)
+            return;
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+    wrong("keys that should have expired are still there after %d ms", PATIENCE_MS);
+}
+
+static void data_of_all_kinds(int fd, char *requests) {
     char reply[64];
-    int fd = reach();
-    keys(fd, 0);
     benchmark((char *[]){"redis-benchmark", "-s", socket_name, "-q", "-P", "16", "-n", requests, "-r", requests, "-d",
                          "400", "-t", "set,get,hset,zadd", NULL});
     benchmark((char *[]){"redis-benchmark", "-s", socket_name, "-q", "-P", "16", "-n", requests, "lpush", "list", "1",
@@ -112,19 +134,25 @@ static void serve_requests(char *requests) {
     snprintf(reply, sizeof reply, ":%ld\r\n", atol(requests) * 5);
     ask(fd, "LLEN list\r\n", reply);
     ask(fd, "LRANGE list 0 2\r\n", "*3\r\n$1\r\n5\r\n$1\r\n4\r\n$1\r\n3\r\n");
+}
+
+static void serve_requests(char *requests, bool expiring) {
+    int fd = reach();
+    keys(fd, 0);
+    (expiring ? cache_rounds : data_of_all_kinds)(fd, requests);
     keys(fd, 1);
     ask(fd, "SHUTDOWN NOSAVE\r\n", "");
     _exit(0);
 }
 
 /* Forked twice: the client's parent is gone, and its memory is not taken for the server's. */
-static void start_client(char *requests) {
+static void start_client(char *requests, bool expiring) {
     pid_t child = fork();
     if (child == 0) {
         if (fork() == 0) {
             unsetenv("LD_PRELOAD");
             signal(SIGPIPE, SIG_IGN);
-            serve_requests(requests);
+            serve_requests(requests, expiring);
         }
         _exit(0);
     }
@@ -132,13 +160,14 @@ static void start_client(char *requests) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 2 || atol(argv[1]) < 1 || atol(argv[1]) % PIPELINE != 0) {
-        fprintf(stderr, "usage: redis REQUESTS (a multiple of %d)\n", PIPELINE);
+    bool expiring = argc == 3 && strcmp(argv[2], "expiring") == 0;
+    if (argc != 2 + expiring || atol(argv[1]) < 1 || atol(argv[1]) % PIPELINE != 0) {
+        fprintf(stderr, "usage: redis REQUESTS [expiring] (REQUESTS: a multiple of %d)\n", PIPELINE);
         return 2;
     }
     server = (int)syscall(SYS_pidfd_open, getpid(), 0);
     snprintf(socket_name, sizeof socket_name, "redis-%d.sock", getpid());
-    start_client(argv[1]);
+    start_client(argv[1], expiring);
     setenv("LD_PRELOAD", "libc.so.6", 0);
     execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket_name, "--save", "", "--appendonly",
            "no", "--daemonize", "no", "--loglevel", "warning", (char *)NULL);

@@ -9,7 +9,7 @@ from wording import TITLES, TOLERATED
 
 SHOWN = ("time", "peak", "average", "faults")              # metrics that have a table of all benchmarks
 BLOCKS = (("time", "cpu"), ("peak", "average", "faults"))  # of one benchmark's: what fits beside each other
-STEADY = "Loads whose memory should stay: average of the first half of the run in MiB, times what the second took of it"
+STEADY = "Memory over long runs: average of the first half of the run in MiB, times what the second took of it"
 COUNTERS = ("locks", "waits", "rmws", "oscalls")
 
 

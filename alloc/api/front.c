@@ -152,7 +152,7 @@ size_t front_usable(const void *p, const char *call) {
         return front_watched_usable(p, call);
     size_t bytes = plain_usable(p);
     if (bytes == 0)
-        report_bad_call(call, p, INVALID_POINTER);
+        plain_report_missing(p, call, false);
     return bytes;
 }
 
@@ -178,7 +178,7 @@ static void *resize_mapping(void *p, size_t bytes, const char *call) {
     if (apart != 0)
         return move(p, apart, bytes, call);
     if (old == 0) {
-        report_bad_call(call, p, INVALID_POINTER);
+        plain_report_missing(p, call, false);
         return plain_no_memory();
     }
     if (bytes <= old / 2 && bytes < tunables.mmap_threshold) {

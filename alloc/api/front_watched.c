@@ -70,7 +70,7 @@ static bool size_block(const struct protection *row, const void *p, const char *
         return judge_size(row, p, call, bytes);
     *bytes = plain_usable(p);
     if (*bytes == 0)
-        report_bad_call(call, p, INVALID_POINTER);
+        plain_report_missing(p, call, false);
     return *bytes != 0;
 }
 

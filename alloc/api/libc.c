@@ -59,12 +59,11 @@ EXPORT void *memalign(size_t align, size_t bytes) {
     return front_aligned((size_t)1 << (high_bit(align - 1) + 1), bytes, "memalign");
 }
 
+/* ENOMEM is returned and in errno, EINVAL only returned, as in glibc. */
 EXPORT int posix_memalign(void **out, size_t align, size_t bytes) {
     if (UNLIKELY(!is_pow2(align) || align % sizeof(void *) != 0))
         return EINVAL;
-    int saved = errno;
     void *p = front_aligned(align, bytes, "posix_memalign");
-    errno = saved;
     if (UNLIKELY(p == NULL))
         return ENOMEM;
     *out = p;

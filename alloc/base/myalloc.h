@@ -8,7 +8,7 @@
  *
  * A program that may also run without myalloc declares a function weak and asks whether its address is NULL:
  *     extern size_t myalloc_stats_json(char *, size_t) __attribute__((weak));
- * mallopt returns 0 for the parameters below where another malloc is in use.
+ * mallopt does not tell: glibc's returns 1 for parameters that it does not know, too.
  */
 #ifndef MYALLOC_H
 #define MYALLOC_H
@@ -20,10 +20,10 @@ extern "C" {
 #endif
 
 /*
- * Parameters of mallopt(int parameter, int value), beside those of <malloc.h>. mallopt returns 1 if the parameter is known
- * and the value within its bounds, else 0, and nothing has changed. errno stays. Any thread may call it at any time; other
- * threads follow at their next slow operation. A forked child keeps the values; a program started by exec begins anew,
- * with what the environment says (myalloc_options(7)).
+ * Parameters of mallopt(int parameter, int value), beside those of <malloc.h>. mallopt returns 1 if the value is within the
+ * parameter's bounds, else 0, and nothing has changed; 1 also for a parameter that there is not, as glibc's does. errno
+ * stays. Any thread may call it at any time; other threads follow at their next slow operation. A forked child keeps the
+ * values; a program started by exec begins anew, with what the environment says (myalloc_options(7)).
  */
 
 /* Milliseconds, 0 to 3600000, that free memory is kept before the operating system gets it back. Default 1000. */

@@ -8,6 +8,7 @@
 #include "heap/mark.h"
 #include "heap/transfer.h"
 #include "heap/central.h"
+#include "heap/holes.h"
 #include "heap/decay.h"
 #include "heap/cache_growth.h"
 #include "heap/cache_bound.h"
@@ -203,6 +204,7 @@ bool cache_set_aside(void) {
 void cache_come_by_slow(void) {
     struct cache *cache = &cache_self;
     uint64_t now = decay_look();
+    holes_look();
     if (!keeps(cache) || cache_bound_applies(cache))
         return;
     report_enter();
@@ -221,6 +223,7 @@ void *cache_refill_slow(unsigned class) {
     cache_come_by();
     if (LIKELY(block != NULL))
         mark_clear(block);
+    holes_look();
     return block;
 }
 

@@ -88,11 +88,20 @@ static void list_remove(struct class *class, struct span *span) {
     span->listed = false;
 }
 
+/* All blocks of the span are home, and it is on no list: it leaves the class, to be released without the lock. */
+static void leave_locked(struct class *class, struct span *span, struct span **empty) {
+    atomic_store_explicit(&span->in_class, 0, memory_order_relaxed);
+    class->span_count--;
+    span->next = *empty;
+    *empty = span;
+}
+
 static bool add_span_locked(struct class *class) {
     struct span *span = span_acquire_small(class->index);
     if (span == NULL)
         return false;
     class->span_count++;
+    atomic_store_explicit(&span->in_class, (uint8_t)class->index, memory_order_relaxed);
     list_insert(class, span);
     return true;
 }
@@ -101,10 +110,46 @@ static bool add_span_locked(struct class *class) {
 static void *spans_take_locked(struct class *class, size_t most, size_t *count) {
     struct span *span = class->spans;
     unsigned group = most > 1 && transfer_threads > 1 ? class_line_group(class->index) : 1;
-    void *chain = home_take(span, class->size, most, group, count);
+    void *chain = LIKELY(!span->paged) ? home_take(span, class->size, most, group, count)
+                                       : home_take_paged(span, class->size, most, group, count);
     if (span->live == span->capacity)
         list_remove(class, span);
     return chain;
+}
+
+/* Behind the first span, so that what has memory is taken before what has given some back. */
+static void list_insert_second(struct class *class, struct span *span) {
+    struct span *first = class->spans;
+    if (first == NULL) {
+        list_insert(class, span);
+        return;
+    }
+    span->prev = first;
+    span->next = first->next;
+    if (span->next != NULL)
+        span->next->prev = span;
+    first->next = span;
+    span->listed = true;
+}
+
+void central_hold_locked(struct class *class, struct span *span) {
+    list_remove(class, span);
+    span->apart = true;
+    span->holder = lock_self();
+    span->next_held = class->held;
+    class->held = span;
+}
+
+void central_unhold_locked(struct class *class, struct span *span, struct span **empty) {
+    struct span **link = &class->held;
+    while (*link != span)
+        link = &(*link)->next_held;
+    *link = span->next_held;
+    span->apart = false;
+    if (span->live == 0)
+        leave_locked(class, span, empty);
+    else
+        list_insert_second(class, span);
 }
 
 /* ---- borrowing --------------------------------------------------------------------------------------------------- */
@@ -174,13 +219,13 @@ static struct block *run_home_locked(struct class *class, struct block *first, c
         block = block->next;
     } while (block != NULL && ((uintptr_t)block ^ (uintptr_t)first) < UNIT);
     span->live = (uint16_t)(span->live - count);
+    if (UNLIKELY(span->apart)) /* who holds it puts it on the list, or lets it go */
+        return block;
     if (!span->listed)
         list_insert(class, span);
     if (span->live == 0) {
         list_remove(class, span);
-        class->span_count--;
-        span->next = *empty;
-        *empty = span;
+        leave_locked(class, span, empty);
     }
     return block;
 }
@@ -317,14 +362,23 @@ static struct block *any_parked(struct class *class) {
     return chain;
 }
 
+void central_flush_class(struct class *class) {
+    for (void *chain; (chain = any_parked(class)) != NULL;)
+        central_give_home(class->index, chain);
+}
+
 void central_flush(void) {
     for (unsigned i = 0; i < central_class_count; i++)
-        for (void *chain; (chain = any_parked(&central_classes[i])) != NULL;)
-            central_give_home(central_classes[i].index, chain);
+        central_flush_class(&central_classes[i]);
 }
 
 void central_adopt(unsigned index, void *chain) {
     transfer_adopt_locked(&get_class(index)->transfer, chain);
+}
+
+static void count_span_locked(const struct class *class, const struct span *span, struct central_totals *totals) {
+    totals->home += (size_t)(span->capacity - span->live);
+    totals->returned += home_returned_bytes(span, class->size);
 }
 
 void central_count(unsigned index, struct central_totals *totals) {
@@ -346,7 +400,9 @@ void central_count(unsigned index, struct central_totals *totals) {
         totals->parked += chain_length(stacked);
     totals->parked += transfer_count_orphans_locked(&class->transfer, index);
     for (const struct span *span = class->spans; span != NULL; span = span->next)
-        totals->home += (size_t)(span->capacity - span->live);
+        count_span_locked(class, span, totals);
+    for (const struct span *span = class->held; span != NULL; span = span->next_held)
+        count_span_locked(class, span, totals);
     totals->spans = class->span_count;
     lock_release(&class->lock, LOCK_CLASS);
     central_release_all(empty);
@@ -357,4 +413,19 @@ static struct lock *nth_class_lock(unsigned n) {
     return n < central_class_count ? &central_classes[n].lock : NULL;
 }
 
-const struct lock_set central_locks = {.rank = LOCK_FIRST_USE, .lock = &first_use_lock, .further = nth_class_lock};
+/* Spans that are apart for threads that did not live on in this child. One whose blocks are all home waits for its next use. */
+static void forked(void) {
+    for (unsigned i = 0; i < central_class_count; i++) {
+        struct class *class = &central_classes[i];
+        struct span *empty = NULL, *next;
+        for (struct span *span = class->held; span != NULL; span = next) {
+            next = span->next_held;
+            if (span->holder != lock_self())
+                central_unhold_locked(class, span, &empty);
+        }
+        central_release_all(empty);
+    }
+}
+
+const struct lock_set central_locks = {
+    .rank = LOCK_FIRST_USE, .lock = &first_use_lock, .further = nth_class_lock, .forked = forked};

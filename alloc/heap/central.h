@@ -12,7 +12,8 @@
  * Classes are set up in the order of their first use. A class that has nothing to give borrows single blocks of larger ones
  * before it takes a first span.
  *
- * C1 a span is on its class's list exactly if it is SMALL and has blocks at home or not yet cut.
+ * C1 a span is on its class's list exactly if it is SMALL and has blocks at home or not yet cut, but for those that are apart:
+ *    these are on the list of the class's held ones. in_class says of both, and of full ones, whose they are.
  * C2 span->live counts the blocks that are not at home: those cut minus the bits that are set. A set bit is a cut block's.
  * C3 a borrowed block is aligned to the largest power of two in the size of the class that it was asked of, as that class's own
  *    blocks are (class_of_aligned counts on it).
@@ -48,16 +49,17 @@ void central_flush(void);
 /* In a forked child, while it holds all locks: a list of a thread that did not live on. Its length is found when it is used. */
 void central_adopt(unsigned class, void *chain);
 
-/* Blocks of the class in its transfer cache; at home or not yet cut; and the number of its spans. */
+/* Blocks of the class in its transfer cache; at home or not yet cut; of these, bytes in OS pages that have no memory, because
+ * they were given back or never touched; and the number of the class's spans. */
 struct central_totals {
-    size_t parked, home, spans;
+    size_t parked, home, returned, spans;
 };
 void central_count(unsigned class, struct central_totals *totals);
 
 /* True if the block is free and at home, or in the class's transfer cache, or adopted. Takes the lock of the class. */
 bool central_holds(unsigned class, const void *block);
 
-/* Looks whether X1, C1 and C2 hold. While nobody else is in the allocator (all_locks.h). */
+/* Looks whether X1, C1, C2 and H1 (home.h) hold. While nobody else is in the allocator (all_locks.h). */
 struct walk;
 void central_walk(struct walk *walk);
 

@@ -20,6 +20,7 @@ struct class {
     uint32_t size, reciprocal; /* bytes of a block; for class_position */
     _Atomic uint32_t borrowed; /* bytes lost so far by borrowing blocks that are larger */
     struct span *spans;    /* those with blocks to give (C1), the one that was last full first */
+    struct span *held;     /* those that are apart */
     _Atomic size_t span_count;
 } LINE_ALIGNED;
 
@@ -33,6 +34,14 @@ struct class *central_find_class(unsigned index);
 /* Sends a chain home. A span whose blocks are all home leaves the class for the list *empty. Caller holds the lock of the
  * class. */
 void central_chain_home_locked(struct class *class, struct block *chain, struct span **empty);
+
+/* Takes a span off the list, so that nobody takes blocks out of it, while this thread gives pages of it to the OS without the
+ * lock. Blocks may come home meanwhile. Then puts it back, or on *empty if all its blocks are home. */
+void central_hold_locked(struct class *class, struct span *span);
+void central_unhold_locked(struct class *class, struct span *span, struct span **empty);
+
+/* Sends all parked, stacked and adopted chains of the class home. */
+void central_flush_class(struct class *class);
 
 /* Gives the spans on list `empty` to the page heap. Caller holds no class lock. */
 void central_release_all(struct span *empty);

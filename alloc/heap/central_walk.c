@@ -58,20 +58,36 @@ bool central_holds(unsigned index, const void *block) {
 
 struct class_walk {
     struct walk *walk;
-    size_t spans[CLASS_COUNT], listed[CLASS_COUNT];
+    size_t spans[CLASS_COUNT], listed[CLASS_COUNT], apart[CLASS_COUNT];
 };
+
+/* H1, and that a page which has bits is one of a span that says so. */
+static bool pages_are_free(struct span *span) {
+    bool right = true;
+    for (size_t i = 0; i < span->units; i++) {
+        unsigned free = home_free_pages(span, class_bytes(span->class), i);
+        right = right && (span[i].returned_pages & ~free) == 0 &&
+                (span->paged || (span[i].returned_pages | span[i].idle_pages) == 0);
+    }
+    return right;
+}
 
 static void walk_span(struct span *span, void *data) {
     struct class_walk *found = data;
     bool gives = span->live < span->carved || span->carved < span->capacity;
-    bool leaves = span->live == 0 && !span->listed; /* on its way to span_release */
+    unsigned in_class = atomic_load_explicit(&span->in_class, memory_order_relaxed);
+    bool leaves = span->live == 0 && in_class == 0 && !span->listed; /* on its way to span_release */
     bool counted = span->live <= span->carved && span->carved <= span->capacity;
-    report_walk(found->walk, leaves || span->listed == gives, "central C1", span);
+    bool as_listed = in_class == span->class && span->listed == (gives && !span->apart);
+    report_walk(found->walk, leaves || as_listed, "central C1", span);
     report_walk(found->walk,
                 counted && home_count(span) == (size_t)(span->carved - span->live),
                 "central C2", span);
+    if (counted)
+        report_walk(found->walk, pages_are_free(span), "home H1", span);
     found->spans[span->class] += !leaves;
     found->listed[span->class] += span->listed;
+    found->apart[span->class] += span->apart;
 }
 
 static void walk_list(struct walk *walk, const struct class *class, size_t most) {
@@ -81,6 +97,14 @@ static void walk_list(struct walk *walk, const struct class *class, size_t most)
                          span->state == SPAN_SMALL && span->class == class->index && span->listed &&
                              span->prev == before,
                          "central C1", span))
+            return;
+    report_walk(walk, span == NULL && most == 0, "central C1", class);
+}
+
+static void walk_held(struct walk *walk, const struct class *class, size_t most) {
+    const struct span *span = class->held;
+    for (; span != NULL && most > 0; span = span->next_held, most--)
+        if (!report_walk(walk, span->apart && span->class == class->index, "central C1", span))
             return;
     report_walk(walk, span == NULL && most == 0, "central C1", class);
 }
@@ -97,6 +121,7 @@ void central_walk(struct walk *walk) {
         struct class *class = &central_classes[i];
         struct span *empty = NULL;
         walk_list(walk, class, found.listed[class->index]);
+        walk_held(walk, class, found.apart[class->index]);
         report_walk(walk, class->span_count == found.spans[class->index], "central C1", class);
         each_chain(class, walk_chain, walk, &empty);
         central_release_all(empty);

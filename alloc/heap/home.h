@@ -2,7 +2,13 @@
 /*
  * The free blocks of one small span that are at home: a bit each (span_home), and behind the last block that was ever cut
  * those that were not. Caller holds the lock of the class (central.h). What each visit to a span runs is inline here, for
- * central.c, its only user.
+ * central.c.
+ *
+ * Nothing of a block at home is needed, so an OS page in which no block is in use holds nothing, and its memory may be given
+ * back (holes.h). Of such pages a span may know two things, a bit a page in the structure of the page's unit:
+ *   returned  it has no memory and reads as zeros (H1: no block is in use there). Taking a block there clears the bit.
+ *   idle      no block was in use there at the last sweep, and none has been taken out of the span since.
+ * While a span has any such bit it is `paged`, and blocks are taken out of it by home_take_paged.
  */
 #ifndef MYALLOC_HOME_H
 #define MYALLOC_HOME_H
@@ -41,6 +47,19 @@ static inline void *home_take(struct span *span, size_t size, size_t most, unsig
     span->live = (uint16_t)(span->live + *count);
     return chain;
 }
+
+/* As home_take, for a paged span: first blocks that lie in pages which have memory. What is taken of pages that have none is
+ * counted for the class in home_pages_wanted. */
+void *home_take_paged(struct span *span, size_t size, size_t most, unsigned group, size_t *count);
+
+/* OS pages that were given back and have been taken again, since somebody last set it to 0. Each under its class's lock. */
+extern HIDDEN uint32_t home_pages_wanted[CLASS_COUNT];
+
+/* The OS pages of the span's nth unit in which no block is in use, a bit each. */
+unsigned home_free_pages(struct span *span, size_t size, size_t nth);
+
+/* Bytes of blocks that are at home, or not cut yet, in pages that were given back or never touched. */
+size_t home_returned_bytes(const struct span *span, size_t size);
 
 /* True if the block, one of those that were cut, is at home. */
 static inline bool home_has(struct span *span, const void *block, uint32_t reciprocal) {

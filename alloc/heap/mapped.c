@@ -13,6 +13,7 @@
 #include "heap/region.h"
 
 #define KEPT ((size_t)1) /* added to a length, which is a multiple of a page: the mapping is kept (L2) */
+#define GONE 16          /* mappings that are remembered when they are freed: a second free most often comes soon */
 #define KEPT_TRIES 2     /* kept mappings offered to the OS again whenever it has taken another; each is a system call more, */
 #define KEPT_TRIES_ALL 1024 /* and in malloc_trim, where each that goes is worth as many tries more */
 
@@ -28,6 +29,8 @@ static _Atomic size_t kept;     /* entries with KEPT */
 static _Atomic size_t promised; /* entries to come (L3); raised under the lock, lowered without it */
 static THREAD_LOCAL uint32_t promised_here; /* those of this thread: a forked child has no others. Never less than its part */
 static size_t cursor;           /* where the next kept mapping is looked for */
+static struct mapping gone[GONE]; /* the last that were freed or moved */
+static size_t gone_count;
 
 static void raise_promised(void) {
     promised_here++;
@@ -116,8 +119,10 @@ static size_t leave(const void *addr, bool to_free) {
     lock_acquire(&mapped_lock, LOCK_MAPPED);
     struct mapping *mapping = find_locked(addr);
     size_t bytes = mapping ? mapping->bytes : 0;
-    if (mapping != NULL)
+    if (mapping != NULL) {
+        gone[gone_count++ % GONE] = *mapping;
         remove_locked(mapping);
+    }
     if (to_free)
         raise_threshold_locked(bytes);
     lock_release(&mapped_lock, LOCK_MAPPED);
@@ -231,6 +236,18 @@ size_t mapped_bytes(const void *p) {
     size_t bytes = mapping ? mapping->bytes : 0;
     lock_release(&mapped_lock, LOCK_MAPPED);
     return bytes;
+}
+
+enum mapped_past mapped_past(const void *p) {
+    enum mapped_past past = MAPPED_NOTHING;
+    lock_acquire(&mapped_lock, LOCK_MAPPED);
+    for (size_t i = 0; i < GONE; i++)
+        if (gone[i].addr == (uintptr_t)p)
+            past = MAPPED_STARTED;
+        else if (past == MAPPED_NOTHING && (uintptr_t)p % BLOCK_ALIGN == 0 && (uintptr_t)p - gone[i].addr < gone[i].bytes)
+            past = MAPPED_COVERED;
+    lock_release(&mapped_lock, LOCK_MAPPED);
+    return past;
 }
 
 bool mapped_free(void *p) {

@@ -38,6 +38,11 @@ void *mapped_alloc(size_t bytes, size_t align, bool *zeroed);
 /* Length of the mapping that starts at `p`; 0 if none does. */
 size_t mapped_bytes(const void *p);
 
+/* What the last mappings that were freed or moved had at `p`, where no block starts now: their start, or an address that a
+ * protected block may have had in them. */
+enum mapped_past { MAPPED_NOTHING, MAPPED_COVERED, MAPPED_STARTED };
+COLD enum mapped_past mapped_past(const void *p);
+
 /* Unmaps, or keeps (L2); false if no mapping starts at `p`. */
 bool mapped_free(void *p);
 

@@ -11,6 +11,7 @@
 #include "heap/cache.h"
 #include "heap/central.h"
 #include "heap/double_free.h"
+#include "heap/holes.h"
 #include "heap/mapped.h"
 #include "heap/mark.h"
 
@@ -27,6 +28,7 @@ static void *alloc_class(unsigned class) {
 static void *alloc_large(size_t bytes, size_t align, bool *zeroed) {
     bool own_mapping = bytes >= tunables.mmap_threshold;
     cache_come_by();
+    holes_look();
     if (own_mapping) {
         void *p = mapped_alloc(bytes, align, zeroed);
         if (p != NULL)
@@ -57,13 +59,21 @@ void *plain_stay(void *p) {
     return p;
 }
 
+/* Brings together what this thread and the central lists hold, and gives free spans back. Returns the bytes that the OS got. */
+static size_t gather(size_t pad) {
+    cache_flush();
+    central_flush();
+    mapped_trim();
+    return span_purge(pad);
+}
+
 void *plain_alloc(size_t bytes, size_t align, bool *zeroed) {
     if (bytes > SIZE_LIMIT - UNIT || align > SIZE_LIMIT - bytes)
         return plain_no_memory();
     void *p = alloc_once(bytes, align, zeroed);
     if (LIKELY(p != NULL))
         return p;
-    plain_trim(0);
+    gather(0);
     p = alloc_once(bytes, align, zeroed);
     return p ? p : plain_no_memory();
 }
@@ -102,6 +112,18 @@ void plain_free_small_slow(void *p, unsigned class, const char *call, bool count
         cache_overflow_slow(p, class);
 }
 
+const char *plain_missing(const void *p, bool frees) {
+    enum mapped_past past = mapped_past(p);
+    bool was_block = cache_was_last_home(p) || past == MAPPED_STARTED;
+    if (was_block && frees)
+        return DOUBLE_FREE;
+    return was_block || past == MAPPED_COVERED || span_is_free(p) ? NOT_LIVE : INVALID_POINTER;
+}
+
+void plain_report_missing(const void *p, const char *call, bool frees) {
+    report_bad_call(call, p, plain_missing(p, frees));
+}
+
 void plain_free(void *p, const char *call) {
     struct span *span = span_find(p);
     if (span != NULL && span->state == SPAN_LARGE && span_address(span) == p) {
@@ -113,7 +135,7 @@ void plain_free(void *p, const char *call) {
     } else if (mapped_free(p)) {
         cache_come_by();
     } else if (aside_bytes(p) == 0) {
-        report_bad_call(call, p, cache_was_last_home(p) ? DOUBLE_FREE : INVALID_POINTER);
+        plain_report_missing(p, call, true);
     }
 }
 
@@ -158,8 +180,6 @@ void *plain_start(const void *p) {
 }
 
 size_t plain_trim(size_t pad) {
-    cache_flush();
-    central_flush();
-    mapped_trim();
-    return span_purge(pad);
+    size_t free = gather(pad);
+    return free + holes_return();
 }

@@ -20,6 +20,11 @@ void *plain_alloc(size_t bytes, size_t align, bool *zeroed);
 /* Frees a block of any kind; reports what is none. */
 void plain_free(void *p, const char *call);
 
+/* What is wrong with a call for an address at which no live block starts, in words, by what is known of it. `frees`: the call
+ * frees. The other reports it, and may return (report_bad_call). */
+COLD const char *plain_missing(const void *p, bool frees);
+COLD void plain_report_missing(const void *p, const char *call, bool frees);
+
 /* Frees a small block of that class whose list is full or that has the mark of a free block; a double free is reported.
  * `counted`: the fast path has already counted the block as one more on the list. */
 void plain_free_small_slow(void *p, unsigned class, const char *call, bool counted);

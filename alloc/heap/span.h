@@ -8,7 +8,7 @@
  *    so a pointer into the middle of a large span is told from its start. A span that is on its way between two states while
  *    nobody has the lock is HELD by one thread, and everybody else is refused.
  * S2 no two FREE spans touch, but where a hole of foreign memory lies between.
- * S3 every FREE span is in the tree.
+ * S3 every FREE span is in the tree, or in that of spans kept for small ones (span_free_keep).
  * S4 a free unit that is neither fresh nor old (region.h) holds zeros; a unit in use is neither, and none is both. `dirty` of a
  *    FREE span counts its units that are one of them.
  *
@@ -77,6 +77,13 @@ size_t span_purge(size_t pad);
 
 /* When a sweep (span_sweep.h) has given so many bytes back: moves the break down if that is worth it (trim_threshold). */
 void span_trim(size_t given);
+
+/* True if `p` lies in memory of the page heap that is in no block, and a block may have started there. Takes the lock. */
+COLD bool span_is_free(const void *p);
+
+/* Gives the memory of whole OS pages in which no block is in use back to the OS. True if they read as zeros now; what they held
+ * is undefined otherwise. Takes no lock. */
+bool span_purge_pages(void *addr, size_t bytes);
 
 /* A consistent copy of span_totals; what regions hold; bytes beyond all frontiers; bytes free at the top of the brk heap. */
 struct region_totals;

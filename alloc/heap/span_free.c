@@ -50,11 +50,17 @@ size_t span_dirty_count(const struct region *region, size_t first, size_t units)
 static void count_free(const struct span *span, bool more) {
     span_totals.free += more ? span->units : -(size_t)span->units;
     span_totals.free_count += more ? 1 : -(size_t)1;
+    if (span->kept)
+        page_heap.kept_units += more ? span->units : -(size_t)span->units;
     size_t dirty = span_totals.free_dirty + (more ? span->dirty : -(size_t)span->dirty);
     atomic_store_explicit(&span_totals.free_dirty, dirty, memory_order_relaxed);
 }
 
-void span_free_insert(struct region *region, size_t first, size_t units) {
+static struct span **tree_of(const struct span *span) {
+    return span->kept ? &page_heap.kept : &page_heap.tree;
+}
+
+static void insert(struct region *region, size_t first, size_t units, bool kept) {
     struct span *span = &region->spans[first], *tail = span + units - 1;
     tail->state = SPAN_TAIL;
     tail->head = (uint32_t)first;
@@ -62,12 +68,22 @@ void span_free_insert(struct region *region, size_t first, size_t units) {
     span->units = (uint32_t)units;
     span->region = (uint8_t)(region - regions);
     span->dirty = (uint32_t)span_dirty_count(region, first, units);
+    span->kept = kept;
     count_free(span, true);
-    span_tree_insert(&page_heap.tree, span);
+    span_tree_insert(tree_of(span), span);
+}
+
+void span_free_insert(struct region *region, size_t first, size_t units) {
+    insert(region, first, units, false);
+}
+
+void span_free_keep(struct region *region, size_t first, size_t units) {
+    span_dirty_set(region, first, units, true);
+    insert(region, first, units, true);
 }
 
 void span_free_remove(struct span *span) {
-    span_tree_remove(&page_heap.tree, span);
+    span_tree_remove(tree_of(span), span);
     count_free(span, false);
     span[span->units - 1].state = SPAN_NONE;
     span->state = SPAN_NONE;

@@ -17,7 +17,9 @@
 
 struct page_heap {
     struct lock lock;
-    struct span *tree;             /* FREE spans */
+    struct span *tree;             /* FREE spans but those that are kept */
+    struct span *kept;             /* the tree of those that are kept for small spans */
+    size_t kept_units;             /* of these, all together */
     struct span *held;             /* all HELD spans */
     bool hidden;                   /* small spans are not in the unit map (span_show) */
     int huge_slow;                 /* huge pages that took longer than small ones would have */
@@ -55,6 +57,10 @@ size_t span_dirty_count(const struct region *region, size_t first, size_t units)
 
 /* Makes [first, first + units) one FREE span. No FREE span may touch it. */
 void span_free_insert(struct region *region, size_t first, size_t units);
+
+/* The same for units that were made present for small spans, which are to have them: a large block would take the pages, and
+ * may never touch them. Counted as dirty, so that they go back with age. When a neighbour joins them they are kept no more. */
+void span_free_keep(struct region *region, size_t first, size_t units);
 
 /* The span is FREE no longer, and nothing else yet. */
 void span_free_remove(struct span *span);

@@ -21,18 +21,23 @@
 /* Gives the memory of a HELD span to the OS. Gives up the lock meanwhile. True if the OS has it. */
 static bool purge_held_locked(const struct span *span) {
     lock_release(&page_heap.lock, LOCK_SPANS);
-    bool purged = span_give_back(span_address(span), (size_t)span->units << UNIT_SHIFT);
+    bool purged = span_give_back(span);
     lock_acquire(&page_heap.lock, LOCK_SPANS);
     return purged;
 }
 
-/* A span that is taken out of use becomes FREE. */
+/* A span that is taken out of use becomes FREE. Its units that have memory are dirty. */
 static void free_locked(struct span *span) {
     struct region *region = span_region(span);
     size_t first = span_index(span);
+    if (span->units < PURGE_AT_ONCE / UNIT && tunables.decay_ms > 0) {
+        span->state = SPAN_NONE;
+        span_free_coalesce(region, first, span->units);
+        return;
+    }
+    span_dirty_set(region, first, span->units, false);
     span_hold_locked(span, false);
-    bool at_once = span->units >= PURGE_AT_ONCE / UNIT || tunables.decay_ms == 0;
-    if (!at_once || !purge_held_locked(span))
+    if (!purge_held_locked(span))
         span_dirty_set(region, first, span->units, true);
     span_free_held(span);
 }
@@ -48,11 +53,21 @@ static COLD void give_excess(size_t units) {
     lock_release(&page_heap.lock, LOCK_SPANS);
 }
 
+/* True if all pages of a SMALL span's nth unit were given back, or if none of them was ever touched (S4). */
+static bool has_no_memory(const struct span *span, size_t nth) {
+    size_t carved = span->carved * class_bytes(span->class);
+    return span[nth].returned_pages == (1u << PAGES_A_UNIT) - 1 || (span->fresh && nth << UNIT_SHIFT >= carved);
+}
+
 static void take_small_locked(struct span *span) {
     ASSERT(span->live == 0 && !span->listed);
     unitmap_set((uintptr_t)span_address(span), span->units, 0);
-    for (size_t i = 1; i < span->units; i++)
-        span[i].state = SPAN_NONE;
+    for (size_t i = 0; i < span->units; i++) {
+        if (!has_no_memory(span, i))
+            span_dirty_set(span_region(span), span_index(span) + i, 1, true);
+        if (i > 0)
+            span[i].state = SPAN_NONE;
+    }
     span_totals.small -= span->units;
 }
 
@@ -68,6 +83,8 @@ static bool release(struct span *span, bool small) {
         take_small_locked(span);
     else if (used)
         take_large_locked(span);
+    if (used && !small)
+        span_dirty_set(span_region(span), span_index(span), span->units, true);
     if (used)
         free_locked(span);
     size_t excess = span_amount_excess_locked();

@@ -15,12 +15,35 @@ static _Atomic bool is_locked; /* memory of the heap was, when it was given back
 
 /* Memory that the program has locked goes as well, but where nothing is to be trimmed: real-time programs, which must not fault
  * later, lock all of it and set M_TRIM_THRESHOLD to -1. */
-bool span_give_back(void *addr, size_t bytes) {
+bool span_purge_pages(void *addr, size_t bytes) {
     if (os_purge(addr, bytes))
         return true;
     bool given = tunables.trim_threshold != SIZE_MAX && os_purge_locked(addr, bytes);
     if (given)
         atomic_store_explicit(&is_locked, true, memory_order_relaxed);
+    return given;
+}
+
+/* Gives back the whole OS pages of an array that has `each` bytes for each unit in [first, end), if there are any. */
+static void discard_units(const void *array, size_t each, size_t first, size_t end) {
+    uintptr_t from = align_up((uintptr_t)array + first * each, OS_PAGE), to = align_down((uintptr_t)array + end * each, OS_PAGE);
+    if (from < to)
+        os_discard((void *)from, to - from);
+}
+
+/* What the allocator itself keeps for the units of a long HELD span is of no use, but for the structure of the head: those of
+ * the others say NONE, which is 0, and bits of blocks at home are set anew where a span begins. */
+static void discard_own(const struct span *span) {
+    const struct region *region = span_region(span);
+    size_t first = span_index(span), end = first + span->units;
+    discard_units(region->spans, sizeof *span, first + 1, end);
+    discard_units(region->home, HOME_WORDS * sizeof(uint64_t), first, end);
+}
+
+bool span_give_back(const struct span *span) {
+    bool given = span_purge_pages(span_address(span), (size_t)span->units << UNIT_SHIFT);
+    if (given)
+        discard_own(span);
     return given;
 }
 
@@ -139,7 +162,7 @@ size_t span_sweep(struct sweep *sweep, struct sweep_bound bound) {
         if (!take_piece_locked(sweep, &piece))
             break;
         lock_release(&page_heap.lock, LOCK_SPANS);
-        bool given = span_give_back(span_address(piece.span), (size_t)piece.span->units << UNIT_SHIFT);
+        bool given = span_give_back(piece.span);
         lock_acquire(&page_heap.lock, LOCK_SPANS);
         bytes += return_piece_locked(sweep, &piece, given);
     }

@@ -32,12 +32,13 @@ struct sweep_bound {
 /* Goes on with a sweep until it is over, or has done as much as it may. Returns the bytes that the OS got. */
 size_t span_sweep(struct sweep *sweep, struct sweep_bound bound);
 
-/* Gives the memory of units that nobody else can touch back to the OS, also where the program has locked it. True if the OS has
- * it, and it reads as zeros. No lock is needed. */
-bool span_give_back(void *addr, size_t bytes);
+/* Gives the memory of a HELD span back to the OS, also where the program has locked it. True if the OS has it, and it reads as
+ * zeros. No lock is needed. */
+struct span;
+bool span_give_back(const struct span *span);
 
 /* Where all memory is locked as it comes (mlockall), what lies beyond a frontier has memory, too, though it was never handed
- * out: gives that back, if span_give_back has met locked memory. Caller holds LOCK_SPANS. */
+ * out: gives that back, if span_purge_pages has met locked memory. Caller holds LOCK_SPANS. */
 void span_give_beyond_locked(void);
 
 #endif

@@ -19,11 +19,12 @@ enum span_state {
 };
 
 /* One for each unit of a region. The word before a colon is the state in which a span has that field. The fields are under
- * LOCK_SPANS, but of a SMALL span next, prev, few_bits, live, carved and listed are under the lock of its class. */
+ * LOCK_SPANS, but of a SMALL span next, prev, few_bits, idle_pages, returned_pages, live, carved, listed and what stands behind
+ * that are under the lock of its class. */
 struct span {
     union {
         struct { struct span *next, *prev; };       /* SMALL: other spans of the class with blocks to give */
-        struct { struct span *next_held; const void *holder; }; /* HELD: the next one; lock_self() of the thread */
+        struct { struct span *next_held; const void *holder; }; /* HELD, SMALL and apart: the next; lock_self() of the thread */
     };
     union {
         struct { struct span *left, *right; }; /* FREE: the tree by size and address */
@@ -31,7 +32,10 @@ struct span {
     };
     uint32_t units;             /* head: length */
     uint32_t head;              /* PART, TAIL: unit index of the head */
-    uint32_t dirty;             /* FREE: how many of the units are dirty */
+    union {
+        uint32_t dirty;         /* FREE: how many of the units are dirty */
+        struct { uint16_t idle_pages, returned_pages; }; /* each unit of a SMALL one: its OS pages, a bit each (home.h) */
+    };
     uint16_t live;              /* SMALL: blocks that are not home */
     uint16_t carved;            /* SMALL: blocks cut so far, from the start */
     uint16_t capacity;          /* SMALL: blocks that fit */
@@ -39,8 +43,16 @@ struct span {
     uint8_t state;              /* enum span_state */
     uint8_t region;             /* index into regions, set on first use */
     bool listed;                /* SMALL: is on its class's list; HELD: is one block still */
+    _Atomic uint8_t in_class;   /* SMALL: its class, from the class's taking it until its letting it go; 0 of all other units */
+    bool kept : 1;              /* FREE: for small spans only, as long as there is other memory (span_free_keep) */
+    bool paged : 1;             /* SMALL: a unit's idle_pages or returned_pages may have bits */
+    bool apart : 1;             /* SMALL: one thread gives pages of it back, without the lock: nobody takes blocks */
+    bool fresh : 1;             /* SMALL: what is not carved was never touched and has no memory */
 };
 _Static_assert(sizeof(struct span) == CACHE_LINE, "span structures do not share cache lines");
+_Static_assert(UNIT / OS_PAGE_MIN <= 16, "a unit's pages are the bits of a uint16_t");
+
+#define PAGES_A_UNIT (UNIT / OS_PAGE)
 
 /* What the page heap holds, in units; written under the lock. What is atomic is also read without it. */
 struct span_totals {

@@ -57,7 +57,8 @@ static void walk_free(struct walk *walk, const struct region *region, const stru
     bool at_end = first + span->units >= region->frontier;
     report_walk(walk, last == span || (last->state == SPAN_TAIL && last->head == first), "span S1", span);
     report_walk(walk, at_end || span[span->units].state != SPAN_FREE, "span S2", span);
-    report_walk(walk, span_tree_contains(page_heap.tree, span), "span S3", span);
+    const struct span *tree = span->kept ? page_heap.kept : page_heap.tree;
+    report_walk(walk, span_tree_contains(tree, span), "span S3", span);
     report_walk(walk,
                 span->dirty == span_dirty_count(region, first, span->units) &&
                     clean_units_hold_zeros(region, first, span->units),

@@ -78,6 +78,7 @@ bool report_walk(struct walk *walk, bool holds, const char *invariant, const voi
 _Noreturn COLD void report_broken(const char *file, int line, const char *expression);
 
 #define INVALID_POINTER "invalid pointer (not allocated by myalloc, or not the start of a block)"
+#define NOT_LIVE "no live block (freed already, or never allocated)"
 #define DOUBLE_FREE "double free"
 
 /* Checked in all builds: in functions that are called to find out whether an invariant holds. */

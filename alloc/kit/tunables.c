@@ -48,23 +48,36 @@ static bool set_number(struct tunables *into, const struct tunable *tunable, siz
     return true;
 }
 
-int tunables_mallopt(int parameter, int value) {
-    /* glibc reads the int as a size: -1 as M_TRIM_THRESHOLD means never. */
+/* What the value of a parameter means. glibc takes every int but for M_MXFAST: a negative one is a size beyond all others, and
+ * as M_MMAP_MAX a number below none. */
+static size_t number_of(int parameter, int value) {
     size_t number = (size_t)(intptr_t)value;
-    if (parameter <= M_MYALLOC_DECAY_MS && value < -1)
-        return 0;
-    if (parameter == M_PERTURB)
-        number &= 0xff;
-    if (parameter == M_CHECK_ACTION)
-        number &= 3; /* the third bit asks for a shorter message; mallopt(3): the others are ignored */
-    if (parameter == M_MYALLOC_LIMIT_MIB)
-        number = value == 0 ? SIZE_MAX : value < 0 ? 0 : number * MIB;
+    switch (parameter) {
+    case M_PERTURB:
+        return number & 0xff;
+    case M_CHECK_ACTION:
+        return number & 3; /* the third bit asks for a shorter message; mallopt(3): the others are ignored */
+    case M_MMAP_THRESHOLD:
+        return min_size(number, SIZE_LIMIT);
+    case M_MMAP_MAX:
+    case M_TOP_PAD: /* in glibc the sum of it and a request wraps around, so that nothing is added */
+        return value < 0 ? 0 : number;
+    case M_MYALLOC_LIMIT_MIB:
+        return value == 0 ? SIZE_MAX : value < 0 ? 0 : number * MIB;
+    default:
+        return number;
+    }
+}
+
+int tunables_mallopt(int parameter, int value) {
     size_t at = 0;
     while (at < TUNABLES && (parameter == 0 || tunables_rows[at].parameter != parameter))
         at++;
-    if (at == TUNABLES || !readonly_open(&tunables, sizeof tunables))
+    if (at == TUNABLES)
+        return 1; /* as glibc */
+    if ((parameter <= M_MYALLOC_DECAY_MS && value < -1) || !readonly_open(&tunables, sizeof tunables))
         return 0;
-    bool done = set_number(&tunables, &tunables_rows[at], number);
+    bool done = set_number(&tunables, &tunables_rows[at], number_of(parameter, value));
     readonly_shut(&tunables, sizeof tunables);
     if (done && parameter == M_CHECK_ACTION)
         report_set_action((unsigned)value & (REPORT_SAY | REPORT_ABORT | REPORT_SHORT));

@@ -74,8 +74,8 @@ char *tunables_allowed(const struct tunable *tunable, char *out, size_t room);
 /* The tunable's value in `from`, as it could be given. Returns `out`, which must have room for a TEXT. */
 char *tunables_value(const struct tunables *from, const struct tunable *tunable, char *out, size_t room);
 
-/* mallopt(3): 1 if the parameter is known, the value within its bounds and the tunables can be written (readonly.h), else 0 and
- * nothing changes. */
+/* mallopt(3), as glibc: 1 and nothing changes if no tunable has the parameter; 0 and nothing changes if the value is out of
+ * bounds, which only M_MXFAST and the M_MYALLOC_ parameters have, or the tunables cannot be written (readonly.h); else 1. */
 int tunables_mallopt(int parameter, int value);
 
 #endif

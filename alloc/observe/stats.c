@@ -35,6 +35,7 @@ static void add_class(struct stats *stats, unsigned class) {
     stats->cached_blocks += blocks->cached;
     stats->home += blocks->home * size;
     stats->home_blocks += blocks->home;
+    stats->home_returned += min_size(totals.returned, blocks->home * size);
     stats->tails += totals.spans * (span % size);
 }
 

@@ -5,6 +5,7 @@
 #endif
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
@@ -72,7 +73,9 @@ void os_close(int fd) {
     kernel(SYS_close, fd);
 }
 
-static int write_all(int fd, const char *text, size_t bytes) {
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
+
+static int write_on(int fd, const char *text, size_t bytes) {
     while (bytes > 0) {
         long done = kernel(SYS_write, fd, text, bytes);
         if (done == -EINTR)
@@ -85,9 +88,48 @@ static int write_all(int fd, const char *text, size_t bytes) {
     return 0;
 }
 
+/* What a write leads to in the thread that writes, beside its error: the reader of a pipe is gone (EPIPE), a file has reached
+ * RLIMIT_FSIZE (EFBIG), a process in the background writes to a terminal that does not let it (stty tostop). */
+#define SIGNAL_BIT(number) (UINT64_C(1) << ((number) - 1))
+#define WRITE_SIGNALS (SIGNAL_BIT(SIGPIPE) | SIGNAL_BIT(SIGXFSZ) | SIGNAL_BIT(SIGTTOU))
+
+/* Takes a signal that waits for this thread. False if the kernel refuses to give it. */
+static bool take(uint64_t signal) {
+    const struct timespec at_once = {0, 0};
+    long got;
+    do
+        got = kernel(SYS_rt_sigtimedwait, &signal, NULL, &at_once, sizeof signal);
+    while (got == -EINTR);
+    return !kernel_refused(got) || got == -EAGAIN;
+}
+
+static uint64_t signal_of(int error) {
+    return error == EPIPE ? SIGNAL_BIT(SIGPIPE) : error == EFBIG ? SIGNAL_BIT(SIGXFSZ) : 0;
+}
+
+/* A program must not be ended by what is told of it, so the signals of a write are blocked for its time: in this thread alone,
+ * for what they lead to is the whole process's. The one that has come is taken, unless one waited before: then the two have
+ * become one. Where it cannot be taken it stays blocked, lest it end the program. */
+static int write_all(int fd, const char *text, size_t bytes) {
+    const uint64_t signals = WRITE_SIGNALS;
+    uint64_t blocked, waiting = 0;
+    if (kernel_refused(kernel(SYS_rt_sigprocmask, SIG_BLOCK, &signals, &blocked, sizeof signals)))
+        return write_on(fd, text, bytes);
+    if (blocked & signals) /* only a blocked signal waits */
+        kernel(SYS_rt_sigpending, &waiting, sizeof waiting);
+    int error = write_on(fd, text, bytes);
+    uint64_t come = signal_of(error) & ~waiting;
+    if (come != 0 && !take(come))
+        blocked |= come;
+    kernel(SYS_rt_sigprocmask, SIG_SETMASK, &blocked, NULL, sizeof blocked);
+    return error;
+}
+
 int os_write(int fd, const char *text, size_t bytes) {
     return os_fault(write) ? ENOSPC : write_all(fd, text, bytes);
 }
+
+/* ---- files that the program may close ---------------------------------------------------------------------------- */
 
 /* Returns 0, or the error number. */
 static int describe(int fd, uint64_t *device, uint64_t *inode) {

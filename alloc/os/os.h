@@ -156,7 +156,8 @@ int os_create(const char *path);
 int os_append(const char *path);
 void os_close(int fd);
 
-/* Writes all of it to a file descriptor, as far as that goes. Returns 0, or the error's number. */
+/* Writes all of it to a file descriptor, as far as that goes. Returns 0, or the error's number; no signal comes of it (SIGPIPE,
+ * SIGXFSZ, SIGTTOU). */
 int os_write(int fd, const char *text, size_t bytes);
 
 /* A file of ours for writing. The program may close its descriptor behind our back and open something else that gets the
@@ -169,7 +170,7 @@ struct os_file {
 /* Creates the file, or empties it; it is closed by exec. Returns 0, or the error number. */
 int os_file_create(struct os_file *file, const char *path);
 
-/* Writes all of it. Returns 0, or the error number: EBADF if the descriptor is not that file any more. */
+/* Writes all of it, as os_write does. Returns 0, or the error number: EBADF if the descriptor is not that file any more. */
 int os_file_write(const struct os_file *file, const char *text, size_t bytes);
 
 /* Closes the descriptor if it still is that file. */

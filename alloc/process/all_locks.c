@@ -9,6 +9,7 @@
 #include "heap/cache.h"
 #include "heap/central.h"
 #include "heap/decay.h"
+#include "heap/holes.h"
 #include "heap/mapped.h"
 #include "heap/mode_switch.h"
 #include "heap/region.h"
@@ -26,7 +27,7 @@
  * trace_locks switches a mode when forked, which uses what stands before it. */
 static const struct lock_set *const sets[] = {
     &random_locks, &environment_locks, &decay_locks,   &mode_switch_locks,     &check_locks,   &cache_locks,
-    &central_locks, &span_locks,       &mapped_locks,          &range_locks,   &hardened_mapped_locks,
+    &central_locks, &holes_locks, &span_locks,       &mapped_locks,          &range_locks,   &hardened_mapped_locks,
     &hardened_locks, &guarded_locks,   &region_locks,          &stacks_locks,  &leaks_locks,
     &trace_locks,
 };

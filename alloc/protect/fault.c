@@ -11,6 +11,7 @@
 #include "kit/report.h"
 #include "kit/text.h"
 #include "kit/tunables.h"
+#include "heap/plain.h"
 #include "callers/backtrace.h"
 #include "callers/modules.h"
 #include "callers/stacks.h"
@@ -38,7 +39,7 @@ enum mcheck_status fault_status(enum fault_kind kind) {
     }
 }
 
-static void describe(const struct fault *fault, char *out, size_t room) {
+static void describe(const char *call, const void *p, const struct fault *fault, char *out, size_t room) {
     static const char *const texts[] = {
         [FAULT_HEAD] = "memory clobbered before allocated block",
         [FAULT_TAIL] = "memory clobbered past end of allocated block",
@@ -48,7 +49,9 @@ static void describe(const struct fault *fault, char *out, size_t room) {
         [FAULT_INVALID] = INVALID_POINTER,
     };
     const struct fault_block *block = &fault->block;
-    if (fault->kind == FAULT_FAMILY)
+    if (fault->kind == FAULT_INVALID && !fault->block_known) /* its record may be gone, or it may have been a plain block */
+        text_format(out, room, "%s", plain_missing(p, fault_of_freed(call) == FAULT_FREED_TWICE));
+    else if (fault->kind == FAULT_FAMILY)
         text_format(out, room, "block allocated by %s", block->alloc_call);
     else if (fault->kind == FAULT_SIZE)
         text_format(out, room, "size %z for a block of %z bytes", fault->named, block->bytes);
@@ -159,7 +162,7 @@ static void say(const char *call, const void *p, const struct fault *fault, uint
     unsigned count;
     bool late = is_late(call);
     void *const *frames = stacks_frames(late ? 0 : here, &count);
-    describe(fault, what, sizeof what);
+    describe(call, p, fault, what, sizeof what);
     if (late)
         finding_begin(&finding, "%s: %s", call, what);
     else

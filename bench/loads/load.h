@@ -8,6 +8,7 @@
 #define LOAD_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -147,6 +148,23 @@ static inline void *checked(void *p, size_t size) {
     return p;
 }
 
+static inline double page_bytes(void) {
+    return (double)sysconf(_SC_PAGESIZE);
+}
+
+/* Pages of the process that are resident, by the kernel; nothing is allocated to learn it. */
+static inline long resident_pages(void) {
+    char text[256];
+    int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    ssize_t length = file >= 0 ? read(file, text, sizeof text - 1) : -1;
+    long pages = -1;
+    close(file);
+    text[length > 0 ? length : 0] = '\0';
+    if (sscanf(text, "%*d %ld", &pages) != 1)
+        load_fail("/proc/self/statm cannot be read");
+    return pages;
+}
+
 /* A live block and what its first and last bytes must hold. */
 struct block {
     unsigned char *at;
@@ -252,6 +270,12 @@ static inline void *queue_take(struct queue *queue) {
 static inline double now(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static inline double processor_seconds(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 

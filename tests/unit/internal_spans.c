@@ -12,6 +12,7 @@
 #include "kit/report.h"
 #include "base/sizeclass.h"
 #include "heap/span.h"
+#include "heap/span_free.h"
 #include "heap/span_sweep.h"
 #include "heap/decay.h"
 #include "kit/tunables.h"
@@ -41,6 +42,24 @@ Test(span, neighbours_coalesce_in_every_order) {
         span_release(whole), span_release(end), span_release(guard);
         span_check();
     }
+}
+
+/* What a call for a wrong pointer is told: free memory, or no start of a block. */
+Test(span, free_memory_is_known) {
+    struct span *before = large(1), *gone = large(5), *live = large(5), *small = span_acquire_small(class_of(100));
+    char *of_gone = span_address(gone), *of_live = span_address(live), *of_small = span_address(small);
+    cr_assert_not_null(before);
+    cr_assert_not(span_is_free(of_gone));
+    span_release(gone);
+    for (size_t unit = 0; unit < 5; unit++) {
+        cr_assert(span_is_free(of_gone + unit * UNIT), "free, unit %zu", unit);
+        cr_assert(span_is_free(of_gone + unit * UNIT + BLOCK_ALIGN));
+        cr_assert_not(span_is_free(of_gone + unit * UNIT + 1), "where no block starts");
+        cr_assert_not(span_is_free(of_live + unit * UNIT), "in a live block, unit %zu", unit);
+    }
+    cr_assert_not(span_is_free(of_small + 112));
+    cr_assert(span_is_free((char *)regions[0].base + (regions[0].frontier << UNIT_SHIFT)), "beyond the frontier");
+    cr_assert_not(span_is_free(&gone), "outside of all regions");
 }
 
 Test(span, best_fit_takes_the_smallest_that_is_enough) {
@@ -121,6 +140,42 @@ Test(span, alignment_gives_the_rest_back) {
         cr_assert_eq(span_totals.large, before + 3);
         span_check();
     }
+}
+
+Test(span, pages_made_present_for_small_spans_are_not_given_to_large_ones) {
+    unsigned class = class_of(4096);
+    struct span *before = large(1000), *small = span_acquire_small(class); /* 64 KiB ahead, of which it is the first unit */
+    struct span *big = large(2), *next = span_acquire_small(class);
+    cr_assert_eq(small->units, 1);
+    cr_assert_eq(page_heap.kept_units, ((regions[0].warm - (uintptr_t)span_address(small)) >> UNIT_SHIFT) - 2);
+    cr_assert_geq((uintptr_t)span_address(big), regions[0].warm);
+    cr_assert_eq(span_address(next), span_address(small) + UNIT, "they go to the next small span");
+    span_check();
+    span_release(next); /* one free span of all that was kept, for everybody */
+    cr_assert_eq(page_heap.kept_units, 0);
+    cr_assert_eq(span_address(large(2)), span_address(small) + UNIT);
+    span_check();
+    cr_assert_not_null(before);
+}
+
+Test(span, what_is_kept_for_small_spans_is_little_and_serves_large_ones_where_there_is_nothing_else) {
+    bool zeroed;
+    cr_assert_not_null(large(1000));
+    for (int i = 0; i < 300; i++) {
+        struct span *small = span_acquire_small(class_of(EXACT_MAX + 128 * (size_t)(i % 100)));
+        cr_assert_not_null(small);
+        cr_assert_not_null(large(1 + (size_t)i % 3));
+        cr_assert_leq(page_heap.kept_units, span_totals.small / 64 + 4);
+        if (i % 50 == 0)
+            span_check();
+    }
+    size_t kept = page_heap.kept_units;
+    cr_assert_gt(kept, 0);
+    os_fake_refuse_brk = os_fake_refuse_map = 1;
+    while (span_acquire_large(1, UNIT, &zeroed) != NULL)
+        cr_assert_not(zeroed && page_heap.kept_units < kept, "nobody knows what is in it");
+    cr_assert_eq(page_heap.kept_units, 0);
+    span_check();
 }
 
 Test(span, small_spans_are_in_the_unit_map_while_they_live) {

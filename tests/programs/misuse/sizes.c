@@ -112,14 +112,14 @@ static void memalign_absurd(void) {
     REFUSED(memalign(half + 1, 64));
 }
 
-/* posix_memalign returns the number and leaves errno and the pointer alone. */
+/* posix_memalign returns the number and leaves the pointer alone; ENOMEM is in errno, too, EINVAL is not. */
 static void posix(size_t align, size_t bytes) {
     void *p = &p;
     begin();
     errno = 0;
     int error = posix_memalign(&p, align, bytes);
     happened();
-    bool untouched = p == &p && errno == 0;
+    bool untouched = p == &p && errno == (error == ENOMEM ? ENOMEM : 0);
     errno = error;
     refused(untouched && error != 0 ? NULL : p);
 }

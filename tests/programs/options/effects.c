@@ -183,13 +183,13 @@ static int parameters(const char *unused) {
     } calls[] = {
         {M_MMAP_THRESHOLD, 65536, 1},
         {M_MMAP_THRESHOLD, 0, 1},
-        {M_MMAP_THRESHOLD, -1, 0},
+        {M_MMAP_THRESHOLD, -1, 1},
         {M_MMAP_MAX, 0, 1},
         {M_MMAP_MAX, 100, 1},
         {M_TRIM_THRESHOLD, -1, 1},
         {M_TRIM_THRESHOLD, 0, 1},
         {M_TOP_PAD, 4096, 1},
-        {M_TOP_PAD, -1, 0},
+        {M_TOP_PAD, -1, 1},
         {M_ARENA_MAX, 1, 1},
         {M_ARENA_MAX, 0, 1},
         {M_ARENA_MAX, -1, 1},
@@ -217,10 +217,10 @@ static int parameters(const char *unused) {
         {-1005, 0, 1},
         {-1005, -1, 0},
         {-1006, 0, 0},
-        {0, 0, 0},
-        {99, 1, 0},
-        {INT32_MIN, INT32_MIN, 0},
-        {INT32_MAX, INT32_MAX, 0},
+        {0, 0, 1},
+        {99, 1, 1},
+        {INT32_MIN, INT32_MIN, 1},
+        {INT32_MAX, INT32_MAX, 1},
     };
     int wrong = 0;
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
@@ -246,8 +246,15 @@ static int by_mallopt(const char *unused) {
     free(first);
     free(malloc(3 * MIB)); /* the dynamic rule has ended: the threshold stays */
     void *fourth = malloc(65 << 10);
-    if (mallinfo2().hblks != 2 || mallopt(-1005, 8) != 1)
+    if (mallinfo2().hblks != 2 || mallopt(M_MMAP_MAX, -1) != 1 || mallopt(M_TOP_PAD, INT32_MIN) != 1)
         return 4;
+    void *more[2] = {malloc(1 * MIB)};
+    if (mallinfo2().hblks != 2 || mallopt(M_MMAP_MAX, 65536) != 1 || mallopt(M_MMAP_THRESHOLD, -2) != 1)
+        return 7;
+    more[1] = malloc(1 * MIB);
+    if (mallinfo2().hblks != 2 || mallopt(-1005, 16) != 1)
+        return 8;
+    free(more[0]), free(more[1]);
     errno = 0;
     if (malloc(16 * MIB) != NULL || errno != ENOMEM || mallopt(-1005, 0) != 1)
         return 5;

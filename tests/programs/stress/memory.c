@@ -58,6 +58,24 @@ static void small_blocks_return(void) {
         "malloc_trim gives 200 MB of small blocks back: %zu -> %zu bytes resident", full, left);
 }
 
+/* Large blocks of which one page is used, beside small ones: no page is touched but those that hold what was written. */
+static void sparse_blocks(void) {
+    enum { COUNT = 3000, LARGE = 60000, SMALL = 8000 };
+    void **blocks = malloc(COUNT * 2 * sizeof *blocks);
+    memset(blocks, 0, COUNT * 2 * sizeof *blocks);
+    size_t before = tap_resident(), page = (size_t)sysconf(_SC_PAGESIZE), used = COUNT * (page + 8192);
+    for (size_t i = 0; i < COUNT; i++) {
+        blocks[2 * i] = memset(malloc(LARGE), 1, 1);
+        blocks[2 * i + 1] = memset(malloc(SMALL), 1, SMALL);
+    }
+    size_t taken = tap_resident() - before;
+    tap(taken < used / 20 * 21 + (3 << 20), "large blocks with a page in use beside small ones: %zu bytes for %zu", taken, used);
+    for (size_t i = 0; i < 2 * COUNT; i++)
+        free(blocks[i]);
+    free(blocks);
+    malloc_trim(0);
+}
+
 /* Without malloc_trim: free memory decays about a second after it was freed, on the way of later calls. */
 static void decay(void) {
     char *big[40];
@@ -142,6 +160,7 @@ int main(void) {
     tap_watchdog(140);
     producer_consumer();
     small_blocks_return();
+    sparse_blocks();
     decay();
     decay_while_allocating();
     huge_reservations();

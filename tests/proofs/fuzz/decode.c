@@ -183,9 +183,9 @@ static const struct {
 } parameters[] = {
     {M_MXFAST, 0, 160, false, false},
     {M_TRIM_THRESHOLD, 0, INT_MAX, true, true},
-    {M_TOP_PAD, 0, INT_MAX, false, false},
-    {M_MMAP_THRESHOLD, 0, INT_MAX, false, false},
-    {M_MMAP_MAX, 0, INT_MAX, false, false},
+    {M_TOP_PAD, 0, INT_MAX, false, true},
+    {M_MMAP_THRESHOLD, 0, INT_MAX, false, true},
+    {M_MMAP_MAX, 0, INT_MAX, false, true},
     {M_PERTURB, 0, 0, false, true},
     {M_ARENA_TEST, 0, INT_MAX, true, true},
     {M_ARENA_MAX, 0, INT_MAX, true, true},
@@ -195,12 +195,12 @@ static const struct {
     {M_MYALLOC_POPULATE, 0, 1, false, false},
     {M_MYALLOC_LIMIT_MIB, 0, INT_MAX, false, false},
     {M_MYALLOC_SAMPLE_INTERVAL, 1, 1000000000, false, false},
-    {0, 1, 0, false, false},
-    {1234, 1, 0, false, false},
-    {-9, 1, 0, false, false},
-    {-1000, 1, 0, false, false},
-    {-1007, 1, 0, false, false},
-    {INT_MIN, 1, 0, false, false},
+    {0, 0, 0, false, true},
+    {1234, 0, 0, false, true},
+    {-9, 0, 0, false, true},
+    {-1000, 0, 0, false, true},
+    {-1007, 0, 0, false, true},
+    {INT_MIN, 0, 0, false, true},
 };
 
 struct option decode_option(const struct call *call) {

@@ -200,7 +200,7 @@ static void expect_environment(char *const *variables) {
     expect_list("MYALLOC_OPTIONS", first_of(variables, "MYALLOC_OPTIONS"), ',', ':', "");
 }
 
-/* mallopt(3) and myalloc.h. */
+/* mallopt(3) and myalloc.h: 1 for what is not known. */
 static int expect_mallopt(int parameter, int value) {
     for (size_t row = 0; row < TUNABLES; row++) {
         const struct tunable *tunable = &tunables_rows[row];
@@ -211,6 +211,10 @@ static int expect_mallopt(int parameter, int value) {
             number = number % 256;
         if (parameter == M_CHECK_ACTION)
             number = number % 4;
+        if (value < 0 && (parameter == M_MMAP_MAX || parameter == M_TOP_PAD))
+            number = 0;
+        if (value < 0 && parameter == M_MMAP_THRESHOLD)
+            number = SIZE_LIMIT;
         if (parameter == M_MYALLOC_LIMIT_MIB && value == 0)
             number = SIZE_MAX;
         else if (parameter == M_MYALLOC_LIMIT_MIB && value > 0)
@@ -222,7 +226,7 @@ static int expect_mallopt(int parameter, int value) {
         put(row, number);
         return 1;
     }
-    return 0;
+    return 1;
 }
 
 /* ---- what is complained of --------------------------------------------------------------------------------------- */

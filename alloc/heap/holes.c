@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+#include "heap/holes.h"
+
+#include <stdatomic.h>
+
+#include "os/os.h"
+#include "kit/tunables.h"
+#include "heap/span.h"
+#include "heap/span_free.h"
+#include "heap/home.h"
+#include "heap/central.h"
+#include "heap/central_class.h"
+
+#define HEAP_LEAST (1 * MIB / UNIT) /* in units of small blocks: of a smaller heap no holes are worth looking for */
+#define TICK_MS 10                  /* at least between two ticks, each of which takes a millisecond at the most: */
+#define TICK_UNITS 2048             /* 32 MiB of heap looked at, some 50 ns a unit with free blocks, */
+#define TICK_CALLS 768              /* and so many calls to the OS, about 1 us each */
+#define PERIOD_PART 3               /* from one look to the next pass decay_ms less this part of it */
+#define WANTED_PART 2               /* this part of what a class gave since the last look, taken again, is soon: */
+#define BACK_OFF_MOST 63            /* looks for which it gives nothing then, at the most */
+#define HUGE_UNITS (HUGE_PAGE / UNIT)
+#define KEPT_SMALL_MOST 4096        /* huge pages that are asked not to be: each may make two mappings more, of some 65,000 */
+#define HUGE_FREE_PART 4            /* a huge page with less than this part free is left whole */
+
+/* What one tick, or holes_return, does. */
+struct sweep {
+    bool all;            /* pages of any age */
+    bool refused;        /* the OS has refused, so that no more is asked for */
+    bool gives;          /* what lies in the huge page at hand may go */
+    uintptr_t huge_page; /* its number */
+    uintptr_t kept_small; /* the end of what was last asked not to be a huge page */
+    size_t units, calls; /* how many more */
+    size_t given;        /* bytes */
+};
+
+/* Of the look that is going on: only the thread that is `sweeper` has it. */
+static struct {
+    _Atomic(const void *) sweeper; /* lock_self(), NULL if nobody is */
+    _Atomic uint64_t ticked_at;    /* ms */
+    uint64_t began_at;
+    unsigned region;
+    size_t unit;                   /* where it goes on; 0 of region 0: it has come to its end */
+} look;
+
+/* What is known of a class from look to look. */
+static struct {
+    uint32_t given;   /* pages since the last look began */
+    uint8_t back_off; /* looks for which nothing is given when they are next wanted soon, less 1 */
+    uint8_t pauses;   /* looks for which nothing is given now */
+    uint64_t transit; /* says which chains were in the transfer cache */
+} known[CLASS_COUNT] BIG_TABLE;
+
+/* ---- huge pages -------------------------------------------------------------------------------------------------- */
+
+READS_OTHERS static bool heap_has_huge_pages(void) {
+    size_t heap = (span_totals.free + span_totals.small + span_totals.large) << UNIT_SHIFT;
+    return tunables.hugepages == CHOICE_ON ||
+           (tunables.hugepages == CHOICE_AUTO && heap > HUGE_FROM && page_heap.huge_slow < HUGE_SLOW_MOST);
+}
+
+/* OS pages in [from, end), units of a region, that hold nothing, as far as is known: a guess, made without locks. What begins
+ * before `from` counts as used. */
+READS_OTHERS static size_t guess_free_pages(const struct region *region, size_t from, size_t end) {
+    size_t pages = 0;
+    for (size_t at = from, run; at < end; at += run) {
+        const struct span *span = &region->spans[at];
+        bool whole = span->state == SPAN_FREE || span->state == SPAN_LARGE;
+        run = whole ? max_size(min_size(span->units, end - at), 1) : 1;
+        if (span->state == SPAN_FREE)
+            pages += run * PAGES_A_UNIT;
+        else if (span->state == SPAN_SMALL || span->state == SPAN_PART)
+            pages += (size_t)__builtin_popcount(span->idle_pages | span->returned_pages);
+    }
+    return pages;
+}
+
+/* Whether pages of what lies in the huge page of the unit may go. One of which little is in use is broken up. */
+static bool may_break(struct sweep *sweep, const struct region *region, size_t unit) {
+    uintptr_t base = region->base >> UNIT_SHIFT, number = (base + unit) / HUGE_UNITS;
+    if (sweep->huge_page != number) {
+        size_t from = max_size(number * HUGE_UNITS, base) - base;
+        size_t end = min_size((number + 1) * HUGE_UNITS - base, region->frontier);
+        sweep->huge_page = number;
+        sweep->gives = guess_free_pages(region, from, end) >= HUGE_UNITS * PAGES_A_UNIT / HUGE_FREE_PART;
+    }
+    return sweep->gives;
+}
+
+/* The kernel (khugepaged) makes huge pages of small ones, and fills the holes that it finds: not where some are given back. */
+static void keep_small(struct sweep *sweep, const struct span *span) {
+    static _Atomic size_t calls;
+    const struct region *region = &regions[span->region];
+    uintptr_t from = (uintptr_t)span_address(span), to = from + ((size_t)span->units << UNIT_SHIFT);
+    if (to <= sweep->kept_small && from + HUGE_PAGE >= sweep->kept_small)
+        return;
+    from = max_size(align_down(from, HUGE_PAGE), region->base);
+    to = min_size(align_up(to, HUGE_PAGE), region->base + (region->mapped << UNIT_SHIFT));
+    sweep->kept_small = to;
+    if (tunables.hugepages != CHOICE_OFF && atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed) < KEPT_SMALL_MOST)
+        os_no_hugepage((void *)from, to - from);
+}
+
+/* ---- one span ---------------------------------------------------------------------------------------------------- */
+
+/* Pages of the span's nth unit that are free and have memory. */
+static unsigned held_pages(struct span *span, size_t size, size_t nth) {
+    return home_free_pages(span, size, nth) & ~(unsigned)span[nth].returned_pages;
+}
+
+static bool any_due_locked(const struct sweep *sweep, struct span *span, size_t size) {
+    for (size_t i = 0; i < span->units; i++)
+        if ((sweep->all || span[i].idle_pages != 0) &&
+            (held_pages(span, size, i) & (sweep->all ? ~0u : span[i].idle_pages)) != 0)
+            return true;
+    return false;
+}
+
+/* Makes idle those of the span's pages that are due, if there are any, and else those that are free now. True if some are
+ * due. */
+static bool mark_locked(const struct sweep *sweep, struct span *span, size_t size, bool gives) {
+    bool due = gives && any_due_locked(sweep, span, size);
+    for (size_t i = 0; i < span->units; i++) {
+        unsigned held = held_pages(span, size, i), old = sweep->all ? ~0u : span[i].idle_pages;
+        span[i].idle_pages = (uint16_t)(due ? held & old : held);
+        span->paged = span->paged || span[i].idle_pages != 0;
+    }
+    return due;
+}
+
+static bool is_idle(const struct span *span, size_t page) {
+    return (span[page / PAGES_A_UNIT].idle_pages >> page % PAGES_A_UNIT & 1) != 0;
+}
+
+/* Gives the idle pages of a span that is apart to the OS, each run of them by one call. Those that are refused are idle no
+ * more. */
+static void purge_idle(struct sweep *sweep, struct span *span) {
+    size_t pages = span->units * PAGES_A_UNIT;
+    for (size_t page = 0, end; page < pages; page = end) {
+        for (end = page + 1; end < pages && is_idle(span, page) && is_idle(span, end);)
+            end++;
+        if (!is_idle(span, page))
+            continue;
+        size_t bytes = (end - page) * OS_PAGE;
+        sweep->calls -= sweep->calls > 0;
+        sweep->refused = sweep->refused || !span_purge_pages(span_address(span) + page * OS_PAGE, bytes);
+        sweep->given += sweep->refused ? 0 : bytes;
+        for (; sweep->refused && page < end; page++)
+            span[page / PAGES_A_UNIT].idle_pages &= (uint16_t)~(1u << page % PAGES_A_UNIT);
+    }
+}
+
+/* What is idle was given back. Returns how many pages that are. */
+static uint32_t returned_locked(struct span *span, size_t size) {
+    uint32_t pages = 0;
+    for (size_t i = 0; i < span->units; i++) {
+        pages += (uint32_t)__builtin_popcount(span[i].idle_pages);
+        span[i].returned_pages |= span[i].idle_pages;
+        span[i].idle_pages = (uint16_t)held_pages(span, size, i);
+    }
+    return pages;
+}
+
+/* Looks at a span that has been of the class a moment ago. */
+static void visit(struct sweep *sweep, struct span *span, unsigned index, bool gives) {
+    struct class *class = central_find_class(index);
+    struct span *empty = NULL;
+    lock_acquire(&class->lock, LOCK_CLASS);
+    bool there = atomic_load_explicit(&span->in_class, memory_order_relaxed) == index && span->listed;
+    if (there && mark_locked(sweep, span, class->size, gives)) {
+        central_hold_locked(class, span);
+        lock_release(&class->lock, LOCK_CLASS);
+        keep_small(sweep, span);
+        purge_idle(sweep, span);
+        lock_acquire(&class->lock, LOCK_CLASS);
+        known[index].given += returned_locked(span, class->size);
+        central_unhold_locked(class, span, &empty);
+    }
+    lock_release(&class->lock, LOCK_CLASS);
+    central_release_all(empty);
+}
+
+/* The class of a SMALL span that begins there and has blocks at home, else 0; a guess, made without locks. */
+READS_OTHERS static unsigned class_to_visit(const struct span *span) {
+    unsigned index = atomic_load_explicit(&span->in_class, memory_order_relaxed);
+    return index != 0 && span->listed ? index : 0;
+}
+
+/* Goes over the units of a region from *unit on, as many as the sweep may. True at the region's end. */
+static bool sweep_region(struct sweep *sweep, struct region *region, size_t *unit) {
+    bool huge = !sweep->all && heap_has_huge_pages();
+    for (; *unit < region->frontier && sweep->units > 0 && sweep->calls > 0; ++*unit, sweep->units--) {
+        struct span *span = &region->spans[*unit];
+        unsigned index = class_to_visit(span);
+        if (index == 0)
+            continue;
+        bool gives = !sweep->refused && (sweep->all || (known[index].pauses == 0 && (!huge || may_break(sweep, region, *unit))));
+        visit(sweep, span, index, gives);
+    }
+    return *unit >= region->frontier;
+}
+
+size_t holes_return(void) {
+    struct sweep sweep = {.all = true, .units = SIZE_MAX, .calls = SIZE_MAX};
+    for (unsigned i = 0; i < region_count; i++) {
+        size_t unit = 0;
+        sweep_region(&sweep, &regions[i], &unit);
+    }
+    return sweep.given;
+}
+
+/* ---- by age ------------------------------------------------------------------------------------------------------ */
+
+/* Says which chains are in the transfer cache: with the same chains it is the same. */
+static uint64_t transit_locked(const struct transfer *transfer) {
+    uint64_t sum = transfer->stack != NULL ? transfer->stack->count : 0;
+    for (size_t i = 0; i < PARKED_CHAINS; i++)
+        sum = sum * 31 + atomic_load_explicit(&transfer->parked[i], memory_order_relaxed);
+    for (size_t i = 0; transfer_stacked_locked(transfer, i) != 0; i++)
+        sum = sum * 31 + transfer_stacked_locked(transfer, i);
+    return sum;
+}
+
+/* Pages that were given and are wanted again within a look cost two faults where none was needed. */
+static void learn_locked(unsigned index) {
+    if (known[index].pauses > 0) {
+        known[index].pauses--;
+    } else if (known[index].given > 0 && home_pages_wanted[index] * WANTED_PART >= known[index].given) {
+        known[index].back_off = (uint8_t)min_size(known[index].back_off * 2u + 1, BACK_OFF_MOST);
+        known[index].pauses = known[index].back_off;
+    } else if (known[index].given > 0) {
+        known[index].back_off /= 2;
+    }
+    known[index].given = home_pages_wanted[index] = 0;
+}
+
+/* Before a look: chains that have lain in the transfer cache since the last one go home. */
+static void prepare_class(struct class *class) {
+    lock_acquire(&class->lock, LOCK_CLASS);
+    learn_locked(class->index);
+    uint64_t transit = transit_locked(&class->transfer);
+    bool waits = transit == known[class->index].transit && transit != 0;
+    known[class->index].transit = transit;
+    lock_release(&class->lock, LOCK_CLASS);
+    if (waits)
+        central_flush_class(class);
+}
+
+/* The next part of the look; only the sweeper. */
+static void go_on(struct sweep *sweep) {
+    while (sweep->units > 0 && sweep->calls > 0) {
+        if (!sweep_region(sweep, &regions[look.region], &look.unit))
+            return;
+        look.unit = 0;
+        if (++look.region >= region_count) {
+            look.region = 0;
+            return;
+        }
+    }
+}
+
+static void tick(uint64_t now) {
+    bool at_start = look.region == 0 && look.unit == 0;
+    if (look.began_at == 0) /* the heap has just become large enough: a program that ends soon never looks */
+        look.began_at = now;
+    if (at_start && now - look.began_at < tunables.decay_ms - tunables.decay_ms / PERIOD_PART)
+        return;
+    if (at_start) {
+        look.began_at = now;
+        for (unsigned i = 0; i < central_class_count; i++)
+            prepare_class(&central_classes[i]);
+    }
+    struct sweep sweep = {.units = TICK_UNITS, .calls = TICK_CALLS};
+    go_on(&sweep);
+}
+
+void holes_look(void) {
+    if (atomic_load_explicit(&span_totals.small, memory_order_relaxed) <= HEAP_LEAST)
+        return;
+    uint64_t now = os_clock_ms();
+    const void *nobody = NULL;
+    if (now - atomic_load_explicit(&look.ticked_at, memory_order_relaxed) < TICK_MS)
+        return;
+    if (!atomic_compare_exchange_strong(&look.sweeper, &nobody, lock_self()))
+        return;
+    atomic_store_explicit(&look.ticked_at, now, memory_order_relaxed);
+    tick(now);
+    atomic_store_explicit(&look.sweeper, NULL, memory_order_release);
+}
+
+/* The thread that was at it did not live on in this child. */
+static void forked(void) {
+    if (atomic_load_explicit(&look.sweeper, memory_order_relaxed) != lock_self())
+        atomic_store_explicit(&look.sweeper, NULL, memory_order_relaxed);
+}
+
+const struct lock_set holes_locks = {.rank = LOCK_NONE, .forked = forked};

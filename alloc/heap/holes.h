@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Holes: OS pages inside of used spans in which no block is in use. Their memory goes back to the OS while the span lives, for
+ * blocks at home are bits outside of the blocks (home.h). A page goes if no block was in use there during a whole look over the
+ * heap and the next, two thirds of decay_ms later: so after about that time, and at most twice two thirds.
+ *
+ * A look goes over all spans in the order of addresses, a bounded part of it at each tick. Chains of a class that nobody has
+ * passed on since the last look go home first, as they would keep pages. Of a class that soon wants back what it gave nothing
+ * is given for a while, each time twice as long, so that a load that goes up and down pays once or twice. Huge pages of which
+ * most is in use are left whole.
+ *
+ * While the OS takes pages no lock is held, and their span is apart: nobody takes blocks out of it (central_class.h).
+ */
+#ifndef MYALLOC_HOLES_H
+#define MYALLOC_HOLES_H
+
+#include "base/base.h"
+#include "kit/lock.h"
+
+/* From time to time gives holes back that are old enough. For slow paths that hold no lock. */
+void holes_look(void);
+
+/* Gives all holes back at once. Returns the bytes that the OS got. */
+size_t holes_return(void);
+
+extern HIDDEN const struct lock_set holes_locks;
+
+#endif
