@@ -159,8 +159,8 @@ static void *refill(struct cache *cache, unsigned class) {
             give_foreign(cache, class);
         else if ((chain = pause_take_slow(cache, bin, class)) != NULL)
             return chain;
-        else
-            bin_take(bin, &count);
+        else if ((chain = bin_take(bin, &count)) != NULL)
+            return use_chain(cache, bin, class, chain, max_size(count, 1));
     }
     chain = bin_take_spare(cache, class);
     if (chain != NULL)
