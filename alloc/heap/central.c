@@ -318,7 +318,6 @@ void *central_take(unsigned index, size_t most, size_t *count) {
         chain = spans_take_locked(class, most, count);
     lock_release(&class->lock, LOCK_CLASS);
     central_release_all(empty);
-    span_look();
     return chain;
 }
 
@@ -332,7 +331,6 @@ void *central_take_single(unsigned index) {
     void *block = class->spans != NULL || add_span_locked(class) ? spans_take_locked(class, 1, &count) : NULL;
     lock_release(&class->lock, LOCK_CLASS);
     central_release_all(empty);
-    span_look();
     return block;
 }
 

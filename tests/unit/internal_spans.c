@@ -13,6 +13,8 @@
 #include "base/sizeclass.h"
 #include "heap/span.h"
 #include "heap/span_free.h"
+#include "heap/span_sweep.h"
+#include "heap/decay.h"
 #include "kit/tunables.h"
 #include "heap/unitmap.h"
 
@@ -121,7 +123,7 @@ Test(span, fresh_memory_is_known_to_be_zero_and_used_memory_is_not) {
     a = span_acquire_large(10, UNIT, &zeroed);
     cr_assert_not(zeroed);
     span_release(a);
-    cr_assert_geq(span_purge(0, 0), 10 * UNIT);
+    cr_assert_geq(span_purge(0), 10 * UNIT);
     a = span_acquire_large(10, UNIT, &zeroed);
     cr_assert(zeroed);
     for (size_t i = 0; i < 10 * UNIT; i++)
@@ -190,16 +192,131 @@ Test(span, small_spans_are_in_the_unit_map_while_they_live) {
         cr_assert_eq(unitmap_find(p + i * UNIT), 0);
 }
 
-Test(span, old_free_memory_decays_and_young_does_not) {
+/* ---- age --------------------------------------------------------------------------------------------------------- */
+
+static size_t sweep_all(size_t calls) {
+    struct sweep sweep = {0};
+    size_t given = 0, steps = 0;
+    for (; !sweep.over; steps++) {
+        given += span_sweep(&sweep, (struct sweep_bound){calls, SIZE_MAX});
+        span_check();
+    }
+    cr_assert_lt(steps, 1000);
+    return given >> UNIT_SHIFT;
+}
+
+Test(age, what_is_free_for_a_whole_period_goes) {
     struct span *a = large(1000), *end = large(1);
     fill(a);
-    os_fake_clock = 5000;
-    span_release(large(1)); /* the heap looks at the clock */
     span_release(a);
+    cr_assert_eq(sweep_all(SIZE_MAX), 0, "it was freed in this period");
+    cr_assert_eq(span_totals.free_dirty, 1000);
+    cr_assert_eq(sweep_all(SIZE_MAX), 1000);
+    cr_assert_eq(span_totals.free_dirty, 0);
+    cr_assert_eq(sweep_all(SIZE_MAX), 0);
+    cr_assert_not_null(end);
+}
+
+/* A large free span, a part of which is taken and freed again in each period: the rest goes as if nothing happened. */
+Test(age, cuts_and_merges_lose_nothing) {
+    struct span *a = large(1000), *end = large(1);
+    fill(a);
+    span_release(a);
+    sweep_all(SIZE_MAX);
+    struct span *part = large(10);
+    cr_assert_eq(part, a);
+    span_release(part);
+    cr_assert_eq(sweep_all(SIZE_MAX), 990);
+    part = large(10);
+    span_release(part);
+    cr_assert_eq(sweep_all(SIZE_MAX), 0);
+    cr_assert_eq(sweep_all(SIZE_MAX), 10);
+    span_release(end);
+}
+
+/* Single units, in words of the bits and across them. */
+Test(age, of_every_second_unit) {
+    enum { COUNT = 600 };
+    struct span *spans[COUNT], *end = NULL;
+    for (int i = 0; i < COUNT; i++)
+        fill(spans[i] = large(1));
+    end = large(1);
+    for (int i = 0; i < COUNT; i += 2)
+        span_release(spans[i]);
+    sweep_all(SIZE_MAX);
+    for (int i = 1; i < COUNT; i += 2)
+        span_release(spans[i]);
+    span_check();
+    cr_assert_eq(sweep_all(1), COUNT / 2, "a call at a time");
+    cr_assert_eq(sweep_all(SIZE_MAX), COUNT / 2, "over the clean ones between");
+    span_release(end);
+}
+
+Test(age, a_sweep_that_is_left_goes_on) {
+    struct span *a = large(1900), *end = large(1);
+    fill(a);
+    span_release(a);
+    sweep_all(SIZE_MAX);
+    struct sweep sweep = {0};
+    size_t given = span_sweep(&sweep, (struct sweep_bound){1, SIZE_MAX}) >> UNIT_SHIFT;
+    cr_assert(given > 0 && given < 1900 && !sweep.over, "%zu", given);
+    struct span *rest = large(1900); /* what is clean and what is not, in one */
+    cr_assert_eq(rest, a);
+    fill(rest);
+    cr_assert_eq(span_sweep(&sweep, (struct sweep_bound){SIZE_MAX, SIZE_MAX}), 0);
+    span_release(rest), span_release(end);
+    span_check();
+}
+
+/* What is refused is not asked for again in the same sweep, nor in the next. */
+Test(age, refused) {
+    struct span *a = large(100), *between = large(1), *b = large(100), *end = large(1);
+    fill(a), fill(b);
+    span_release(a), span_release(b);
+    sweep_all(SIZE_MAX);
+    os_fake_refuse_purge = true;
+    struct sweep sweep = {0};
+    cr_assert_eq(span_sweep(&sweep, (struct sweep_bound){SIZE_MAX, SIZE_MAX}), 0);
+    cr_assert(sweep.over);
+    span_check();
+    os_fake_refuse_purge = false;
+    cr_assert_eq(sweep_all(SIZE_MAX), 100, "only the other one is old");
+    cr_assert_eq(sweep_all(SIZE_MAX), 100);
+    span_release(between), span_release(end);
+}
+
+Test(age, at_once_where_it_may_have_none) {
+    struct span *a = large(3), *end = large(1);
+    fill(a);
+    tunables.decay_ms = 0;
+    span_release(a);
+    cr_assert_eq(span_totals.free_dirty, 0);
+    cr_assert_eq(*span_address(a), 0);
+    span_check();
+    span_release(end);
+}
+
+/* The first step calls what is free old; the sweeps that follow give it back, each when it is due. */
+Test(age, steps_come_when_they_are_due) {
+    struct span *a = large(1900), *end = large(1);
+    fill(a);
+    span_release(a);
+    os_fake_clock = 5000;
+    decay_look();
     os_fake_clock += tunables.decay_ms / 2;
-    cr_assert_eq(span_purge(tunables.decay_ms, 0), 0);
-    os_fake_clock += tunables.decay_ms;
-    cr_assert_geq(span_purge(tunables.decay_ms, 0), 900 * UNIT);
+    decay_look();
+    cr_assert_eq(span_totals.free_dirty, 1900, "not due");
+    os_fake_clock += tunables.decay_ms / 4;
+    decay_look();
+    size_t left = span_totals.free_dirty;
+    cr_assert_lt(left, 1900);
+    decay_look();
+    cr_assert_eq(span_totals.free_dirty, left, "the next one is not due");
+    for (int i = 0; i < 100 && span_totals.free_dirty > 0; i++) {
+        os_fake_clock += 10;
+        decay_look();
+    }
+    cr_assert_eq(span_totals.free_dirty, 0);
     span_check();
     cr_assert_not_null(end);
 }
@@ -209,7 +326,7 @@ Test(span, the_top_goes_back_by_the_break) {
     fill(top);
     uintptr_t before = os_fake_break();
     span_release(top);
-    cr_assert_geq(span_purge(0, 0), 2000 * UNIT);
+    cr_assert_geq(span_purge(0), 2000 * UNIT);
     cr_assert_leq(os_fake_break() + 2000 * UNIT, before);
     span_check();
     struct span *again = large(3000);
@@ -229,12 +346,12 @@ Test(region, foreign_memory_in_the_break_is_left_alone) {
     span_check();
     span_release(b), span_release(a);
     span_check();
-    span_purge(0, 0);
+    span_purge(0);
     for (int i = 1; i <= 100; i++)
         cr_assert_eq(*(char *)(theirs - (uintptr_t)i), 0x5a);
     cr_assert_geq(os_fake_break(), theirs);
     os_fake_foreign_break(50);
-    cr_assert_eq(span_purge(0, 0), 0, "the break is not ours to move");
+    cr_assert_eq(span_purge(0), 0, "the break is not ours to move");
 }
 
 Test(region, arenas_serve_when_the_break_is_refused) {
