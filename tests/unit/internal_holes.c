@@ -39,7 +39,7 @@ static bool keeps(size_t i) {
 static void look_once(void) {
     os_fake_clock += 1000;
     for (int i = 0; i < 20; i++, os_fake_clock += 10)
-        holes_look();
+        holes_look(os_fake_clock);
 }
 
 /* Frees all blocks but those that are kept, and sends them home. No look falls into the frees, which take no time: the last one
@@ -128,7 +128,7 @@ Test(holes, look_again_only_when_it_is_time) {
     look_once();
     size_t before = returned_bytes();
     for (int i = 0; i < 40; i++, os_fake_clock += 10)
-        holes_look();
+        holes_look(os_fake_clock);
     cr_assert_eq(returned_bytes(), before);
 }
 
