@@ -2,6 +2,7 @@
 #include "heap/cache.h"
 
 #include "base/freelist.h"
+#include "os/os.h"
 #include "kit/report.h"
 #include "heap/region.h"
 #include "heap/span.h"
@@ -203,8 +204,9 @@ bool cache_set_aside(void) {
 
 void cache_come_by_slow(void) {
     struct cache *cache = &cache_self;
-    uint64_t now = decay_look();
-    holes_look();
+    uint64_t now = os_clock_ms();
+    decay_look(now);
+    holes_look(now);
     if (!keeps(cache) || cache_bound_applies(cache))
         return;
     report_enter();
@@ -387,7 +389,7 @@ void cache_close(void) {
     cache->slow = NULL;
     lock_release(&caches_lock, LOCK_CACHES);
     report_leave();
-    decay_look();
+    decay_look(os_clock_ms());
 }
 
 void cache_each(void (*see)(const struct cache *cache, void *data), void *data) {

@@ -18,6 +18,7 @@
 #include "kit/lock.h"
 #include "kit/report.h"
 #include "heap/mark.h"
+#include "heap/holes.h"
 #include "heap/decay.h"
 #include "heap/bins.h"
 
@@ -51,7 +52,7 @@ void cache_come_by_slow(void);
  * sees to it that this thread comes by again (cache_pause.h). The clock is asked at each fourth call, and at each of a
  * paused class. */
 static inline void cache_come_by(void) {
-    if (decay_has_work() && (cache_self.slow == NULL || --cache_self.slow->calls_to_look <= 0))
+    if ((decay_has_work() || holes_may_be()) && (cache_self.slow == NULL || --cache_self.slow->calls_to_look <= 0))
         cache_come_by_slow();
 }
 

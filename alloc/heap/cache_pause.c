@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "heap/decay.h"
+#include "heap/holes.h"
 #include "heap/mark.h"
 #include "heap/cache_growth.h"
 
@@ -23,7 +24,7 @@ static bool ends(struct cache *cache, unsigned class) {
     slow->calls_to_look = 0;
     slow->pause_again = slow->pause_again || (*word & bit) == 0;
     *word |= bit;
-    return !decay_has_work() || --slow->pause_left[class] == 0;
+    return !(decay_has_work() || holes_wait) || --slow->pause_left[class] == 0;
 }
 
 struct block *pause_take_slow(struct cache *cache, struct bin *bin, unsigned class) {
@@ -78,7 +79,7 @@ void pause_now_and_then(struct cache *cache, uint64_t now) {
     struct cache_slow *slow = cache->slow;
     bool due = now - slow->paused_at >= PAUSE_EACH_MS, again = slow->pause_again;
     slow->pause_again = false;
-    if ((!due && !again) || !decay_is_worth_it())
+    if ((!due && !again) || !(decay_is_worth_it() || holes_wait))
         return;
     if (due) {
         slow->paused_at = now;

@@ -9,7 +9,7 @@
 #define STEP_MS 10
 #define STEP_BYTES (16 * MIB) /* the kernel takes 0.15 us for a page, and 1 us for a call */
 #define STEP_CALLS 256
-#define STEPS_MOST 8          /* that are made up for at once, where nobody came by when they were due */
+#define STEPS_MOST 64         /* that are made up for at once, where nobody came by when they were due */
 
 static struct sweep sweep = {.over = true};
 static uint64_t began_at;               /* when the sweep began, ms */
@@ -27,21 +27,20 @@ static void step(uint64_t now) {
         sweep = (struct sweep){0};
         began_at = now;
     }
+    sweep.all |= span_was_silent(now);
     span_trim(span_sweep(&sweep, (struct sweep_bound){steps * STEP_CALLS, steps * STEP_BYTES}));
     uint64_t next = now + min_size(STEP_MS, period_ms());
     atomic_store_explicit(&due_at, sweep.over ? max_size(began_at + period_ms(), next) : next, memory_order_relaxed);
 }
 
-uint64_t decay_look_slow(void) {
-    uint64_t now = os_clock_ms();
+void decay_look_slow(uint64_t now) {
     const void *nobody = NULL;
     if (LIKELY(now < atomic_load_explicit(&due_at, memory_order_relaxed)) ||
         !atomic_compare_exchange_strong_explicit(&stepping, &nobody, lock_self(), memory_order_acquire, memory_order_relaxed))
-        return now;
+        return;
     if (now >= atomic_load_explicit(&due_at, memory_order_relaxed)) /* and not another thread's step in between */
         step(now);
     atomic_store_explicit(&stepping, NULL, memory_order_release);
-    return now;
 }
 
 uint64_t decay_due(void) {

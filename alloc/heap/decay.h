@@ -6,8 +6,9 @@
  *
  * A sweep is made in steps, by threads that come by in slow paths: each refill and overflow of a list, large and mapped blocks,
  * the end of a thread. A step is at most STEP_BYTES and STEP_CALLS, about a ms, and the next one is due STEP_MS later, so that
- * no call takes long and all of them together no more than a tenth of one processor; who comes late makes up for STEPS_MOST.
- * Whoever comes by while another thread is in a step goes on.
+ * no call takes long and all of them together no more than a tenth of one processor; who comes late makes up for STEPS_MOST: a
+ * GiB, some 50 ms after a silence. Where nothing was freed for decay_ms, all is old, whatever sweeps there were. Whoever comes by
+ * while another thread is in a step goes on.
  *
  * No lock is held while a step is made, and none by who comes by.
  */
@@ -32,14 +33,15 @@ static inline bool decay_is_worth_it(void) {
     return atomic_load_explicit(&span_totals.free_dirty, memory_order_relaxed) >= DECAY_WORTH / UNIT;
 }
 
-uint64_t decay_look_slow(void);
+void decay_look_slow(uint64_t now);
 
 /* When the next step is due, ms; UINT64_MAX if there is nothing to give back. */
 uint64_t decay_due(void);
 
-/* For slow paths that hold no lock: makes a step if one is due. Returns the time in ms; 0 if there is nothing to give back. */
-static inline uint64_t decay_look(void) {
-    return decay_has_work() ? decay_look_slow() : 0;
+/* For slow paths that hold no lock: makes a step if one is due; `now` in ms. */
+static inline void decay_look(uint64_t now) {
+    if (decay_has_work())
+        decay_look_slow(now);
 }
 
 extern HIDDEN const struct lock_set decay_locks;

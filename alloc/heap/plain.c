@@ -28,7 +28,6 @@ static void *alloc_class(unsigned class) {
 static void *alloc_large(size_t bytes, size_t align, bool *zeroed) {
     bool own_mapping = bytes >= tunables.mmap_threshold;
     cache_come_by();
-    holes_look();
     if (own_mapping) {
         void *p = mapped_alloc(bytes, align, zeroed);
         if (p != NULL)

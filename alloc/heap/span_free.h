@@ -21,6 +21,8 @@ struct page_heap {
     struct span *kept;             /* the tree of those that are kept for small spans */
     size_t kept_units;             /* of these, all together */
     struct span *held;             /* all HELD spans */
+    _Atomic uint64_t released_at;  /* when a span was last freed, ms */
+    _Atomic bool was_silent;       /* for decay_ms none was freed, until just now */
     bool hidden;                   /* small spans are not in the unit map (span_show) */
     int huge_slow;                 /* huge pages that took longer than small ones would have */
 };

@@ -76,6 +76,13 @@ static void take_large_locked(struct span *span) {
     span_totals.large_count--;
 }
 
+static void note_release_locked(void) {
+    uint64_t now = os_clock_ms(), last = atomic_load_explicit(&page_heap.released_at, memory_order_relaxed);
+    if (last != 0 && now - last >= tunables.decay_ms)
+        atomic_store_explicit(&page_heap.was_silent, true, memory_order_relaxed);
+    atomic_store_explicit(&page_heap.released_at, now, memory_order_relaxed);
+}
+
 static bool release(struct span *span, bool small) {
     lock_acquire(&page_heap.lock, LOCK_SPANS);
     bool used = span->state == (small ? SPAN_SMALL : SPAN_LARGE);
@@ -85,13 +92,20 @@ static bool release(struct span *span, bool small) {
         take_large_locked(span);
     if (used && !small)
         span_dirty_set(span_region(span), span_index(span), span->units, true);
-    if (used)
+    if (used) {
+        note_release_locked();
         free_locked(span);
+    }
     size_t excess = span_amount_excess_locked();
     lock_release(&page_heap.lock, LOCK_SPANS);
     if (UNLIKELY(excess > 0))
         give_excess(excess);
     return used;
+}
+
+bool span_was_silent(uint64_t now) {
+    return atomic_exchange_explicit(&page_heap.was_silent, false, memory_order_relaxed) ||
+           now - min_size(atomic_load_explicit(&page_heap.released_at, memory_order_relaxed), now) >= tunables.decay_ms;
 }
 
 void span_release(struct span *span) {

@@ -55,8 +55,8 @@ static void step(void) {
         transit_at = now;
         holes_flush_transit();
     }
-    decay_look();
-    holes_look();
+    decay_look(now);
+    holes_look(now);
 }
 
 static void *help(void *unused) {

@@ -301,22 +301,32 @@ Test(age, steps_come_when_they_are_due) {
     struct span *a = large(1900), *end = large(1);
     fill(a);
     span_release(a);
-    os_fake_clock = 5000;
-    decay_look();
+    decay_look(os_fake_clock);
     os_fake_clock += tunables.decay_ms / 2;
-    decay_look();
+    decay_look(os_fake_clock);
     cr_assert_eq(span_totals.free_dirty, 1900, "not due");
     os_fake_clock += tunables.decay_ms / 4;
-    decay_look();
+    decay_look(os_fake_clock);
     size_t left = span_totals.free_dirty;
     cr_assert_lt(left, 1900);
-    decay_look();
+    decay_look(os_fake_clock);
     cr_assert_eq(span_totals.free_dirty, left, "the next one is not due");
     for (int i = 0; i < 100 && span_totals.free_dirty > 0; i++) {
         os_fake_clock += 10;
-        decay_look();
+        decay_look(os_fake_clock);
     }
     cr_assert_eq(span_totals.free_dirty, 0);
+    span_check();
+    cr_assert_not_null(end);
+}
+
+Test(age, after_a_silence_all_is_old) {
+    struct span *a = large(1900), *end = large(1);
+    fill(a);
+    span_release(a);
+    os_fake_clock += tunables.decay_ms;
+    decay_look(os_fake_clock);
+    cr_assert_eq(span_totals.free_dirty, 0, "one call gives it back");
     span_check();
     cr_assert_not_null(end);
 }
