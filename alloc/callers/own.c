@@ -70,7 +70,10 @@ static bool extend(struct way *way, struct row row, uintptr_t start, struct stac
     return *pc != 0;
 }
 
-static bool find(struct way *way, const struct arch_frame *here, const struct rows_view *rows, struct stack_memory *memory) {
+/* The way from there. False if it cannot be kept; *never if its code can never be left by a way: not where a signal's handler was
+ * on it, which is seldom. */
+static bool find(struct way *way, const struct arch_frame *here, const struct rows_view *rows, struct stack_memory *memory,
+                 bool *never) {
     struct arch_frame frame = *here;
     uintptr_t start = here->value[ARCH_SP], sp = start;
     way->fp_at = 0;
@@ -78,9 +81,12 @@ static bool find(struct way *way, const struct arch_frame *here, const struct ro
         struct row row = rows_find(rows, step_address(&frame));
         if (row.kind == ROW_NONE)
             row = rows_make(rows, &frame, memory);
-        frame = (struct arch_frame){.interrupted = false};
+        *never = row.kind != ROW_SIGNAL;
         if (!extend(way, row, start, memory, &sp, &frame.pc))
             return false;
+        frame.known = UINT64_C(1) << ARCH_SP; /* by which the code that a signal's handler returns to is known */
+        frame.value[ARCH_SP] = sp;
+        frame.interrupted = false;
         if (!own_is((const void *)frame.pc))
             return true;
         way->pc[way->count++] = frame.pc;
@@ -91,13 +97,14 @@ static bool find(struct way *way, const struct arch_frame *here, const struct ro
 void own_learn(const struct arch_frame *here, const struct rows_view *rows, struct stack_memory *memory) {
     unsigned count = atomic_load_explicit(&known, memory_order_acquire);
     struct memo_frame program;
+    bool never = true;
     if (atomic_load_explicit(&hopeless, memory_order_relaxed) || count == WAYS || atomic_exchange(&adding, true))
         return;
     count = atomic_load_explicit(&known, memory_order_acquire);
     if (count < WAYS && !own_leave(here, &program)) {
-        if (find(&ways[count], here, rows, memory))
+        if (find(&ways[count], here, rows, memory, &never))
             atomic_store_explicit(&known, count + 1, memory_order_release);
-        else
+        else if (never)
             atomic_store_explicit(&hopeless, true, memory_order_relaxed);
     }
     atomic_store(&adding, false);
