@@ -46,8 +46,8 @@ extern "C" {
  * guarded page. Default 1000. */
 #define M_MYALLOC_SAMPLE_INTERVAL (-1006)
 
-/* 1: a helper thread gives free memory back while the program makes no calls, too; 0, the default: calls do it. With 1 a refused
- * thread is told on standard error; with 0 the thread has ended when mallopt returns. Not in a handler of fork. */
+/* 1: a helper thread gives free memory back while the program makes no calls, too; 0, the default: calls do it. With 1 a
+ * refused thread is told on standard error; with 0 the thread has ended when mallopt returns. Not in a handler of fork. */
 #define M_MYALLOC_BACKGROUND (-1007)
 
 /*

@@ -140,7 +140,8 @@ void background_settle(void) {
     bool nobody = false, done = true;
     if (lock_is_forking() || aside_is_on()) /* a handler of fork, with all locks held */
         return;
-    while (done && atomic_load(&helper.there) != is_wanted() && atomic_compare_exchange_strong(&helper.at_work, &nobody, true)) {
+    while (done && atomic_load(&helper.there) != is_wanted() &&
+           atomic_compare_exchange_strong(&helper.at_work, &nobody, true)) {
         if (!is_wanted())
             end();
         else

@@ -63,8 +63,8 @@ static bool has_helpers(int wanted) {
     return false;
 }
 
-/* A peak of small blocks, one run of twenty kept; then no call until the memory is back, but for what the lists of a thread keep,
- * a sixteenth of the heap. */
+/* A peak of small blocks, one run of twenty kept; then no call until the memory is back, but for what the lists of a thread
+ * keep, a sixteenth of the heap. */
 static bool gives_back(void) {
     static char *blocks[COUNT];
     uint64_t random = 7;
