@@ -63,7 +63,8 @@ RUBY = """
 srand 1
 rows = (1..120_000).map { |i| { id: i * 7919 % 100_003, name: "n" * (i % 70), tags: [i, i.to_s, i.to_s * 3] } }
 3.times { |k| rows = rows.map { |row| row.merge(name: row[:name] + k.to_s) }.shuffle }
-text = rows.group_by { |row| row[:id] % 977 }.map { |key, found| "#{key}:#{found.sum { |row| row[:name].size }}" }.sort.join(",")
+groups = rows.group_by { |row| row[:id] % 977 }
+text = groups.map { |key, found| "#{key}:#{found.sum { |row| row[:name].size }}" }.sort.join(",")
 puts text.size, text.sum
 """
 THREADS = """
@@ -230,10 +231,11 @@ def loads(folder, steady_seconds=STEADY_SECONDS):
         load("sparse", "large blocks of which a page is used, beside small ones", "sparse"),
         load("drift", "a server over three days, sizes that drift", "drift"),
     ]
-    found += [load(f"phases-{name}", f"a peak, then hardly a call: does the memory come back? {what}", "phases", "--pattern", i,
-                   "--quiet", 3000, "--calls", 2000, seconds=7, steady=True)
-              for i, (name, what) in enumerate((("random", "one block of 20 stays"), ("block", "2000 neighbours of 40,000 stay"),
-                                                ("tail", "the first of 20 parts stays"), ("all", "none stays")))]
+    patterns = {"random": "one block of 20 stays", "block": "2000 neighbours of 40,000 stay",
+                "tail": "the first of 20 parts stays", "all": "none stays"}
+    found += [load(f"phases-{name}", f"a peak, then hardly a call: does the memory come back? {what}", "phases",
+                   "--pattern", i, "--quiet", 3000, "--calls", 2000, seconds=7, steady=True)
+              for i, (name, what) in enumerate(patterns.items())]
     group = "many threads"
     for threads, generations, replacements in ((2, 50, 100000), (8, 12, 100000), (64, 3, 20000)):
         found.append(load(f"larson-{threads}", f"server load, {threads} threads that end and leave their blocks", "larson",

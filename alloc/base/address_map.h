@@ -43,8 +43,12 @@ static inline uintptr_t address_map_key(const void *entry) {
 
 /* The place that an address hashes to: Fibonacci hashing. The high bits of the product depend on all bits of the address, so
  * addresses that are multiples of a large number do not meet. */
+static inline size_t address_map_hash(uintptr_t address, uint32_t shift) {
+    return (size_t)(address * UINT64_C(0x9e3779b97f4a7c15) >> shift);
+}
+
 static inline size_t address_map_first(const struct address_map *map, uintptr_t address) {
-    return (size_t)(address * UINT64_C(0x9e3779b97f4a7c15) >> map->hash_shift);
+    return address_map_hash(address, map->hash_shift);
 }
 
 /* The entry of an address; NULL if it has none. */
@@ -61,12 +65,12 @@ static inline void *address_map_find(const struct address_map *map, const void *
     }
 }
 
-/* The entry of an address will be looked for soon. Without the map's lock: if the map grows just now, the wrong place is fetched,
- * which does no harm. */
+/* The entry of an address will be looked for soon. Without the map's lock: if the map grows just now, the wrong place is
+ * fetched, which does no harm. */
 static inline void address_map_prefetch(const struct address_map *map, const void *address) {
     uintptr_t entries = (uintptr_t)__atomic_load_n(&map->entries, __ATOMIC_RELAXED);
     uint32_t shift = __atomic_load_n(&map->hash_shift, __ATOMIC_RELAXED);
-    PREFETCH((const void *)(entries + ((uintptr_t)address * UINT64_C(0x9e3779b97f4a7c15) >> shift) * map->entry_bytes));
+    PREFETCH((const void *)(entries + address_map_hash((uintptr_t)address, shift) * map->entry_bytes));
 }
 
 /* Entry number `i`, less than `size`, for a loop over all; NULL if it is empty. */

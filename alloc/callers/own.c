@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 
+#include "kit/lock.h"
 #include "callers/step.h"
 
 #define WAYS 32 /* of malloc, free, calloc, realloc and operator new a process uses a dozen */
@@ -31,7 +32,8 @@ struct way {
 static struct way ways[WAYS] BIG_TABLE;
 static _Atomic unsigned known; /* ways that are complete */
 static _Atomic uint32_t reach;  /* the largest distance from the stack pointer that any of them looks at, ahead of `known` */
-static _Atomic bool adding, hopeless;
+static struct turn adding;
+static _Atomic bool hopeless;
 
 static uintptr_t read_at(uintptr_t at) {
     return arch_return_address(*(const uintptr_t *)at);
@@ -82,8 +84,8 @@ static bool extend(struct way *way, struct row row, uintptr_t start, struct stac
     return *pc != 0;
 }
 
-/* The way from there. False if it cannot be kept; *never if its code can never be left by a way: not where a signal's handler was
- * on it, which is seldom. */
+/* The way from there. False if it cannot be kept; *never if its code can never be left by a way: not where a signal's handler
+ * was on it, which is seldom. */
 static bool find(struct way *way, const struct arch_frame *here, const struct rows_view *rows, struct stack_memory *memory,
                  bool *never) {
     struct arch_frame frame = *here;
@@ -106,23 +108,34 @@ static bool find(struct way *way, const struct arch_frame *here, const struct ro
     return false;
 }
 
+static void add(struct way *way, unsigned count) {
+    uint32_t far = way->at[way->count] > way->fp_at ? way->at[way->count] : way->fp_at;
+    if (far > atomic_load_explicit(&reach, memory_order_relaxed))
+        atomic_store_explicit(&reach, far, memory_order_relaxed);
+    atomic_store_explicit(&known, count + 1, memory_order_release);
+}
+
+static bool wants_more(unsigned count) {
+    return count < WAYS && !atomic_load_explicit(&hopeless, memory_order_relaxed);
+}
+
 void own_learn(const struct arch_frame *here, const struct rows_view *rows, struct stack_memory *memory) {
-    unsigned count = atomic_load_explicit(&known, memory_order_acquire);
     struct memo_frame program;
     bool never = true;
-    if (atomic_load_explicit(&hopeless, memory_order_relaxed) || count == WAYS || atomic_exchange(&adding, true))
+    if (!wants_more(atomic_load_explicit(&known, memory_order_relaxed)) || !turn_try(&adding))
         return;
-    count = atomic_load_explicit(&known, memory_order_acquire);
-    if (count < WAYS && !own_leave(here, memory, &program)) {
-        struct way *way = &ways[count];
-        if (find(way, here, rows, memory, &never)) {
-            uint32_t far = way->at[way->count] > way->fp_at ? way->at[way->count] : way->fp_at;
-            if (far > atomic_load_explicit(&reach, memory_order_relaxed))
-                atomic_store_explicit(&reach, far, memory_order_relaxed);
-            atomic_store_explicit(&known, count + 1, memory_order_release);
-        } else if (never) {
-            atomic_store_explicit(&hopeless, true, memory_order_relaxed);
-        }
+    unsigned count = atomic_load_explicit(&known, memory_order_relaxed);
+    if (wants_more(count) && !own_leave(here, memory, &program)) {
+        if (find(&ways[count], here, rows, memory, &never))
+            add(&ways[count], count);
+        else
+            atomic_store_explicit(&hopeless, never, memory_order_relaxed);
     }
-    atomic_store(&adding, false);
+    turn_end(&adding);
 }
+
+static void forked(void) {
+    turn_forked(&adding);
+}
+
+const struct lock_set own_locks = {.rank = LOCK_NONE, .forked = forked};

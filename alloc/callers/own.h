@@ -9,7 +9,7 @@
  * same functions at the same places, whose sizes the tables name as numbers; so the next one is where it was, and can be read.
  * Ways on which the size of a frame is not a number are not kept.
  *
- * Nothing is forgotten: our own code stays where it is. No lock: one thread at a time adds a way, the others go without.
+ * Nothing is forgotten: our own code stays where it is. No lock: threads add ways in turns, the others go without.
  */
 #ifndef MYALLOC_OWN_H
 #define MYALLOC_OWN_H
@@ -26,5 +26,8 @@ bool own_leave(const struct arch_frame *here, struct stack_memory *memory, struc
 
 /* Keeps the way from there. */
 void own_learn(const struct arch_frame *here, const struct rows_view *rows, struct stack_memory *memory);
+
+struct lock_set;
+extern HIDDEN const struct lock_set own_locks;
 
 #endif

@@ -76,9 +76,9 @@ static bool is_loaded(const struct walk *walk, uintptr_t pc) {
     return row.kind != ROW_NONE ? row.kind != ROW_PLAIN : code_find(pc - 1, &code);
 }
 
-/* unwind:fp. A frame pointer that looks like one, and leads to code, is taken at its word; code made at run time is not known, so
- * the tables lead there, and from there a step without tables. At the end of the chain, where code keeps something
- * else in the register, and in our own code, which has none, the tables tell more. */
+/* unwind:fp. A frame pointer that looks like one, and leads to code, is taken at its word; code made at run time is not known,
+ * so the tables lead there, and from there a step without tables. At the end of the chain, where code keeps something else in
+ * the register, and in our own code, which has none, the tables tell more. */
 static bool has_pointer(const struct walk *walk, const struct memo_frame *now, uintptr_t *above, uintptr_t *pc) {
     return tunables.unwind == UNWINDER_FP && !own_is((const void *)now->pc) &&
            step_read_pointer(now->fp, now->sp, walk->memory, above, pc) && *pc != 0 && is_loaded(walk, *pc);

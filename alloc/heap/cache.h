@@ -18,8 +18,8 @@
 #include "kit/lock.h"
 #include "kit/report.h"
 #include "heap/mark.h"
-#include "heap/holes.h"
 #include "heap/decay.h"
+#include "heap/holes.h"
 #include "heap/bins.h"
 
 /* A block of the class when its list is empty. NULL if memory is refused. */

@@ -77,12 +77,14 @@ static size_t stack_most(const struct class *class) {
 
 /* ---- spans ------------------------------------------------------------------------------------------------------- */
 
-static void list_insert(struct class *class, struct span *span) {
-    span->prev = NULL;
-    span->next = class->spans;
+/* Behind `after`; first if that is NULL. */
+static void list_insert(struct class *class, struct span *after, struct span *span) {
+    struct span **link = after != NULL ? &after->next : &class->spans;
+    span->prev = after;
+    span->next = *link;
     if (span->next != NULL)
         span->next->prev = span;
-    class->spans = span;
+    *link = span;
     span->listed = true;
 }
 
@@ -114,7 +116,7 @@ static bool add_span_locked(struct class *class) {
     class->span_count++;
     class->grown_count += has_grown(class, span);
     atomic_store_explicit(&span->in_class, (uint8_t)class->index, memory_order_relaxed);
-    list_insert(class, span);
+    list_insert(class, NULL, span);
     return true;
 }
 
@@ -127,21 +129,6 @@ static void *spans_take_locked(struct class *class, size_t most, size_t *count) 
     if (span->live == span->capacity)
         list_remove(class, span);
     return chain;
-}
-
-/* Behind the first span, so that what has memory is taken before what has given some back. */
-static void list_insert_second(struct class *class, struct span *span) {
-    struct span *first = class->spans;
-    if (first == NULL) {
-        list_insert(class, span);
-        return;
-    }
-    span->prev = first;
-    span->next = first->next;
-    if (span->next != NULL)
-        span->next->prev = span;
-    first->next = span;
-    span->listed = true;
 }
 
 void central_hold_locked(struct class *class, struct span *span) {
@@ -161,7 +148,7 @@ void central_unhold_locked(struct class *class, struct span *span, struct span *
     if (span->live == 0)
         leave_locked(class, span, empty);
     else
-        list_insert_second(class, span);
+        list_insert(class, class->spans, span); /* behind the first: what has memory is taken before what has given some back */
 }
 
 /* ---- borrowing --------------------------------------------------------------------------------------------------- */
@@ -234,7 +221,7 @@ static struct block *run_home_locked(struct class *class, struct block *first, c
     if (UNLIKELY(span->apart)) /* who holds it puts it on the list, or lets it go */
         return block;
     if (!span->listed)
-        list_insert(class, span);
+        list_insert(class, NULL, span);
     if (span->live == 0) {
         list_remove(class, span);
         leave_locked(class, span, empty);

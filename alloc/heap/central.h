@@ -60,7 +60,7 @@ void central_count(unsigned class, struct central_totals *totals);
 /* True if the block is free and at home, or in the class's transfer cache, or adopted. Takes the lock of the class. */
 bool central_holds(unsigned class, const void *block);
 
-/* Looks whether X1, C1, C2 and H1 (home.h) hold. While nobody else is in the allocator (all_locks.h). */
+/* Looks whether X1, C1, C2 and O1 (home.h) hold. While nobody else is in the allocator (all_locks.h). */
 struct walk;
 void central_walk(struct walk *walk);
 

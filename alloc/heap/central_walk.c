@@ -102,7 +102,7 @@ struct class_walk {
     size_t spans[CLASS_COUNT], listed[CLASS_COUNT], apart[CLASS_COUNT];
 };
 
-/* H1, and that a page which has bits is one of a span that says so. */
+/* O1 */
 static bool pages_are_free(struct span *span) {
     bool right = true;
     for (size_t i = 0; i < span->units; i++) {
@@ -125,7 +125,7 @@ static void walk_span(struct span *span, void *data) {
                 counted && home_count(span) == (size_t)(span->carved - span->live),
                 "central C2", span);
     if (counted)
-        report_walk(found->walk, pages_are_free(span), "home H1", span);
+        report_walk(found->walk, pages_are_free(span), "home O1", span);
     found->spans[span->class] += !leaves;
     found->listed[span->class] += span->listed;
     found->apart[span->class] += span->apart;

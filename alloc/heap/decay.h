@@ -6,9 +6,9 @@
  *
  * A sweep is made in steps, by threads that come by in slow paths: each refill and overflow of a list, large and mapped blocks,
  * the end of a thread. A step is at most STEP_BYTES and STEP_CALLS, about a ms, and the next one is due STEP_MS later, so that
- * no call takes long and all of them together no more than a tenth of one processor; who comes late makes up for STEPS_MOST: a
- * GiB, some 50 ms after a silence. Where nothing was freed for decay_ms, all is old, whatever sweeps there were. Whoever comes by
- * while another thread is in a step goes on.
+ * no call takes long and all of them together no more than a tenth of one processor; who comes late makes up for STEPS_MOST:
+ * a GiB, some 50 ms after a silence. Where nothing was freed for decay_ms, all is old, whatever sweeps there were. Whoever
+ * comes by while another thread is in a step goes on.
  *
  * No lock is held while a step is made, and none by who comes by.
  */
@@ -32,6 +32,9 @@ static inline bool decay_has_work(void) {
 static inline bool decay_is_worth_it(void) {
     return atomic_load_explicit(&span_totals.free_dirty, memory_order_relaxed) >= DECAY_WORTH / UNIT;
 }
+
+/* Between the starts of two sweeps, and of two looks for holes (holes.h), in ms: two thirds of decay_ms, or half of it. */
+uint64_t decay_period_ms(void);
 
 void decay_look_slow(uint64_t now);
 

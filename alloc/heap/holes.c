@@ -10,12 +10,11 @@
 #include "heap/home.h"
 #include "heap/central.h"
 #include "heap/central_class.h"
+#include "heap/decay.h"
 
 #define TICK_MS 10                  /* at least between two ticks, each of which takes a millisecond at the most: */
 #define TICK_UNITS 2048             /* 32 MiB of heap looked at, some 50 ns a unit with free blocks, */
 #define TICK_CALLS 768              /* and so many calls to the OS, about 1 us each */
-#define PERIOD_PART 3               /* from one look to the next pass decay_ms less this part of it */
-#define PERIOD_PART_HELPED 2        /* the same with background:on */
 #define WANTED_PART 2               /* this part of what a class gave since the last look, taken again, is soon: */
 #define BACK_OFF_MOST 63            /* looks for which it gives nothing then, at the most */
 #define HUGE_UNITS (HUGE_PAGE / UNIT)
@@ -23,7 +22,7 @@
 #define HUGE_FREE_PART 4            /* a huge page with less than this part free is left whole */
 
 /* What one tick, or holes_return, does. */
-struct sweep {
+struct part {
     bool all;            /* pages of any age */
     bool refused;        /* the OS has refused, so that no more is asked for */
     bool gives;          /* what lies in the huge page at hand may go */
@@ -34,9 +33,9 @@ struct sweep {
     bool found;          /* pages that may go, now or at the next look */
 };
 
-/* Of the look that is going on: only the thread that is `sweeper` has it. */
+/* Of the look that is going on. */
 static struct {
-    _Atomic(const void *) sweeper; /* lock_self(), NULL if nobody is */
+    struct turn turn;              /* the rest, but ticked_at, is of the thread that is at it */
     _Atomic uint64_t ticked_at;    /* ms */
     uint64_t began_at;
     unsigned region;
@@ -79,27 +78,27 @@ READS_OTHERS static size_t guess_free_pages(const struct region *region, size_t 
 }
 
 /* Whether pages of what lies in the huge page of the unit may go. One of which little is in use is broken up. */
-static bool may_break(struct sweep *sweep, const struct region *region, size_t unit) {
+static bool may_break(struct part *part, const struct region *region, size_t unit) {
     uintptr_t base = region->base >> UNIT_SHIFT, number = (base + unit) / HUGE_UNITS;
-    if (sweep->huge_page != number) {
+    if (part->huge_page != number) {
         size_t from = max_size(number * HUGE_UNITS, base) - base;
         size_t end = min_size((number + 1) * HUGE_UNITS - base, region->frontier);
-        sweep->huge_page = number;
-        sweep->gives = guess_free_pages(region, from, end) >= HUGE_UNITS * PAGES_A_UNIT / HUGE_FREE_PART;
+        part->huge_page = number;
+        part->gives = guess_free_pages(region, from, end) >= HUGE_UNITS * PAGES_A_UNIT / HUGE_FREE_PART;
     }
-    return sweep->gives;
+    return part->gives;
 }
 
 /* The kernel (khugepaged) makes huge pages of small ones, and fills the holes that it finds: not where some are given back. */
-static void keep_small(struct sweep *sweep, const struct span *span) {
+static void keep_small(struct part *part, const struct span *span) {
     static _Atomic size_t calls;
     const struct region *region = &regions[span->region];
     uintptr_t from = (uintptr_t)span_address(span), to = from + ((size_t)span->units << UNIT_SHIFT);
-    if (to <= sweep->kept_small && from + HUGE_PAGE >= sweep->kept_small)
+    if (to <= part->kept_small && from + HUGE_PAGE >= part->kept_small)
         return;
     from = max_size(align_down(from, HUGE_PAGE), region->base);
     to = min_size(align_up(to, HUGE_PAGE), region->base + (region->mapped << UNIT_SHIFT));
-    sweep->kept_small = to;
+    part->kept_small = to;
     if (tunables.hugepages != CHOICE_OFF && atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed) < KEPT_SMALL_MOST)
         os_no_hugepage((void *)from, to - from);
 }
@@ -111,23 +110,23 @@ static unsigned held_pages(struct span *span, size_t size, size_t nth) {
     return home_free_pages(span, size, nth) & ~(unsigned)span[nth].returned_pages;
 }
 
-static bool any_due_locked(const struct sweep *sweep, struct span *span, size_t size) {
+static bool any_due_locked(const struct part *part, struct span *span, size_t size) {
     for (size_t i = 0; i < span->units; i++)
-        if ((sweep->all || span[i].idle_pages != 0) &&
-            (held_pages(span, size, i) & (sweep->all ? ~0u : span[i].idle_pages)) != 0)
+        if ((part->all || span[i].idle_pages != 0) &&
+            (held_pages(span, size, i) & (part->all ? ~0u : span[i].idle_pages)) != 0)
             return true;
     return false;
 }
 
 /* Makes idle those of the span's pages that are due, if there are any, and else those that are free now. True if some are
  * due. */
-static bool mark_locked(struct sweep *sweep, struct span *span, size_t size, bool gives) {
-    bool due = gives && any_due_locked(sweep, span, size);
+static bool mark_locked(struct part *part, struct span *span, size_t size, bool gives) {
+    bool due = gives && any_due_locked(part, span, size);
     for (size_t i = 0; i < span->units; i++) {
-        unsigned held = held_pages(span, size, i), old = sweep->all ? ~0u : span[i].idle_pages;
+        unsigned held = held_pages(span, size, i), old = part->all ? ~0u : span[i].idle_pages;
         span[i].idle_pages = (uint16_t)(due ? held & old : held);
         span->paged = span->paged || span[i].idle_pages != 0;
-        sweep->found = sweep->found || (gives && span[i].idle_pages != 0);
+        part->found = part->found || (gives && span[i].idle_pages != 0);
     }
     return due;
 }
@@ -138,7 +137,7 @@ static bool is_idle(const struct span *span, size_t page) {
 
 /* Gives the idle pages of a span that is apart to the OS, each run of them by one call. Those that are refused are idle no
  * more. */
-static void purge_idle(struct sweep *sweep, struct span *span) {
+static void purge_idle(struct part *part, struct span *span) {
     size_t pages = span->units * PAGES_A_UNIT;
     for (size_t page = 0, end; page < pages; page = end) {
         for (end = page + 1; end < pages && is_idle(span, page) && is_idle(span, end);)
@@ -146,10 +145,10 @@ static void purge_idle(struct sweep *sweep, struct span *span) {
         if (!is_idle(span, page))
             continue;
         size_t bytes = (end - page) * OS_PAGE;
-        sweep->calls -= sweep->calls > 0;
-        sweep->refused = sweep->refused || !span_purge_pages(span_address(span) + page * OS_PAGE, bytes);
-        sweep->given += sweep->refused ? 0 : bytes;
-        for (; sweep->refused && page < end; page++)
+        part->calls -= part->calls > 0;
+        part->refused = part->refused || !span_purge_pages(span_address(span) + page * OS_PAGE, bytes);
+        part->given += part->refused ? 0 : bytes;
+        for (; part->refused && page < end; page++)
             span[page / PAGES_A_UNIT].idle_pages &= (uint16_t)~(1u << page % PAGES_A_UNIT);
     }
 }
@@ -166,16 +165,16 @@ static uint32_t returned_locked(struct span *span, size_t size) {
 }
 
 /* Looks at a span that has been of the class a moment ago. */
-static void visit(struct sweep *sweep, struct span *span, unsigned index, bool gives) {
+static void visit(struct part *part, struct span *span, unsigned index, bool gives) {
     struct class *class = central_find_class(index);
     struct span *empty = NULL;
     lock_acquire(&class->lock, LOCK_CLASS);
     bool there = atomic_load_explicit(&span->in_class, memory_order_relaxed) == index && span->listed;
-    if (there && mark_locked(sweep, span, class->size, gives)) {
+    if (there && mark_locked(part, span, class->size, gives)) {
         central_hold_locked(class, span);
         lock_release(&class->lock, LOCK_CLASS);
-        keep_small(sweep, span);
-        purge_idle(sweep, span);
+        keep_small(part, span);
+        purge_idle(part, span);
         lock_acquire(&class->lock, LOCK_CLASS);
         known[index].given += returned_locked(span, class->size);
         central_unhold_locked(class, span, &empty);
@@ -190,27 +189,27 @@ READS_OTHERS static unsigned class_to_visit(const struct span *span) {
     return index != 0 && span->listed ? index : 0;
 }
 
-/* Goes over the units of a region from *unit on, as many as the sweep may. True at the region's end. */
-static bool sweep_region(struct sweep *sweep, struct region *region, size_t *unit) {
-    bool huge = !sweep->all && heap_has_huge_pages();
-    for (; *unit < region->frontier && sweep->units > 0 && sweep->calls > 0; ++*unit, sweep->units--) {
+/* Goes over the units of a region from *unit on, as many as the part may. True at the region's end. */
+static bool visit_region(struct part *part, struct region *region, size_t *unit) {
+    bool huge = !part->all && heap_has_huge_pages();
+    for (; *unit < region->frontier && part->units > 0 && part->calls > 0; ++*unit, part->units--) {
         struct span *span = &region->spans[*unit];
         unsigned index = class_to_visit(span);
         if (index == 0)
             continue;
-        bool may = sweep->all || (known[index].pauses == 0 && (!huge || may_break(sweep, region, *unit)));
-        visit(sweep, span, index, may && !sweep->refused);
+        bool may = part->all || (known[index].pauses == 0 && (!huge || may_break(part, region, *unit)));
+        visit(part, span, index, may && !part->refused);
     }
     return *unit >= region->frontier;
 }
 
 size_t holes_return(void) {
-    struct sweep sweep = {.all = true, .units = SIZE_MAX, .calls = SIZE_MAX};
+    struct part part = {.all = true, .units = SIZE_MAX, .calls = SIZE_MAX};
     for (unsigned i = 0; i < region_count; i++) {
         size_t unit = 0;
-        sweep_region(&sweep, &regions[i], &unit);
+        visit_region(&part, &regions[i], &unit);
     }
-    return sweep.given;
+    return part.given;
 }
 
 /* ---- by age ------------------------------------------------------------------------------------------------------ */
@@ -261,10 +260,10 @@ void holes_flush_transit(void) {
     prepare_classes(false);
 }
 
-/* The next part of the look; only the sweeper. */
-static void go_on(struct sweep *sweep) {
-    while (sweep->units > 0 && sweep->calls > 0) {
-        if (!sweep_region(sweep, &regions[look.region], &look.unit))
+/* The next part of the look; in its turn. */
+static void go_on(struct part *part) {
+    while (part->units > 0 && part->calls > 0) {
+        if (!visit_region(part, &regions[look.region], &look.unit))
             return;
         look.unit = 0;
         if (++look.region >= region_count) {
@@ -272,10 +271,6 @@ static void go_on(struct sweep *sweep) {
             return;
         }
     }
-}
-
-static uint64_t period_ms(void) {
-    return tunables.decay_ms - tunables.decay_ms / (tunables.background ? PERIOD_PART_HELPED : PERIOD_PART);
 }
 
 READS_OTHERS static bool is_at_start(void) {
@@ -286,40 +281,35 @@ static void tick(uint64_t now) {
     bool at_start = is_at_start();
     if (look.began_at == 0) /* the heap has just become large enough: a program that ends soon never looks */
         look.began_at = now;
-    if (at_start && now - look.began_at < period_ms())
+    if (at_start && now - look.began_at < decay_period_ms())
         return;
     if (at_start) {
         look.began_at = now;
         look.found = false;
         prepare_classes(true);
     }
-    struct sweep sweep = {.units = TICK_UNITS, .calls = TICK_CALLS};
-    go_on(&sweep);
-    look.found = look.found || sweep.found;
+    struct part part = {.units = TICK_UNITS, .calls = TICK_CALLS};
+    go_on(&part);
+    look.found = look.found || part.found;
     atomic_store_explicit(&holes_wait, look.found || !is_at_start(), memory_order_relaxed);
 }
 
 READS_OTHERS uint64_t holes_due(void) {
     uint64_t next = atomic_load_explicit(&look.ticked_at, memory_order_relaxed) + TICK_MS;
-    uint64_t began = look.began_at != 0 && is_at_start() ? look.began_at + period_ms() : 0;
+    uint64_t began = look.began_at != 0 && is_at_start() ? look.began_at + decay_period_ms() : 0;
     return !holes_may_be() ? UINT64_MAX : began > next ? began : next;
 }
 
 void holes_look_slow(uint64_t now) {
-    const void *nobody = NULL;
-    if (now - atomic_load_explicit(&look.ticked_at, memory_order_relaxed) < TICK_MS)
-        return;
-    if (!atomic_compare_exchange_strong(&look.sweeper, &nobody, lock_self()))
+    if (now - atomic_load_explicit(&look.ticked_at, memory_order_relaxed) < TICK_MS || !turn_try(&look.turn))
         return;
     atomic_store_explicit(&look.ticked_at, now, memory_order_relaxed);
     tick(now);
-    atomic_store_explicit(&look.sweeper, NULL, memory_order_release);
+    turn_end(&look.turn);
 }
 
-/* The thread that was at it did not live on in this child. */
 static void forked(void) {
-    if (atomic_load_explicit(&look.sweeper, memory_order_relaxed) != lock_self())
-        atomic_store_explicit(&look.sweeper, NULL, memory_order_relaxed);
+    turn_forked(&look.turn);
 }
 
 const struct lock_set holes_locks = {.rank = LOCK_NONE, .forked = forked};

@@ -2,8 +2,7 @@
 /*
  * Holes: OS pages inside of used spans in which no block is in use. Their memory goes back to the OS while the span lives, for
  * blocks at home are bits outside of the blocks (home.h). A page goes if no block was in use there during a whole look over the
- * heap and the next, two thirds of decay_ms later: so after about that time, and at most twice two thirds;
- * with background:on it is a half instead of two thirds.
+ * heap and the next, decay_period_ms() later (decay.h): so after about that time, and at most twice that.
  *
  * A look goes over all spans in the order of addresses, a bounded part of it at each tick. Chains of a class that nobody has
  * passed on since the last look go home first, as they would keep pages. Of a class that soon wants back what it gave nothing

@@ -6,9 +6,11 @@
  *
  * Nothing of a block at home is needed, so an OS page in which no block is in use holds nothing, and its memory may be given
  * back (holes.h). Of such pages a span may know two things, a bit a page in the structure of the page's unit:
- *   returned  it has no memory and reads as zeros (H1: no block is in use there). Taking a block there clears the bit.
- *   idle      no block was in use there at the last sweep, and none has been taken out of the span since.
+ *   returned  it has no memory and reads as zeros. Taking a block there clears the bit.
+ *   idle      no block was in use there at the last look, and none has been taken out of the span since.
  * While a span has any such bit it is `paged`, and blocks are taken out of it by home_take_paged.
+ *
+ * O1 no block is in use in a returned page, and a span of which a page has a bit is paged.
  */
 #ifndef MYALLOC_HOME_H
 #define MYALLOC_HOME_H

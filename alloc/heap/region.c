@@ -189,8 +189,8 @@ static bool cover_up_to(struct region *region, size_t end) {
         !unitmap_cover(region->base + (first << UNIT_SHIFT), (end - first) << UNIT_SHIFT))
         return false;
     region->covered = end;
-    if (first == 0)
-        region->dirty[0] = (struct dirty_word){0, 0}; /* written before it is read: the page is faulted once, not first as one of zeros */
+    if (first == 0) /* written before it is read: the page is faulted once, not first as one of zeros */
+        region->dirty[0] = (struct dirty_word){0, 0};
     return true;
 }
 

@@ -55,9 +55,9 @@ static void warm(struct region *region, size_t first, size_t units) {
     region->warm = end;
 }
 
-/* Before a large block is cut at the frontier: pages behind it that were made present are kept for small spans. 10,000 blocks of
- * 60,000 bytes with one page in use each, beside as many small ones of 8,000, took 235 MB instead of 122, as each of the large
- * ones took pages that were meant for the next small one. */
+/* Before a large block is cut at the frontier: pages behind it that were made present are kept for small spans. 10,000 blocks
+ * of 60,000 bytes with one page in use each, beside as many small ones of 8,000, took 235 MB instead of 122, as each of the
+ * large ones took pages that were meant for the next small one. */
 static void keep_warm(struct region *region, size_t units) {
     size_t first = region->frontier, warm_end = (region->warm - region->base) >> UNIT_SHIFT;
     if (warm_end <= first || warm_end + units > region->mapped)

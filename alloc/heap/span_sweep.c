@@ -26,7 +26,8 @@ bool span_purge_pages(void *addr, size_t bytes) {
 
 /* Gives back the whole OS pages of an array that has `each` bytes for each unit in [first, end), if there are any. */
 static void discard_units(const void *array, size_t each, size_t first, size_t end) {
-    uintptr_t from = align_up((uintptr_t)array + first * each, OS_PAGE), to = align_down((uintptr_t)array + end * each, OS_PAGE);
+    uintptr_t from = align_up((uintptr_t)array + first * each, OS_PAGE);
+    uintptr_t to = align_down((uintptr_t)array + end * each, OS_PAGE);
     if (from < to)
         os_discard((void *)from, to - from);
 }

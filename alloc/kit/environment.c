@@ -53,9 +53,14 @@ static const char *shown(const char *text, size_t length, char *out, size_t room
     return out;
 }
 
+/* Counts one more; whether it is to be told. */
+static bool may_complain(struct reading *reading) {
+    return reading->complain != NULL && ++reading->complaints <= COMPLAINTS_MAX;
+}
+
 static void complain_unknown(struct reading *reading, const char *what, const char *text, size_t length) {
     char name[SHOWN_MAX + 8], line[400];
-    if (reading->complain == NULL || ++reading->complaints > COMPLAINTS_MAX)
+    if (!may_complain(reading))
         return;
     text_format(line, sizeof line, "%s: %s '%s', ignored ('myalloc options' lists what there is)", reading->variable,
                 what, shown(text, length, name, sizeof name));
@@ -65,7 +70,7 @@ static void complain_unknown(struct reading *reading, const char *what, const ch
 static void complain_value(struct reading *reading, const struct tunable *tunable, const char *text, size_t length,
                            const char *wrong) {
     char value[SHOWN_MAX + 8], allowed[96], line[400];
-    if (reading->complain == NULL || ++reading->complaints > COMPLAINTS_MAX)
+    if (!may_complain(reading))
         return;
     text_format(line, sizeof line, "%s: value '%s' of %s %s, ignored; allowed: %s", reading->variable,
                 shown(text, length, value, sizeof value), tunable->name, wrong,
@@ -78,7 +83,7 @@ static void complain_of_lacks(struct reading *reading) {
     char line[128];
     for (size_t row = 0; row < TUNABLES; row++) {
         const char *lacks = reading->given >> row & 1 ? tunables_lacks(reading->into, &tunables_rows[row]) : NULL;
-        if (lacks == NULL || reading->complain == NULL || ++reading->complaints > COMPLAINTS_MAX)
+        if (lacks == NULL || !may_complain(reading))
             continue;
         text_format(line, sizeof line, "MYALLOC_OPTIONS: %s does nothing without %s", tunables_rows[row].name, lacks);
         reading->complain(line);

@@ -96,6 +96,31 @@ static inline void lock_release(struct lock *lock, enum lock_rank rank) {
  * or because its own thread had it when it was interrupted. False if another thread does not let it go within some 100 us. */
 bool lock_glimpse(struct lock *lock, bool *taken);
 
+/* ---- turns -------------------------------------------------------------------------------------------------------- */
+
+/* Work that one thread at a time does and that nobody waits for: who comes while another is at it goes on without. No lock, so
+ * that fork does not wait for it either. */
+struct turn {
+    _Atomic(const void *) thread; /* lock_self() of who is at it; NULL if nobody is */
+};
+
+/* False if a thread, maybe this one, is at it. */
+static inline bool turn_try(struct turn *turn) {
+    const void *nobody = NULL;
+    return atomic_compare_exchange_strong_explicit(&turn->thread, &nobody, lock_self(), memory_order_acquire,
+                                                   memory_order_relaxed);
+}
+
+static inline void turn_end(struct turn *turn) {
+    atomic_store_explicit(&turn->thread, NULL, memory_order_release);
+}
+
+/* In a forked child: ends it for a thread that did not live on. */
+static inline void turn_forked(struct turn *turn) {
+    if (atomic_load_explicit(&turn->thread, memory_order_relaxed) != lock_self())
+        turn_end(turn);
+}
+
 /* ---- all locks at once: for fork, and for walks over everything --------------------------------------------------- */
 
 /* The locks of a module and what it does in a forked child. A module has one, and all_locks.c has them all in a table. */

@@ -28,6 +28,10 @@ static _Atomic size_t *number_at(struct tunables *in, const struct tunable *tuna
     return (_Atomic size_t *)(void *)((char *)in + tunable->offset);
 }
 
+static size_t number_in(const struct tunables *from, const struct tunable *tunable) {
+    return *(const _Atomic size_t *)(const void *)((const char *)from + tunable->offset);
+}
+
 /* ---- setting ----------------------------------------------------------------------------------------------------- */
 
 static bool set_number(struct tunables *into, const struct tunable *tunable, size_t value) {
@@ -255,15 +259,15 @@ const char *tunables_set_text(struct tunables *into, const struct tunable *tunab
 /* ---- options beside others ---------------------------------------------------------------------------------------- */
 
 const char *tunables_lacks(const struct tunables *values, const struct tunable *tunable) {
-    size_t value = tunable->kind == TUNABLE_TEXT ? 1 : *number_at((struct tunables *)(uintptr_t)values, tunable);
     bool checked = values->protect != LEVEL_OFF || values->check != 0;
+    bool guarded = values->protect == LEVEL_SAMPLE || values->protect == LEVEL_PARANOID;
+    size_t value = tunable->kind == TUNABLE_TEXT ? 1 : number_in(values, tunable);
     switch (tunable - tunables_rows) {
     case TUNABLE_AT_fault_report:
-        if (value == 0)
-            return NULL; /* fallthrough */
+        return value == 0 || guarded ? NULL : "protect:sample or paranoid";
     case TUNABLE_AT_sample_interval:
     case TUNABLE_AT_sample_memory:
-        return values->protect == LEVEL_SAMPLE || values->protect == LEVEL_PARANOID ? NULL : "protect:sample or paranoid";
+        return guarded ? NULL : "protect:sample or paranoid";
     case TUNABLE_AT_mismatch:
     case TUNABLE_AT_wrong_size:
     case TUNABLE_AT_overrun:
@@ -344,10 +348,9 @@ char *tunables_allowed(const struct tunable *tunable, char *out, size_t room) {
 }
 
 char *tunables_value(const struct tunables *from, const struct tunable *tunable, char *out, size_t room) {
-    const void *at = (const char *)from + tunable->offset;
-    size_t value = tunable->kind == TUNABLE_TEXT ? 0 : *(const _Atomic size_t *)at;
+    size_t value = tunable->kind == TUNABLE_TEXT ? 0 : number_in(from, tunable);
     if (tunable->kind == TUNABLE_TEXT)
-        text_format(out, room, "%s", (const char *)at);
+        text_format(out, room, "%s", (const char *)from + tunable->offset);
     else if (words_of(tunable) != NULL)
         show_word(words_of(tunable), value, out, room);
     else if (value == SIZE_MAX)

@@ -14,6 +14,7 @@
 #include "heap/mode_switch.h"
 #include "heap/region.h"
 #include "heap/span.h"
+#include "callers/own.h"
 #include "callers/stacks.h"
 #include "protect/check.h"
 #include "protect/guarded.h"
@@ -23,13 +24,12 @@
 #include "observe/leaks.h"
 #include "observe/trace.h"
 
-/* Ascending ranks. The first three have no lock; random_locks must know of the child before those who draw numbers in it, and
- * trace_locks switches a mode when forked, which uses what stands before it. */
+/* Ascending ranks, behind those of modules that have no lock; random_locks must know of the child before those who draw numbers
+ * in it, and trace_locks switches a mode when forked, which uses what stands before it. */
 static const struct lock_set *const sets[] = {
-    &random_locks, &environment_locks, &decay_locks,   &mode_switch_locks,     &check_locks,   &cache_locks,
-    &central_locks, &holes_locks, &span_locks,       &mapped_locks,          &range_locks,   &hardened_mapped_locks,
-    &hardened_locks, &guarded_locks,   &region_locks,          &stacks_locks,  &leaks_locks,
-    &trace_locks,
+    &random_locks,   &environment_locks, &own_locks,    &decay_locks,  &holes_locks,  &mode_switch_locks, &check_locks,
+    &cache_locks,    &central_locks,     &span_locks,   &mapped_locks, &range_locks,  &hardened_mapped_locks,
+    &hardened_locks, &guarded_locks,     &region_locks, &stacks_locks, &leaks_locks,  &trace_locks,
 };
 #define SETS (sizeof sets / sizeof *sets)
 

@@ -26,7 +26,7 @@
 #pragma weak pthread_join
 
 static struct {
-    _Atomic bool at_work;      /* a thread is starting or ending the helper; what is not atomic is its own */
+    struct turn turn;          /* of starting or ending the helper; what is not atomic is of the thread that is at it */
     _Atomic bool there;        /* the helper is to be joined, in the process of this number: */
     int process;
     pthread_t thread;
@@ -137,16 +137,15 @@ static bool is_wanted(void) {
 }
 
 void background_settle(void) {
-    bool nobody = false, done = true;
+    bool done = true;
     if (lock_is_forking() || aside_is_on()) /* a handler of fork, with all locks held */
         return;
-    while (done && atomic_load(&helper.there) != is_wanted() &&
-           atomic_compare_exchange_strong(&helper.at_work, &nobody, true)) {
+    while (done && atomic_load(&helper.there) != is_wanted() && turn_try(&helper.turn)) {
         if (!is_wanted())
             end();
         else
             done = start();
-        atomic_store(&helper.at_work, false);
+        turn_end(&helper.turn);
     }
 }
 
@@ -155,7 +154,7 @@ void background_settle(void) {
 /* The thread that forked is the main thread now. One that a signal has interrupted in the allocator starts nothing. */
 void background_forked(void) {
     atomic_store(&helper.there, false);
-    atomic_store(&helper.at_work, false);
+    turn_end(&helper.turn);
     atomic_store(&helper.main_ended, false);
     if (tunables.background != 0 && !report_thread.inside && !all_locks_is_interrupted())
         background_settle();

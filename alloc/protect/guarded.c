@@ -219,7 +219,10 @@ bool guarded_near(const void *p, struct fault_block *block) {
 }
 
 static bool near(const void *p, struct fault_block *block) {
-    return guarded_owns(p) && (guarded_near(p, block) || true);
+    bool ours = guarded_owns(p);
+    if (ours)
+        guarded_near(p, block);
+    return ours;
 }
 
 static void count(struct protection_totals *totals) {

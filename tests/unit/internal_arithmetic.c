@@ -27,7 +27,8 @@ Test(sizeclass, waste_is_bounded) {
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
         size_t span = class_units(class, false) * UNIT, grown = class_units(class, true) * UNIT;
         cr_assert_geq(grown, span);
-        cr_assert(grown == span || (grown <= 8 * UNIT && grown % class_bytes(class) * span < span % class_bytes(class) * grown));
+        cr_assert(grown == span ||
+                  (grown <= 8 * UNIT && grown % class_bytes(class) * span < span % class_bytes(class) * grown));
         cr_assert(grown == 8 * UNIT || grown % class_bytes(class) <= grown / 8);
         cr_assert_leq(span % class_bytes(class), span / 8);
         cr_assert_geq(span / class_bytes(class), 1);

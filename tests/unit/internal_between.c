@@ -2,10 +2,12 @@
 /* What a second thread finds while a first one is between two states of a structure, and holds no lock: an OS layer that the
  * test directs calls back in the middle. The second is refused, and nothing is lost. */
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "kit/budget.h"
 #include "kit/environment.h"
+#include "kit/lock.h"
 #include "heap/aside.h"
 #include "heap/mapped.h"
 #include "heap/plain.h"
@@ -295,4 +297,36 @@ Test(between, blocks_set_aside) {
     cr_expect_null(aside_alloc(10 * MIB, 16));
     os_fake_refuse_map = 0;
     check();
+}
+
+/* ---- turns ------------------------------------------------------------------------------------------------------- */
+
+static void *try_turn(void *turn) {
+    return turn_try(turn) ? turn : NULL;
+}
+
+static void *be_forked(void *turn) {
+    turn_forked(turn);
+    return NULL;
+}
+
+static void *in_another_thread(void *(*what)(void *), void *with) {
+    pthread_t thread;
+    void *result;
+    cr_assert_eq(pthread_create(&thread, NULL, what, with), 0);
+    cr_assert_eq(pthread_join(thread, &result), 0);
+    return result;
+}
+
+Test(turn, one_thread_has_it_until_it_ends_or_is_gone) {
+    static struct turn turn;
+    cr_assert(turn_try(&turn));
+    cr_expect_not(turn_try(&turn), "a signal's handler goes on without");
+    cr_expect_null(in_another_thread(try_turn, &turn));
+    turn_forked(&turn);
+    cr_expect_null(in_another_thread(try_turn, &turn), "the thread that forked has it still");
+    in_another_thread(be_forked, &turn);
+    cr_expect(turn_try(&turn), "one that is gone has it no more");
+    turn_end(&turn);
+    cr_expect_eq(in_another_thread(try_turn, &turn), &turn);
 }

@@ -215,16 +215,21 @@ static void begin_guards(void) {
 
 TestSuite(guarded_pages, .init = begin_guards);
 
-Test(guarded_pages, come_back_zero) {
-    for (int i = 0; i < 200; i++) {
-        unsigned char *p = due(5000, 16);
+/* Blocks, one after the other, whose bytes are zero; each is filled and freed. */
+static void expect_zeros(int blocks, size_t bytes) {
+    for (int i = 0; i < blocks; i++) {
+        unsigned char *p = due(bytes, 16);
         cr_assert_not_null(p);
-        for (size_t k = 0; k < 5000; k++)
+        for (size_t k = 0; k < bytes; k++)
             cr_assert_eq(p[k], 0);
-        memset(p, 0xa5, 5000);
+        memset(p, 0xa5, bytes);
         judge_free(&guarded_protection, p, "free", SIZE_MAX, 0);
     }
     expect_sound(0);
+}
+
+Test(guarded_pages, come_back_zero) {
+    expect_zeros(200, 5000);
 }
 
 /* os_guard_install fails from some time on, as for locked memory: slots are decommitted instead. */
@@ -233,14 +238,7 @@ Test(guarded_pages, can_fail_later) {
     memset(p, 0xa5, 100);
     os_fake_guards = false;
     judge_free(&guarded_protection, p, "free", SIZE_MAX, 0);
-    for (int i = 0; i < 100; i++) {
-        p = due(100, 16);
-        cr_assert_not_null(p);
-        for (size_t k = 0; k < 100; k++)
-            cr_assert_eq(p[k], 0);
-        judge_free(&guarded_protection, p, "free", SIZE_MAX, 0);
-    }
-    expect_sound(0);
+    expect_zeros(100, 100);
 }
 
 /* A freed block whose pages could not be shut can be touched; when its turn comes again that is made good. */
@@ -269,15 +267,7 @@ Test(guarded_pages, trimmed) {
         cr_assert_eq(kept[i], (char)0xa5);
     expect_sound(1);
     judge_free(&guarded_protection, kept, "free", SIZE_MAX, 0);
-    for (int i = 0; i < 100; i++) {
-        unsigned char *p = due(100, 16);
-        cr_assert_not_null(p);
-        for (size_t k = 0; k < 100; k++)
-            cr_assert_eq(p[k], 0);
-        memset(p, 0xa5, 100);
-        judge_free(&guarded_protection, p, "free", SIZE_MAX, 0);
-    }
-    expect_sound(0);
+    expect_zeros(100, 100);
 }
 
 Test(guarded_pages, opening_refused) {

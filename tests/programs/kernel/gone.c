@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* run: helper */
 /* A program whose output nobody takes: gone [none|watch|blocked|pending] [LIMIT], where LIMIT is the length that its files may
- * have. It loses a block, logs calls by mtrace, frees a block twice and returns 7. With `watch` it looks whether a signal has come
- * of all that, and whether its mask is as before; with `blocked` it has SIGPIPE and SIGXFSZ blocked, with `pending` they wait,
- * too. */
+ * have. It loses a block, logs calls by mtrace, frees a block twice and returns 7. With `watch` it looks whether a signal has
+ * come of all that, and whether its mask is as before; with `blocked` it has SIGPIPE and SIGXFSZ blocked, with `pending` they
+ * wait, too. */
 #include <malloc.h>
 #include <mcheck.h>
 #include <signal.h>

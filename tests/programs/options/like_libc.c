@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* run: helper */
 /* What the C library's malloc answers, to be compared with what myalloc does: like_libc mallopt|calls. `mallopt` prints the
- * result of each parameter with each value, `calls` for each function that gets memory with each pair of arguments whether there
- * is a block, the number that is returned, and what has become of errno. */
+ * result of each parameter with each value, `calls` for each function that gets memory with each pair of arguments whether
+ * there is a block, the number that is returned, and what has become of errno. */
 #include <errno.h>
 #include <limits.h>
 #include <malloc.h>
@@ -23,7 +23,8 @@ static int answer_mallopt(void) {
         for (size_t i = 0; i < COUNT(values); i++) {
             errno = ERRNO_BEFORE;
             int result = mallopt(parameter, values[i]);
-            printf("mallopt(%d, %d) = %d, errno %s\n", parameter, values[i], result, errno == ERRNO_BEFORE ? "stays" : "changes");
+            printf("mallopt(%d, %d) = %d, errno %s\n", parameter, values[i], result,
+                   errno == ERRNO_BEFORE ? "stays" : "changes");
         }
     return 0;
 }
@@ -100,7 +101,8 @@ static bool may_be_there(size_t a, size_t b) {
     return !__builtin_mul_overflow(a, b, &product) && product >= (size_t)1 << 30 && product < (size_t)1 << 47;
 }
 
-/* The numbers lie at the ends of what can be had: 1 << 47 is more than the addresses of a program, PTRDIFF_MAX the largest size. */
+/* The numbers lie at the ends of what can be had: 1 << 47 is more than the addresses of a program, PTRDIFF_MAX the largest
+ * size. */
 static int answer_calls(void) {
     static const size_t numbers[] = {0, 1, 2, 3, 8, 16, 24, 4096, 4097, 1 << 20, (size_t)1 << 47, (size_t)1 << 62,
                                      PTRDIFF_MAX - 4096, PTRDIFF_MAX, (size_t)PTRDIFF_MAX + 1, (size_t)PTRDIFF_MAX + 2,

@@ -69,7 +69,8 @@ static void sparse_blocks(void) {
         blocks[2 * i + 1] = memset(malloc(SMALL), 1, SMALL);
     }
     size_t taken = tap_resident() - before;
-    tap(taken < used / 20 * 21 + (3 << 20), "large blocks with a page in use beside small ones: %zu bytes for %zu", taken, used);
+    tap(taken < used / 20 * 21 + (3 << 20), "large blocks with a page in use beside small ones: %zu bytes for %zu",
+        taken, used);
     for (size_t i = 0; i < 2 * COUNT; i++)
         free(blocks[i]);
     free(blocks);

@@ -69,7 +69,8 @@ static void tell(const char *who, const struct stack *stack) {
     for (unsigned i = 0; i < stack->count && length < (int)sizeof line - 300; i++) {
         Dl_info info;
         if (dladdr(stack->frames[i], &info) != 0)
-            length += snprintf(line + length, 250, " %s+%#tx", info.dli_fname, (char *)stack->frames[i] - (char *)info.dli_fbase);
+            length += snprintf(line + length, 250, " %s+%#tx", info.dli_fname,
+                               (char *)stack->frames[i] - (char *)info.dli_fbase);
         else
             length += snprintf(line + length, 250, " %p", stack->frames[i]);
     }

@@ -79,7 +79,8 @@ char *decode_show_start(const struct start *start, char *out, size_t room) {
 /* Steps of 16 to 1 KiB, then eight to a doubling, to 32 KiB, and three more. */
 static size_t class_end(size_t class) {
     static const size_t more[] = {1040, 4368, 8208};
-    return class >= 104 ? more[class - 104] : class < 64 ? (class + 1) * 16 : (KIB << (class - 64) / 8) / 8 * (8 + (class - 64) % 8 + 1);
+    size_t above = class - 64; /* eight to a doubling */
+    return class >= 104 ? more[class - 104] : class < 64 ? (class + 1) * 16 : (KIB << above / 8) / 8 * (8 + above % 8 + 1);
 }
 
 static size_t extreme(size_t index) {
