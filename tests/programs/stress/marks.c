@@ -49,7 +49,8 @@ static bool told(void (*misuse)(size_t bytes, int depth), size_t bytes, int dept
     ssize_t length = read(out[0], said, sizeof said - 1);
     close(out[0]);
     waitpid(child, &status, 0);
-    return length > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && strncmp(said, "==", 2) == 0 && strstr(said, ": myalloc: free(0x") != NULL &&
+    return length > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && strncmp(said, "==", 2) == 0 &&
+           strstr(said, ": myalloc: free(0x") != NULL &&
            (strstr(said, "): double free") != NULL || (bytes > 1000 && strstr(said, "): no live block") != NULL));
 }
 
