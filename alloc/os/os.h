@@ -233,6 +233,9 @@ void os_raise(int number);
 /* What kind of access a SIGSEGV or SIGBUS was, by the context that its handler got. */
 enum arch_access os_access(const void *context);
 
+/* Of how many bytes the access was that met `p`; 0 if that is not known. Reads the instruction, as far as it can be read. */
+size_t os_access_bytes(const void *context, const void *p);
+
 /* Seals what is never written of the object that has `inside` in it: its segments that are not writable, and the pages that the
  * loader has made read-only after relocation. Asks the loader, which may take its lock. */
 void os_seal_object(const void *inside);

@@ -9,6 +9,7 @@
 #include "kit/modes.h"
 #include "kit/finding.h"
 #include "kit/report.h"
+#include "kit/text.h"
 #include "kit/tunables.h"
 #include "callers/backtrace.h"
 #include "callers/unwind.h"
@@ -33,6 +34,13 @@ static const char *access_word(enum arch_access access) {
     return words[access];
 }
 
+/* "write of 4 bytes", or "write" where the instruction is not known. */
+static const char *describe(enum arch_access access, size_t bytes, char *out, size_t room) {
+    text_format(out, room, bytes == 0 || access == ARCH_EXECUTE ? "%s" : bytes == 1 ? "%s of %z byte" : "%s of %z bytes",
+                access_word(access), bytes);
+    return out;
+}
+
 /* The innermost frame is where the fault was, no return address: what is printed is one less. */
 static void say_where(struct finding *finding, void **frames, unsigned count) {
     char thread[48];
@@ -49,9 +57,10 @@ static unsigned capture(void **frames, enum arch_access access) {
     return count;
 }
 
-static void say_hit(const char *p, enum arch_access access) {
+static void say_hit(const char *p, enum arch_access access, size_t bytes) {
     struct fault_block block;
-    const char *word = access_word(access);
+    char shown[48];
+    const char *word = describe(access, bytes, shown, sizeof shown);
     struct finding finding;
     void *frames[UNWIND_MOST];
     if (!guarded_near(p, &block)) {
@@ -65,7 +74,7 @@ static void say_hit(const char *p, enum arch_access access) {
                        : above     ? "buffer overflow"
                                    : "block executed";
     size_t far = (size_t)(below ? block.start - p : above ? p - (block.start + block.bytes) : p - block.start);
-    finding_begin(&finding, "%s: %s at %p, %z bytes %s the block of %z bytes at %p", what, word, p, far,
+    finding_begin(&finding, "%s: %s at %p, %z byte%s %s the block of %z bytes at %p", what, word, p, far, far == 1 ? "" : "s",
                   below ? "before" : above ? "behind" : "inside", block.bytes, block.start);
     if (!(report_action & REPORT_SHORT)) {
         unsigned count = capture(frames, access);
@@ -73,7 +82,7 @@ static void say_hit(const char *p, enum arch_access access) {
             say_where(&finding, frames, count);
         fault_say_history(&finding, &block);
         guarded_events_say(&finding);
-        fault_say_summary(&finding, what, word, count > 0 ? frames[0] : NULL);
+        fault_say_summary(&finding, what, access_word(access), count > 0 ? frames[0] : NULL);
     }
     finding_end(&finding);
 }
@@ -87,7 +96,7 @@ static void tell(const char *p, const void *context) {
         os_futex_wait((_Atomic uint32_t *)&teller, (uint32_t)other);
         other = 0;
     }
-    say_hit(p, os_access(context));
+    say_hit(p, os_access(context), os_access_bytes(context, p));
     atomic_store(&teller, 0);
     os_futex_wake((_Atomic uint32_t *)&teller);
 }

@@ -346,6 +346,11 @@ enum arch_access os_access(const void *context) {
     return ARCH_ACCESS;
 }
 
+size_t os_access_bytes(const void *context, const void *p) {
+    (void)context, (void)p;
+    return 0;
+}
+
 /* As a kernel that has no such pages, unless the test wants them. */
 bool os_guard_install(void *addr, size_t bytes) {
     return os_fake_guards && madvise(addr, bytes, MADV_DONTNEED) == 0 && mprotect(addr, bytes, PROT_NONE) == 0;
