@@ -49,15 +49,16 @@ static int reserve_static_tls(void)
    fault on a guarded page is told. */
 static int set_options(void)
 {
-    const char *others = getenv("MYALLOC_OPTIONS");
+    const char *others = getenv("MYALLOC_OPTIONS"), *quote;
     char self[256], *value;
     ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
     int failed;
 
-    if (length < 0 || length == sizeof self - 1 || memchr(self, ',', (size_t)length))
+    if (length < 0 || length == sizeof self - 1 || (memchr(self, '"', (size_t)length) && memchr(self, '\'', (size_t)length)))
         length = 0;
     self[length] = '\0';
-    if (asprintf(&value, "%s%s%sfault_report:on%s%s", length ? "symbolizer:" : "", self, length ? "," : "",
+    quote = strchr(self, '"') ? "'" : strpbrk(self, ",'") ? "\"" : ""; /* for commas in it */
+    if (asprintf(&value, "%s%s%s%s%sfault_report:on%s%s", length ? "symbolizer:" : "", quote, self, quote, length ? "," : "",
                  others && *others ? "," : "", others ? others : "") < 0)
         return -1;
     failed = setenv("MYALLOC_OPTIONS", value, 1);

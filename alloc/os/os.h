@@ -140,6 +140,9 @@ bool os_read_memory(const void *from, void *out, size_t bytes);
 
 /* ---- files.c ------------------------------------------------------------------------------------------------------- */
 
+/* The path of the folder that the process is in. False if it has none, or one that does not fit. */
+bool os_folder(char *out, size_t room);
+
 /* Reads the start of a file, at most `room` bytes, without a NUL. Returns how many; 0 if it cannot be read. */
 size_t os_read_file(const char *path, char *out, size_t room);
 

@@ -426,6 +426,10 @@ uintptr_t os_given(unsigned long type) {
     return getauxval(type);
 }
 
+bool os_folder(char *out, size_t room) {
+    return getcwd(out, room) != NULL;
+}
+
 bool os_can_read(const void *word) {
     int saved = errno;
     bool can = syscall(SYS_rt_sigprocmask, -1, word, NULL, 8) < 0 && errno == EINVAL;
