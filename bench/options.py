@@ -29,25 +29,29 @@ class Parser(argparse.ArgumentParser):
         sys.exit(2)
 
 
-def positive(text):
-    number = float(text)
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"'{text}' is not above 0")
+def within(read, least, most, meaning):
+    """A reader of numbers in whose messages the option has its own name, which argparse puts before them."""
+    def number(text):
+        try:
+            value = read(text)
+        except ValueError:
+            value = None
+        if value is None or not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"'{text}' is not {meaning}")
+        return value
     return number
 
 
-def rounds(text):
-    number = int(text)
-    if not 2 <= number <= 1000:
-        raise argparse.ArgumentTypeError(f"'{text}' is not between 2 and 1000")
-    return number
+positive = within(float, sys.float_info.min, sys.float_info.max, "a number above 0")
+rounds = within(int, 2, 1000, "a number from 2 to 1000")
+exit_status = within(int, 0, 255, "a number from 0 to 255")
+seed = within(int, 0, 2**63, "a number, at least 0")
 
 
-def exit_status(text):
-    number = int(text)
-    if not 0 <= number <= 255:
-        raise argparse.ArgumentTypeError(f"'{text}' is not between 0 and 255")
-    return number
+def names(text):
+    if not all(text.split(",")):
+        raise argparse.ArgumentTypeError(f"'{text}' has an empty name")
+    return text
 
 
 def condition(text):
@@ -64,7 +68,8 @@ def new_parser():
     add = parser.add_argument
     add("--list", action="store_true", help="name the benchmarks")
     add("--only", default="*", metavar="PATTERNS", help="patterns of benchmarks, separated by commas")
-    add("--alloc", default="", metavar="NAMES", help="allocators, separated by commas; NAME=/path/lib.so adds one; empty: an empty library preloaded")
+    add("--alloc", type=names, default=None, metavar="NAMES",
+        help="allocators, separated by commas; NAME=/path/lib.so adds one; empty: an empty library preloaded")
     add("--rounds", "--runs", type=rounds,
         help=f"at least so many ({ROUNDS}; --quick {ROUNDS_QUICK}); more until intervals are narrow")
     add("--minutes", type=positive, help=f"what all may take ({MINUTES:g}; --quick {MINUTES_QUICK:g}, own program "
@@ -72,7 +77,7 @@ def new_parser():
     add("--limit", type=positive, metavar="SECONDS",
         help=f"after which one run counts as hung ({LIMIT:g}; --quick {LIMIT_QUICK:g})")
     add("--quick", action="store_true", help="two rounds without warm-up, of the benchmarks that fit; says which do not")
-    add("--seed", type=int, default=1, help="of the order of runs (1)")
+    add("--seed", type=seed, default=1, help="of the order of runs (1)")
     add("--json", type=pathlib.Path, metavar="FILE", help="write every sample to this file")
     add("--html", type=pathlib.Path, metavar="FILE", help="write the report with plots to this file")
     add("--fail-if", action="append", default=[], type=condition, metavar="CONDITION",

@@ -54,7 +54,10 @@ TSAN_TESTS = $(call made_of,proofs/tsan/*)
 STATIC_TESTS = $(call made_of,programs/static/*)
 LINKED_TESTS = $(addprefix build/tests/programs/,protect/sampled_static mcheck/faults_static mcheck/linked_static)
 
+LISTED = build/tests/programs/unwind/listed
+
 test-programs: all debug fault ubsan schedule $(plain) $(PRELOADS) build/tests/programs/unwind/compare.so $(BENCH_TESTS) \
+    $(LISTED)/libmyalloc.so \
     $(API_TESTS) $(INTERNAL_TESTS) $(OS_TESTS) $(TSAN_TESTS) $(STATIC_TESTS) $(TRACE_TESTS) $(LINKED_TESTS) $(FUZZ_TESTS)
 
 build/tests/unit/api_%: tests/unit/api_%.c build/libmyalloc.a
@@ -119,6 +122,17 @@ UNWINDER = $(patsubst %,build/shared/%.o,$(patsubst alloc/%.c,%,$(filter-out %/s
 build/tests/programs/unwind/compare.so: tests/programs/unwind/compare.c $(UNWINDER)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -O2 -Ialloc -shared -fPIC -fvisibility=hidden -o $@ $< $(UNWINDER) -ldl
+
+# The library as for a libc that has no _dl_find_object.
+ASKING = callers/objects callers/code api/dlopen
+$(LISTED)/%.o: alloc/%.c build/flags
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) -g $(WARN) $(CPPFLAGS) $(CFLAGS) $(ALLOC_FLAGS) $(MORE) -DMYALLOC_FINDS_OBJECTS=0 \
+	    -MMD -MP -c -o $@ $<
+-include $(ASKING:%=$(LISTED)/%.d)
+$(LISTED)/libmyalloc.so: $(call objects,shared) $(ASKING:%=$(LISTED)/%.o) $(EXPORTS)
+	$(Q)echo '  CC $@' && $(CC) $(CFLAGS) $(LDFLAGS) $(LINK_FLAGS) -o $@ $(ASKING:%=$(LISTED)/%.o) \
+	    $(filter-out $(ASKING:%=build/shared/%.o),$(call objects,shared)) $(MORE_OBJECTS)
 
 # Allocators whose faults are known, and programs to run on them.
 build/tests/tools/bench/%.so: tests/tools/bench/allocator_%.c tests/tools/bench/spin.h build/flags

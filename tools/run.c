@@ -2,12 +2,15 @@
 /* `myalloc run [--] PROGRAM [ARGUMENTS]`: becomes the program, with libmyalloc.so first in LD_PRELOAD. Being
    replaced by exec, it passes exit status, signals and terminal through without doing anything for it. */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "command.h"
+#include "kit/environment.h"
+#include "kit/tunables.h"
 #include "library.h"
 #include "message.h"
 #include "program.h"
@@ -45,11 +48,20 @@ static int reserve_static_tls(void)
     return failed;
 }
 
+/* Whether there will be guarded pages, as the user's options have it. */
+static bool has_guarded_pages(void)
+{
+    struct tunables asked = tunables;
+
+    environment_apply(environ, &asked, NULL);
+    return asked.protect == LEVEL_SAMPLE || asked.protect == LEVEL_PARANOID;
+}
+
 /* Puts options of ours before those of the user, which count more: reports name functions and lines by this very command, and a
    fault on a guarded page is told. */
 static int set_options(void)
 {
-    const char *others = getenv("MYALLOC_OPTIONS"), *quote;
+    const char *others = getenv("MYALLOC_OPTIONS"), *told = has_guarded_pages() ? "fault_report:on," : "", *quote;
     char self[256], *value;
     ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
     int failed;
@@ -58,8 +70,8 @@ static int set_options(void)
         length = 0;
     self[length] = '\0';
     quote = strchr(self, '"') ? "'" : strpbrk(self, ",'") ? "\"" : ""; /* for commas in it */
-    if (asprintf(&value, "%s%s%s%s%sfault_report:on%s%s", length ? "symbolizer:" : "", quote, self, quote, length ? "," : "",
-                 others && *others ? "," : "", others ? others : "") < 0)
+    if (asprintf(&value, "%s%s%s%s%s%s%s", length ? "symbolizer:" : "", quote, self, quote, length ? "," : "", told,
+                 others ? others : "") < 0)
         return -1;
     failed = setenv("MYALLOC_OPTIONS", value, 1);
     free(value);
@@ -121,7 +133,7 @@ const struct command command_run = {
                "thread-local data (glibc.rtld.optional_static_tls), unless it says so itself.\n"
                "\n"
                "MYALLOC_OPTIONS gets symbolizer: with the path of this command, so that reports name functions and\n"
-               "lines, and fault_report:on, both in front of what is there, which counts more.\n"
+               "lines, and where protect:sample or paranoid is set, fault_report:on; what is there counts more.\n"
                "\n"
                "The library is the one named by MYALLOC_LIBRARY, else libmyalloc.so beside this command, in ../lib\n"
                "from there, or in " MYALLOC_LIBDIR ".\n"

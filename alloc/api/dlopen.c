@@ -13,6 +13,9 @@
  * The loader asks where dlopen was called from: the caller's library says where to search (RPATH, $ORIGIN) and which namespace
  * is meant. So both functions jump to libc's, or to that of the next library that has one, and leave no trace on the stack. A
  * static program has no loader, and a program that links libmyalloc.a keeps libc's dlopen.
+ *
+ * Where libc does not say without a lock what is loaded (callers/objects.h), call stacks are told here that it changes, and
+ * dlclose, which does not ask where it was called from, is ours as well.
  */
 #include "base/arch_forward.h"
 #include "base/base.h"
@@ -24,6 +27,8 @@
 #include "os/os.h"
 #include "kit/environment.h"
 #include "kit/tunables.h"
+#include "callers/code.h"
+#include "callers/objects.h"
 
 struct next {
     _Atomic(void *) function;
@@ -51,6 +56,8 @@ static void *find(struct next *next) {
 
 static int without_deepbind(int mode) {
     environment_read();
+    if (!MYALLOC_FINDS_OBJECTS)
+        code_changes();
     return tunables.deepbind ? mode : mode & ~RTLD_DEEPBIND;
 }
 
@@ -77,6 +84,17 @@ EXPORT void *dlopen(const char *file, int mode) {
 EXPORT void *dlmopen(Lmid_t space, const char *file, int mode) {
     struct arch_next next = dlmopen_next(space, file, mode);
     return ((void *(*)(Lmid_t, const char *, int))next.function)(space, file, (int)next.last);
+}
+#endif
+
+#if !MYALLOC_FINDS_OBJECTS
+static struct next next_dlclose = {NULL, "dlclose"};
+
+EXPORT int dlclose(void *library) {
+    code_closes();
+    int result = ((int (*)(void *))find(&next_dlclose))(library);
+    code_closed();
+    return result;
 }
 #endif
 #endif

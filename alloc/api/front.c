@@ -42,14 +42,20 @@ static bool skips_guard(size_t bytes) {
     return modes_only(MODE_GUARDED) && LIKELY(!sampler_is_due(cache_stands_for(bytes)));
 }
 
+static NOINLINE void *alloc_unsampled(size_t bytes, const char *call) {
+    bool zeroed;
+    verify_now_and_then();
+    report_thread.call = call;
+    return front_watched_plain(bytes, BLOCK_ALIGN, &zeroed);
+}
+
 /* front_alloc_slow once the thread's cache is open, or memory for it was refused. */
 static NOINLINE void *alloc_opened(size_t bytes, const char *call) {
     bool zeroed;
     if (modes_any()) {
         if (aside_is_on())
             return front_aside_alloc(bytes, BLOCK_ALIGN);
-        if (!skips_guard(bytes))
-            return alloc_watched_slow(bytes, call);
+        return skips_guard(bytes) ? alloc_unsampled(bytes, call) : alloc_watched_slow(bytes, call);
     }
     verify_now_and_then();
     report_thread.call = call;

@@ -39,6 +39,14 @@ static void perturb_free(void *p, size_t bytes) {
 
 /* ---- a block of any kind ----------------------------------------------------------------------------------------- */
 
+void *front_watched_plain(size_t bytes, size_t align, bool *zeroed) {
+    void *p = plain_alloc(bytes ? bytes : 1, align, zeroed);
+    if (LIKELY(p != NULL) || protections_trim(true) == 0)
+        return p;
+    p = plain_alloc(bytes ? bytes : 1, align, zeroed);
+    return p != NULL ? plain_stay(p) : NULL;
+}
+
 /* All of a plain block is filled, so that what a later realloc adds in place is filled too. */
 static void *alloc_block(size_t bytes, size_t align, bool *zeroed, const char *call) {
     int saved = errno;
@@ -46,7 +54,7 @@ static void *alloc_block(size_t bytes, size_t align, bool *zeroed, const char *c
     void *p = protections_alloc(bytes, align, zeroed, call, &plain);
     errno = saved;
     if (p == NULL)
-        p = plain ? plain_alloc(bytes ? bytes : 1, align, zeroed) : plain_no_memory();
+        p = plain ? front_watched_plain(bytes, align, zeroed) : plain_no_memory();
     if (p != NULL && modes_has(MODE_PERTURB)) {
         perturb_alloc(p, plain ? plain_usable(p) : bytes);
         *zeroed = false;

@@ -8,6 +8,9 @@
 
 #include "base/base.h"
 
+/* A plain block, for which what protections hold without blocks is given back if need be. */
+void *front_watched_plain(size_t bytes, size_t align, bool *zeroed);
+
 void *front_watched_alloc(size_t bytes, size_t align, bool *zeroed, const char *call);
 void front_watched_free(void *p, const char *call, size_t bytes, size_t align);
 void *front_watched_realloc(void *p, size_t bytes, const char *call);

@@ -46,9 +46,9 @@ size_t address_map_grown_bytes(const struct address_map *map) {
 
 void *address_map_grow(struct address_map *map, void *fresh) {
     struct address_map old = *map;
-    map->entries = fresh;
     map->size = grown_size(&old);
-    map->hash_shift = 64 - high_bit(map->size);
+    __atomic_store_n(&map->entries, (char *)fresh, __ATOMIC_RELAXED); /* address_map_prefetch reads these two without the lock */
+    __atomic_store_n(&map->hash_shift, (uint32_t)(64 - high_bit(map->size)), __ATOMIC_RELAXED);
     map->count = 0;
     for (size_t i = 0; i < old.size; i++) {
         const void *entry = address_map_at(&old, i);

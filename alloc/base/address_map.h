@@ -61,6 +61,14 @@ static inline void *address_map_find(const struct address_map *map, const void *
     }
 }
 
+/* The entry of an address will be looked for soon. Without the map's lock: if the map grows just now, the wrong place is fetched,
+ * which does no harm. */
+static inline void address_map_prefetch(const struct address_map *map, const void *address) {
+    uintptr_t entries = (uintptr_t)__atomic_load_n(&map->entries, __ATOMIC_RELAXED);
+    uint32_t shift = __atomic_load_n(&map->hash_shift, __ATOMIC_RELAXED);
+    PREFETCH((const void *)(entries + ((uintptr_t)address * UINT64_C(0x9e3779b97f4a7c15) >> shift) * map->entry_bytes));
+}
+
 /* Entry number `i`, less than `size`, for a loop over all; NULL if it is empty. */
 static inline void *address_map_at(const struct address_map *map, size_t i) {
     char *entry = map->entries + i * map->entry_bytes;

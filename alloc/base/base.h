@@ -35,6 +35,8 @@
  * then all on a few pages. */
 #define BIG_TABLE __attribute__((section(".bss.table")))
 #define LINE_ALIGNED __attribute__((aligned(CACHE_LINE)))
+/* Starts to bring what lies there, any address, into the cache. */
+#define PREFETCH(p) __builtin_prefetch(p)
 /* On thread-local data. Initial-exec: it lies at an offset from the thread's base that is fixed when the program is loaded,
  * so that no function is called to find it. The library must then be there from the program's start. */
 #define THREAD_LOCAL __thread __attribute__((tls_model("initial-exec")))

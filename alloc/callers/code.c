@@ -9,12 +9,25 @@
 #include "base/glibc.h"
 #include "os/os.h"
 #include "kit/modes.h"
+#include "callers/objects.h"
 
 #define SEGMENTS_MOST 64 /* of a module; usual are 4 to 13 */
 
 extern HIDDEN const char __ehdr_start[], _end[]; /* of the program or library that this is linked into, named by the linker */
 
 static _Atomic uint32_t generation;
+
+/* True if libc says without a lock what is loaded. */
+#if MYALLOC_FINDS_OBJECTS
+#pragma weak _dl_find_object
+static bool asks_loader(void) {
+    return _dl_find_object != NULL;
+}
+#else
+static bool asks_loader(void) {
+    return false;
+}
+#endif
 
 bool code_is_seen_to_change(void) {
     return modes_has(MODE_CHECK | MODE_LEAKS | MODE_TRACE | MODE_HARDENED);
@@ -26,6 +39,8 @@ uint32_t code_generation(void) {
 
 void code_changes(void) {
     atomic_fetch_add(&generation, 1);
+    if (!asks_loader())
+        objects_opens();
 }
 
 /* ---- what a module says of itself -------------------------------------------------------------------------------- */
@@ -135,45 +150,22 @@ static bool find_at(uintptr_t base, uintptr_t address, bool own, struct code *co
 
 /* ---- the loader -------------------------------------------------------------------------------------------------- */
 
-/* By the loader's list, under its lock, which a thread may take again that has it: for a glibc before 2.35. */
-struct wanted {
-    uintptr_t address;
-    struct code *code;
-    bool found;
-};
-
-static int look_at(struct dl_phdr_info *module, size_t size, void *data) {
-    struct wanted *wanted = data;
-    (void)size;
-    if (!covers(wanted->address, module->dlpi_addr, module->dlpi_phdr, module->dlpi_phnum))
-        return 0;
-    *wanted->code = (struct code){.header = header_of(module->dlpi_addr, module->dlpi_phdr, module->dlpi_phnum),
-                                  .module = module->dlpi_addr, .stays = !MYALLOC_STATIC};
-    wanted->found = bound(wanted->code->header, module->dlpi_addr, module->dlpi_phdr, module->dlpi_phnum, wanted->code);
-    return 1;
+/* For a libc that does not say it. */
+static bool find_in_objects(uintptr_t address, struct code *code) {
+    struct object object;
+    if (!objects_find(address, &object) || object.tables_start == 0)
+        return false;
+    *code = (struct code){.start = (const uint8_t *)object.tables_start, .end = (const uint8_t *)object.tables_end,
+                          .header = (const uint8_t *)object.header, .module = object.module, .stays = !MYALLOC_STATIC};
+    return true;
 }
-
-static bool find_in_list(uintptr_t address, struct code *code) {
-    struct wanted wanted = {address, code, false};
-    dl_iterate_phdr(look_at, &wanted);
-    return wanted.found;
-}
-
-#ifndef MYALLOC_FINDS_OBJECTS /* 0: as with such a glibc */
-#ifdef DLFO_STRUCT_HAS_EH_DBASE
-#define MYALLOC_FINDS_OBJECTS 1
-#else
-#define MYALLOC_FINDS_OBJECTS 0
-#endif
-#endif
 
 #if MYALLOC_FINDS_OBJECTS
-#pragma weak _dl_find_object
 static bool find_by_loader(uintptr_t address, struct code *code) {
     struct dl_find_object object;
     unsigned count;
-    if (_dl_find_object == NULL)
-        return find_in_list(address, code);
+    if (!asks_loader())
+        return find_in_objects(address, code);
     if (_dl_find_object((void *)address, &object) != 0)
         return false;
     uintptr_t base = (uintptr_t)object.dlfo_map_start;
@@ -183,12 +175,29 @@ static bool find_by_loader(uintptr_t address, struct code *code) {
 }
 #else
 static bool find_by_loader(uintptr_t address, struct code *code) {
-    return find_in_list(address, code);
+    return find_in_objects(address, code);
+}
+#endif
+
+bool code_may_come(void) {
+    return !asks_loader() && objects_may_come();
+}
+
+#if !MYALLOC_FINDS_OBJECTS
+void code_closes(void) {
+    objects_closes();
+}
+
+void code_closed(void) {
+    code_changes();
+    objects_closed();
 }
 #endif
 
 void code_prepare(void) {
     frames_of_program();
+    if (!asks_loader())
+        objects_update();
 }
 
 bool code_find(uintptr_t address, struct code *code) {

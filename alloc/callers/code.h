@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Which module (the program, a library, the kernel's vdso) an address of code lies in, and where that module's unwind tables
- * are. glibc from 2.35 on answers that without a lock (_dl_find_object); with an older one the loader's list is looked through,
- * under the loader's lock.
+ * are. glibc from 2.35 on answers that without a lock (_dl_find_object); with an older or another libc a copy of the loader's
+ * list does (objects.h).
  *
  * A library can be closed, and another one can come to its addresses. Whoever keeps what it has read keeps the number with it
  * that code_generation() was then, and forgets it when that has changed. The number changes when the loader allocates, as it
  * does for each library before it maps it; captures are made for all allocations of the program, the loader's included, while
  * a mode is on that must see them. code_is_seen_to_change() says whether that is so: otherwise nothing may be kept.
  *
- * Nothing here waits (but for that lock), allocates or can fault: memory of a module is touched only where its own header says
- * that it is mapped.
+ * Nothing here waits (but for what objects.h names), allocates or can fault: memory of a module is touched only where its own
+ * header says that it is mapped.
  */
 #ifndef MYALLOC_CODE_H
 #define MYALLOC_CODE_H
@@ -39,5 +39,12 @@ uint32_t code_generation(void);
 
 /* From now on nothing that has been kept before is right. */
 void code_changes(void);
+
+/* True while code that is not found may be code that is being loaded: nothing may be kept of it then. */
+bool code_may_come(void);
+
+/* Around dlclose; only there where libc does not say what is loaded (objects.h). */
+void code_closes(void);
+void code_closed(void);
 
 #endif

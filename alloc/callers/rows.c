@@ -57,7 +57,7 @@ static struct row look_up(const struct arch_frame *frame, struct stack_memory *m
     struct code code;
     struct eh_entry entry;
     struct cfi_rules rules;
-    *keep = true;
+    *keep = !code_may_come();
     if (code_find(address, &code)) {
         *keep = code.stays;
         if (eh_table_find(&code, address, &entry) && cfi_run(&entry, address, &rules))

@@ -101,18 +101,24 @@ enum step step_by_signal(struct arch_frame *frame, struct stack_memory *memory) 
 }
 
 /* The frame pointer points to that of the caller, which is further up the stack, and behind it lies the return address. */
+bool step_read_pointer(uintptr_t fp, uintptr_t sp, struct stack_memory *memory, uintptr_t *above, uintptr_t *pc) {
+    if (fp < sp || fp - sp > PLAIN_FRAME_MOST || !stack_memory_read(memory, fp, above) ||
+        !stack_memory_read(memory, fp + 8, pc))
+        return false;
+    *pc = arch_return_address(*pc);
+    return *above == 0 || *above > fp;
+}
+
 enum step step_by_pointer(struct arch_frame *frame, struct stack_memory *memory) {
-    uintptr_t at = frame->value[ARCH_FP], sp = frame->value[ARCH_SP], above, pc;
-    if (!arch_knows(frame, ARCH_FP) || !arch_knows(frame, ARCH_SP) || at < sp || at - sp > PLAIN_FRAME_MOST ||
-        !stack_memory_read(memory, at, &above) || !stack_memory_read(memory, at + 8, &pc))
-        return STEP_LOST;
-    if (above != 0 && above <= at)
+    uintptr_t at = frame->value[ARCH_FP], above, pc;
+    if (!arch_knows(frame, ARCH_FP) || !arch_knows(frame, ARCH_SP) ||
+        !step_read_pointer(at, frame->value[ARCH_SP], memory, &above, &pc))
         return STEP_LOST;
     frame->known = 0;
     set(frame, ARCH_FP, above);
     set(frame, ARCH_SP, at + 16);
-    frame->pc = arch_return_address(pc);
+    frame->pc = pc;
     frame->interrupted = false;
-    set(frame, ARCH_RA, frame->pc);
-    return frame->pc != 0 ? STEP_DONE : STEP_END;
+    set(frame, ARCH_RA, pc);
+    return pc != 0 ? STEP_DONE : STEP_END;
 }

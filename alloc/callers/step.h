@@ -31,6 +31,10 @@ bool step_is_signal_return(const struct arch_frame *frame, struct stack_memory *
 /* To what such a signal has interrupted. */
 enum step step_by_signal(struct arch_frame *frame, struct stack_memory *memory);
 
+/* Reads what a frame pointer points to, if that looks like a frame of code whose stack pointer is `sp`: the caller's frame
+ * pointer and where the caller goes on. */
+bool step_read_pointer(uintptr_t fp, uintptr_t sp, struct stack_memory *memory, uintptr_t *above, uintptr_t *pc);
+
 /* For code without tables: by the frame pointer, if what it points to looks like a frame. */
 enum step step_by_pointer(struct arch_frame *frame, struct stack_memory *memory);
 

@@ -10,11 +10,11 @@
  *
  * K1 a bin's `count` is the length of its list minus its `limit`: it reaches 0 when the list is full, which is the one
  *    thing that free tests. While the class may keep nothing both are 0 and every operation is slow: the thread has not used
- *    the class yet, or the cache is not open, or threads keep no lists for now.
- * K2 spare[c] is NULL or a chain of spare_length[c] blocks. It waits between the list and the central lists, for one of three
+ *    the class yet, or it is paused, or the cache is not open, or threads keep no lists for now.
+ * K2 spare[c] is NULL or a chain of spare_length[c] blocks. It waits between the list and the central lists, for one of four
  *    reasons: the list was full and a new one was begun, so that a thread whose need wavers around the limit moves one pointer
  *    and no blocks; or the thread has freed blocks of a class of which it never allocated one (free_foreign); or the list was
- *    set aside so that the next allocation is a slow call.
+ *    set aside so that the next allocation is a slow call; or the class is paused, so that every call is (cache_pause.h).
  * K3 bins[0] is always empty: there is no class 0. The unit map says 0 of everything that is no small block, so its frees
  *    are counted in bins[0], find it full and take the slow branch, which sets the count back.
  * K4 earned_bytes is the sum, over the classes, of the bytes by which earned_limit is above its start.
@@ -61,6 +61,11 @@ struct cache_slow {
     size_t earned_bytes;                /* K4 */
     unsigned last_shrunk;               /* class that was last to lose what it had earned to another class */
     unsigned last_set_aside;            /* class whose list was last set aside */
+    int calls_to_look;                  /* slow calls until this thread looks whether memory is to be given back */
+    bool pause_again;                   /* a paused class has been called for the first time */
+    uint8_t pause_left[FAST_CLASSES];   /* calls that a paused class makes before it goes on; 0 if it is not paused */
+    uint64_t pause_called[(FAST_CLASSES + 63) / 64]; /* which were called since lists were paused by time, a bit each */
+    uint64_t paused_at;                 /* when that was, ms */
     void *last_sent_home;               /* last block of a cold class: if it is freed again at once, that is a double free */
     uint16_t spare_length[CLASS_COUNT]; /* K2 */
     union {

@@ -2,6 +2,7 @@
 #include "heap/cache.h"
 
 #include "base/freelist.h"
+#include "os/os.h"
 #include "kit/report.h"
 #include "heap/region.h"
 #include "heap/span.h"
@@ -9,8 +10,10 @@
 #include "heap/transfer.h"
 #include "heap/central.h"
 #include "heap/holes.h"
+#include "heap/decay.h"
 #include "heap/cache_growth.h"
 #include "heap/cache_bound.h"
+#include "heap/cache_pause.h"
 
 /* A class of blocks above a KiB is cold until its list was full eight times; meanwhile its freed blocks go home at once. Most
  * programs, at their start, free a few blocks of each of many sizes: lists would keep one of each, and its page. Measured on
@@ -19,6 +22,8 @@
 #define TIMES_FULL_WARM 8
 
 #define FOREIGN_MOST 16 /* blocks that a thread may free of a class before it has a list without having allocated */
+
+#define CALLS_A_LOOK 4 /* slow calls from one look at the clock to the next: 40 instructions each */
 
 static struct lock caches_lock;
 static struct cache *caches;
@@ -110,10 +115,6 @@ void cache_settle(void) {
     report_leave();
 }
 
-static size_t length(const struct bin *bin) {
-    return (size_t)(bin->count + bin->limit);
-}
-
 /* Takes one block of the chain and makes the rest the list. If that is longer than the list's limit, its length is the limit
  * until the list is next begun: cutting the chain would mean walking it. */
 static inline void *use_chain(struct cache *cache, struct bin *bin, unsigned class, struct block *chain, size_t count) {
@@ -154,8 +155,14 @@ static void *refill(struct cache *cache, unsigned class) {
     struct block *chain = bin_take(bin, &count);
     if (UNLIKELY(chain != NULL))
         return use_chain(cache, bin, class, chain, max_size(count, 1));
-    if (bin->limit == 0)
-        give_foreign(cache, class);
+    if (bin->limit == 0) {
+        if (!pause_is_on(cache, class))
+            give_foreign(cache, class);
+        else if ((chain = pause_take_slow(cache, bin, class)) != NULL)
+            return chain;
+        else if ((chain = bin_take(bin, &count)) != NULL)
+            return use_chain(cache, bin, class, chain, max_size(count, 1));
+    }
     chain = bin_take_spare(cache, class);
     if (chain != NULL)
         return use_chain(cache, bin, class, chain, cache->slow->spare_length[class]);
@@ -195,6 +202,19 @@ bool cache_set_aside(void) {
     return done;
 }
 
+void cache_come_by_slow(void) {
+    struct cache *cache = &cache_self;
+    uint64_t now = os_clock_ms();
+    decay_look(now);
+    holes_look(now);
+    if (!keeps(cache) || cache_bound_applies(cache))
+        return;
+    report_enter();
+    cache->slow->calls_to_look = CALLS_A_LOOK;
+    pause_now_and_then(cache, now);
+    report_leave();
+}
+
 void *cache_refill_slow(unsigned class) {
     struct cache *cache = &cache_self;
     report_enter();
@@ -202,9 +222,9 @@ void *cache_refill_slow(unsigned class) {
                   : UNLIKELY(cache_bound_applies(cache)) ? cache_bound_refill_slow(cache, class)
                                                          : refill(cache, class);
     report_leave();
+    cache_come_by();
     if (LIKELY(block != NULL))
         mark_clear(block);
-    holes_look();
     return block;
 }
 
@@ -262,6 +282,10 @@ static void keep_single(struct cache *cache, struct bin *bin, struct block *bloc
 static void overflow(struct cache *cache, struct bin *bin, struct block *block, unsigned class) {
     size_t held;
     struct block *list = bin_take(bin, &held);
+    if (UNLIKELY(bin->limit == 0 && list == NULL && pause_is_on(cache, class))) {
+        pause_give_slow(cache, bin, block, class);
+        return;
+    }
     if (cache->slow->times_full[class] < TIMES_FULL_WARM && class_bytes(class) > COLD_BYTES) {
         cache->slow->times_full[class]++;
         go_home(cache, bin, block, list, class);
@@ -305,6 +329,7 @@ void cache_overflow_slow(void *block, unsigned class) {
         overflow(cache, bin_of(cache, class), block, class);
     }
     report_leave();
+    cache_come_by();
 }
 
 void cache_free_uncounted_slow(void *block, unsigned class) {
@@ -364,6 +389,7 @@ void cache_close(void) {
     cache->slow = NULL;
     lock_release(&caches_lock, LOCK_CACHES);
     report_leave();
+    decay_look(os_clock_ms());
 }
 
 void cache_each(void (*see)(const struct cache *cache, void *data), void *data) {
@@ -398,44 +424,6 @@ static void forked(void) {
     transfer_threads = open;
     if (open)
         cache_self.slow->next = cache_self.slow->prev = NULL;
-}
-
-/* K1, K2, K4 and K5 of this thread's cache. Those of others change at any time: fast paths take no lock. */
-static void walk_own(struct walk *walk, const struct cache *cache) {
-    for (unsigned c = 1; c < CLASS_COUNT; c++) {
-        const struct bin *bin = bin_of(cache, c);
-        const struct block *spare = cache->slow->spare[c];
-        size_t most = (size_t)bin->limit + 1;
-        report_walk(walk, span_chain_length(bin->head, c, most) == length(bin), "cache K1", bin);
-        size_t most_spare = cache->slow->spare_length[c];
-        report_walk(walk, spare == NULL || span_chain_length(spare, c, most_spare) == most_spare, "cache K2",
-                    &cache->slow->spare[c]);
-        report_walk(walk, !cache->idle || (bin->head == NULL && bin->limit == 0 && spare == NULL), "cache K5", bin);
-    }
-    report_walk(walk, cache->slow->earned_bytes == growth_count_earned(cache), "cache K4", &cache->slow->earned_bytes);
-}
-
-/* K1 of a cache that is not OPEN: nothing is kept. */
-static void walk_shut(struct walk *walk, const struct cache *cache) {
-    for (unsigned c = 1; c < FAST_CLASSES; c++) {
-        const struct bin *bin = &cache->bins[c];
-        report_walk(walk, bin->head == NULL && bin->count == 0 && bin->limit == 0, "cache K1", bin);
-    }
-}
-
-void cache_walk(struct walk *walk) {
-    if (cache_self.state == CACHE_OPEN)
-        walk_own(walk, &cache_self);
-    else
-        walk_shut(walk, &cache_self);
-    lock_acquire(&caches_lock, LOCK_CACHES);
-    const struct cache *before = NULL;
-    for (const struct cache *cache = caches; cache != NULL; before = cache, cache = cache->slow->next) {
-        report_walk(walk, cache->bins[0].head == NULL, "cache K3", cache);
-        if (!report_walk(walk, cache->slow->prev == before && cache->state == CACHE_OPEN, "cache K6", cache))
-            break;
-    }
-    lock_release(&caches_lock, LOCK_CACHES);
 }
 
 const struct lock_set cache_locks = {.rank = LOCK_CACHES, .lock = &caches_lock, .forked = forked};

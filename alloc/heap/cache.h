@@ -18,6 +18,8 @@
 #include "kit/lock.h"
 #include "kit/report.h"
 #include "heap/mark.h"
+#include "heap/holes.h"
+#include "heap/decay.h"
 #include "heap/bins.h"
 
 /* A block of the class when its list is empty. NULL if memory is refused. */
@@ -42,6 +44,16 @@ static inline void *cache_pop_wide(unsigned class) {
     }
     report_leave();
     return block;
+}
+
+void cache_come_by_slow(void);
+
+/* For each slow path that holds no lock, when it is done: gives free memory back if that is due (decay.h), and now and then
+ * sees to it that this thread comes by again (cache_pause.h). The clock is asked at each fourth call, and at each of a
+ * paused class. */
+static inline void cache_come_by(void) {
+    if ((decay_has_work() || holes_may_be()) && (cache_self.slow == NULL || --cache_self.slow->calls_to_look <= 0))
+        cache_come_by_slow();
 }
 
 /* Frees a block of the class whose free no fast path has counted. */

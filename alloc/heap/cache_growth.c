@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "heap/cache_growth.h"
 
+#include <string.h>
+
 #include "heap/span.h"
 #include "heap/transfer.h"
 #include "heap/central.h"
@@ -37,6 +39,7 @@ void growth_begin(struct cache *cache) {
         bin->count = bin->limit = 0; /* K1: until the class is used */
     }
     cache->slow->earned_bytes = 0;
+    memset(cache->slow->pause_left, 0, sizeof cache->slow->pause_left);
 }
 
 void growth_end(struct cache *cache) {

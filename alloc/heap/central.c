@@ -21,7 +21,9 @@
 #define BORROW_EVER_FROM EXACT_MAX
 #define BORROW_EVER_PART 4
 
-/* In the order of first use, so that a small program touches one page of them, and fork only the locks that are used. */
+/* A class gets spans that have grown once it has the memory of so many: then one of them is 6 % of it at the most. */
+#define GROWN_PART 16
+
 struct class central_classes[CLASS_COUNT - 1] BIG_TABLE;
 static _Atomic uint8_t row_of[CLASS_COUNT]; /* of a class: its row in central_classes, counted from 1; 0: not used yet */
 _Atomic unsigned central_class_count;
@@ -37,7 +39,9 @@ static COLD struct class *first_use(unsigned index) {
     struct class *class = central_find_class(index);
     if (class == NULL) {
         class = &central_classes[central_class_count];
-        class->index = (uint16_t)index;
+        class->index = (uint8_t)index;
+        class->units[0] = (uint8_t)class_units(index, false);
+        class->units[1] = (uint8_t)class_units(index, true);
         class->size = (uint32_t)class_bytes(index);
         class->reciprocal = class_reciprocal(index);
         if (lock_is_forking()) /* a fork handler of the program allocates: this thread holds all locks, so this one, too */
@@ -56,7 +60,8 @@ static struct class *get_class(unsigned index) {
 
 /* Bytes of the class's spans. */
 static size_t class_memory(const struct class *class) {
-    return class->span_count * class_units(class->index) * UNIT;
+    size_t grown = class->grown_count;
+    return ((class->span_count - grown) * class->units[0] + grown * class->units[1]) * UNIT;
 }
 
 /* How many chains of `count` blocks the class may park. */
@@ -88,19 +93,26 @@ static void list_remove(struct class *class, struct span *span) {
     span->listed = false;
 }
 
+static bool has_grown(const struct class *class, const struct span *span) {
+    return span->units > class->units[0];
+}
+
 /* All blocks of the span are home, and it is on no list: it leaves the class, to be released without the lock. */
 static void leave_locked(struct class *class, struct span *span, struct span **empty) {
     atomic_store_explicit(&span->in_class, 0, memory_order_relaxed);
     class->span_count--;
+    class->grown_count -= has_grown(class, span);
     span->next = *empty;
     *empty = span;
 }
 
 static bool add_span_locked(struct class *class) {
-    struct span *span = span_acquire_small(class->index);
+    bool grown = class_memory(class) >= GROWN_PART * class->units[1] * UNIT;
+    struct span *span = span_acquire_small(class->index, grown);
     if (span == NULL)
         return false;
     class->span_count++;
+    class->grown_count += has_grown(class, span);
     atomic_store_explicit(&span->in_class, (uint8_t)class->index, memory_order_relaxed);
     list_insert(class, span);
     return true;
@@ -306,7 +318,6 @@ void *central_take(unsigned index, size_t most, size_t *count) {
         chain = spans_take_locked(class, most, count);
     lock_release(&class->lock, LOCK_CLASS);
     central_release_all(empty);
-    span_look();
     return chain;
 }
 
@@ -320,7 +331,6 @@ void *central_take_single(unsigned index) {
     void *block = class->spans != NULL || add_span_locked(class) ? spans_take_locked(class, 1, &count) : NULL;
     lock_release(&class->lock, LOCK_CLASS);
     central_release_all(empty);
-    span_look();
     return block;
 }
 
@@ -376,38 +386,6 @@ void central_flush(void) {
 
 void central_adopt(unsigned index, void *chain) {
     transfer_adopt_locked(&get_class(index)->transfer, chain);
-}
-
-static void count_span_locked(const struct class *class, const struct span *span, struct central_totals *totals) {
-    totals->home += (size_t)(span->capacity - span->live);
-    totals->returned += home_returned_bytes(span, class->size);
-}
-
-void central_count(unsigned index, struct central_totals *totals) {
-    struct class *class = central_find_class(index);
-    *totals = (struct central_totals){0};
-    if (class == NULL)
-        return;
-    struct span *empty = NULL;
-    lock_acquire(&class->lock, LOCK_CLASS);
-    for (size_t i = 0; i < PARKED_CHAINS; i++) {
-        uint64_t chain = transfer_lift(&class->transfer, i);
-        if (chain != 0 && transfer_try_put_back(&class->transfer, chain, i))
-            totals->parked += chain_length(chain);
-        else
-            central_chain_home_locked(class, chain_first(chain), &empty);
-    }
-    uint64_t stacked;
-    for (size_t i = 0; (stacked = transfer_stacked_locked(&class->transfer, i)) != 0; i++)
-        totals->parked += chain_length(stacked);
-    totals->parked += transfer_count_orphans_locked(&class->transfer, index);
-    for (const struct span *span = class->spans; span != NULL; span = span->next)
-        count_span_locked(class, span, totals);
-    for (const struct span *span = class->held; span != NULL; span = span->next_held)
-        count_span_locked(class, span, totals);
-    totals->spans = class->span_count;
-    lock_release(&class->lock, LOCK_CLASS);
-    central_release_all(empty);
 }
 
 /* If a class is first used in a fork handler of the program, first_use takes its lock. */

@@ -50,9 +50,10 @@ void central_flush(void);
 void central_adopt(unsigned class, void *chain);
 
 /* Blocks of the class in its transfer cache; at home or not yet cut; of these, bytes in OS pages that have no memory, because
- * they were given back or never touched; and the number of the class's spans. */
+ * they were given back or never touched; and of the class's spans the number, the blocks that fit into them, and the bytes
+ * behind the last of those. */
 struct central_totals {
-    size_t parked, home, returned, spans;
+    size_t parked, home, returned, spans, blocks, tails;
 };
 void central_count(unsigned class, struct central_totals *totals);
 

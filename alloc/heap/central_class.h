@@ -16,12 +16,13 @@
 struct class {
     struct transfer transfer;
     struct lock lock;
-    uint16_t index;        /* the class's number */
+    uint8_t index;         /* the class's number */
+    uint8_t units[2];      /* of its spans, and of grown ones (class_units) */
     uint32_t size, reciprocal; /* bytes of a block; for class_position */
     _Atomic uint32_t borrowed; /* bytes lost so far by borrowing blocks that are larger */
     struct span *spans;    /* those with blocks to give (C1), the one that was last full first */
     struct span *held;     /* those that are apart */
-    _Atomic size_t span_count;
+    _Atomic uint32_t span_count, grown_count; /* its spans; those of them that have grown */
 } LINE_ALIGNED;
 
 /* In the order of first use, so that a small program touches one page of them, and fork only the locks that are used. */

@@ -54,6 +54,47 @@ bool central_holds(unsigned index, const void *block) {
     return wanted.found;
 }
 
+/* ---- how many ----------------------------------------------------------------------------------------------------- */
+
+static void count_span_locked(const struct class *class, const struct span *span, struct central_totals *totals) {
+    totals->home += (size_t)(span->capacity - span->live);
+    totals->returned += home_returned_bytes(span, class->size);
+}
+
+static void count_chain(struct class *class, uint64_t chain, void *data) {
+    struct central_totals *totals = data;
+    (void)class;
+    totals->parked += chain_length(chain);
+}
+
+static void count_whole_locked(const struct class *class, struct central_totals *totals) {
+    totals->spans = class->span_count;
+    for (unsigned grown = 0; grown < 2; grown++) {
+        size_t spans = grown ? class->grown_count : class->span_count - class->grown_count, bytes = class->units[grown] * UNIT;
+        totals->blocks += spans * (bytes / class->size);
+        totals->tails += spans * (bytes % class->size);
+    }
+}
+
+/* What is at home is counted first: a chain that cannot be put back goes there once it has been counted. */
+void central_count(unsigned index, struct central_totals *totals) {
+    struct class *class = central_find_class(index);
+    *totals = (struct central_totals){0};
+    if (class == NULL)
+        return;
+    struct span *empty = NULL;
+    lock_acquire(&class->lock, LOCK_CLASS);
+    for (const struct span *span = class->spans; span != NULL; span = span->next)
+        count_span_locked(class, span, totals);
+    for (const struct span *span = class->held; span != NULL; span = span->next_held)
+        count_span_locked(class, span, totals);
+    count_whole_locked(class, totals);
+    totals->parked = transfer_count_orphans_locked(&class->transfer, index);
+    each_chain(class, count_chain, totals, &empty);
+    lock_release(&class->lock, LOCK_CLASS);
+    central_release_all(empty);
+}
+
 /* ---- invariants -------------------------------------------------------------------------------------------------- */
 
 struct class_walk {

@@ -11,7 +11,6 @@
 #include "heap/central.h"
 #include "heap/central_class.h"
 
-#define HEAP_LEAST (1 * MIB / UNIT) /* in units of small blocks: of a smaller heap no holes are worth looking for */
 #define TICK_MS 10                  /* at least between two ticks, each of which takes a millisecond at the most: */
 #define TICK_UNITS 2048             /* 32 MiB of heap looked at, some 50 ns a unit with free blocks, */
 #define TICK_CALLS 768              /* and so many calls to the OS, about 1 us each */
@@ -31,6 +30,7 @@ struct sweep {
     uintptr_t kept_small; /* the end of what was last asked not to be a huge page */
     size_t units, calls; /* how many more */
     size_t given;        /* bytes */
+    bool found;          /* pages that may go, now or at the next look */
 };
 
 /* Of the look that is going on: only the thread that is `sweeper` has it. */
@@ -40,7 +40,10 @@ static struct {
     uint64_t began_at;
     unsigned region;
     size_t unit;                   /* where it goes on; 0 of region 0: it has come to its end */
+    bool found;                    /* pages that may go at the next look, if not now */
 } look;
+
+_Atomic bool holes_wait;
 
 /* What is known of a class from look to look. */
 static struct {
@@ -117,12 +120,13 @@ static bool any_due_locked(const struct sweep *sweep, struct span *span, size_t 
 
 /* Makes idle those of the span's pages that are due, if there are any, and else those that are free now. True if some are
  * due. */
-static bool mark_locked(const struct sweep *sweep, struct span *span, size_t size, bool gives) {
+static bool mark_locked(struct sweep *sweep, struct span *span, size_t size, bool gives) {
     bool due = gives && any_due_locked(sweep, span, size);
     for (size_t i = 0; i < span->units; i++) {
         unsigned held = held_pages(span, size, i), old = sweep->all ? ~0u : span[i].idle_pages;
         span[i].idle_pages = (uint16_t)(due ? held & old : held);
         span->paged = span->paged || span[i].idle_pages != 0;
+        sweep->found = sweep->found || (gives && span[i].idle_pages != 0);
     }
     return due;
 }
@@ -193,8 +197,8 @@ static bool sweep_region(struct sweep *sweep, struct region *region, size_t *uni
         unsigned index = class_to_visit(span);
         if (index == 0)
             continue;
-        bool gives = !sweep->refused && (sweep->all || (known[index].pauses == 0 && (!huge || may_break(sweep, region, *unit))));
-        visit(sweep, span, index, gives);
+        bool may = sweep->all || (known[index].pauses == 0 && (!huge || may_break(sweep, region, *unit)));
+        visit(sweep, span, index, may && !sweep->refused);
     }
     return *unit >= region->frontier;
 }
@@ -258,25 +262,29 @@ static void go_on(struct sweep *sweep) {
     }
 }
 
+static bool is_at_start(void) {
+    return look.region == 0 && look.unit == 0;
+}
+
 static void tick(uint64_t now) {
-    bool at_start = look.region == 0 && look.unit == 0;
+    bool at_start = is_at_start();
     if (look.began_at == 0) /* the heap has just become large enough: a program that ends soon never looks */
         look.began_at = now;
     if (at_start && now - look.began_at < tunables.decay_ms - tunables.decay_ms / PERIOD_PART)
         return;
     if (at_start) {
         look.began_at = now;
+        look.found = false;
         for (unsigned i = 0; i < central_class_count; i++)
             prepare_class(&central_classes[i]);
     }
     struct sweep sweep = {.units = TICK_UNITS, .calls = TICK_CALLS};
     go_on(&sweep);
+    look.found = look.found || sweep.found;
+    atomic_store_explicit(&holes_wait, look.found || !is_at_start(), memory_order_relaxed);
 }
 
-void holes_look(void) {
-    if (atomic_load_explicit(&span_totals.small, memory_order_relaxed) <= HEAP_LEAST)
-        return;
-    uint64_t now = os_clock_ms();
+void holes_look_slow(uint64_t now) {
     const void *nobody = NULL;
     if (now - atomic_load_explicit(&look.ticked_at, memory_order_relaxed) < TICK_MS)
         return;

@@ -14,14 +14,31 @@
 #ifndef MYALLOC_HOLES_H
 #define MYALLOC_HOLES_H
 
+#include <stdatomic.h>
+
 #include "base/base.h"
 #include "kit/lock.h"
+#include "heap/span_types.h"
 
-/* From time to time gives holes back that are old enough. For slow paths that hold no lock. */
-void holes_look(void);
+/* Whether the heap is so large that holes are worth looking for. */
+#define HOLES_HEAP_LEAST (1 * MIB / UNIT) /* units of small blocks */
+static inline bool holes_may_be(void) {
+    return atomic_load_explicit(&span_totals.small, memory_order_relaxed) > HOLES_HEAP_LEAST;
+}
+
+void holes_look_slow(uint64_t now);
+
+/* From time to time gives holes back that are old enough; `now` in ms. For slow paths that hold no lock. */
+static inline void holes_look(uint64_t now) {
+    if (holes_may_be())
+        holes_look_slow(now);
+}
 
 /* Gives all holes back at once. Returns the bytes that the OS got. */
 size_t holes_return(void);
+
+/* Whether there are holes that may go at the next look, as far as the last one found, or one is being made. */
+extern HIDDEN _Atomic bool holes_wait;
 
 extern HIDDEN const struct lock_set holes_locks;
 

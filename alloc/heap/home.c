@@ -66,8 +66,8 @@ static uint64_t blocks_without_memory(const struct span *span, size_t size, size
 
 /* ---- taking ------------------------------------------------------------------------------------------------------ */
 
-/* Takes the blocks whose bits are set in `left` out of word `word` of the span, at most `most`, linked in address order. Returns
- * how many; *end is where the chain ends. */
+/* Takes the blocks whose bits are set in `left` out of word `word` of the span, at most `most`, linked in address order.
+ * Returns how many; *end is where the chain ends. */
 static inline size_t take_word(uint64_t *home, size_t word, uint64_t left, char *start, size_t size, size_t most,
                                struct block ***end) {
     size_t n = 0;

@@ -3,8 +3,10 @@
  * How a freed small block is known: by the mark in its second word. free compares it and writes it, malloc clears it; nobody
  * else writes there while the block is free, on whatever list or at home. So a second free of a block meets the mark however
  * long ago the first was and whoever made it. Without the mark are blocks that were never freed since their memory came from
- * the OS. The mark alone proves nothing: a program may have copied what it found in memory that it had not written. What is
- * marked is looked for (double_free.h), and only what is found is told.
+ * the OS, and those at home in a page that was given back (holes.h), as that reads as zeros: a second free of such a block is
+ * told when it comes home, where its bit is set. The mark alone proves nothing: a program may have copied
+ * what it found in memory that it had not written. What is marked is looked for (double_free.h), and only what is found is
+ * told.
  *
  * The first word is the link (base/freelist.h). It lies where a program that writes to a freed block writes first, so whoever
  * is about to follow a link or to hand it on looks whether it leads to a block of the class.

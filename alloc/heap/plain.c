@@ -27,8 +27,7 @@ static void *alloc_class(unsigned class) {
 
 static void *alloc_large(size_t bytes, size_t align, bool *zeroed) {
     bool own_mapping = bytes >= tunables.mmap_threshold;
-    span_look();
-    holes_look();
+    cache_come_by();
     if (own_mapping) {
         void *p = mapped_alloc(bytes, align, zeroed);
         if (p != NULL)
@@ -64,7 +63,7 @@ static size_t gather(size_t pad) {
     cache_flush();
     central_flush();
     mapped_trim();
-    return span_purge(0, pad);
+    return span_purge(pad);
 }
 
 void *plain_alloc(size_t bytes, size_t align, bool *zeroed) {
@@ -129,9 +128,12 @@ void plain_free(void *p, const char *call) {
     if (span != NULL && span->state == SPAN_LARGE && span_address(span) == p) {
         if (!span_release_large(span))
             report_bad_call(call, p, DOUBLE_FREE);
+        cache_come_by();
     } else if (span != NULL && span->state == SPAN_SMALL && (uintptr_t)p % BLOCK_ALIGN == 0) {
         plain_free_small_slow(p, span->class, call, false);
-    } else if (!mapped_free(p) && aside_bytes(p) == 0) {
+    } else if (mapped_free(p)) {
+        cache_come_by();
+    } else if (aside_bytes(p) == 0) {
         plain_report_missing(p, call, true);
     }
 }

@@ -50,7 +50,7 @@ static size_t unit_pages(size_t units, size_t bytes_each) {
 }
 
 static size_t dirty_bytes(size_t units) {
-    return align_up(units / 8 + 8, OS_PAGE);
+    return align_up((units / 64 + 1) * sizeof(struct dirty_word), OS_PAGE);
 }
 
 static size_t reserved_bytes(size_t units) {
@@ -118,7 +118,7 @@ void *region_meta(size_t bytes) {
 
 static void set_up(struct region *region, uintptr_t base, size_t units, char *dirty, char *home) {
     region->max_units = units;
-    region->dirty = (uint64_t *)(void *)dirty;
+    region->dirty = (struct dirty_word *)(void *)dirty;
     region->home = (uint64_t *)(void *)home;
     region->warm = base;
     region->base = base;
@@ -190,7 +190,7 @@ static bool cover_up_to(struct region *region, size_t end) {
         return false;
     region->covered = end;
     if (first == 0)
-        region->dirty[0] = 0; /* written before it is read: the page is faulted once, not first as one of zeros */
+        region->dirty[0] = (struct dirty_word){0, 0}; /* written before it is read: the page is faulted once, not first as one of zeros */
     return true;
 }
 
@@ -416,7 +416,8 @@ size_t region_shrink(struct region *region, size_t first, size_t pad) {
 static bool is_untouched(const struct region *region, size_t first, size_t end) {
     for (size_t at = first; at < end; at++) {
         const uint64_t *words = (const uint64_t *)(region->base + (at << UNIT_SHIFT));
-        if ((region->dirty[at / 64] >> at % 64 & 1) != 0 || (words[0] | words[UNIT / sizeof *words - 1]) != 0)
+        uint64_t dirty = region->dirty[at / 64].fresh | region->dirty[at / 64].old;
+        if ((dirty >> at % 64 & 1) != 0 || (words[0] | words[UNIT / sizeof *words - 1]) != 0)
             return false;
     }
     return true;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Address space for spans: the brk heap first, mapped regions where brk is blocked or refused; and memory for
- * the allocator's own data. A region is a contiguous range of units with one `struct span` (span.h) and one dirty bit
- * for each, kept apart from it so that a program's overflow cannot reach them.
+ * the allocator's own data. A region is a contiguous range of units with one `struct span` (span.h) and two bits that say how
+ * long it has been free for each, kept apart from it so that a program's overflow cannot reach them.
  *
  * R1 regions are only ever added; base, spans, dirty and home never change, so region_find needs no lock.
  * R2 units [0, frontier) are spans; [frontier, mapped) are ours, never handed out and zero.
@@ -19,12 +19,18 @@
 
 #define HOME_WORDS (UNIT / BLOCK_ALIGN / 64)
 
+/* Which of 64 units are free and dirty, by their age (span_sweep.h). A unit that is in use or clean has neither bit. Both words
+ * lie side by side, so that those of a small heap are in one page. */
+struct dirty_word {
+    uint64_t fresh, old; /* freed since the last sweep came by; before that */
+};
+
 struct region {
     uintptr_t base;
     size_t max_units; /* what spans and dirty have room for */
     _Atomic size_t frontier, mapped; /* units */
     struct span *spans;
-    uint64_t *dirty;       /* a bit a unit: set if it may hold anything but zeros */
+    struct dirty_word *dirty; /* one for 64 units: set if they are free and may hold anything but zeros */
     uint64_t *home;        /* HOME_WORDS a unit: bits for spans of so many blocks that the span has no room (span_home) */
     uintptr_t warm;        /* pages up to here were made present ahead of use */
     size_t covered;        /* units for which span structures and unit map entries are writable */

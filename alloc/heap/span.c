@@ -7,6 +7,7 @@
 #include "os/os.h"
 #include "kit/lock.h"
 #include "kit/tunables.h"
+#include "heap/span_amount.h"
 #include "heap/span_free.h"
 #include "heap/span_tree.h"
 #include "heap/unitmap.h"
@@ -131,6 +132,12 @@ static struct span *run_acquire(size_t units, bool small) {
 
 /* ---- spans in use ------------------------------------------------------------------------------------------------ */
 
+/* Units that were free are in use. */
+static void use_units(struct region *region, size_t first, size_t units) {
+    span_amount_wanted_locked(region, first, units);
+    span_dirty_set(region, first, units, false);
+}
+
 static void register_small(const struct span *span) {
     unitmap_set((uintptr_t)span_address(span), span->units, span_map_entry(span));
 }
@@ -152,8 +159,8 @@ void span_show(bool shown) {
     lock_release(&page_heap.lock, LOCK_SPANS);
 }
 
-struct span *span_acquire_small(unsigned class) {
-    size_t units = class_units(class);
+struct span *span_acquire_small(unsigned class, bool grown) {
+    size_t units = class_units(class, grown);
     lock_acquire(&page_heap.lock, LOCK_SPANS);
     struct span *span = run_acquire(units, true);
     if (span != NULL) {
@@ -161,7 +168,7 @@ struct span *span_acquire_small(unsigned class) {
         size_t first = span_index(span);
         bool clean = span_dirty_count(region, first, units) == 0;
         warm(region, first, units);
-        span_dirty_set(region, first, units, true);
+        use_units(region, first, units);
         for (size_t i = 1; i < units; i++) {
             span[i].state = SPAN_PART;
             span[i].head = (uint32_t)first;
@@ -211,7 +218,7 @@ struct span *span_acquire_large(size_t units, size_t align, bool *zeroed) {
             span = trim_to_align(span, units, align);
         span->state = SPAN_LARGE;
         *zeroed = span_dirty_count(span_region(span), span_index(span), units) == 0;
-        span_dirty_set(span_region(span), span_index(span), units, true);
+        use_units(span_region(span), span_index(span), units);
         span_totals.large += units;
         span_totals.large_count++;
     }
@@ -243,7 +250,7 @@ static bool grow_in_place(struct span *span, size_t units) {
         span_free_insert(region, first + units, have - more);
     else if (have < more)
         region->frontier = first + units;
-    span_dirty_set(region, end, more, true);
+    use_units(region, end, more);
     return true;
 }
 
@@ -254,8 +261,10 @@ bool span_try_resize(struct span *span, size_t units) {
     if (done && units != old) {
         span->units = (uint32_t)units;
         span_totals.large += units - old;
-        if (units < old)
+        if (units < old) {
+            span_dirty_set(span_region(span), span_index(span) + units, old - units, true);
             span_free_coalesce(span_region(span), span_index(span) + units, old - units);
+        }
     }
     lock_release(&page_heap.lock, LOCK_SPANS);
     return done;

@@ -8,9 +8,9 @@
  *    so a pointer into the middle of a large span is told from its start. A span that is on its way between two states while
  *    nobody has the lock is HELD by one thread, and everybody else is refused.
  * S2 no two FREE spans touch, but where a hole of foreign memory lies between.
- * S3 every FREE span is in the tree, or in that of spans kept for small ones (span_free_keep); it is on the list by age
- *    exactly if some of its units are dirty.
- * S4 a unit whose dirty bit is clear holds zeros.
+ * S3 every FREE span is in the tree, or in that of spans kept for small ones (span_free_keep).
+ * S4 a free unit that is neither fresh nor old (region.h) holds zeros; a unit in use is neither, and none is both. `dirty` of a
+ *    FREE span counts its units that are one of them.
  *
  * Lock: LOCK_SPANS, taken inside. Failure leaves everything as it was. Rejected: a linear list of free runs, which
  * took 1.2 times as long on ghostscript; a bitmap of units, which cannot give best fit in logarithmic time.
@@ -23,8 +23,9 @@
 #include "kit/report.h"
 #include "heap/region.h"
 
-/* A span for blocks of the class, registered in the unit map, nothing carved. NULL if the OS refuses memory. */
-struct span *span_acquire_small(unsigned class);
+/* A span for blocks of the class, a grown one or not (class_units), registered in the unit map, nothing carved. NULL if the OS
+ * refuses memory. */
+struct span *span_acquire_small(unsigned class, bool grown);
 
 /* Whether the unit map shows small spans, those there are and those to come. Hidden, every free takes the slow way and
  * finds the class through the region (mode_switch.h). */
@@ -36,6 +37,10 @@ struct span *span_acquire_large(size_t units, size_t align, bool *zeroed);
 
 /* Frees a span. A SMALL one must have all its blocks home and be on no list. */
 void span_release(struct span *span);
+
+/* Whether no span was freed for decay_ms, up to `now` or up to the free that ended it: then all free memory is old. That free is
+ * told once. */
+bool span_was_silent(uint64_t now);
 
 /* Frees a span that was LARGE when it was found. False if it is LARGE no more: another thread has freed it, too. */
 bool span_release_large(struct span *span);
@@ -72,13 +77,14 @@ static inline uint64_t *span_home(struct span *span) {
  * in its first unit. */
 struct span *span_find(const void *p);
 
+/* Gives all free memory back to the OS, but for `pad` bytes at the top of the heap. Returns the bytes given back. */
+size_t span_purge(size_t pad);
+
+/* When a sweep (span_sweep.h) has given so many bytes back: moves the break down if that is worth it (trim_threshold). */
+void span_trim(size_t given);
+
 /* True if `p` lies in memory of the page heap that is in no block, and a block may have started there. Takes the lock. */
 COLD bool span_is_free(const void *p);
-
-/* Gives free memory back to the OS: everything if age_ms is 0, else what was freed more than `age_ms` ago, as far as there is
- * more dirty free memory than may stay (span_return.c). `pad` bytes are kept at the top of the heap. Returns the bytes given
- * back. */
-size_t span_purge(size_t age_ms, size_t pad);
 
 /* Gives the memory of whole OS pages in which no block is in use back to the OS. True if they read as zeros now; what they held
  * is undefined otherwise. Takes no lock. */
@@ -87,9 +93,6 @@ bool span_purge_pages(void *addr, size_t bytes);
 /* A consistent copy of span_totals; what regions hold; bytes beyond all frontiers; bytes free at the top of the brk heap. */
 struct region_totals;
 void span_count(struct span_totals *totals, struct region_totals *held, size_t *unused, size_t *top);
-
-/* From time to time, gives back what has been free for long (decay_ms). For slow paths that hold no lock. */
-void span_look(void);
 
 extern HIDDEN const struct lock_set span_locks;
 

@@ -10,52 +10,50 @@ struct span_totals span_totals;
 
 /* ---- dirty bits -------------------------------------------------------------------------------------------------- */
 
+/* The bits of a word that stand for units from `at` on; *run is how many these are, at most up to `end`. */
+static uint64_t bits_of(size_t at, size_t end, size_t *run) {
+    size_t bit = at % 64;
+    *run = min_size(64 - bit, end - at);
+    return (*run == 64 ? ~(uint64_t)0 : ((uint64_t)1 << *run) - 1) << bit;
+}
+
 void span_dirty_set(struct region *region, size_t first, size_t units, bool dirty) {
-    for (size_t at = first, end = first + units; at < end;) {
-        size_t word = at / 64, bit = at % 64, run = min_size(64 - bit, end - at);
-        uint64_t mask = (run == 64 ? ~(uint64_t)0 : ((uint64_t)1 << run) - 1) << bit;
-        if (dirty)
-            region->dirty[word] |= mask;
-        else
-            region->dirty[word] &= ~mask;
-        at += run;
+    for (size_t at = first, end = first + units, run; at < end; at += run) {
+        uint64_t mask = bits_of(at, end, &run);
+        struct dirty_word *word = &region->dirty[at / 64];
+        word->old &= ~mask;
+        word->fresh = (word->fresh & ~mask) | (dirty ? mask : 0);
+    }
+}
+
+void span_dirty_age(struct region *region, size_t first, size_t units) {
+    for (size_t at = first, end = first + units, run; at < end; at += run) {
+        uint64_t mask = bits_of(at, end, &run);
+        struct dirty_word *word = &region->dirty[at / 64];
+        word->old |= word->fresh & mask;
+        word->fresh &= ~mask;
     }
 }
 
 size_t span_dirty_count(const struct region *region, size_t first, size_t units) {
     size_t count = 0;
-    for (size_t at = first, end = first + units; at < end;) {
-        size_t word = at / 64, bit = at % 64, run = min_size(64 - bit, end - at);
-        uint64_t mask = (run == 64 ? ~(uint64_t)0 : ((uint64_t)1 << run) - 1) << bit;
-        count += (size_t)__builtin_popcountll(region->dirty[word] & mask);
-        at += run;
+    for (size_t at = first, end = first + units, run; at < end; at += run) {
+        uint64_t mask = bits_of(at, end, &run);
+        const struct dirty_word *word = &region->dirty[at / 64];
+        count += (size_t)__builtin_popcountll((word->fresh | word->old) & mask);
     }
     return count;
 }
 
 /* ---- free spans -------------------------------------------------------------------------------------------------- */
 
-static void age_insert(struct span *span) {
-    span->newer = NULL;
-    span->older = page_heap.newest;
-    *(page_heap.newest ? &page_heap.newest->newer : &page_heap.oldest) = span;
-    page_heap.newest = span;
-    span->listed = true;
-}
-
-static void age_remove(struct span *span) {
-    *(span->newer ? &span->newer->older : &page_heap.newest) = span->older;
-    *(span->older ? &span->older->newer : &page_heap.oldest) = span->newer;
-    span->listed = false;
-}
-
 static void count_free(const struct span *span, bool more) {
     span_totals.free += more ? span->units : -(size_t)span->units;
     span_totals.free_count += more ? 1 : -(size_t)1;
-    span_totals.free_dirty += more ? span->dirty : -(size_t)span->dirty;
     if (span->kept)
         page_heap.kept_units += more ? span->units : -(size_t)span->units;
-    atomic_store_explicit(&page_heap.dirty_hint, span_totals.free_dirty, memory_order_relaxed);
+    size_t dirty = span_totals.free_dirty + (more ? span->dirty : -(size_t)span->dirty);
+    atomic_store_explicit(&span_totals.free_dirty, dirty, memory_order_relaxed);
 }
 
 static struct span **tree_of(const struct span *span) {
@@ -70,14 +68,9 @@ static void insert(struct region *region, size_t first, size_t units, bool kept)
     span->units = (uint32_t)units;
     span->region = (uint8_t)(region - regions);
     span->dirty = (uint32_t)span_dirty_count(region, first, units);
-    span->listed = false;
     span->kept = kept;
     count_free(span, true);
     span_tree_insert(tree_of(span), span);
-    if (span->dirty > 0) {
-        span->freed_at = page_heap.released_at;
-        age_insert(span);
-    }
 }
 
 void span_free_insert(struct region *region, size_t first, size_t units) {
@@ -91,8 +84,6 @@ void span_free_keep(struct region *region, size_t first, size_t units) {
 
 void span_free_remove(struct span *span) {
     span_tree_remove(tree_of(span), span);
-    if (span->listed)
-        age_remove(span);
     count_free(span, false);
     span[span->units - 1].state = SPAN_NONE;
     span->state = SPAN_NONE;
@@ -123,7 +114,7 @@ struct span *span_free_before(struct region *region, size_t first) {
     return last->state == SPAN_TAIL ? &region->spans[last->head] : NULL;
 }
 
-void span_free_coalesce(struct region *region, size_t first, size_t units) {
+struct span *span_free_coalesce(struct region *region, size_t first, size_t units) {
     struct span *before = span_free_before(region, first), *after = &region->spans[first + units];
     if (before != NULL) {
         first -= before->units;
@@ -135,4 +126,10 @@ void span_free_coalesce(struct region *region, size_t first, size_t units) {
         span_free_remove(after);
     }
     span_free_insert(region, first, units);
+    return &region->spans[first];
+}
+
+struct span *span_free_held(struct span *span) {
+    span_unhold_locked(span);
+    return span_free_coalesce(span_region(span), span_index(span), span->units);
 }

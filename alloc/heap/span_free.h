@@ -3,8 +3,8 @@
  * What the files of the page heap share (span.h): its state, and the free spans in it. span.c takes them, span_return.c brings
  * spans back and gives their memory to the OS, span_walk.c looks at all. Nobody else includes this.
  *
- * A free span is in a tree by length and address, where it is found best fit, and its neighbours are never free (S2, S3). If
- * some of its units are dirty, so that it holds memory, it is also on a list by the time of its freeing, for decay.
+ * A free span is in a tree by length and address, where it is found best fit, and its neighbours are never free (S2, S3). Which
+ * of its units are dirty, so that they hold memory, and since when is said of units, so that cuts and merges lose nothing.
  *
  * Caller holds LOCK_SPANS, which is page_heap.lock.
  */
@@ -20,10 +20,9 @@ struct page_heap {
     struct span *tree;             /* FREE spans but those that are kept */
     struct span *kept;             /* the tree of those that are kept for small spans */
     size_t kept_units;             /* of these, all together */
-    struct span *newest, *oldest;  /* those with dirty units, by the time of the free */
     struct span *held;             /* all HELD spans */
-    uint64_t released_at;          /* when a span was last released, ms */
-    _Atomic size_t dirty_hint;     /* span_totals.free_dirty, for those who do not hold the lock */
+    _Atomic uint64_t released_at;  /* when a span was last freed, ms */
+    _Atomic bool was_silent;       /* for decay_ms none was freed, until just now */
     bool hidden;                   /* small spans are not in the unit map (span_show) */
     int huge_slow;                 /* huge pages that took longer than small ones would have */
 };
@@ -49,10 +48,13 @@ static inline unsigned span_map_entry(const struct span *span) {
     return page_heap.hidden || span->class >= FAST_CLASSES ? 0 : span->class * CLASS_STEP;
 }
 
-/* Says of units that they may hold anything but zeros, or that they hold zeros (S4). */
+/* Says of units that they are free from now on and may hold anything but zeros; or that they are in use, or hold zeros (S4). */
 void span_dirty_set(struct region *region, size_t first, size_t units, bool dirty);
 
-/* How many of the units are dirty. */
+/* Says of the dirty ones among the units that they are old. */
+void span_dirty_age(struct region *region, size_t first, size_t units);
+
+/* How many of the units are free and dirty. */
 size_t span_dirty_count(const struct region *region, size_t first, size_t units);
 
 /* Makes [first, first + units) one FREE span. No FREE span may touch it. */
@@ -73,7 +75,10 @@ void span_unhold_locked(struct span *span);
 /* The FREE span that ends just before unit `first`, or NULL. */
 struct span *span_free_before(struct region *region, size_t first);
 
-/* Makes units FREE, as one span with the FREE spans that touch them. */
-void span_free_coalesce(struct region *region, size_t first, size_t units);
+/* Makes units FREE, as one span with the FREE spans that touch them. Returns that span. */
+struct span *span_free_coalesce(struct region *region, size_t first, size_t units);
+
+/* Makes a HELD span FREE, in the same way. */
+struct span *span_free_held(struct span *span);
 
 #endif

@@ -7,76 +7,50 @@
 #include "kit/lock.h"
 #include "kit/report.h"
 #include "kit/tunables.h"
+#include "heap/span_amount.h"
 #include "heap/span_free.h"
+#include "heap/span_sweep.h"
 #include "heap/unitmap.h"
 
-#define LOOK_MS 100                 /* at least between two looks for free spans that are old enough to go */
-#define DIRTY_STAYS_MIN (1 * MIB)   /* dirty free memory that stays whatever its age: this much, or */
-#define DIRTY_STAYS_PART 16         /* this part of the heap (6 %), to serve the next spans without faults */
-#define PURGE_MIN_UNITS (64 * KIB / UNIT) /* what is smaller is not worth a system call */
 /* A span from here on is purged when it is freed, as if it had been a mapping: the largest size that the mmap threshold rises
  * to. On `growing`, blocks that grow by realloc, the peak of memory was 1.95 times that of the best allocator without this, and
  * is the same with it. */
 #define PURGE_AT_ONCE (32 * MIB)
-
-static _Atomic bool is_locked;     /* memory of the heap was, when it was purged: the program has locked it */
-static _Atomic uint64_t looked_at; /* when old free spans were last looked for, ms */
-
-/* Memory that the program has locked goes as well, but where nothing is to be trimmed: real-time programs, which must not fault
- * later, lock all of it and set M_TRIM_THRESHOLD to -1. */
-bool span_purge_pages(void *addr, size_t bytes) {
-    if (os_purge(addr, bytes))
-        return true;
-    bool purged = tunables.trim_threshold != SIZE_MAX && os_purge_locked(addr, bytes);
-    if (purged)
-        atomic_store_explicit(&is_locked, true, memory_order_relaxed);
-    return purged;
-}
-
-/* Where all memory is locked as it comes, what lies beyond a frontier has memory, too, though it was never handed out. */
-static void purge_beyond_locked(void) {
-    for (struct region *region = regions; region < regions + region_count; region++) {
-        char *from = (char *)region->base + (region->frontier << UNIT_SHIFT);
-        size_t bytes = (region->mapped - region->frontier) << UNIT_SHIFT;
-        if (bytes > 0)
-            os_purge_locked(from, bytes);
-    }
-}
-
-/* A span that is taken out of use becomes FREE. */
-static void free_locked(struct span *span) {
-    span->state = SPAN_NONE;
-    page_heap.released_at = os_clock_ms();
-    span_free_coalesce(span_region(span), span_index(span), span->units);
-}
-
-/* Gives back the whole OS pages of an array that has `each` bytes for each unit in [first, end), if there are any. */
-static void discard_units(const void *array, size_t each, size_t first, size_t end) {
-    uintptr_t from = align_up((uintptr_t)array + first * each, OS_PAGE), to = align_down((uintptr_t)array + end * each, OS_PAGE);
-    if (from < to)
-        os_discard((void *)from, to - from);
-}
-
-/* What the allocator itself keeps for the units of a long HELD span is of no use, but for the structure of the head: those of
- * the others say NONE, which is 0, and bits of blocks at home are set anew where a span begins. */
-static void discard_own(const struct span *span) {
-    const struct region *region = span_region(span);
-    size_t first = span_index(span), end = first + span->units;
-    discard_units(region->spans, sizeof *span, first + 1, end);
-    discard_units(region->home, HOME_WORDS * sizeof(uint64_t), first, end);
-}
+#define EXCESS_CALLS 64 /* that a free may make because too much is dirty (span_amount.h); the next free goes on */
 
 /* Gives the memory of a HELD span to the OS. Gives up the lock meanwhile. True if the OS has it. */
-static bool purge_held_locked(struct span *span) {
-    size_t units = span->units;
+static bool purge_held_locked(const struct span *span) {
     lock_release(&page_heap.lock, LOCK_SPANS);
-    bool purged = span_purge_pages(span_address(span), units << UNIT_SHIFT);
-    if (purged)
-        discard_own(span);
+    bool purged = span_give_back(span);
     lock_acquire(&page_heap.lock, LOCK_SPANS);
-    if (purged)
-        span_dirty_set(span_region(span), span_index(span), units, false);
     return purged;
+}
+
+/* A span that is taken out of use becomes FREE. Its units that have memory are dirty. */
+static void free_locked(struct span *span) {
+    struct region *region = span_region(span);
+    size_t first = span_index(span);
+    if (span->units < PURGE_AT_ONCE / UNIT && tunables.decay_ms > 0) {
+        span->state = SPAN_NONE;
+        span_free_coalesce(region, first, span->units);
+        return;
+    }
+    span_dirty_set(region, first, span->units, false);
+    span_hold_locked(span, false);
+    if (!purge_held_locked(span))
+        span_dirty_set(region, first, span->units, true);
+    span_free_held(span);
+}
+
+/* Gives back so many units, whatever their age: from all free memory in turn, lest the same be looked at again and again. */
+static COLD void give_excess(size_t units) {
+    static struct sweep sweep = {.all = true};
+    size_t given = span_sweep(&sweep, (struct sweep_bound){EXCESS_CALLS, units << UNIT_SHIFT}) >> UNIT_SHIFT;
+    lock_acquire(&page_heap.lock, LOCK_SPANS);
+    span_amount_given_locked(given);
+    if (sweep.over)
+        sweep = (struct sweep){.all = true};
+    lock_release(&page_heap.lock, LOCK_SPANS);
 }
 
 /* True if all pages of a SMALL span's nth unit were given back, or if none of them was ever touched (S4). */
@@ -89,8 +63,8 @@ static void take_small_locked(struct span *span) {
     ASSERT(span->live == 0 && !span->listed);
     unitmap_set((uintptr_t)span_address(span), span->units, 0);
     for (size_t i = 0; i < span->units; i++) {
-        if (has_no_memory(span, i))
-            span_dirty_set(span_region(span), span_index(span) + i, 1, false);
+        if (!has_no_memory(span, i))
+            span_dirty_set(span_region(span), span_index(span) + i, 1, true);
         if (i > 0)
             span[i].state = SPAN_NONE;
     }
@@ -102,6 +76,13 @@ static void take_large_locked(struct span *span) {
     span_totals.large_count--;
 }
 
+static void note_release_locked(void) {
+    uint64_t now = os_clock_ms(), last = atomic_load_explicit(&page_heap.released_at, memory_order_relaxed);
+    if (last != 0 && now - last >= tunables.decay_ms)
+        atomic_store_explicit(&page_heap.was_silent, true, memory_order_relaxed);
+    atomic_store_explicit(&page_heap.released_at, now, memory_order_relaxed);
+}
+
 static bool release(struct span *span, bool small) {
     lock_acquire(&page_heap.lock, LOCK_SPANS);
     bool used = span->state == (small ? SPAN_SMALL : SPAN_LARGE);
@@ -109,17 +90,22 @@ static bool release(struct span *span, bool small) {
         take_small_locked(span);
     else if (used)
         take_large_locked(span);
-    if (used && span->units >= PURGE_AT_ONCE / UNIT) {
-        span_hold_locked(span, false);
-        purge_held_locked(span);
-        span_unhold_locked(span);
-    }
-    if (used)
+    if (used && !small)
+        span_dirty_set(span_region(span), span_index(span), span->units, true);
+    if (used) {
+        note_release_locked();
         free_locked(span);
+    }
+    size_t excess = span_amount_excess_locked();
     lock_release(&page_heap.lock, LOCK_SPANS);
-    if (used)
-        span_look();
+    if (UNLIKELY(excess > 0))
+        give_excess(excess);
     return used;
+}
+
+bool span_was_silent(uint64_t now) {
+    return atomic_exchange_explicit(&page_heap.was_silent, false, memory_order_relaxed) ||
+           now - min_size(atomic_load_explicit(&page_heap.released_at, memory_order_relaxed), now) >= tunables.decay_ms;
 }
 
 void span_release(struct span *span) {
@@ -159,34 +145,6 @@ void span_unhold(struct span *span, bool gone) {
 
 /* ---- giving memory to the OS ------------------------------------------------------------------------------------- */
 
-/* Takes the oldest span that is worth purging out of the free ones, if there is more dirty free memory than may stay. It is
- * HELD meanwhile. */
-static struct span *purge_take_locked(size_t age_ms, uint64_t now) {
-    size_t stays = 0, least = 1;
-    if (age_ms > 0) {
-        size_t heap = span_totals.free + span_totals.small + span_totals.large;
-        stays = max_size(DIRTY_STAYS_MIN >> UNIT_SHIFT, heap / DIRTY_STAYS_PART);
-        /* Less than a huge page would break one up. */
-        least = heap << UNIT_SHIFT > HUGE_FROM && page_heap.huge_slow < HUGE_SLOW_MOST ? HUGE_PAGE / UNIT : PURGE_MIN_UNITS;
-    }
-    for (struct span *span = page_heap.oldest; span != NULL; span = span->newer) {
-        if (span_totals.free_dirty <= stays || (age_ms > 0 && now - span->freed_at < age_ms))
-            return NULL;
-        if (span->dirty < least)
-            continue;
-        span_free_remove(span);
-        span_hold_locked(span, false);
-        return span;
-    }
-    return NULL;
-}
-
-/* A span that was taken for purging is FREE again. */
-static void purge_done_locked(struct span *span) {
-    span_unhold_locked(span);
-    span_free_coalesce(span_region(span), span_index(span), span->units);
-}
-
 /* Moves the break down over what is free at the top of the brk heap, but for `pad` bytes. Returns the bytes given back. */
 static size_t shrink_top(size_t pad) {
     struct region *heap = &regions[0];
@@ -212,42 +170,32 @@ static size_t shrink_top(size_t pad) {
     return given;
 }
 
-/* True if what is free at the top, all of it purged, is more than trim_threshold: then address space is given back, too. */
+/* True if what is free at the top, all of it clean, is more than trim_threshold: then address space is given back, too. */
 static bool top_is_worth_it(void) {
     struct region *heap = &regions[0];
     struct span *last = heap->spans ? span_free_before(heap, heap->frontier) : NULL;
     return last != NULL && last->dirty == 0 && (size_t)last->units << UNIT_SHIFT > tunables.trim_threshold;
 }
 
-size_t span_purge(size_t age_ms, size_t pad) {
-    size_t given = 0;
-    uint64_t now = os_clock_ms();
+void span_trim(size_t given) {
     lock_acquire(&page_heap.lock, LOCK_SPANS);
-    struct span *span;
-    while ((span = purge_take_locked(age_ms, now)) != NULL) {
-        size_t dirty = span->dirty;
-        bool purged = purge_held_locked(span);
-        given += purged ? dirty << UNIT_SHIFT : 0;
-        purge_done_locked(span);
-        if (!purged)
-            break;
-    }
-    if (age_ms == 0 || top_is_worth_it())
-        given += shrink_top(pad);
-    if (UNLIKELY(atomic_load_explicit(&is_locked, memory_order_relaxed)) && given > 0)
-        purge_beyond_locked();
+    span_amount_forget_locked(given >> UNIT_SHIFT);
+    if (top_is_worth_it())
+        given += shrink_top(tunables.top_pad);
+    if (given > 0)
+        span_give_beyond_locked();
     lock_release(&page_heap.lock, LOCK_SPANS);
-    return given;
 }
 
-void span_look(void) {
-    if (atomic_load_explicit(&page_heap.dirty_hint, memory_order_relaxed) << UNIT_SHIFT <= DIRTY_STAYS_MIN)
-        return;
-    uint64_t now = os_clock_ms();
-    if (now - atomic_load_explicit(&looked_at, memory_order_relaxed) < min_size(LOOK_MS, tunables.decay_ms))
-        return;
-    atomic_store_explicit(&looked_at, now, memory_order_relaxed);
-    span_purge(max_size(tunables.decay_ms, 1), tunables.top_pad); /* an age of 0 would mean all that is free */
+size_t span_purge(size_t pad) {
+    struct sweep sweep = {.all = true};
+    size_t given = span_sweep(&sweep, (struct sweep_bound){SIZE_MAX, SIZE_MAX});
+    lock_acquire(&page_heap.lock, LOCK_SPANS);
+    given += shrink_top(pad);
+    if (given > 0)
+        span_give_beyond_locked();
+    lock_release(&page_heap.lock, LOCK_SPANS);
+    return given;
 }
 
 void span_count(struct span_totals *totals, struct region_totals *held, size_t *unused, size_t *top) {
@@ -270,10 +218,12 @@ static void forked(void) {
         next = span->next_held;
         if (span->holder == lock_self())
             continue;
-        if (span->listed)
+        if (span->listed) {
             unhold_block_locked(span);
-        else
-            purge_done_locked(span);
+        } else {
+            span_dirty_set(span_region(span), span_index(span), span->units, true);
+            span_free_held(span);
+        }
     }
 }
 

@@ -24,14 +24,10 @@ enum span_state {
 struct span {
     union {
         struct { struct span *next, *prev; };       /* SMALL: other spans of the class with blocks to give */
-        struct { struct span *newer, *older; };     /* FREE and dirty: by the time of the free */
         struct { struct span *next_held; const void *holder; }; /* HELD, SMALL and apart: the next; lock_self() of the thread */
     };
     union {
-        struct {
-            struct span *left, *right;  /* FREE: the tree by size and address */
-            uint64_t freed_at;          /* FREE: when, in ms */
-        };
+        struct { struct span *left, *right; }; /* FREE: the tree by size and address */
         uint64_t few_bits[3];           /* SMALL: blocks at home, if these are bits enough (span_home) */
     };
     uint32_t units;             /* head: length */
@@ -46,7 +42,7 @@ struct span {
     uint8_t class;              /* SMALL */
     uint8_t state;              /* enum span_state */
     uint8_t region;             /* index into regions, set on first use */
-    bool listed;                /* SMALL: is on its class's list; FREE: is on the list by age; HELD: is one block still */
+    bool listed;                /* SMALL: is on its class's list; HELD: is one block still */
     _Atomic uint8_t in_class;   /* SMALL: its class, from the class's taking it until its letting it go; 0 of all other units */
     bool kept : 1;              /* FREE: for small spans only, as long as there is other memory (span_free_keep) */
     bool paged : 1;             /* SMALL: a unit's idle_pages or returned_pages may have bits */
@@ -58,10 +54,10 @@ _Static_assert(UNIT / OS_PAGE_MIN <= 16, "a unit's pages are the bits of a uint1
 
 #define PAGES_A_UNIT (UNIT / OS_PAGE)
 
-/* What the page heap holds, in units; written under the lock. `small` is also read without it. */
+/* What the page heap holds, in units; written under the lock. What is atomic is also read without it. */
 struct span_totals {
-    size_t free, free_dirty, free_count, large, large_count;
-    _Atomic size_t small;
+    size_t free, free_count, large, large_count;
+    _Atomic size_t small, free_dirty;
 };
 extern HIDDEN struct span_totals span_totals;
 

@@ -58,7 +58,7 @@ static void walk_free(struct walk *walk, const struct region *region, const stru
     report_walk(walk, last == span || (last->state == SPAN_TAIL && last->head == first), "span S1", span);
     report_walk(walk, at_end || span[span->units].state != SPAN_FREE, "span S2", span);
     const struct span *tree = span->kept ? page_heap.kept : page_heap.tree;
-    report_walk(walk, span_tree_contains(tree, span) && span->listed == (span->dirty > 0), "span S3", span);
+    report_walk(walk, span_tree_contains(tree, span), "span S3", span);
     report_walk(walk,
                 span->dirty == span_dirty_count(region, first, span->units) &&
                     clean_units_hold_zeros(region, first, span->units),
@@ -70,7 +70,7 @@ static void walk_used(struct walk *walk, const struct region *region, const stru
     for (size_t i = 1; i < span->units; i++)
         inside = inside && (small ? span[i].state == SPAN_PART && span[i].head == first : span[i].state == SPAN_NONE);
     report_walk(walk, inside, "span S1", span);
-    report_walk(walk, span->state == SPAN_HELD || span_dirty_count(region, first, span->units) == span->units, "span S4", span);
+    report_walk(walk, span_dirty_count(region, first, span->units) == 0, "span S4", span);
 }
 
 static void walk_map(struct walk *walk, const char *start, size_t units, unsigned entry) {
@@ -105,15 +105,13 @@ static size_t walk_span(struct walk *walk, const struct region *region, size_t f
     return span->units;
 }
 
-static void walk_ages(struct walk *walk, size_t most) {
-    size_t dirty = 0;
-    const struct span *older = NULL;
-    for (const struct span *span = page_heap.oldest; span != NULL && most > 0; older = span, span = span->newer, most--) {
-        dirty += span->dirty;
-        if (!report_walk(walk, span->state == SPAN_FREE && span->listed && span->older == older, "span S3", span))
+/* S4: no unit is both fresh and old. */
+static void walk_bits(struct walk *walk, const struct region *region) {
+    for (size_t at = 0; at < region->frontier; at += 64) {
+        const struct dirty_word *word = &region->dirty[at / 64];
+        if (!report_walk(walk, (word->fresh & word->old) == 0, "span S4", word))
             return;
     }
-    report_walk(walk, older == page_heap.newest && dirty == span_totals.free_dirty, "span S3", page_heap.newest);
 }
 
 void span_walk(struct walk *walk) {
@@ -121,13 +119,13 @@ void span_walk(struct walk *walk) {
     lock_acquire(&page_heap.lock, LOCK_SPANS);
     for (unsigned i = 0; i < region_count; i++) {
         region_walk(walk, &regions[i]);
+        walk_bits(walk, &regions[i]);
         for (size_t at = 0; at < regions[i].frontier;)
             at += walk_span(walk, &regions[i], at, &found);
     }
-    walk_ages(walk, found.free_count);
     report_walk(walk, found.small == span_totals.small && found.large == span_totals.large, "span S1", &span_totals);
-    report_walk(walk, found.free == span_totals.free && found.free_count == span_totals.free_count, "span S3",
-                &span_totals);
+    report_walk(walk, found.free == span_totals.free && found.free_count == span_totals.free_count &&
+                    found.free_dirty == span_totals.free_dirty, "span S3", &span_totals);
     bool mapped = unitmap.limit == 0 || unitmap.table != NULL;
     report_walk(walk, mapped && unitmap.limit <= (size_t)1 << (ADDRESS_BITS - UNIT_SHIFT), "unitmap U2", &unitmap);
     lock_release(&page_heap.lock, LOCK_SPANS);

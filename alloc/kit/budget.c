@@ -167,6 +167,14 @@ bool budget_commit(void *addr, size_t bytes) {
     return done;
 }
 
+bool budget_uncommit(void *addr, size_t bytes, bool unmap) {
+    if (!(unmap ? os_unmap(addr, bytes) : os_decommit(addr, bytes)))
+        return false;
+    atomic_fetch_sub_explicit(&own, bytes, memory_order_relaxed);
+    budget_refund(bytes);
+    return true;
+}
+
 void budget_unmap(void *addr, size_t bytes) {
     atomic_fetch_sub_explicit(&own, bytes, memory_order_relaxed);
     budget_unreserve(addr, bytes);

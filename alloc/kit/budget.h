@@ -44,9 +44,12 @@ static inline bool budget_grow_map(struct address_map *map, size_t more) {
     return LIKELY(address_map_has_room(map, more)) || budget_grow_map_slow(map, more);
 }
 
-/* os_commit for own data that is never given back, in what budget_reserve gave. Charged, and counted in budget_own. False if
- * the limit or the OS refuses. */
+/* os_commit for own data, in what budget_reserve gave or what is reserved otherwise. Charged, and counted in budget_own. False
+ * if the limit or the OS refuses. */
 bool budget_commit(void *addr, size_t bytes);
+
+/* Undoes budget_commit: by os_unmap, or else the addresses stay reserved. False if refused, nothing has changed then. */
+bool budget_uncommit(void *addr, size_t bytes, bool unmap);
 
 /* Unmaps and refunds what was charged by budget_charge. If the OS will not unmap it, its memory at least goes back. */
 void budget_give_back(void *addr, size_t bytes);

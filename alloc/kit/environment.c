@@ -24,7 +24,9 @@ struct reading {
     const char *variable;
     void (*complain)(const char *line);
     int complaints;
+    uint64_t given; /* rows of tunables_rows that MYALLOC_OPTIONS has set, a bit each */
 };
+_Static_assert(TUNABLES <= 64, "a bit for each row");
 
 /* ---- complaints -------------------------------------------------------------------------------------------------- */
 
@@ -72,6 +74,18 @@ static void complain_value(struct reading *reading, const struct tunable *tunabl
     reading->complain(line);
 }
 
+/* Options that do nothing, as they were given. */
+static void complain_of_lacks(struct reading *reading) {
+    char line[128];
+    for (size_t row = 0; row < TUNABLES; row++) {
+        const char *lacks = reading->given >> row & 1 ? tunables_lacks(reading->into, &tunables_rows[row]) : NULL;
+        if (lacks == NULL || reading->complain == NULL || ++reading->complaints > COMPLAINTS_MAX)
+            continue;
+        text_format(line, sizeof line, "MYALLOC_OPTIONS: %s does nothing without %s", tunables_rows[row].name, lacks);
+        reading->complain(line);
+    }
+}
+
 static void complain_more(const struct reading *reading) {
     char line[128];
     if (reading->complain == NULL || reading->complaints <= COMPLAINTS_MAX)
@@ -82,10 +96,11 @@ static void complain_more(const struct reading *reading) {
 
 /* ---- the variables ----------------------------------------------------------------------------------------------- */
 
-static void set(struct reading *reading, const struct tunable *tunable, const char *text, size_t length) {
+static bool set(struct reading *reading, const struct tunable *tunable, const char *text, size_t length) {
     const char *wrong = tunables_set_text(reading->into, tunable, text, length);
     if (wrong != NULL)
         complain_value(reading, tunable, text, length, wrong);
+    return wrong == NULL;
 }
 
 /* The tunable whose own name, or whose name under glibc.malloc., is this. */
@@ -129,13 +144,13 @@ static bool is_quote(char c) {
 }
 
 /* A value that begins with a quote ends with the next one of its kind, and is what stands between. */
-static void set_option(struct reading *reading, const struct tunable *tunable, const char *value, size_t length) {
+static bool set_option(struct reading *reading, const struct tunable *tunable, const char *value, size_t length) {
     if (length == 0 || !is_quote(value[0]))
-        set(reading, tunable, value, length);
-    else if (memchr(value + 1, value[0], length - 1) != value + length - 1)
-        complain_value(reading, tunable, value, length, "does not end with its only other quote");
-    else
-        set(reading, tunable, value + 1, length - 2);
+        return set(reading, tunable, value, length);
+    if (memchr(value + 1, value[0], length - 1) == value + length - 1)
+        return set(reading, tunable, value + 1, length - 2);
+    complain_value(reading, tunable, value, length, "does not end with its only other quote");
+    return false;
 }
 
 static void read_option(struct reading *reading, const char *entry, size_t length) {
@@ -145,8 +160,8 @@ static void read_option(struct reading *reading, const char *entry, size_t lengt
         complain_unknown(reading, tunable ? "no ':' and value behind" : "no ':' in", entry, length);
     else if (tunable == NULL)
         complain_unknown(reading, "unknown key", entry, (size_t)(colon - entry));
-    else
-        set_option(reading, tunable, colon + 1, length - (size_t)(colon - entry) - 1);
+    else if (set_option(reading, tunable, colon + 1, length - (size_t)(colon - entry) - 1))
+        reading->given |= (uint64_t)1 << (tunable - tunables_rows);
 }
 
 /* The separator behind the entry, NULL if it is the last. Between the quotes of an option's value there is none. */
@@ -176,6 +191,7 @@ void environment_apply(char *const *variables, struct tunables *into, void (*com
     read_old_variables(&reading, variables);
     read_list(&reading, variables, "GLIBC_TUNABLES", ':', read_tunable);
     read_list(&reading, variables, "MYALLOC_OPTIONS", ',', read_option);
+    complain_of_lacks(&reading);
     complain_more(&reading);
 }
 

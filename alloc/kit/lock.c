@@ -46,6 +46,17 @@ void COLD lock_wait_slow(struct lock *lock) {
     wait_as(lock, (uintptr_t)lock_self(), NULL);
 }
 
+#define GLIMPSES 10000 /* each with a pause of some 10 ns */
+
+bool lock_glimpse(struct lock *lock, bool *taken) {
+    for (int i = 0; i < GLIMPSES; i++, arch_pause()) {
+        *taken = lock_try(lock, (uintptr_t)lock_self());
+        if (*taken || lock_is_mine(lock))
+            return true;
+    }
+    return false;
+}
+
 void COLD lock_released_slow(struct lock *lock, uintptr_t was) {
     if (was & LOCK_WAITED)
         os_futex_wake(futex_word(lock));

@@ -92,6 +92,10 @@ static inline void lock_release(struct lock *lock, enum lock_rank rank) {
         lock_released_slow(lock, was);
 }
 
+/* For the handler of a signal that must not wait: true if it may read what the lock protects, because it has taken it, *taken,
+ * or because its own thread had it when it was interrupted. False if another thread does not let it go within some 100 us. */
+bool lock_glimpse(struct lock *lock, bool *taken);
+
 /* ---- all locks at once: for fork, and for walks over everything --------------------------------------------------- */
 
 /* The locks of a module and what it does in a forked child. A module has one, and all_locks.c has them all in a table. */

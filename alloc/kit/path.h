@@ -8,7 +8,7 @@
 
 #include "base/base.h"
 
-/* On the stack, which may be that of a signal's handler. Of a folder with a longer path, relative paths are taken as they are. */
+/* On the stack, which may be a signal handler's. Of a folder with a longer path, relative paths are taken as they are. */
 #define PATH_FOLDER_ROOM 1024
 #define PATH_ROOM (PATH_FOLDER_ROOM + 256) /* and what an option has room for (TUNABLE_TEXT_MAX) */
 

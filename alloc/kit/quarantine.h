@@ -18,6 +18,11 @@ struct quarantine {
     uint32_t held;          /* elements in both stages */
 };
 
+/* A number less than twice the queue's places, as a place in the ring. */
+static inline uint32_t quarantine_place(const struct quarantine *quarantine, uint32_t number) {
+    return number >= quarantine->queue ? number - quarantine->queue : number;
+}
+
 /* The place in `places` that the next element takes in a quarantine that is a queue only. */
 static inline uint32_t quarantine_next(const struct quarantine *quarantine) {
     return quarantine->at;
@@ -28,9 +33,17 @@ static inline uint64_t quarantine_enqueue(struct quarantine *quarantine, uint64_
         return fresh;
     uint64_t *place = &quarantine->places[quarantine->random + quarantine->at], out = *place;
     *place = fresh;
-    quarantine->at = (quarantine->at + 1) % quarantine->queue;
+    quarantine->at = quarantine_place(quarantine, quarantine->at + 1);
     quarantine->used += quarantine->used < quarantine->queue;
     return out;
+}
+
+/* The one that leaves the queue after `ahead` others; 0 if there is none. For reading it early: it may go another way. */
+static inline uint64_t quarantine_soon(const struct quarantine *quarantine, uint32_t ahead) {
+    if (ahead >= quarantine->used)
+        return 0;
+    uint32_t oldest = quarantine_place(quarantine, quarantine->at + quarantine->queue - quarantine->used);
+    return quarantine->places[quarantine->random + quarantine_place(quarantine, oldest + ahead)];
 }
 
 /* Puts one in; returns the one that has waited long enough, 0 if there is none yet. Without random places `random` may be
@@ -51,7 +64,7 @@ static inline uint64_t quarantine_push(struct quarantine *quarantine, struct ran
 static inline uint64_t quarantine_pull(struct quarantine *quarantine) {
     uint64_t *place = NULL, out = 0;
     for (; out == 0 && quarantine->used > 0; quarantine->used--) {
-        uint32_t oldest = (quarantine->at + quarantine->queue - quarantine->used) % quarantine->queue;
+        uint32_t oldest = quarantine_place(quarantine, quarantine->at + quarantine->queue - quarantine->used);
         place = &quarantine->places[quarantine->random + oldest];
         out = *place;
     }

@@ -96,6 +96,7 @@ static const struct {
     [TUNABLE_FLAG] = {"off, on"},
     [TUNABLE_CHOICE] = {"off, auto, on"},
     [TUNABLE_LEVEL] = {"off, sample, check, paranoid"},
+    [TUNABLE_UNWINDER] = {"tables, fp"},
     [TUNABLE_TEXT] = {""},
 };
 
@@ -176,7 +177,9 @@ static const char *read_value(const struct tunable *tunable, const char *text, s
         *value = (size_t)word;
         return NULL;
     }
-    if (tunable->most == SIZE_MAX && word_index("none, -1", text, length) >= 0) {
+    /* glibc's names have -1 as a word for the largest number. */
+    const char *none = tunable->glibc[0] != '\0' ? "none, -1" : "none";
+    if (tunable->most == SIZE_MAX && word_index(none, text, length) >= 0) {
         *value = SIZE_MAX;
         return NULL;
     }
@@ -185,13 +188,51 @@ static const char *read_value(const struct tunable *tunable, const char *text, s
         return NULL;
     }
     const char *wrong = read_number(text, length, sized, value);
+    if (wrong == NULL && tunable->kind == TUNABLE_LIMIT && *value > SIZE_LIMIT)
+        return TOO_LARGE;
     return wrong == NOT_A_NUMBER && words != NULL ? NO_WORD : wrong;
+}
+
+static bool is_blank(char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* True if `text` begins with the name of an option and a colon. */
+static bool begins_option(const char *text, size_t length) {
+    for (const struct tunable *tunable = tunables_rows; tunable < tunables_rows + TUNABLES; tunable++) {
+        size_t name = strlen(tunable->name);
+        if (name < length && text[name] == ':' && memcmp(text, tunable->name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* True if another option follows in the value, as in "1 leaks:1". */
+static bool lacks_comma(const char *text, size_t length) {
+    for (size_t at = 1; at < length; at++)
+        if ((is_blank(text[at - 1]) || text[at - 1] == ';' || text[at - 1] == ':') && begins_option(text + at, length - at))
+            return true;
+    return false;
+}
+
+/* What nobody means as the name of a file: a number, which `stats` alone takes, a negative one, a word. */
+static bool is_no_path(const struct tunable *tunable, const char *text, size_t length) {
+    size_t negative = text[0] == '-' && length > 1, digits = negative;
+    while (digits < length && scan_digit(text[digits]) < 10)
+        digits++;
+    if (digits == length)
+        return negative || tunable != &tunables_rows[TUNABLE_AT_stats];
+    return word_index("-, on, off, none, yes, no, true, false", text, length) >= 0;
 }
 
 static const char *set_string(struct tunables *into, const struct tunable *tunable, const char *text, size_t length) {
     char *out = (char *)into + tunable->offset;
     if (length > tunable->most)
         return "is too long";
+    if (is_blank(text[0]) || is_blank(text[length - 1]))
+        return "begins or ends with a blank";
+    if (is_no_path(tunable, text, length))
+        return "is no path, unless ./ is put before it";
     memcpy(out, text, length);
     out[length] = '\0';
     return NULL;
@@ -200,6 +241,8 @@ static const char *set_string(struct tunables *into, const struct tunable *tunab
 const char *tunables_set_text(struct tunables *into, const struct tunable *tunable, const char *text, size_t length) {
     if (length == 0)
         return "is empty";
+    if (lacks_comma(text, length))
+        return "has no comma before the next option";
     if (tunable->kind == TUNABLE_TEXT)
         return set_string(into, tunable, text, length);
     size_t value = 0;
@@ -207,6 +250,38 @@ const char *tunables_set_text(struct tunables *into, const struct tunable *tunab
     if (wrong != NULL)
         return wrong;
     return set_number(into, tunable, value) ? NULL : value < tunable->least ? "is too small" : TOO_LARGE;
+}
+
+/* ---- options beside others ---------------------------------------------------------------------------------------- */
+
+const char *tunables_lacks(const struct tunables *values, const struct tunable *tunable) {
+    size_t value = tunable->kind == TUNABLE_TEXT ? 1 : *number_at((struct tunables *)(uintptr_t)values, tunable);
+    bool checked = values->protect != LEVEL_OFF || values->check != 0;
+    switch (tunable - tunables_rows) {
+    case TUNABLE_AT_fault_report:
+        if (value == 0)
+            return NULL; /* fallthrough */
+    case TUNABLE_AT_sample_interval:
+    case TUNABLE_AT_sample_memory:
+        return values->protect == LEVEL_SAMPLE || values->protect == LEVEL_PARANOID ? NULL : "protect:sample or paranoid";
+    case TUNABLE_AT_mismatch:
+    case TUNABLE_AT_wrong_size:
+    case TUNABLE_AT_overrun:
+    case TUNABLE_AT_double_free:
+    case TUNABLE_AT_late_write:
+    case TUNABLE_AT_bad_pointer:
+        return value != 0 || checked ? NULL : "protect, check or mcheck()";
+    case TUNABLE_AT_leaks_exit:
+    case TUNABLE_AT_leaks_suppress:
+        return value == 0 || values->leaks != 0 ? NULL : "leaks";
+    case TUNABLE_AT_stack_depth:
+        return checked || values->leaks != 0 ? NULL : "leaks, protect, check or mcheck()";
+    case TUNABLE_AT_at_signals:
+        checked = checked || values->leaks != 0 || values->stats[0] != '\0';
+        return value == 0 || checked ? NULL : "stats, leaks, protect or check";
+    default:
+        return NULL;
+    }
 }
 
 /* ---- showing values ---------------------------------------------------------------------------------------------- */
@@ -258,6 +333,9 @@ char *tunables_allowed(const struct tunable *tunable, char *out, size_t room) {
     case TUNABLE_LEVEL:
         text_format(out, room, "off, sample, check or paranoid (0, 1, 2 or 3)");
         break;
+    case TUNABLE_UNWINDER:
+        text_format(out, room, "tables or fp (0 or 1)");
+        break;
     case TUNABLE_TEXT:
         text_format(out, room, "text of %z to %z bytes; with a comma in it, between quotes", tunable->least, tunable->most);
         break;
@@ -265,7 +343,7 @@ char *tunables_allowed(const struct tunable *tunable, char *out, size_t room) {
     return out;
 }
 
-/* Between quotes where it would be read as something else otherwise. Not where it has both kinds of them: so it was never given. */
+/* Between quotes where it would be read as something else otherwise. No text that has both kinds of them needs any. */
 static void show_text(const char *text, char *out, size_t room) {
     bool needs = strchr(text, ',') != NULL || text[0] == '"' || text[0] == '\'';
     const char *quote = !needs ? "" : strchr(text, '"') == NULL ? "\"" : strchr(text, '\'') == NULL ? "'" : "";

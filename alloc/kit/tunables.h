@@ -16,6 +16,7 @@
 
 enum choice { CHOICE_OFF, CHOICE_AUTO, CHOICE_ON };
 enum level { LEVEL_OFF, LEVEL_SAMPLE, LEVEL_CHECK, LEVEL_PARANOID };
+enum unwinder { UNWINDER_TABLES, UNWINDER_FP };
 
 #define TUNABLE_FIELD_SIZE(name) _Atomic size_t name;
 #define TUNABLE_FIELD_COUNT(name) _Atomic size_t name;
@@ -24,6 +25,7 @@ enum level { LEVEL_OFF, LEVEL_SAMPLE, LEVEL_CHECK, LEVEL_PARANOID };
 #define TUNABLE_FIELD_FLAG(name) _Atomic size_t name;
 #define TUNABLE_FIELD_CHOICE(name) _Atomic size_t name;
 #define TUNABLE_FIELD_LEVEL(name) _Atomic size_t name;
+#define TUNABLE_FIELD_UNWINDER(name) _Atomic size_t name;
 #define TUNABLE_FIELD_LIMIT(name) _Atomic size_t name;
 #define TUNABLE_FIELD_TEXT(name) char name[TUNABLE_TEXT_MAX + 1];
 
@@ -43,6 +45,7 @@ enum tunable_kind {
     TUNABLE_FLAG,
     TUNABLE_CHOICE,
     TUNABLE_LEVEL,
+    TUNABLE_UNWINDER,
     TUNABLE_LIMIT,
     TUNABLE_TEXT
 };
@@ -68,11 +71,14 @@ extern HIDDEN const struct tunable tunables_rows[TUNABLES];
  * dynamic rule, setting hugetlb sets hugepages. */
 const char *tunables_set_text(struct tunables *into, const struct tunable *tunable, const char *text, size_t length);
 
+/* What the tunable is set beside, in words, where it does nothing because that is not set; NULL where it does something. */
+const char *tunables_lacks(const struct tunables *values, const struct tunable *tunable);
+
 /* The values that the tunable accepts, in words. Returns `out`. */
 char *tunables_allowed(const struct tunable *tunable, char *out, size_t room);
 
-/* The tunable's value in `from`, as it could be given in MYALLOC_OPTIONS. Returns `out`, which must have room for a TEXT and two
- * quotes. */
+/* The tunable's value in `from`, as it could be given in MYALLOC_OPTIONS. Returns `out`, which must have room for a TEXT and
+ * two quotes. */
 char *tunables_value(const struct tunables *from, const struct tunable *tunable, char *out, size_t room);
 
 /* mallopt(3), as glibc: 1 and nothing changes if no tunable has the parameter; 0 and nothing changes if the value is out of

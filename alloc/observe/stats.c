@@ -22,7 +22,7 @@ static void add_cache(const struct cache *cache, void *data) {
 static void add_class(struct stats *stats, unsigned class) {
     struct central_totals totals;
     central_count(class, &totals);
-    size_t size = class_bytes(class), span = class_units(class) * UNIT, all = totals.spans * (span / size);
+    size_t size = class_bytes(class), all = totals.blocks;
     struct stats_class *blocks = &stats->classes[class];
     size_t listed = blocks->cached;
     blocks->home = min_size(totals.home, all);
@@ -36,7 +36,7 @@ static void add_class(struct stats *stats, unsigned class) {
     stats->home += blocks->home * size;
     stats->home_blocks += blocks->home;
     stats->home_returned += min_size(totals.returned, blocks->home * size);
-    stats->tails += totals.spans * (span % size);
+    stats->tails += totals.tails;
 }
 
 static void add_heap(struct stats *stats) {

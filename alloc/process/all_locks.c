@@ -8,6 +8,7 @@
 #include "heap/aside.h"
 #include "heap/cache.h"
 #include "heap/central.h"
+#include "heap/decay.h"
 #include "heap/holes.h"
 #include "heap/mapped.h"
 #include "heap/mode_switch.h"
@@ -22,10 +23,10 @@
 #include "observe/leaks.h"
 #include "observe/trace.h"
 
-/* Ascending ranks. The first two have no lock; random_locks must know of the child before those who draw numbers in it, and
+/* Ascending ranks. The first three have no lock; random_locks must know of the child before those who draw numbers in it, and
  * trace_locks switches a mode when forked, which uses what stands before it. */
 static const struct lock_set *const sets[] = {
-    &random_locks, &environment_locks, &mode_switch_locks,     &check_locks,   &cache_locks,
+    &random_locks, &environment_locks, &decay_locks,   &mode_switch_locks,     &check_locks,   &cache_locks,
     &central_locks, &holes_locks, &span_locks,       &mapped_locks,          &range_locks,   &hardened_mapped_locks,
     &hardened_locks, &guarded_locks,   &region_locks,          &stacks_locks,  &leaks_locks,
     &trace_locks,

@@ -16,7 +16,7 @@
 #include "heap/aside.h"
 #include "heap/cache.h"
 #include "callers/unwind.h"
-#include "protect/guarded_trap.h"
+#include "protect/trap.h"
 #include "protect/protections.h"
 #include "observe/leaks.h"
 #include "observe/stats.h"
@@ -45,7 +45,7 @@ static void start_modes(void) {
         unwind_prepare();
         report_thread_id(); /* before the program may shut itself in (seccomp) */
     }
-    guarded_trap_start();
+    trap_start();
     if (modes_has(MODE_CHECK | MODE_HARDENED | MODE_GUARDED))
         atexit(check_at_exit);
 }

@@ -23,6 +23,10 @@ struct check_record *check_record_find(const void *block) {
     return entry != NULL ? entry->record : NULL;
 }
 
+void check_record_expect(const void *block) {
+    address_map_prefetch(&records, block);
+}
+
 static void insert(struct check_record *record) {
     ((struct entry *)address_map_insert(&records, record->block))->record = record;
 }

@@ -42,6 +42,9 @@ extern HIDDEN struct check_chunk *check_chunks;
 /* The record of the block that starts there; NULL if there is none. */
 struct check_record *check_record_find(const void *block);
 
+/* The block, or another that will lie there, is looked for soon. */
+void check_record_expect(const void *block);
+
 /* Enters a copy of what is known of a block, LIVE or FREED, of which there is no record. NULL if memory for it is refused. */
 struct check_record *check_record_enter(const struct check_record *known);
 

@@ -41,6 +41,15 @@ struct fault_block {
     bool freed;
 };
 
+/* Bytes between a block and an address that is not in it. A live block is thought to be meant before a freed one, which counts
+ * as so much farther away. */
+#define FAULT_FREED_FARTHER (32 * KIB)
+static inline size_t fault_distance(const struct fault_block *block, const void *p) {
+    uintptr_t at = (uintptr_t)p, start = (uintptr_t)block->start, end = start + block->bytes;
+    size_t far = at < start ? start - at : at >= end ? at - end : 0;
+    return far + (block->freed && far > 0 ? FAULT_FREED_FARTHER : 0);
+}
+
 #define FAULT_BYTES 48
 
 struct finding;

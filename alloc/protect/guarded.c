@@ -114,6 +114,13 @@ bool guarded_owns(const void *p) {
     return (uintptr_t)p - guarded_pool.start < guarded_pool.bytes;
 }
 
+static size_t trim(bool all) {
+    lock_acquire(&guarded_lock, LOCK_GUARDED);
+    size_t bytes = all ? guarded_pool_trim() : 0;
+    lock_release(&guarded_lock, LOCK_GUARDED);
+    return bytes;
+}
+
 static bool is_no_root(const void *p) {
     return guarded_owns(p) || (uintptr_t)p - (uintptr_t)guarded_pool.sizes[0].slots < guarded_pool.records_bytes;
 }
@@ -198,24 +205,21 @@ static bool look_on(struct protection_cursor *cursor, struct fault_list *faults)
 
 /* ---- questions --------------------------------------------------------------------------------------------------- */
 
-/* Bytes between an address and a block; a live one is thought to be meant before one that is freed. */
-static size_t distance(const struct guarded_slot *slot, uintptr_t p) {
-    uintptr_t start = (uintptr_t)slot->block.start, end = start + slot->block.bytes;
-    size_t far = p < start ? start - p : p >= end ? p - end : 0;
-    return far + (slot->state == GUARDED_FREED && far > 0 ? GUARDED_BYTES_MOST : 0);
-}
-
 /* An address in a guard page may belong to the block on either side; both are looked at. */
 bool guarded_near(const void *p, struct fault_block *block) {
     struct guarded_size *size;
     const struct guarded_slot *best = NULL, *slot = guarded_slot_at((const char *)p + OS_PAGE, &size);
     for (unsigned i = 0; i < 2; i++, slot = guarded_slot_at(p, &size))
         if (slot != NULL && slot->state != GUARDED_UNUSED &&
-            (best == NULL || distance(slot, (uintptr_t)p) < distance(best, (uintptr_t)p)))
+            (best == NULL || fault_distance(&slot->block, p) < fault_distance(&best->block, p)))
             best = slot;
     if (best != NULL)
         *block = best->block;
     return best != NULL;
+}
+
+static bool near(const void *p, struct fault_block *block) {
+    return guarded_owns(p) && (guarded_near(p, block) || true);
 }
 
 static void count(struct protection_totals *totals) {
@@ -274,6 +278,7 @@ const struct lock_set guarded_locks = {.rank = LOCK_GUARDED, .lock = &guarded_lo
 const struct protection guarded_protection = {
     .mode = MODE_GUARDED,
     .alloc = alloc_if_due,
+    .trim = trim,
     .owns = guarded_owns,
     .lock = lock,
     .unlock = unlock,
@@ -286,4 +291,5 @@ const struct protection guarded_protection = {
     .count = count,
     .walk = walk,
     .is_no_root = is_no_root,
+    .near = near,
 };

@@ -9,7 +9,7 @@
 #include "protect/sampler.h"
 
 #define LEAST_PAGES 8     /* in use: with memory for fewer there are no guarded pages */
-#define READY_PAGES 128   /* committed, and guarded, at a time */
+#define READY_PAGES 128   /* reserved, or committed and marked, at a time */
 #define ADDRESS_PART 16   /* of the address space that RLIMIT_AS allows, at most */
 
 struct guarded_pool guarded_pool;
@@ -67,15 +67,17 @@ struct guarded_slot *guarded_slot_at(const void *p, struct guarded_size **of) {
     return NULL;
 }
 
-/* Makes reserved pages committed, but untouchable. Without os_guard_install they stay reserved. */
-static bool guard(char *first, size_t bytes) {
-    if (guarded_pool.decommits)
-        return true;
+/* Makes reserved pages committed, but untouchable. False if the OS refuses; they are reserved then. */
+static bool mark(char *first, size_t bytes) {
+    os_no_hugepage(first, bytes);
     if (!os_commit(first, bytes))
         return false;
-    guarded_pool.decommits = !os_guard_install(first, bytes);
-    guarded_pool.marks |= !guarded_pool.decommits;
-    return !guarded_pool.decommits || os_decommit(first, bytes);
+    if (os_guard_install(first, bytes))
+        return true;
+    guarded_pool.marks_end = true;
+    sampler_takes_all = false;
+    os_decommit(first, bytes);
+    return false;
 }
 
 /* Prepares the pages of some more slots. */
@@ -83,24 +85,25 @@ static bool make_ready(struct guarded_size *size) {
     uint32_t more = (uint32_t)min_size(max_size(READY_PAGES * OS_PAGE / size->stride, 1), size->count - size->ready);
     char *first = pages_at(size, size->ready);
     size_t bytes = more * size->stride;
-    if (guarded_pool.grows && !os_reserve_at(first, bytes))
+    bool marked = guarded_pool.unmarked_left < more;
+    if ((marked && guarded_pool.marks_end) || (guarded_pool.grows && !os_reserve_at(first, bytes)))
         return false;
-    os_no_hugepage(first, bytes);
-    if (!guard(first, bytes)) {
+    if (!marked)
+        os_decommit(first, bytes); /* so that the kernel joins them to pages that were shut again, into one mapping */
+    if (marked && !mark(first, bytes)) {
         if (guarded_pool.grows)
             os_unmap(first, bytes);
         return false;
     }
+    guarded_pool.unmarked_left = marked ? 0 : guarded_pool.unmarked_left - more; /* of SIZE_MAX there are always enough */
+    for (uint32_t i = 0; marked && i < more; i++)
+        size->slots[size->ready + i].marked = true;
     size->ready += more;
     return true;
 }
 
 struct guarded_slot *guarded_slot_next(struct guarded_size *size) {
-    size_t ever = 0;
-    for (unsigned i = 0; i < GUARDED_SIZES; i++)
-        ever += guarded_pool.sizes[i].used;
-    bool fresh = size->used < size->count && !(guarded_pool.decommits && ever >= GUARDED_MAPPED_MOST);
-    if (fresh && (size->used < size->ready || make_ready(size)))
+    if (size->used < size->ready || (size->used < size->count && make_ready(size)))
         return &size->slots[size->used];
     return size->oldest != 0 ? &size->slots[size->oldest - 1] : NULL;
 }
@@ -127,9 +130,9 @@ void guarded_slot_append(struct guarded_size *size, struct guarded_slot *slot) {
 bool guarded_slot_open(struct guarded_slot *slot, char *pages, size_t bytes) {
     if (bytes == 0)
         return true;
-    if ((guarded_pool.decommits || slot->decommitted) && !os_commit(pages, bytes))
+    if ((!slot->marked || slot->decommitted) && !os_commit(pages, bytes))
         return false;
-    if (guarded_pool.marks && !os_guard_remove(pages, bytes))
+    if (slot->marked && !os_guard_remove(pages, bytes))
         return false;
     if (slot->dirty)
         memset(pages, 0, bytes);
@@ -139,11 +142,40 @@ bool guarded_slot_open(struct guarded_slot *slot, char *pages, size_t bytes) {
 
 void guarded_slot_close(struct guarded_slot *slot, char *pages, size_t bytes) {
     slot->exposed = false;
-    if (bytes == 0 || (!guarded_pool.decommits && os_guard_install(pages, bytes)))
+    if (bytes == 0 || (slot->marked && !guarded_pool.marks_end && os_guard_install(pages, bytes)))
         return;
     slot->decommitted = os_decommit(pages, bytes);
     slot->exposed = !slot->decommitted;
     slot->dirty = slot->exposed && !os_purge(pages, bytes);
+}
+
+static bool is_committed_in_vain(const struct guarded_slot *slot) {
+    return slot->marked && slot->state != GUARDED_LIVE && !slot->decommitted;
+}
+
+/* Slots side by side in one call, so that no mapping is between them. */
+static size_t trim_size(struct guarded_size *size) {
+    size_t bytes = 0;
+    for (uint32_t first = 0, end; first < size->ready; first = end + 1) {
+        for (end = first; end < size->ready && is_committed_in_vain(&size->slots[end]);)
+            end++;
+        if (end == first || !os_decommit(pages_at(size, first), (end - first) * size->stride))
+            continue;
+        bytes += (end - first) * size->stride;
+        for (struct guarded_slot *slot = &size->slots[first]; slot < &size->slots[end]; slot++) {
+            slot->decommitted = true;
+            slot->exposed = slot->dirty = false;
+        }
+    }
+    return bytes;
+}
+
+size_t guarded_pool_trim(void) {
+    size_t bytes = 0;
+    for (unsigned i = 0; i < GUARDED_SIZES; i++)
+        bytes += trim_size(&guarded_pool.sizes[i]);
+    guarded_pool.marks_end |= bytes > 0;
+    return bytes;
 }
 
 /* ---- start ------------------------------------------------------------------------------------------------------- */
@@ -167,13 +199,13 @@ static char *reserve(size_t bytes, bool *grows) {
 
 static bool set_up(size_t pages) {
     size_t bytes = address_bytes(pages);
+    struct guarded_slot *slots = budget_map(records_bytes(pages));
+    if (slots == NULL)
+        return false;
     bool grows;
     char *start = reserve(bytes, &grows);
-    if (start == NULL)
-        return false;
-    struct guarded_slot *slots = budget_map(records_bytes(pages));
-    if (slots == NULL) {
-        os_unmap(start, grows ? OS_PAGE : bytes); /* the rest of a place is not ours */
+    if (start == NULL) {
+        budget_unmap(slots, records_bytes(pages));
         return false;
     }
     guarded_pool.grows = grows;
@@ -185,6 +217,7 @@ static bool set_up(size_t pages) {
         slots += size->count;
     }
     guarded_pool.unused = slots_in_all(pages);
+    guarded_pool.unmarked_left = pages <= GUARDED_MAPPED_MOST ? SIZE_MAX : GUARDED_MAPPED_MOST;
     sampler_takes_all = tunables.protect == LEVEL_PARANOID;
     guarded_pool.pages_most = pages;
     guarded_pool.secret = sampler_draw();

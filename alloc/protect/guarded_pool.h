@@ -7,9 +7,12 @@
  *
  * G1 of each size, the slots up to `used` are LIVE or FREED and the rest UNUSED; the FREED ones are on the size's list, once.
  *
- * Pages are guarded by MADV_GUARD_INSTALL, which needs no mapping a page, or where the kernel has it not by decommitting them,
- * for at most GUARDED_MAPPED_MOST slots. Everything here is under the lock of guarded.h, but for guarded_slot_at and the pool's
- * start and bytes, which do not change after the start.
+ * Pages that cannot be touched are reserved, so that they count as no memory (RLIMIT_DATA, systems that do not overcommit), and
+ * a block's are committed while it lives, which takes two mappings. Where more than GUARDED_MAPPED_MOST pages may be in use
+ * (sample_memory beyond some 17 MiB), that holds for so many slots; all pages of the others stay committed and are marked by
+ * os_guard_install, which needs no mapping a block. Where memory is refused the free ones of these are decommitted, too.
+ * Everything here is under the lock of guarded.h, but for guarded_slot_at and the pool's start and bytes, which do not change
+ * after the start.
  */
 #ifndef MYALLOC_GUARDED_POOL_H
 #define MYALLOC_GUARDED_POOL_H
@@ -18,7 +21,7 @@
 #include "protect/fault.h"
 
 #define GUARDED_SIZES 4 /* of slots: 1, 2, 4 and 8 pages */
-#define GUARDED_MAPPED_MOST 4096
+#define GUARDED_MAPPED_MOST 4096 /* live blocks: an eighth of the mappings that a process may have */
 
 enum guarded_state { GUARDED_UNUSED, GUARDED_LIVE, GUARDED_FREED };
 
@@ -27,8 +30,9 @@ struct guarded_slot {
     uint32_t next;            /* FREED: number of the one freed after it, in its size, from 1; 0 for none */
     uint8_t pages;            /* of the block */
     uint8_t state;
-    bool decommitted; /* its pages are untouchable by os_decommit, not by os_guard_install */
-    bool exposed;     /* FREED, but can be touched: the OS refused both */
+    bool marked;      /* its pages were committed for os_guard_install, and may carry its marks */
+    bool decommitted; /* ... but have been decommitted since then */
+    bool exposed;     /* FREED, but can be touched: the OS refused to shut it */
     bool dirty;       /* the OS has not got the memory back, so it is not zero */
 };
 
@@ -47,9 +51,9 @@ extern HIDDEN struct guarded_pool {
     size_t pages_most;    /* that may be in use */
     size_t unused;        /* slots */
     uint64_t secret;      /* of all canaries */
+    size_t unmarked_left; /* slots that may still be prepared without marks */
     bool grows;           /* the slots' addresses are reserved as slots are used, not all from the start */
-    bool marks;           /* os_guard_install works, or did: pages may carry its marks */
-    bool decommits;       /* os_guard_install does not work (any more): pages are made untouchable by os_decommit */
+    bool marks_end;       /* no further slots are marked: os_guard_install does not work, or memory was refused */
     struct guarded_size sizes[GUARDED_SIZES];
 } guarded_pool;
 
@@ -77,5 +81,9 @@ bool guarded_slot_open(struct guarded_slot *slot, char *pages, size_t bytes);
 
 /* Makes that they cannot be touched, and gives their memory back, as far as the OS does its part. */
 void guarded_slot_close(struct guarded_slot *slot, char *pages, size_t bytes);
+
+/* Decommits the pages of all marked slots that are not LIVE, as far as the OS does its part, and has no further slots marked.
+ * Returns the bytes that are committed no more. */
+size_t guarded_pool_trim(void);
 
 #endif

@@ -11,20 +11,17 @@
 #include "kit/random.h"
 #include "kit/report.h"
 #include "callers/stacks.h"
+#include "protect/hardened_lanes.h"
+#include "protect/hardened_pages.h"
 #include "protect/hardened_slab.h"
 
-#define GUARDED_WIDE (2 * MIB)
-#define GUARDED_MOST 16   /* OS pages on each side, 1 at least */
 #define WAIT 64         /* freed blocks in each half of the quarantine */
 #define LIMITED_PART 16 /* of the address space that RLIMIT_AS allows, at most so much is in quarantine */
 
 enum state { NONE, LIVE, FREED };
 
 struct record {
-    char *start; /* of the block */
-    size_t bytes;
-    char *map, *data; /* the whole mapping; its pages that can be touched */
-    size_t map_bytes, data_bytes;
+    struct pages at; /* its first member is the block's start */
     uint64_t secret;
     uint32_t alloc_stack, free_stack; /* stacks.h */
     int alloc_thread, free_thread;    /* the OS's numbers */
@@ -32,7 +29,6 @@ struct record {
     uint8_t align_shift, state;
     bool reported; /* its damage was printed already (mcheck's function is told each time) */
     bool waits;    /* is in quarantine */
-    bool joined;   /* without guards, beside others */
 };
 
 static struct lock hardened_mapped_lock;
@@ -40,9 +36,9 @@ static struct address_map records = ADDRESS_MAP(struct record);
 static struct random hardened_mapped_random;
 static struct quarantine quarantine;
 static uint64_t places[2 * WAIT] BIG_TABLE;
-static size_t held_bytes, held_most; /* address space in quarantine */
-static _Atomic bool narrow; /* address space is short */
-static size_t apart;                 /* records that are not joined; their pages and guards are two mappings each */
+static size_t held_bytes, held_most; /* reserved address space in quarantine */
+static size_t apart, mappings;       /* records that are not joined, and the mappings that their pages and guards are */
+static size_t promised;              /* room in the table for records that are about to be inserted */
 static struct protection_totals live;
 
 static struct record *find_locked(const void *start) {
@@ -52,18 +48,41 @@ static struct record *find_locked(const void *start) {
 bool hardened_mapped_start(void) {
     size_t limit = os_address_limit();
     quarantine = (struct quarantine){.places = places, .random = WAIT, .queue = WAIT};
-    narrow = limit != SIZE_MAX;
     held_most = limit == SIZE_MAX ? LARGE_HELD_MOST : min_size(limit / LIMITED_PART, LARGE_HELD_MOST);
+    lanes_start();
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
     bool done = budget_grow_map(&records, 1);
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
     return done;
 }
 
+/* ---- the table --------------------------------------------------------------------------------------------------- */
+
+/* Room for a record, which insert_locked or nothing takes up. False if memory is refused. */
+static bool promise_locked(void) {
+    if (!budget_grow_map(&records, promised + 1))
+        return false;
+    promised++;
+    return true;
+}
+
+static void insert_locked(const struct record *record) {
+    *(struct record *)address_map_insert(&records, record->at.start) = *record;
+    promised--;
+    apart += !record->at.joined;
+    mappings += pages_mappings(&record->at);
+}
+
+static void remove_locked(struct record *record) {
+    apart -= !record->at.joined;
+    mappings -= pages_mappings(&record->at);
+    address_map_remove(&records, record);
+}
+
 /* ---- looking at memory ------------------------------------------------------------------------------------------- */
 
 static struct fault_block known(const struct record *record) {
-    return (struct fault_block){.start = record->start, .bytes = record->bytes,
+    return (struct fault_block){.start = record->at.start, .bytes = record->at.bytes,
                                 .align = (size_t)1 << record->align_shift,
                                 .alloc_call = fault_call_name(record->alloc_call),
                                 .free_call = fault_call_name(record->free_call), .alloc_stack = record->alloc_stack,
@@ -71,18 +90,10 @@ static struct fault_block known(const struct record *record) {
                                 .free_thread = record->free_thread, .freed = record->state != LIVE};
 }
 
-static char *tail_of(const struct record *record) {
-    return record->start + record->bytes;
-}
-
-static char *data_end(const struct record *record) {
-    return record->data + record->data_bytes;
-}
-
 static void note(struct fault *fault, enum fault_kind kind, const struct record *record, const char *at) {
     fault->kind = kind;
     fault->block_known = true;
-    fault->offset = at - record->start;
+    fault->offset = at - record->at.start;
     fault->block = known(record);
 }
 
@@ -90,14 +101,14 @@ static void note(struct fault *fault, enum fault_kind kind, const struct record 
 static bool look(struct record *record, struct fault *fault) {
     if (record->state != LIVE || record->reported)
         return false;
-    const char *end = data_end(record), *behind = tail_of(record);
-    const char *head = canary_look_back(record->secret, record->data, record->start, NULL);
+    const char *end = pages_end(&record->at), *behind = pages_tail(&record->at);
+    const char *head = canary_look_back(record->secret, record->at.data, record->at.start, NULL);
     const char *tail = canary_look(record->secret, behind, end, canary_nul(behind, end));
     if (head == NULL && tail == end)
         return false;
     note(fault, head != NULL ? FAULT_HEAD : FAULT_TAIL, record, head != NULL ? head : tail);
     if (head != NULL)
-        fault_dump_canary(fault, head, record->data, record->start, record->secret, NULL);
+        fault_dump_canary(fault, head, record->at.data, record->at.start, record->secret, NULL);
     else
         fault_dump_canary(fault, tail, behind, end, record->secret, canary_nul(behind, end));
     record->reported = !fault_has_handler();
@@ -105,7 +116,7 @@ static bool look(struct record *record, struct fault *fault) {
 }
 
 static void write_tail(const struct record *record) {
-    char *end = data_end(record), *behind = tail_of(record);
+    char *end = pages_end(&record->at), *behind = pages_tail(&record->at);
     canary_write(record->secret, behind, end, canary_nul(behind, end));
 }
 
@@ -114,11 +125,9 @@ static void write_tail(const struct record *record) {
 /* A process may have 65,530 mappings (vm.max_map_count). Once blocks between guards have a quarter of them, beside the half
  * that slabs may have, further blocks get none: the kernel joins their pages to those beside them. A canary behind each then
  * takes the guard's place, and a freed one stays in quarantine as zeros. */
-#define JOINED_TAIL CACHE_LINE
-
 static bool must_join_locked(void) {
     static bool said;
-    if (range_plan == NULL || 2 * apart < range_plan->mappings_most / 2)
+    if (range_plan == NULL || mappings < range_plan->mappings_most / 2)
         return false;
     if (!said)
         report_line("protect:paranoid: %z large blocks lie between pages that cannot be touched, which is a quarter of the "
@@ -129,67 +138,55 @@ static bool must_join_locked(void) {
 
 /* ---- allocation -------------------------------------------------------------------------------------------------- */
 
-/* Where address space is not limited, so wide that a write a MiB off lands in it. The limit is asked for at the start, when no
- * filter of the program's (seccomp) can end it for that; one that is set later shows by what it refuses. */
-static size_t draw_guard_locked(void) {
-    size_t least = narrow ? OS_PAGE : GUARDED_WIDE;
-    return least + random_below(&hardened_mapped_random, GUARDED_MOST) * OS_PAGE;
+/* Room in the table, and a slot if there is one for it. */
+static bool prepare_locked(struct record *record, size_t align, size_t *shift) {
+    if (!promise_locked())
+        return false;
+    *shift = random_below(&hardened_mapped_random, PAGES_SHIFTS) * OS_PAGE;
+    record->secret = random_long(&hardened_mapped_random);
+    record->at.joined = must_join_locked();
+    if (!record->at.joined)
+        pages_take_slot(&record->at, align, &hardened_mapped_random);
+    return true;
 }
 
-/* Reserves and commits what a block needs; false if refused. */
-static bool map(struct record *record, size_t align, size_t before, size_t behind) {
-    size_t slack = align > OS_PAGE ? align : 0, tail = record->joined ? JOINED_TAIL : 0;
-    size_t data = align_up(record->bytes + tail, OS_PAGE);
-    record->data_bytes = data;
-    record->map_bytes = before + data + slack + behind;
-    if (!budget_charge(data))
-        return false;
-    record->map = os_reserve(record->map_bytes);
-    if (record->map != NULL) {
-        record->data = (char *)align_up((uintptr_t)record->map + before, max_size(align, OS_PAGE));
-        record->start = (char *)align_down((uintptr_t)record->data + data - tail - record->bytes, align);
-        if (data == 0 || os_commit(record->data, data))
-            return true;
-        os_unmap(record->map, record->map_bytes);
+/* What comes of an allocation: its record, or nothing; a slot that it has not used is given back. */
+static void conclude(const struct record *record, const char *slot, bool done) {
+    lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
+    if (slot != NULL && !(done && record->at.in_lane))
+        lanes_give(slot);
+    if (done) {
+        insert_locked(record);
+        live.bytes += record->at.bytes;
+        live.blocks++;
+        live.taken += record->at.data_bytes;
     } else {
-        narrow = true;
+        promised--;
     }
-    budget_refund(data);
-    return false;
+    lock_release(&hardened_mapped_lock, LOCK_HARDENED);
 }
 
 static void *alloc(size_t bytes, size_t align, bool *zeroed, const char *call) {
     align = max_size(align, BLOCK_ALIGN);
-    struct record record = {.bytes = bytes, .alloc_stack = stacks_capture(), .alloc_call = fault_call_number(call),
+    struct record record = {.at.bytes = bytes, .alloc_stack = stacks_capture(), .alloc_call = fault_call_number(call),
                             .alloc_thread = report_thread_id(), .align_shift = (uint8_t)high_bit(align), .state = LIVE};
+    size_t shift;
     *zeroed = true;
     if (bytes > SIZE_LIMIT / 2 || align > SIZE_LIMIT / 4)
         return NULL;
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    record.joined = must_join_locked();
-    size_t before = record.joined ? 0 : draw_guard_locked(), behind = record.joined ? 0 : draw_guard_locked();
-    record.secret = random_long(&hardened_mapped_random);
+    bool prepared = prepare_locked(&record, align, &shift);
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
-    if (!map(&record, align, before, behind))
+    if (!prepared)
         return NULL;
-    canary_write(record.secret, record.data, record.start, NULL);
-    write_tail(&record);
-    lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    bool done = budget_grow_map(&records, 1);
+    const char *slot = record.at.in_lane ? record.at.map : NULL;
+    bool done = pages_map(&record.at, align, shift);
     if (done) {
-        *(struct record *)address_map_insert(&records, record.start) = record;
-        live.bytes += bytes;
-        live.blocks++;
-        live.taken += record.data_bytes;
-        apart += !record.joined;
+        canary_write(record.secret, record.at.data, record.at.start, NULL);
+        write_tail(&record);
     }
-    lock_release(&hardened_mapped_lock, LOCK_HARDENED);
-    if (!done) {
-        os_unmap(record.map, record.map_bytes);
-        budget_refund(record.data_bytes);
-        return NULL;
-    }
-    return record.start;
+    conclude(&record, slot, done);
+    return done ? record.at.start : NULL;
 }
 
 /* ---- free -------------------------------------------------------------------------------------------------------- */
@@ -198,10 +195,14 @@ static void *alloc(size_t bytes, size_t align, bool *zeroed, const char *call) {
 static const struct record *around_locked(const void *p) {
     for (size_t i = 0; i < records.size; i++) {
         const struct record *record = address_map_at(&records, i);
-        if (record != NULL && (uintptr_t)p - (uintptr_t)record->map < record->map_bytes)
+        if (record != NULL && (uintptr_t)p - (uintptr_t)record->at.map < record->at.map_bytes)
             return record;
     }
     return NULL;
+}
+
+static size_t held_of(const struct record *record) {
+    return record->waits && !record->at.in_lane ? record->at.map_bytes : 0;
 }
 
 /* What was held back is unmapped, and its record forgotten if the OS agrees. The table does not change meanwhile but by
@@ -212,26 +213,24 @@ static void unmap(const void *start) {
     struct record *record = find_locked(start);
     if (record != NULL) {
         gone = *record;
-        held_bytes -= record->waits ? record->map_bytes : 0;
-        record->waits = false;
-    }
-    /* Out of the table first: another thread may be given the addresses as soon as they are free. */
-    if (record != NULL) {
-        address_map_remove(&records, record);
-        apart -= !gone.joined;
+        held_bytes -= held_of(record);
+        promised++; /* should it come back */
+        remove_locked(record); /* first: another thread may be given the addresses as soon as they are free */
     }
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
     if (gone.state == NONE)
         return;
-    if (os_unmap(gone.map, gone.map_bytes))
-        return;
-    os_discard(gone.data, gone.data_bytes); /* addresses are lost, memory is not */
     gone.waits = false;
+    bool done = pages_unmap(&gone.at);
+    if (!done)
+        os_discard(gone.at.data, gone.at.data_bytes); /* addresses are lost, memory is not */
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    if (budget_grow_map(&records, 1)) {
-        *(struct record *)address_map_insert(&records, gone.start) = gone;
-        apart += !gone.joined;
-    }
+    if (!done)
+        insert_locked(&gone);
+    else
+        promised--;
+    if (done && gone.at.in_lane)
+        lanes_give(gone.at.map);
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
 }
 
@@ -251,16 +250,17 @@ static void hold(void *start, const char *call) {
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
     struct record freed = *find_locked(start); /* it stays in the table until it has been in the quarantine */
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
-    bool kept = freed.data_bytes == 0 || (freed.joined ? os_purge(freed.data, freed.data_bytes)
-                                                       : os_decommit(freed.data, freed.data_bytes));
-    budget_refund(freed.data_bytes);
+    bool kept = pages_close(&freed.at);
+    budget_refund(freed.at.data_bytes);
     if (!kept) {
         unmap(start);
         return;
     }
     lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
-    held_bytes += freed.map_bytes;
-    find_locked(start)->waits = true;
+    struct record *record = find_locked(start);
+    record->waits = true;
+    record->at.unmapped = freed.at.unmapped;
+    held_bytes += held_of(record);
     const void *out = (const void *)(uintptr_t)quarantine_push(&quarantine, &hardened_mapped_random, (uintptr_t)start);
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
     for (; out != NULL; out = overdue(false))
@@ -313,16 +313,16 @@ static void *retire(void *p, const char *call, uint32_t stack, struct fault_list
     record->free_call = fault_call_number(call);
     record->free_stack = stack;
     record->free_thread = report_thread_id();
-    live.bytes -= record->bytes;
+    live.bytes -= record->at.bytes;
     live.blocks--;
-    live.taken -= record->data_bytes;
+    live.taken -= record->at.data_bytes;
     return p;
 }
 
 static void shrink(void *p, size_t bytes, const char *call, uint32_t stack) {
     struct record *record = find_locked(p);
-    live.bytes -= record->bytes - bytes;
-    record->bytes = bytes;
+    live.bytes -= record->at.bytes - bytes;
+    record->at.bytes = bytes;
     record->alloc_call = fault_call_number(call);
     record->alloc_stack = stack;
     record->alloc_thread = report_thread_id();
@@ -338,7 +338,7 @@ static bool look_on(struct protection_cursor *cursor, struct fault_list *faults)
         struct record *record = address_map_at(&records, cursor->at[0]);
         struct fault fault = {0};
         if (record != NULL && look(record, &fault))
-            *fault_add(faults, "", record->start) = fault;
+            *fault_add(faults, "", record->at.start) = fault;
     }
     unlock(NULL);
     return faults->count > 0;
@@ -351,6 +351,38 @@ static bool is_no_root(const void *p) {
     return is;
 }
 
+/* ---- traps -------------------------------------------------------------------------------------------------------- */
+
+/* True if the address is among some block's. The nearest block counts, if it is no farther away than a lane's least slot is
+ * long. */
+static bool look_near(const void *p, struct fault_block *block) {
+    size_t least = LANE_FIRST;
+    bool ours = lanes_own(p);
+    for (size_t i = 0; i < records.size; i++) {
+        const struct record *record = address_map_at(&records, i);
+        if (record == NULL)
+            continue;
+        struct fault_block candidate = known(record);
+        size_t far = fault_distance(&candidate, p);
+        ours |= (uintptr_t)p - (uintptr_t)record->at.map < record->at.map_bytes;
+        if (far < least) {
+            least = far;
+            *block = candidate;
+        }
+    }
+    return ours;
+}
+
+static bool near(const void *p, struct fault_block *block) {
+    bool taken;
+    if (!lock_glimpse(&hardened_mapped_lock, &taken))
+        return lanes_own(p);
+    bool ours = look_near(p, block);
+    if (taken)
+        unlock(NULL);
+    return ours;
+}
+
 static void count(struct protection_totals *totals) {
     lock(NULL);
     *totals = live;
@@ -359,23 +391,24 @@ static void count(struct protection_totals *totals) {
 
 static void walk(struct walk *walk) {
     struct protection_totals sums = {0};
-    size_t held = 0;
+    size_t held = 0, slots = 0, taken;
     lock(NULL);
     for (size_t i = 0; i < records.size; i++) {
         const struct record *record = address_map_at(&records, i);
         if (record == NULL)
             continue;
-        held += record->waits ? record->map_bytes : 0;
-        sums.bytes += record->state == LIVE ? record->bytes : 0;
+        held += held_of(record);
+        slots += record->at.in_lane;
+        sums.bytes += record->state == LIVE ? record->at.bytes : 0;
         sums.blocks += record->state == LIVE;
-        sums.taken += record->state == LIVE ? record->data_bytes : 0;
-        bool nested = record->map < record->data && record->data <= record->start &&
-                      tail_of(record) <= data_end(record) && data_end(record) < record->map + record->map_bytes;
-        report_walk(walk, nested, "harden P5", record);
+        sums.taken += record->state == LIVE ? record->at.data_bytes : 0;
+        report_walk(walk, pages_are_nested(&record->at), "harden P5", record);
     }
     const void *lost = address_map_verify(&records);
     report_walk(walk, lost == NULL, "harden P5", lost);
     report_walk(walk, held == held_bytes, "harden P5", &held_bytes);
+    report_walk(walk, lanes_verify(&taken) && slots <= taken && taken <= slots + promised,
+                "harden P7", &taken);
     report_walk(walk, sums.bytes == live.bytes && sums.blocks == live.blocks &&
                 sums.taken == live.taken, "harden P5", &live);
     lock_release(&hardened_mapped_lock, LOCK_HARDENED);
@@ -400,4 +433,5 @@ const struct protection hardened_mapped_protection = {
     .count = count,
     .walk = walk,
     .is_no_root = is_no_root,
+    .near = near,
 };

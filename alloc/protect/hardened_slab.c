@@ -2,6 +2,7 @@
 #include "protect/hardened_slab.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 #include "base/scan.h"
 #include "os/os.h"
@@ -311,6 +312,43 @@ bool slab_retire(const struct range *range, uint32_t number) {
     state->retired++;
     state->empty--;
     return true;
+}
+
+/* ---- what is known of retired slabs ------------------------------------------------------------------------------ */
+
+/* Takes a slab out of the list of retired ones, and makes its record what one is that was never used. */
+static void forget(const struct range *range, uint32_t number) {
+    struct range_state *state = range->state;
+    if (!slab_was_opened(range, number))
+        return;
+    list_remove(range, &state->oldest, &state->newest, number);
+    state->retired--;
+    memset(slab_at(range, number), 0, range->stride);
+}
+
+/* Gives back the memory of records of every second slab that lie behind those of the slabs up to the frontier. */
+static size_t shorten_records(const struct range *range, unsigned parity) {
+    struct range_state *state = range->state;
+    size_t *writable = &state->records[parity], end = 0;
+    if (state->frontier > parity)
+        end = align_up(records_upto(range, state->frontier - 1 - (state->frontier - 1 - parity) % 2), COMMIT_STEP);
+    size_t bytes = *writable > end ? *writable - end : 0;
+    if (bytes == 0 || !budget_uncommit(range->records[parity] + end, bytes, range_plan->grows))
+        return 0;
+    *writable = end;
+    return bytes;
+}
+
+size_t slabs_forget(const struct range *range) {
+    struct range_state *state = range->state;
+    uint32_t behind = state->frontier; /* the last open slab; 1 if there is none */
+    while (behind > 1 && !(slab_was_opened(range, behind - 1) && slab_at(range, behind - 1)->state == SLAB_OPEN))
+        behind--;
+    uint32_t frontier = min_size(state->frontier, behind > 1 ? behind + 1 : 1);
+    for (uint32_t number = frontier; number < state->frontier; number++)
+        forget(range, number);
+    state->frontier = frontier;
+    return shorten_records(range, 0) + shorten_records(range, 1);
 }
 
 /* ---- fork -------------------------------------------------------------------------------------------------------- */

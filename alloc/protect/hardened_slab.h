@@ -116,6 +116,10 @@ bool slab_open(const struct range *range);
 /* Gives the memory of an open slab without a block back. False if the OS refuses; it stays open then. */
 bool slab_retire(const struct range *range, uint32_t number);
 
+/* Gives up what is known of retired slabs behind the last open one, and the memory for it, as far as the OS does its part:
+ * these slabs were never opened then. Returns the bytes that the OS got. */
+size_t slabs_forget(const struct range *range);
+
 /* The list of open slabs with free slots. */
 void slab_list(const struct range *range, uint32_t number);
 void slab_unlist(const struct range *range, uint32_t number);

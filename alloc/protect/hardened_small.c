@@ -209,7 +209,7 @@ static size_t range_trim(const struct range *range, bool all, struct fault_list 
         if (slab_at(range, at - 1)->free_count == range->slots)
             retire_slab(range, at - 1, faults);
     }
-    return (before - state->open) * range->slab;
+    return (before - state->open) * range->slab + (all ? slabs_forget(range) : 0);
 }
 
 static size_t trim(bool all) {
@@ -392,6 +392,33 @@ static bool look_on(struct protection_cursor *cursor, struct fault_list *faults)
     return false;
 }
 
+#define NEAR_SLABS 2 /* on each side, whose slots are looked at: one may be left out between two */
+static void look_near_slab(const struct range *range, uint32_t number, const void *p, struct fault_block *block) {
+    for (uint32_t index = 0; index < range->slots; index++) {
+        struct position position = position_at(range, number, index);
+        struct fault_block candidate = known(&position);
+        if (position.slot->state != SLOT_UNUSED &&
+            (block->start == NULL || fault_distance(&candidate, p) < fault_distance(block, p)))
+            *block = candidate;
+    }
+}
+
+static bool near(const void *p, struct fault_block *block) {
+    bool taken;
+    if (!owns(p))
+        return false;
+    const struct range *range = range_around(p);
+    if (!lock_glimpse(&range->state->lock, &taken))
+        return true;
+    size_t at = (const char *)p > range->base ? (size_t)((const char *)p - range->base) / range->slab : 0;
+    for (size_t number = at - min_size(at, NEAR_SLABS); number <= at + NEAR_SLABS; number++)
+        if (slab_was_opened(range, number))
+            look_near_slab(range, (uint32_t)number, p, block);
+    if (taken)
+        unlock(p);
+    return true;
+}
+
 static void count(struct protection_totals *totals) {
     for (unsigned class = 0; range_plan != NULL && class < CLASS_COUNT; class++) {
         struct range_state *state = range_plan->ranges[class].state;
@@ -418,4 +445,5 @@ const struct protection hardened_small_protection = {
     .count = count,
     .walk = hardened_slab_walk,
     .is_no_root = owns,
+    .near = near,
 };

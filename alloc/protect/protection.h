@@ -97,6 +97,11 @@ struct protection {
     /* True if what lies at `p` is no root for the leak report: memory that its blocks share, or records that hold addresses of
      * blocks. May be NULL. */
     bool (*is_no_root)(const void *p);
+
+    /* Where an access has trapped: true if the address is among those that this protection keeps from being touched. *block is
+     * then what is known of the nearest block, live or freed; unchanged if none is near. Asked by the handler of a signal: it
+     * waits for no lock, and what other threads do at the moment may be half seen. May be NULL: no access traps. */
+    bool (*near)(const void *p, struct fault_block *block);
 };
 
 #endif

@@ -105,6 +105,14 @@ void protections_walk(struct walk *walk) {
         rows[i]->walk(walk);
 }
 
+const struct protection *protections_near(const void *p, struct fault_block *block) {
+    *block = (struct fault_block){0};
+    for (size_t i = 0; i < ROWS; i++)
+        if (rows[i]->near != NULL && is_on(rows[i]) && rows[i]->near(p, block))
+            return rows[i];
+    return NULL;
+}
+
 bool protections_is_no_root(const void *p) {
     for (size_t i = 0; i < ROWS; i++)
         if (rows[i]->is_no_root != NULL && rows[i]->is_no_root(p))

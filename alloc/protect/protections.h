@@ -34,6 +34,10 @@ void protections_count(unsigned mode, struct protection_totals *totals);
 /* Looks whether the invariants of all rows hold. */
 void protections_walk(struct walk *walk);
 
+/* The row whose `near` says that an access to `p` has trapped among its blocks, and what it knows of the nearest: NULL for
+ * none, and block->start NULL if no block is near. */
+const struct protection *protections_near(const void *p, struct fault_block *block);
+
 /* True if what lies at `p` is no root for the leak report, to any row. */
 bool protections_is_no_root(const void *p);
 

@@ -20,10 +20,15 @@ Test(sizeclass, each_size_gets_the_smallest_class_that_holds_it) {
 }
 
 Test(sizeclass, waste_is_bounded) {
-    for (size_t bytes = 129; bytes <= SMALL_MAX; bytes++)
-        cr_assert_leq(class_bytes(class_of(bytes)) - bytes, bytes / 8);
+    for (size_t bytes = 129; bytes <= SMALL_MAX; bytes++) {
+        size_t block = class_bytes(class_of(bytes));
+        cr_assert(block - bytes <= bytes / 8 || block == align_up(bytes, OS_PAGE_MIN), "%zu", bytes);
+    }
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
-        size_t span = class_units(class) * UNIT;
+        size_t span = class_units(class, false) * UNIT, grown = class_units(class, true) * UNIT;
+        cr_assert_geq(grown, span);
+        cr_assert(grown == span || (grown <= 8 * UNIT && grown % class_bytes(class) * span < span % class_bytes(class) * grown));
+        cr_assert(grown == 8 * UNIT || grown % class_bytes(class) <= grown / 8);
         cr_assert_leq(span % class_bytes(class), span / 8);
         cr_assert_geq(span / class_bytes(class), 1);
         cr_assert_leq(span / class_bytes(class), UINT16_MAX);

@@ -9,6 +9,7 @@
 #include "callers/stacks.h"
 #include "protect/fault.h"
 #include "protect/guarded.h"
+#include "protect/guarded_pool.h"
 #include "protect/judge.h"
 #include "protect/sampler.h"
 #include "os_fake.h"
@@ -204,11 +205,12 @@ Test(guard, paranoid_takes_unused) {
     cr_assert_lt(got, 40, "%zu", got);
 }
 
-/* ---- a kernel that has such pages -------------------------------------------------------------------------------- */
+/* ---- slots that are marked, by a kernel that can ------------------------------------------------------------------- */
 
 static void begin_guards(void) {
     os_fake_guards = true;
     begin();
+    guarded_pool.unmarked_left = 0;
 }
 
 TestSuite(guarded_pages, .init = begin_guards);
@@ -251,6 +253,30 @@ Test(guarded_pages, shut_refused) {
     os_fake_refuse_decommit = false;
     for (int i = 0; i < 100; i++)
         judge_free(&guarded_protection, due(100, 16), "free", SIZE_MAX, 0);
+    expect_sound(0);
+}
+
+/* What free slots have committed is given back when memory is refused; they serve on. */
+Test(guarded_pages, trimmed) {
+    char *kept = due(100, 16), *freed = due(100, 16);
+    memset(kept, 0xa5, 100);
+    memset(freed, 0xa5, 100);
+    judge_free(&guarded_protection, freed, "free", SIZE_MAX, 0);
+    cr_assert_eq(guarded_protection.trim(false), 0);
+    cr_assert_geq(guarded_protection.trim(true), 10 * OS_PAGE);
+    cr_assert_eq(guarded_protection.trim(true), 0);
+    for (size_t i = 0; i < 100; i++)
+        cr_assert_eq(kept[i], (char)0xa5);
+    expect_sound(1);
+    judge_free(&guarded_protection, kept, "free", SIZE_MAX, 0);
+    for (int i = 0; i < 100; i++) {
+        unsigned char *p = due(100, 16);
+        cr_assert_not_null(p);
+        for (size_t k = 0; k < 100; k++)
+            cr_assert_eq(p[k], 0);
+        memset(p, 0xa5, 100);
+        judge_free(&guarded_protection, p, "free", SIZE_MAX, 0);
+    }
     expect_sound(0);
 }
 

@@ -146,7 +146,8 @@ Test(hardened_start, begins_once) {
 
 /* ---- refusals ---------------------------------------------------------------------------------------------------- */
 
-static void alloc_refused(size_t bytes) {
+/* Without `another_way` some single refusals are refusals of the block. */
+static void alloc_refused(size_t bytes, bool another_way) {
     struct protection_totals before, after;
     size_t got = 0, refused = 0;
     for (size_t i = 0; i < BLOCKS; i++) {
@@ -167,7 +168,7 @@ static void alloc_refused(size_t bytes) {
         refused++;
     }
     cr_assert_geq(got, BLOCKS / 4);
-    cr_assert_gt(refused, 0);
+    cr_assert_eq(refused == 0, another_way, "%zu refused", refused);
     expect_sound(got);
     protections_check("check");
     for (size_t i = 0; i < got; i++)
@@ -177,11 +178,33 @@ static void alloc_refused(size_t bytes) {
 }
 
 Test(harden, small_refused_one_by_one) {
-    alloc_refused(3000);
+    alloc_refused(3000, false);
 }
 
 Test(harden, large_refused_one_by_one) {
-    alloc_refused(LARGE);
+    alloc_refused(LARGE, true);
+}
+
+Test(harden, large_refused_where_there_are_no_places) {
+    os_fake_no_places = true;
+    alloc_refused(LARGE, false);
+}
+
+/* Blocks of a place, and others where none is given: both are found, told and given back. */
+Test(harden, large_with_and_without_places) {
+    for (size_t i = 0; i < BLOCKS; i++) {
+        os_fake_no_places = i % 2 == 1;
+        blocks[i] = get(LARGE + i);
+        memset(blocks[i], 1, LARGE + i);
+    }
+    expect_sound(BLOCKS);
+    for (size_t i = 0; i < BLOCKS; i++)
+        put(blocks[i]);
+    expect_sound(0);
+    protections_trim(true);
+    expect_sound(0);
+    put(blocks[0]); /* nothing is known of it any more */
+    expect_told(MCHECK_HEAD, 1);
 }
 
 Test(harden, all_refused) {
@@ -262,6 +285,53 @@ Test(harden, trim_gives_memory_back) {
     protections_count(MODE_HARDENED, &totals);
     cr_assert_eq(totals.taken, 0);
     expect_sound(0);
+}
+
+/* Records of slabs that are gone are given back when memory is short. */
+Test(harden, trim_gives_records_back) {
+    enum { MANY = 100000 };
+    static char *many[MANY];
+    put(get(24));
+    protections_trim(true);
+    size_t before = budget_own();
+    for (size_t i = 0; i < MANY; i++)
+        many[i] = get(24);
+    size_t full = budget_own();
+    for (size_t i = 0; i < MANY; i++)
+        if (i != MANY / 2)
+            put(many[i]);
+    protections_trim(true);
+    cr_assert_gt(full - before, MANY * 24);
+    cr_assert_lt(budget_own(), full - (full - before) / 3, "%zu of %zu", budget_own() - before, full - before);
+    expect_sound(1);
+    put(many[MANY / 2]);
+    put(many[MANY / 2]);
+    expect_told(MCHECK_FREE, 1);
+    protections_trim(true);
+    cr_assert_leq(budget_own(), before);
+    for (size_t i = 0; i < 1000; i++)
+        many[i] = get(24);
+    expect_sound(1000);
+    for (size_t i = 0; i < 1000; i++)
+        put(many[i]);
+    expect_sound(0);
+    expect_quiet();
+}
+
+Test(harden, giving_records_back_refused) {
+    for (size_t i = 0; i < BLOCKS; i++)
+        blocks[i] = get(1000);
+    for (size_t i = 0; i < BLOCKS; i++)
+        put(blocks[i]);
+    os_fake_refuse_unmap = 1;
+    protections_trim(true);
+    os_fake_refuse_unmap = 0;
+    put(get(1000));
+    expect_sound(0);
+    protections_trim(true);
+    put(get(1000));
+    expect_sound(0);
+    expect_quiet();
 }
 
 /* ---- misuses ----------------------------------------------------------------------------------------------------- */

@@ -94,6 +94,10 @@ Test(options, values) {
         {"populate", "auto", 0, "is none of its values"},
         {"populate", "ON", 0, "is none of its values"},
         {"populate", "o", 0, "is none of its values"},
+        {"unwind", "tables", 0, NULL},
+        {"unwind", "fp", 1, NULL},
+        {"unwind", "2", 0, "is too large"},
+        {"unwind", "frames", 0, "is none of its values"},
         {"hugepages", "auto", 1, NULL},
         {"hugepages", "on", 2, NULL},
         {"hugepages", "off", 0, NULL},
@@ -166,6 +170,44 @@ Test(options, quotes) {
     }
 }
 
+/* Values that make no sense, for every option there is. */
+Test(options, no_option_takes_what_makes_no_sense) {
+    static const char *const never[] = {"", " ", " 1", "1 ", "\t1", "1\n", "-2", "-99999999999999999999", "1 leaks:1",
+                                        "1;stats:1", "1:check:3", "yes", "no", "true", "false", "-"};
+    static const char *const no_number[] = {"99999999999999999999999", "0x", "1e3", "+1", "nan", "inf", "1,",
+                                            "1 2", "--1", "1.5", "one"};
+    for (const struct tunable *row = tunables_rows; row < tunables_rows + TUNABLES; row++) {
+        struct tunables into = tunables;
+        bool text = row->kind == TUNABLE_TEXT;
+        for (size_t i = 0; i < sizeof never / sizeof *never; i++)
+            cr_expect_not_null(tunables_set_text(&into, row, never[i], strlen(never[i])), "%s:%s is taken", row->name,
+                               never[i]);
+        for (size_t i = 0; i < sizeof no_number / sizeof *no_number && !text; i++)
+            cr_expect_not_null(tunables_set_text(&into, row, no_number[i], strlen(no_number[i])), "%s:%s is taken", row->name,
+                               no_number[i]);
+        const char *minus = tunables_set_text(&into, row, "-1", 2);
+        bool none = !text && row->most == SIZE_MAX && row->glibc[0] != '\0';
+        cr_expect_eq(minus == NULL, none, "%s:-1", row->name);
+        if (!none)
+            cr_expect_eq(memcmp(&into, &tunables, sizeof into), 0, "%s has changed", row->name);
+    }
+}
+
+/* A text is a file's name: what looks like something else is refused, but for the number that `stats` takes. */
+Test(options, a_file_is_named_like_one) {
+    for (const struct tunable *row = tunables_rows; row < tunables_rows + TUNABLES; row++) {
+        struct tunables into = tunables;
+        if (row->kind != TUNABLE_TEXT)
+            continue;
+        cr_expect_eq(tunables_set_text(&into, row, "2", 1) == NULL, strcmp(row->name, "stats") == 0, "%s:2", row->name);
+        for (const char *const *name = (const char *const[]){"on", "off", "none", NULL}; *name != NULL; name++)
+            cr_expect_not_null(tunables_set_text(&into, row, *name, strlen(*name)), "%s:%s", row->name, *name);
+        static const char *const names[] = {"./2", "a b", "x:y", "a leaks", "my leaks.txt", "-1.json", "2x", NULL};
+        for (const char *const *name = names; *name != NULL; name++)
+            cr_expect_null(tunables_set_text(&into, row, *name, strlen(*name)), "%s:%s", row->name, *name);
+    }
+}
+
 /* What a value is shown as is taken again, and gives the same. */
 Test(options, shown_values_are_taken) {
     static const size_t values[] = {0,     1,       2,       3,          1000,     1024,        1536,
@@ -217,6 +259,53 @@ Test(options, precedence) {
     cr_expect_eq(complaints, 0);
 }
 
+/* Each option by itself, and beside those that it needs. */
+Test(options, what_does_nothing_is_told) {
+    static const struct {
+        const char *option, *beside[5];
+    } cases[] = {
+        {"sample_interval:7", {"protect:sample", "protect:paranoid"}},
+        {"sample_memory:1m", {"protect:sample", "protect:paranoid"}},
+        {"fault_report:on", {"protect:sample", "protect:paranoid"}},
+        {"mismatch:off", {"protect:sample", "protect:check", "protect:paranoid", "check:1"}},
+        {"wrong_size:off", {"protect:sample", "check:3"}},
+        {"overrun:off", {"protect:sample", "check:3"}},
+        {"double_free:off", {"protect:sample", "check:3"}},
+        {"late_write:off", {"protect:sample", "check:3"}},
+        {"bad_pointer:off", {"protect:sample", "check:3"}},
+        {"stack_depth:3", {"leaks:1", "check:1", "protect:sample"}},
+        {"leaks_exit:3", {"leaks:1", "leaks:2"}},
+        {"leaks_suppress:file", {"leaks:1", "leaks:2"}},
+        {"at_signals:on", {"stats:1", "leaks:1", "check:1", "protect:sample"}},
+    };
+    char list[128], *variables[] = {list, NULL};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *option = cases[i].option;
+        size_t name = strcspn(option, ":");
+        snprintf(list, sizeof list, "MYALLOC_OPTIONS=%s", option);
+        apply(variables);
+        cr_expect_eq(complaints, 1, "%s by itself", option);
+        cr_expect(strncmp(last, "MYALLOC_OPTIONS: ", 17) == 0 && strncmp(last + 17, option, name) == 0 &&
+                      strstr(last, " does nothing without ") != NULL,
+                  "%s", last);
+        for (const char *const *other = cases[i].beside; *other != NULL; other++) {
+            snprintf(list, sizeof list, "MYALLOC_OPTIONS=%s,%s", option, *other);
+            apply(variables);
+            cr_expect_eq(complaints, 0, "%s beside %s: %s", option, *other, last);
+        }
+    }
+    for (const struct tunable *row = tunables_rows; row < tunables_rows + TUNABLES; row++) { /* and no other */
+        bool known = false;
+        char value[TUNABLE_TEXT_MAX + 1];
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+            known = known || strncmp(cases[i].option, row->name, strlen(row->name)) == 0;
+        tunables_value(&tunables, row, value, sizeof value);
+        snprintf(list, sizeof list, "MYALLOC_OPTIONS=%s:%s", row->name, value[0] != '\0' ? value : "file");
+        apply(variables);
+        cr_expect(known || complaints == 0, "%s: %s", list, last);
+    }
+}
+
 Test(options, what_ends_the_dynamic_rule) {
     char *none[] = {"MYALLOC_OPTIONS=decay_ms:3,hugepages:on", NULL};
     cr_expect_eq(apply(none).dynamic_threshold, 1);
@@ -242,7 +331,9 @@ Test(options, every_name_is_known) {
         snprintf(text, sizeof text, "MYALLOC_OPTIONS=%s:1m", row->name);
         bool sized = row->kind == TUNABLE_SIZE || row->kind == TUNABLE_LIMIT;
         apply(variables);
-        cr_expect_eq(complaints, row->kind != TUNABLE_TEXT && (!sized || row->most < MIB), "%s", text);
+        struct tunables alone = tunables;
+        bool wrong = row->kind != TUNABLE_TEXT && (!sized || row->most < MIB);
+        cr_expect_eq(complaints, wrong || tunables_lacks(&alone, row) != NULL, "%s", text);
         snprintf(text, sizeof text, "GLIBC_TUNABLES=glibc.malloc.%s=1", row->glibc);
         apply(variables);
         cr_expect_eq(complaints, row->glibc[0] == '\0', "%s", text);

@@ -13,6 +13,8 @@
 #include "base/sizeclass.h"
 #include "heap/span.h"
 #include "heap/span_free.h"
+#include "heap/span_sweep.h"
+#include "heap/decay.h"
 #include "kit/tunables.h"
 #include "heap/unitmap.h"
 
@@ -44,7 +46,7 @@ Test(span, neighbours_coalesce_in_every_order) {
 
 /* What a call for a wrong pointer is told: free memory, or no start of a block. */
 Test(span, free_memory_is_known) {
-    struct span *before = large(1), *gone = large(5), *live = large(5), *small = span_acquire_small(class_of(100));
+    struct span *before = large(1), *gone = large(5), *live = large(5), *small = span_acquire_small(class_of(100), false);
     char *of_gone = span_address(gone), *of_live = span_address(live), *of_small = span_address(small);
     cr_assert_not_null(before);
     cr_assert_not(span_is_free(of_gone));
@@ -81,7 +83,7 @@ Test(span, random_traffic_keeps_the_invariants) {
         struct span **at = &spans[(random >> 8) % COUNT];
         size_t units = (random >> 16) % 40 + 1;
         if (*at == NULL)
-            *at = random % 3 ? large(units) : span_acquire_small(class_of(units * 800));
+            *at = random % 3 ? large(units) : span_acquire_small(class_of(units * 800), false);
         else if ((*at)->state == SPAN_LARGE && random % 4 == 0)
             span_try_resize(*at, units);
         else {
@@ -121,7 +123,7 @@ Test(span, fresh_memory_is_known_to_be_zero_and_used_memory_is_not) {
     a = span_acquire_large(10, UNIT, &zeroed);
     cr_assert_not(zeroed);
     span_release(a);
-    cr_assert_geq(span_purge(0, 0), 10 * UNIT);
+    cr_assert_geq(span_purge(0), 10 * UNIT);
     a = span_acquire_large(10, UNIT, &zeroed);
     cr_assert(zeroed);
     for (size_t i = 0; i < 10 * UNIT; i++)
@@ -142,8 +144,8 @@ Test(span, alignment_gives_the_rest_back) {
 
 Test(span, pages_made_present_for_small_spans_are_not_given_to_large_ones) {
     unsigned class = class_of(4096);
-    struct span *before = large(1000), *small = span_acquire_small(class); /* 64 KiB ahead, of which it is the first unit */
-    struct span *big = large(2), *next = span_acquire_small(class);
+    struct span *before = large(1000), *small = span_acquire_small(class, false); /* 64 KiB ahead, of which it is the first unit */
+    struct span *big = large(2), *next = span_acquire_small(class, false);
     cr_assert_eq(small->units, 1);
     cr_assert_eq(page_heap.kept_units, ((regions[0].warm - (uintptr_t)span_address(small)) >> UNIT_SHIFT) - 2);
     cr_assert_geq((uintptr_t)span_address(big), regions[0].warm);
@@ -160,7 +162,7 @@ Test(span, what_is_kept_for_small_spans_is_little_and_serves_large_ones_where_th
     bool zeroed;
     cr_assert_not_null(large(1000));
     for (int i = 0; i < 300; i++) {
-        struct span *small = span_acquire_small(class_of(EXACT_MAX + 128 * (size_t)(i % 100)));
+        struct span *small = span_acquire_small(class_of(EXACT_MAX + 128 * (size_t)(i % 100)), false);
         cr_assert_not_null(small);
         cr_assert_not_null(large(1 + (size_t)i % 3));
         cr_assert_leq(page_heap.kept_units, span_totals.small / 64 + 4);
@@ -178,7 +180,7 @@ Test(span, what_is_kept_for_small_spans_is_little_and_serves_large_ones_where_th
 
 Test(span, small_spans_are_in_the_unit_map_while_they_live) {
     unsigned class = class_of(3000);
-    struct span *span = span_acquire_small(class);
+    struct span *span = span_acquire_small(class, false);
     char *p = span_address(span);
     for (size_t i = 0; i < span->units; i++)
         cr_assert_eq(unitmap_find(p + i * UNIT), class * CLASS_STEP);
@@ -190,16 +192,141 @@ Test(span, small_spans_are_in_the_unit_map_while_they_live) {
         cr_assert_eq(unitmap_find(p + i * UNIT), 0);
 }
 
-Test(span, old_free_memory_decays_and_young_does_not) {
+/* ---- age --------------------------------------------------------------------------------------------------------- */
+
+static size_t sweep_all(size_t calls) {
+    struct sweep sweep = {0};
+    size_t given = 0, steps = 0;
+    for (; !sweep.over; steps++) {
+        given += span_sweep(&sweep, (struct sweep_bound){calls, SIZE_MAX});
+        span_check();
+    }
+    cr_assert_lt(steps, 1000);
+    return given >> UNIT_SHIFT;
+}
+
+Test(age, what_is_free_for_a_whole_period_goes) {
     struct span *a = large(1000), *end = large(1);
     fill(a);
-    os_fake_clock = 5000;
-    span_release(large(1)); /* the heap looks at the clock */
     span_release(a);
+    cr_assert_eq(sweep_all(SIZE_MAX), 0, "it was freed in this period");
+    cr_assert_eq(span_totals.free_dirty, 1000);
+    cr_assert_eq(sweep_all(SIZE_MAX), 1000);
+    cr_assert_eq(span_totals.free_dirty, 0);
+    cr_assert_eq(sweep_all(SIZE_MAX), 0);
+    cr_assert_not_null(end);
+}
+
+/* A large free span, a part of which is taken and freed again in each period: the rest goes as if nothing happened. */
+Test(age, cuts_and_merges_lose_nothing) {
+    struct span *a = large(1000), *end = large(1);
+    fill(a);
+    span_release(a);
+    sweep_all(SIZE_MAX);
+    struct span *part = large(10);
+    cr_assert_eq(part, a);
+    span_release(part);
+    cr_assert_eq(sweep_all(SIZE_MAX), 990);
+    part = large(10);
+    span_release(part);
+    cr_assert_eq(sweep_all(SIZE_MAX), 0);
+    cr_assert_eq(sweep_all(SIZE_MAX), 10);
+    span_release(end);
+}
+
+/* Single units, in words of the bits and across them. */
+Test(age, of_every_second_unit) {
+    enum { COUNT = 600 };
+    struct span *spans[COUNT], *end = NULL;
+    for (int i = 0; i < COUNT; i++)
+        fill(spans[i] = large(1));
+    end = large(1);
+    for (int i = 0; i < COUNT; i += 2)
+        span_release(spans[i]);
+    sweep_all(SIZE_MAX);
+    for (int i = 1; i < COUNT; i += 2)
+        span_release(spans[i]);
+    span_check();
+    cr_assert_eq(sweep_all(1), COUNT / 2, "a call at a time");
+    cr_assert_eq(sweep_all(SIZE_MAX), COUNT / 2, "over the clean ones between");
+    span_release(end);
+}
+
+Test(age, a_sweep_that_is_left_goes_on) {
+    struct span *a = large(1900), *end = large(1);
+    fill(a);
+    span_release(a);
+    sweep_all(SIZE_MAX);
+    struct sweep sweep = {0};
+    size_t given = span_sweep(&sweep, (struct sweep_bound){1, SIZE_MAX}) >> UNIT_SHIFT;
+    cr_assert(given > 0 && given < 1900 && !sweep.over, "%zu", given);
+    struct span *rest = large(1900); /* what is clean and what is not, in one */
+    cr_assert_eq(rest, a);
+    fill(rest);
+    cr_assert_eq(span_sweep(&sweep, (struct sweep_bound){SIZE_MAX, SIZE_MAX}), 0);
+    span_release(rest), span_release(end);
+    span_check();
+}
+
+/* What is refused is not asked for again in the same sweep, nor in the next. */
+Test(age, refused) {
+    struct span *a = large(100), *between = large(1), *b = large(100), *end = large(1);
+    fill(a), fill(b);
+    span_release(a), span_release(b);
+    sweep_all(SIZE_MAX);
+    os_fake_refuse_purge = true;
+    struct sweep sweep = {0};
+    cr_assert_eq(span_sweep(&sweep, (struct sweep_bound){SIZE_MAX, SIZE_MAX}), 0);
+    cr_assert(sweep.over);
+    span_check();
+    os_fake_refuse_purge = false;
+    cr_assert_eq(sweep_all(SIZE_MAX), 100, "only the other one is old");
+    cr_assert_eq(sweep_all(SIZE_MAX), 100);
+    span_release(between), span_release(end);
+}
+
+Test(age, at_once_where_it_may_have_none) {
+    struct span *a = large(3), *end = large(1);
+    fill(a);
+    tunables.decay_ms = 0;
+    span_release(a);
+    cr_assert_eq(span_totals.free_dirty, 0);
+    cr_assert_eq(*span_address(a), 0);
+    span_check();
+    span_release(end);
+}
+
+/* The first step calls what is free old; the sweeps that follow give it back, each when it is due. */
+Test(age, steps_come_when_they_are_due) {
+    struct span *a = large(1900), *end = large(1);
+    fill(a);
+    span_release(a);
+    decay_look(os_fake_clock);
     os_fake_clock += tunables.decay_ms / 2;
-    cr_assert_eq(span_purge(tunables.decay_ms, 0), 0);
+    decay_look(os_fake_clock);
+    cr_assert_eq(span_totals.free_dirty, 1900, "not due");
+    os_fake_clock += tunables.decay_ms / 4;
+    decay_look(os_fake_clock);
+    size_t left = span_totals.free_dirty;
+    cr_assert_lt(left, 1900);
+    decay_look(os_fake_clock);
+    cr_assert_eq(span_totals.free_dirty, left, "the next one is not due");
+    for (int i = 0; i < 100 && span_totals.free_dirty > 0; i++) {
+        os_fake_clock += 10;
+        decay_look(os_fake_clock);
+    }
+    cr_assert_eq(span_totals.free_dirty, 0);
+    span_check();
+    cr_assert_not_null(end);
+}
+
+Test(age, after_a_silence_all_is_old) {
+    struct span *a = large(1900), *end = large(1);
+    fill(a);
+    span_release(a);
     os_fake_clock += tunables.decay_ms;
-    cr_assert_geq(span_purge(tunables.decay_ms, 0), 900 * UNIT);
+    decay_look(os_fake_clock);
+    cr_assert_eq(span_totals.free_dirty, 0, "one call gives it back");
     span_check();
     cr_assert_not_null(end);
 }
@@ -209,7 +336,7 @@ Test(span, the_top_goes_back_by_the_break) {
     fill(top);
     uintptr_t before = os_fake_break();
     span_release(top);
-    cr_assert_geq(span_purge(0, 0), 2000 * UNIT);
+    cr_assert_geq(span_purge(0), 2000 * UNIT);
     cr_assert_leq(os_fake_break() + 2000 * UNIT, before);
     span_check();
     struct span *again = large(3000);
@@ -229,12 +356,12 @@ Test(region, foreign_memory_in_the_break_is_left_alone) {
     span_check();
     span_release(b), span_release(a);
     span_check();
-    span_purge(0, 0);
+    span_purge(0);
     for (int i = 1; i <= 100; i++)
         cr_assert_eq(*(char *)(theirs - (uintptr_t)i), 0x5a);
     cr_assert_geq(os_fake_break(), theirs);
     os_fake_foreign_break(50);
-    cr_assert_eq(span_purge(0, 0), 0, "the break is not ours to move");
+    cr_assert_eq(span_purge(0), 0, "the break is not ours to move");
 }
 
 Test(region, arenas_serve_when_the_break_is_refused) {
@@ -244,7 +371,7 @@ Test(region, arenas_serve_when_the_break_is_refused) {
     cr_assert_neq(b->region, a->region);
     cr_assert_eq(region_find(span_address(b)), &regions[b->region]);
     fill(b);
-    struct span *small = span_acquire_small(5);
+    struct span *small = span_acquire_small(5, false);
     cr_assert_neq(unitmap_find(span_address(small)), 0);
     span_release(b), span_release(small);
     span_check();
@@ -367,14 +494,14 @@ Test(large, what_cannot_be_unmapped_serves_again) {
 
 /* ---- where the heap is ------------------------------------------------------------------------------------------- */
 
-/* Where the test runs under an emulator, which keeps a record of each page, the heap is smaller. */
-#define FAR (ARCH_PAGE_VARIES ? 6 * GIB : 700 * GIB)
+/* Where the test runs under an emulator, which keeps a record of each page, the heap is smaller, but longer than the break. */
+#define FAR (ARCH_PAGE_VARIES ? 24 * GIB : 700 * GIB)
 
 /* Large spans that nobody touches, until there are so many bytes; the blocks of small spans between are found in the unit
  * map. */
 static void reach(size_t bytes) {
     for (size_t got = 0; got < bytes; got += GIB) {
-        struct span *big = large(GIB / UNIT - 1), *small = span_acquire_small(class_of(100));
+        struct span *big = large(GIB / UNIT - 1), *small = span_acquire_small(class_of(100), false);
         cr_assert_not_null(small);
         cr_assert_neq(unitmap_find(span_address(small)), 0, "behind %zu GiB", got / GIB);
         cr_assert_eq(span_find(span_address(big)), big);
@@ -397,7 +524,7 @@ Test(region, and_without_a_break) {
 Test(region, and_where_the_kernel_maps_at_no_address_that_is_asked_for) {
     os_fake_no_places = true;
     for (int i = 0; i < 50; i++) {
-        struct span *big = large(GIB / UNIT / 4 - 1), *small = span_acquire_small(class_of(100));
+        struct span *big = large(GIB / UNIT / 4 - 1), *small = span_acquire_small(class_of(100), false);
         cr_assert_eq(span_find(span_address(small) + 50), small);
         cr_assert_eq(span_find(span_address(big)), big);
     }
@@ -408,7 +535,7 @@ Test(region, the_window_is_around_the_first_region_if_that_lies_anywhere) {
     os_fake_no_places = true;
     os_fake_refuse_brk = 1;
     for (int i = 0; i < 50; i++)
-        cr_assert_neq(unitmap_find(span_address(span_acquire_small(class_of(10000)))), 0);
+        cr_assert_neq(unitmap_find(span_address(span_acquire_small(class_of(10000), false))), 0);
     span_check();
 }
 

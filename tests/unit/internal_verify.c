@@ -114,9 +114,25 @@ Test(verify, span_s2) {
     names("span S2");
 }
 
-Test(verify, span_s3_age) {
-    first_free->listed = !first_free->listed;
+Test(verify, span_s3_dirty) {
+    span_totals.free_dirty++;
     names("span S3");
+}
+
+static struct dirty_word *word_of(const struct span *span) {
+    return &regions[0].dirty[(size_t)(span - regions[0].spans) / 64];
+}
+
+Test(verify, span_s4_used) {
+    size_t unit = (size_t)(large - regions[0].spans);
+    word_of(large)->old |= (uint64_t)1 << unit % 64;
+    names("span S4");
+}
+
+Test(verify, span_s4_both) {
+    struct dirty_word *word = word_of(first_free);
+    word->old = word->fresh;
+    names("span S4");
 }
 
 Test(verify, span_s3_tree) {
@@ -130,7 +146,7 @@ Test(verify, span_s4_count) {
 }
 
 Test(verify, span_s4_zeros) {
-    span_purge(0, MIB);
+    span_purge(MIB);
     cr_assert_eq(walk(), 0, "%s", said);
     size_t first = (size_t)(first_free - regions[0].spans);
     cr_assert(first_free->state == SPAN_FREE && first_free->dirty == 0);

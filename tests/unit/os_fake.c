@@ -76,7 +76,8 @@ void os_sbrk_prepare(void) {
 }
 
 void *os_sbrk(intptr_t delta) {
-    if (delta > 0 && os_fake_refuse_brk)
+    start();
+    if (delta > 0 && (os_fake_refuse_brk || (size_t)delta > BREAK_ROOM - (size_t)(break_now - break_start)))
         return NULL;
     if (delta != 0 && os_fake_before_break != NULL)
         os_fake_before_break(delta);

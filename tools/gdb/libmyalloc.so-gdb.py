@@ -87,6 +87,7 @@ class Heap:
         layout = static("observe/layout.c", "layout")
         self.shift = number(layout["unit_shift"])
         self.step, self.exact = number(layout["class_step"]), number(layout["exact_classes"])
+        self.sizes = static("base/sizeclass.c", "class_sizes")
         self.class_count, self.home_words = number(layout["class_count"]), number(layout["home_words"])
         self.states = {field.name: field.enumval for field in layout["state"].type.strip_typedefs().fields()}
         regions = static("heap/region.c", "regions")
@@ -107,8 +108,7 @@ class Heap:
         """Size of a class's blocks; alloc/base/sizeclass.h says the same, and spans() compares the two."""
         if index <= self.exact:
             return index * self.step
-        above = index - self.exact - 1
-        return (9 + above % 8) << (above // 8 + 7)
+        return number(self.sizes[index])
 
     def region_at(self, address):
         for region in self.regions:

@@ -32,10 +32,12 @@ static uintptr_t lowest(void) {
 static size_t floor_bytes(uintptr_t low) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), count = 0;
     memset(touched, 0, sizeof touched);
-    for (size_t i = 0; i < COUNT; i++)
-        for (uintptr_t at = (uintptr_t)blocks[i] / page; blocks[i] != NULL && at <= ((uintptr_t)blocks[i] + sizes[i] - 1) / page; at++)
+    for (size_t i = 0; i < COUNT; i++) {
+        uintptr_t at = (uintptr_t)blocks[i] / page, end = ((uintptr_t)blocks[i] + sizes[i] - 1) / page + 1;
+        for (; blocks[i] != NULL && at < end; at++)
             if (at - low / page < PAGES)
                 touched[(at - low / page) / 64] |= (uint64_t)1 << (at - low / page) % 64;
+    }
     for (size_t i = 0; i < PAGES / 64; i++)
         count += (size_t)__builtin_popcountll(touched[i]);
     return count * page;
@@ -108,7 +110,8 @@ static void after_trim(const char *name, bool (*stays)(size_t)) {
     malloc_trim(0);
     size_t least = floor_bytes(low), left = resident_of(low, PAGES * (size_t)sysconf(_SC_PAGESIZE));
     tap(unchanged() && left <= least + least / 50 + 64 * KIB,
-        "%s: malloc_trim leaves what holds a live block: %zu KiB resident, %zu with a live block", name, left / KIB, least / KIB);
+        "%s: malloc_trim leaves what holds a live block: %zu KiB resident, %zu with a live block", name, left / KIB,
+        least / KIB);
     drop(NULL);
     malloc_trim(0);
 }
@@ -130,7 +133,8 @@ static void after_a_while(void) {
             left = resident_of(low, PAGES * (size_t)sysconf(_SC_PAGESIZE));
     }
     tap(unchanged() && before > 2 * left && left <= least + least / 10 + MIB,
-        "free pages of used spans go by age: %zu KiB -> %zu resident, %zu with a live block", before / KIB, left / KIB, least / KIB);
+        "free pages of used spans go by age: %zu KiB -> %zu resident, %zu with a live block", before / KIB, left / KIB,
+        least / KIB);
     drop(NULL);
     malloc_trim(0);
 }
@@ -226,7 +230,8 @@ static void threads_and_forks(int seconds, uint64_t seed) {
         wrong += holders[t].wrong;
     }
     tap(wrong == 0, "no byte of a block changes while pages are given back (seed %llu)", (unsigned long long)seed);
-    tap(sound == children && broken == 0, "%zu of %zu children are sound, the heap is broken %zu times", sound, children, broken);
+    tap(sound == children && broken == 0, "%zu of %zu children are sound, the heap is broken %zu times", sound, children,
+        broken);
 }
 
 int main(int argc, char **argv) {

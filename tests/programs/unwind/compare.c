@@ -3,9 +3,12 @@
 /* A preload that stops the program and compares, at each stop, the call stack that our unwinder finds with that of libgcc:
  * COMPARE=step at each instruction (x86-64), COMPARE=timer a thousand times a second. COMPARE_SKIP=N: only one stop in N is
  * compared; COMPARE_MOST=N: stops compared before the program runs on alone. At exit a line goes to the file COMPARE_LOG:
- * stops, differences, frames. The unwinder is linked in, with stand-ins for what it needs of the allocator. */
+ * stops, differences, frames, stops at which libgcc's unwinder has faulted: it trusts tables that are wrong for the few
+ * instructions by which it jumps to a handler of exceptions itself, where the stack pointer is another frame's already. The
+ * unwinder is linked in, with stand-ins for what it needs of the allocator. */
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,8 +43,17 @@ struct stack {
     unsigned count;
 };
 
-static long stops, compared, different, all_frames, most = 1000000, skip = 1;
+static long stops, compared, different, all_frames, faulted, most = 1000000, skip = 1;
 static int log_file = -1;
+
+static sigjmp_buf out_of_libgcc;
+static volatile sig_atomic_t in_libgcc;
+
+static void fault(int number) {
+    if (in_libgcc)
+        siglongjmp(out_of_libgcc, 1);
+    signal(number, SIG_DFL);
+}
 
 static _Unwind_Reason_Code add(struct _Unwind_Context *context, void *data) {
     struct stack *stack = data;
@@ -66,11 +78,19 @@ static void tell(const char *who, const struct stack *stack) {
 
 /* The innermost frame is this function, at two places. Where libgcc's stops because code has no tables, ours may go on. */
 static __attribute__((noinline)) void compare(void) {
-    struct stack ours, theirs = {.count = 0};
+    static struct stack ours, theirs;
     struct arch_frame here;
     arch_frame_here(&here);
     ours.count = unwind_walk(&here, ours.frames, MOST);
-    _Unwind_Backtrace(add, &theirs);
+    theirs.count = 0;
+    in_libgcc = 1;
+    if (sigsetjmp(out_of_libgcc, 1) == 0)
+        _Unwind_Backtrace(add, &theirs);
+    else
+        faulted++;
+    in_libgcc = 0;
+    if (theirs.count == 0)
+        return;
     while (theirs.count > 0 && theirs.frames[theirs.count - 1] == NULL)
         theirs.count--;
     compared++;
@@ -99,7 +119,7 @@ static void stop(int number, siginfo_t *info, void *context) {
 static __attribute__((destructor)) void end(void) {
     signal(SIGPROF, SIG_IGN);
     if (compared > 0)
-        dprintf(log_file, "compared %ld different %ld frames %ld\n", compared, different, all_frames);
+        dprintf(log_file, "compared %ld different %ld frames %ld faulted %ld\n", compared, different, all_frames, faulted);
     compared = most;
 }
 
@@ -116,6 +136,7 @@ static __attribute__((constructor)) void start(void) {
     if (getenv("COMPARE_MOST") != NULL)
         most = atol(getenv("COMPARE_MOST"));
     _Unwind_Backtrace(add, &unused); /* loads what libgcc needs */
+    signal(SIGSEGV, fault);
     sigaction(strcmp(how, "step") == 0 ? SIGTRAP : SIGPROF, &action, NULL);
     if (strcmp(how, "step") == 0)
         raise(SIGTRAP);

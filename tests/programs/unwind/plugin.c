@@ -5,6 +5,12 @@
 #define ROOM 64
 #endif
 
+#include <stdlib.h>
+
+static __attribute__((constructor)) void construct(void) {
+    *(void *volatile *)&(void *){NULL} = malloc(1234);
+}
+
 void fill(volatile char *room, int bytes);
 
 int through(int (*function)(void));

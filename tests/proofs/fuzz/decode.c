@@ -76,9 +76,10 @@ char *decode_show_start(const struct start *start, char *out, size_t room) {
 
 /* ---- sizes ------------------------------------------------------------------------------------------------------- */
 
-/* Steps of 16 to 1 KiB, then eight to a doubling, to 32 KiB. */
+/* Steps of 16 to 1 KiB, then eight to a doubling, to 32 KiB, and three more. */
 static size_t class_end(size_t class) {
-    return class < 64 ? (class + 1) * 16 : (KIB << (class - 64) / 8) / 8 * (8 + (class - 64) % 8 + 1);
+    static const size_t more[] = {1040, 4368, 8208};
+    return class >= 104 ? more[class - 104] : class < 64 ? (class + 1) * 16 : (KIB << (class - 64) / 8) / 8 * (8 + (class - 64) % 8 + 1);
 }
 
 static size_t extreme(size_t index) {
@@ -119,7 +120,7 @@ static size_t size_of(uint8_t first, uint8_t second) {
     case 1:
         return d % 1041;
     case 2:
-        return class_end(d / 3 % 104) + d % 3 - 1;
+        return class_end(d / 3 % 107) + d % 3 - 1;
     case 3:
         return d * 5;
     case 4:

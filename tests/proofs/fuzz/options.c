@@ -40,17 +40,18 @@ struct value {
 /* An entry that is to be ignored, and said to be. */
 struct ignored {
     const char *variable; /* where it stands */
-    bool value;           /* its value is wrong, not its name */
-    const char *name; /* of the tunable, then */
+    enum { NAME, VALUE, LACKS } what; /* is wrong: LACKS, what the option needs is not set */
+    const char *name; /* of the tunable, but where the name is wrong */
 };
 
 static struct value values[TUNABLES];
 static struct ignored ignored[IGNORED];
 static size_t ignored_count;
+static bool given[TUNABLES]; /* by MYALLOC_OPTIONS */
 
-static void expect_ignored(const char *variable, bool value, const char *name) {
+static void expect_ignored(const char *variable, int what, const char *name) {
     if (ignored_count < IGNORED)
-        ignored[ignored_count] = (struct ignored){variable, value, name};
+        ignored[ignored_count] = (struct ignored){variable, what, name};
     ignored_count++;
 }
 
@@ -105,7 +106,8 @@ static bool is_value(size_t row, const char *text, size_t length, size_t *number
     const struct tunable *tunable = &tunables_rows[row];
     bool sized = tunable->kind == TUNABLE_SIZE || tunable->kind == TUNABLE_LIMIT;
     *number = SIZE_MAX;
-    if (tunable->most == SIZE_MAX && (is_word(text, length, "none") || is_word(text, length, "-1")))
+    bool minus = tunable->glibc[0] != '\0' && is_word(text, length, "-1");
+    if (tunable->most == SIZE_MAX && (is_word(text, length, "none") || minus))
         return true;
     *number = LIMIT_CGROUP;
     if (tunable->kind == TUNABLE_LIMIT && is_word(text, length, "cgroup"))
@@ -124,7 +126,30 @@ static bool is_value(size_t row, const char *text, size_t length, size_t *number
     for (*number = 0; tunable->kind == TUNABLE_LEVEL && *number < 4; ++*number)
         if (is_word(text, length, levels[*number]))
             return true;
-    return is_number(text, length, sized, number) && *number >= tunable->least && *number <= tunable->most;
+    return is_number(text, length, sized, number) && *number >= tunable->least && *number <= tunable->most &&
+           (tunable->kind != TUNABLE_LIMIT || *number <= SIZE_LIMIT);
+}
+
+/* A file's name, or the number that `stats` takes. */
+static bool is_text(size_t row, const char *text, size_t length) {
+    static const char blanks[] = " \t\n\v\f\r";
+    static const char *const words[] = {"-", "on", "off", "none", "yes", "no", "true", "false"};
+    if (length < 1 || length > TUNABLE_TEXT_MAX || strchr(blanks, text[0]) || strchr(blanks, text[length - 1]))
+        return false;
+    bool minus = text[0] == '-';
+    if (length > minus && run_of(text + minus, length - minus, "0123456789") == length - minus)
+        return !minus && row == TUNABLE_AT_stats;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (is_word(text, length, words[i]))
+            return false;
+    for (size_t i = 1; i < length; i++)
+        for (size_t other = 0; other < TUNABLES; other++) {
+            size_t name = strlen(tunables_rows[other].name);
+            if (strchr(" \t\n\v\f\r;:", text[i - 1]) && length - i > name && text[i + name] == ':' &&
+                memcmp(text + i, tunables_rows[other].name, name) == 0)
+                return false;
+        }
+    return true;
 }
 
 static void put(size_t row, size_t number) {
@@ -139,13 +164,47 @@ static void put(size_t row, size_t number) {
 static void expect_value(const char *variable, size_t row, const char *text, size_t length) {
     const struct tunable *tunable = &tunables_rows[row];
     size_t number;
-    if (tunable->kind == TUNABLE_TEXT && length >= 1 && length <= TUNABLE_TEXT_MAX) {
+    bool own = strcmp(variable, "MYALLOC_OPTIONS") == 0, given_before = given[row];
+    given[row] = given[row] || own;
+    if (tunable->kind == TUNABLE_TEXT && is_text(row, text, length)) {
         memset(values[row].text, 0, sizeof values[row].text);
         memcpy(values[row].text, text, length);
     } else if (tunable->kind != TUNABLE_TEXT && is_value(row, text, length, &number)) {
         put(row, number);
     } else {
-        expect_ignored(variable, true, tunable->name);
+        given[row] = given_before;
+        expect_ignored(variable, VALUE, tunable->name);
+    }
+}
+
+/* Options that do nothing by themselves, at values from `least` to `most`: what must be set for them, one letter each: p
+ * protect:sample or paranoid, a any protect, c check, l leaks, s stats. */
+static void expect_lacks(void) {
+    static const struct {
+        size_t row, least, most;
+        const char *needs;
+    } rows[] = {
+        {TUNABLE_AT_mismatch, 0, 0, "ac"},        {TUNABLE_AT_wrong_size, 0, 0, "ac"},
+        {TUNABLE_AT_overrun, 0, 0, "ac"},         {TUNABLE_AT_double_free, 0, 0, "ac"},
+        {TUNABLE_AT_late_write, 0, 0, "ac"},      {TUNABLE_AT_bad_pointer, 0, 0, "ac"},
+        {TUNABLE_AT_sample_interval, 0, SIZE_MAX, "p"}, {TUNABLE_AT_sample_memory, 0, SIZE_MAX, "p"},
+        {TUNABLE_AT_fault_report, 1, 1, "p"},     {TUNABLE_AT_stack_depth, 0, SIZE_MAX, "acl"},
+        {TUNABLE_AT_leaks_exit, 1, SIZE_MAX, "l"}, {TUNABLE_AT_leaks_suppress, 0, SIZE_MAX, "l"},
+        {TUNABLE_AT_at_signals, 1, 1, "acls"},
+    };
+    size_t level = values[TUNABLE_AT_protect].number;
+    char set[8] = "";
+    strcat(set, level == LEVEL_SAMPLE || level == LEVEL_PARANOID ? "p" : "");
+    strcat(set, level != LEVEL_OFF ? "a" : "");
+    strcat(set, values[TUNABLE_AT_check].number != 0 ? "c" : "");
+    strcat(set, values[TUNABLE_AT_leaks].number != 0 ? "l" : "");
+    strcat(set, values[TUNABLE_AT_stats].text[0] != '\0' ? "s" : "");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct value *value = &values[rows[i].row];
+        bool counts = tunables_rows[rows[i].row].kind == TUNABLE_TEXT ||
+                      (value->number >= rows[i].least && value->number <= rows[i].most);
+        if (given[rows[i].row] && counts && strpbrk(set, rows[i].needs) == NULL)
+            expect_ignored("MYALLOC_OPTIONS", LACKS, tunables_rows[rows[i].row].name);
     }
 }
 
@@ -186,7 +245,7 @@ static void expect_quoted(const char *variable, size_t row, const char *text, si
     else if (inside + 1 == length)
         expect_value(variable, row, text + 1, length - 2);
     else
-        expect_ignored(variable, true, tunables_rows[row].name);
+        expect_ignored(variable, VALUE, tunables_rows[row].name);
 }
 
 /* ENTRY SEPARATOR ENTRY …, each NAME BETWEEN VALUE. */
@@ -202,7 +261,7 @@ static void expect_list(const char *variable, const char *list, char separator, 
         size_t row = row_named(prefix, list, name, prefix[0] != '\0');
         if (length > 0 && ours) {
             if (row == TUNABLES || middle == NULL)
-                expect_ignored(variable, false, "");
+                expect_ignored(variable, NAME, "");
             else if (separator == ',')
                 expect_quoted(variable, row, middle + 1, length - name - 1);
             else
@@ -221,6 +280,7 @@ static void expect_environment(char *const *variables) {
     }
     expect_list("GLIBC_TUNABLES", first_of(variables, "GLIBC_TUNABLES"), ':', '=', "glibc.malloc.");
     expect_list("MYALLOC_OPTIONS", first_of(variables, "MYALLOC_OPTIONS"), ',', ':', "");
+    expect_lacks();
 }
 
 /* mallopt(3) and myalloc.h: 1 for what is not known. */
@@ -272,12 +332,17 @@ static void complain(const char *line) {
     }
     REQUIRE(at < ignored_count, "a complaint too many: %s", line);
     const struct ignored *entry = &ignored[at];
-    snprintf(name, sizeof name, "%s: %s", entry->variable, entry->value ? "value '" : "");
+    const char *begins = entry->what == VALUE ? "value '" : entry->what == LACKS ? entry->name : "";
+    snprintf(name, sizeof name, "%s: %s", entry->variable, begins);
     REQUIRE(strncmp(line, name, strlen(name)) == 0, "'%s' does not begin with '%s'", line, name);
+    if (entry->what == LACKS) {
+        REQUIRE(strstr(line, " does nothing without ") != NULL, "'%s' is not about what %s needs", line, entry->name);
+        return;
+    }
     snprintf(name, sizeof name, "' of %s ", entry->name);
-    REQUIRE(strstr(line, ", ignored") != NULL && (!entry->value || strstr(line, name) != NULL),
+    REQUIRE(strstr(line, ", ignored") != NULL && (entry->what != VALUE || strstr(line, name) != NULL),
             "'%s' is not about the value of '%s'", line, entry->name);
-    REQUIRE(entry->value || strstr(line, "unknown") != NULL || strstr(line, "no '") != NULL, "'%s' is not about a name",
+    REQUIRE(entry->what == VALUE || strstr(line, "unknown") != NULL || strstr(line, "no '") != NULL, "'%s' is not about a name",
             line);
 }
 
@@ -294,6 +359,7 @@ static void expect_defaults(const struct tunables *from) {
         else
             values[row].number = *(const _Atomic size_t *)at(from, row);
     ignored_count = 0;
+    memset(given, 0, sizeof given);
 }
 
 static void same_as_expected(const struct tunables *found, const char *when) {
@@ -331,6 +397,10 @@ static void shown_is_taken(const struct tunables *found, const struct tunables *
     }
     char *variables[] = {list, NULL};
     ignored_count = line_count = 0;
+    memset(given, 0, sizeof given);
+    for (size_t row = 0; row < TUNABLES; row++)
+        given[row] = strstr(list, tunables_rows[row].name) != NULL; /* all but some texts are in the list */
+    expect_lacks();
     environment_apply(variables, &again, complain);
     same_as_expected(&again, "shown and read again");
 }

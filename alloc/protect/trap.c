@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "protect/guarded_trap.h"
+#include "protect/trap.h"
 
 #include <signal.h>
 #include <stdatomic.h>
@@ -14,8 +14,7 @@
 #include "callers/backtrace.h"
 #include "callers/unwind.h"
 #include "protect/fault.h"
-#include "protect/guarded.h"
-#include "protect/guarded_events.h"
+#include "protect/protections.h"
 
 /* Frames between the handler's and the one that faulted: that to which the handler returns, unless it is our own, which
  * unwind_capture leaves out with the others. */
@@ -34,13 +33,6 @@ static const char *access_word(enum arch_access access) {
     return words[access];
 }
 
-/* "write of 4 bytes", or "write" where the instruction is not known. */
-static const char *describe(enum arch_access access, size_t bytes, char *out, size_t room) {
-    text_format(out, room, bytes == 0 || access == ARCH_EXECUTE ? "%s" : bytes == 1 ? "%s of %z byte" : "%s of %z bytes",
-                access_word(access), bytes);
-    return out;
-}
-
 /* The innermost frame is where the fault was, no return address: what is printed is one less. */
 static void say_where(struct finding *finding, void **frames, unsigned count) {
     char thread[48];
@@ -57,38 +49,54 @@ static unsigned capture(void **frames, enum arch_access access) {
     return count;
 }
 
-static void say_hit(const char *p, enum arch_access access, size_t bytes) {
-    struct fault_block block;
-    char shown[48];
-    const char *word = describe(access, bytes, shown, sizeof shown);
+/* What faulted. */
+struct access {
+    const char *p;
+    enum arch_access kind;
+    size_t bytes; /* 0: not known */
+};
+
+/* "write of 4 bytes". */
+static void describe(const struct access *access, char *out, size_t room) {
+    bool sized = access->bytes > 0 && access->kind != ARCH_EXECUTE;
+    text_format(out, room, !sized ? "%s" : access->bytes == 1 ? "%s of %z byte" : "%s of %z bytes", access_word(access->kind),
+                access->bytes);
+}
+
+static void say_hit(const struct protection *row, const struct fault_block *block, const struct access *access) {
+    const char *p = access->p;
+    char word[48];
+    describe(access, word, sizeof word);
     struct finding finding;
     void *frames[UNWIND_MOST];
-    if (!guarded_near(p, &block)) {
-        finding_begin(&finding, "%s at %p: a guarded page that no block had yet", word, p);
+    if (block->start == NULL) {
+        finding_begin(&finding, "%s at %p: %s", word, p, row->mode == MODE_GUARDED ? "a guarded page that no block had yet"
+                                                                                   : "between hardened blocks, none is near");
         finding_end(&finding);
         return;
     }
-    bool below = p < block.start, above = p >= block.start + block.bytes;
-    const char *what = block.freed ? "use after free"
+    bool below = p < block->start, above = p >= block->start + block->bytes;
+    const char *what = block->freed ? "use after free"
                        : below     ? "buffer underflow"
                        : above     ? "buffer overflow"
                                    : "block executed";
-    size_t far = (size_t)(below ? block.start - p : above ? p - (block.start + block.bytes) : p - block.start);
+    size_t far = (size_t)(below ? block->start - p : above ? p - (block->start + block->bytes) : p - block->start);
     finding_begin(&finding, "%s: %s at %p, %z byte%s %s the block of %z bytes at %p", what, word, p, far, far == 1 ? "" : "s",
-                  below ? "before" : above ? "behind" : "inside", block.bytes, block.start);
+                  below ? "before" : above ? "behind" : "inside", block->bytes, block->start);
     if (!(report_action & REPORT_SHORT)) {
-        unsigned count = capture(frames, access);
+        unsigned count = capture(frames, access->kind);
         if (count > 0)
             say_where(&finding, frames, count);
-        fault_say_history(&finding, &block);
-        guarded_events_say(&finding);
-        fault_say_summary(&finding, what, access_word(access), count > 0 ? frames[0] : NULL);
+        fault_say_history(&finding, block);
+        if (row->more != NULL)
+            row->more(&finding);
+        fault_say_summary(&finding, what, access_word(access->kind), count > 0 ? frames[0] : NULL);
     }
     finding_end(&finding);
 }
 
 /* A fault of this very report is not told. */
-static void tell(const char *p, const void *context) {
+static void tell(const struct protection *row, const struct fault_block *block, const struct access *access) {
     int self = report_thread_id(), other = 0;
     while (!atomic_compare_exchange_strong(&teller, &other, self)) {
         if (other == self)
@@ -96,7 +104,7 @@ static void tell(const char *p, const void *context) {
         os_futex_wait((_Atomic uint32_t *)&teller, (uint32_t)other);
         other = 0;
     }
-    say_hit(p, os_access(context), os_access_bytes(context, p));
+    say_hit(row, block, access);
     atomic_store(&teller, 0);
     os_futex_wake((_Atomic uint32_t *)&teller);
 }
@@ -130,15 +138,25 @@ static void hand_on(const struct sigaction *action, int number, siginfo_t *info,
         action->sa_handler(number);
 }
 
+/* What lies in a live block traps because the program has shut its own pages, and waits for that; unless it is executed. */
+static bool is_meant(const struct fault_block *block, const char *p, enum arch_access access) {
+    return block->start != NULL && !block->freed && fault_distance(block, p) == 0 && p != block->start + block->bytes &&
+           access != ARCH_EXECUTE;
+}
+
 static void handle(int number, siginfo_t *info, void *context) {
     const struct sigaction *action = &before[number == signals[0] ? 0 : 1];
-    if (info->si_code > 0 && guarded_owns(info->si_addr))
-        tell(info->si_addr, context);
+    struct fault_block block;
+    const struct protection *row = info->si_code > 0 ? protections_near(info->si_addr, &block) : NULL;
+    if (row != NULL && !is_meant(&block, info->si_addr, os_access(context))) {
+        struct access access = {info->si_addr, os_access(context), os_access_bytes(context, info->si_addr)};
+        tell(row, &block, &access);
+    }
     hand_on(action, number, info, context);
 }
 
-void guarded_trap_start(void) {
-    if (!tunables.fault_report || !modes_has(MODE_GUARDED))
+void trap_start(void) {
+    if (!tunables.fault_report || !modes_has(MODE_GUARDED | MODE_HARDENED))
         return;
     for (unsigned i = 0; i < SIGNALS; i++) {
         os_signal(signals[i], NULL, &before[i]);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#include "heap/cache.h"
+
+#include "kit/report.h"
+#include "heap/span.h"
+#include "heap/cache_growth.h"
+
+static size_t length(const struct bin *bin) {
+    return (size_t)(bin->count + bin->limit);
+}
+
+/* K1, K2, K4 and K5 of this thread's cache. Those of others change at any time: fast paths take no lock. */
+static void walk_own(struct walk *walk, const struct cache *cache) {
+    for (unsigned c = 1; c < CLASS_COUNT; c++) {
+        const struct bin *bin = bin_of(cache, c);
+        const struct block *spare = cache->slow->spare[c];
+        size_t most = (size_t)bin->limit + 1;
+        report_walk(walk, span_chain_length(bin->head, c, most) == length(bin), "cache K1", bin);
+        size_t most_spare = cache->slow->spare_length[c];
+        report_walk(walk, spare == NULL || span_chain_length(spare, c, most_spare) == most_spare, "cache K2",
+                    &cache->slow->spare[c]);
+        report_walk(walk, !cache->idle || (bin->head == NULL && bin->limit == 0 && spare == NULL), "cache K5", bin);
+    }
+    report_walk(walk, cache->slow->earned_bytes == growth_count_earned(cache), "cache K4", &cache->slow->earned_bytes);
+}
+
+/* K1 of a cache that is not OPEN: nothing is kept. */
+static void walk_shut(struct walk *walk, const struct cache *cache) {
+    for (unsigned c = 1; c < FAST_CLASSES; c++) {
+        const struct bin *bin = &cache->bins[c];
+        report_walk(walk, bin->head == NULL && bin->count == 0 && bin->limit == 0, "cache K1", bin);
+    }
+}
+
+struct chain_of_caches {
+    struct walk *walk;
+    const struct cache *before;
+};
+
+static void walk_other(const struct cache *cache, void *data) {
+    struct chain_of_caches *chain = data;
+    report_walk(chain->walk, cache->bins[0].head == NULL, "cache K3", cache);
+    report_walk(chain->walk, cache->slow->prev == chain->before && cache->state == CACHE_OPEN, "cache K6", cache);
+    chain->before = cache;
+}
+
+void cache_walk(struct walk *walk) {
+    struct chain_of_caches chain = {walk, NULL};
+    if (cache_self.state == CACHE_OPEN)
+        walk_own(walk, &cache_self);
+    else
+        walk_shut(walk, &cache_self);
+    cache_each(walk_other, &chain);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * When free memory is given back by age: a sweep (span_sweep.h) each two thirds of decay_ms. What a sweep finds free it calls
+ * old, and the next one gives it back, so it goes after two to four thirds of decay_ms, and after decay_ms on average.
+ *
+ * A sweep is made in steps, by threads that come by in slow paths: each refill and overflow of a list, large and mapped blocks,
+ * the end of a thread. A step is at most STEP_BYTES and STEP_CALLS, about a ms, and the next one is due STEP_MS later, so that
+ * no call takes long and all of them together no more than a tenth of one processor; who comes late makes up for STEPS_MOST: a
+ * GiB, some 50 ms after a silence. Where nothing was freed for decay_ms, all is old, whatever sweeps there were. Whoever comes by
+ * while another thread is in a step goes on.
+ *
+ * No lock is held while a step is made, and none by who comes by.
+ */
+#ifndef MYALLOC_DECAY_H
+#define MYALLOC_DECAY_H
+
+#include <stdatomic.h>
+
+#include "base/base.h"
+#include "base/sizeclass.h"
+#include "kit/lock.h"
+#include "heap/span_types.h"
+
+/* Whether anything could be given back, now or later. */
+static inline bool decay_has_work(void) {
+    return atomic_load_explicit(&span_totals.free_dirty, memory_order_relaxed) != 0;
+}
+
+/* Whether it is so much that threads are made to come by (cache_pause.h). */
+#define DECAY_WORTH (1 * MIB)
+static inline bool decay_is_worth_it(void) {
+    return atomic_load_explicit(&span_totals.free_dirty, memory_order_relaxed) >= DECAY_WORTH / UNIT;
+}
+
+void decay_look_slow(uint64_t now);
+
+/* For slow paths that hold no lock: makes a step if one is due; `now` in ms. */
+static inline void decay_look(uint64_t now) {
+    if (decay_has_work())
+        decay_look_slow(now);
+}
+
+extern HIDDEN const struct lock_set decay_locks;
+
+#endif
