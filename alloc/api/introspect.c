@@ -20,6 +20,7 @@
 #include "heap/mode_switch.h"
 #include "observe/stats.h"
 #include "observe/trace.h"
+#include "process/background.h"
 #include "process/mode_start.h"
 #include "api/front.h"
 
@@ -34,6 +35,8 @@ EXPORT int mallopt(int parameter, int value) {
         mode_switch_off(MODE_PERTURB);
     if (parameter == M_MYALLOC_CACHE_LIMIT)
         cache_bound_now();
+    if (parameter == M_MYALLOC_BACKGROUND)
+        background_settle();
     return 1;
 }
 

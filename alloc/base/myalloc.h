@@ -46,6 +46,10 @@ extern "C" {
  * guarded page. Default 1000. */
 #define M_MYALLOC_SAMPLE_INTERVAL (-1006)
 
+/* 1: a helper thread gives free memory back while the program makes no calls, too; 0, the default: calls do it. With 1 a
+ * refused thread is told on standard error; with 0 the thread has ended when mallopt returns. Not in a handler of fork. */
+#define M_MYALLOC_BACKGROUND (-1007)
+
 /*
  * The allocator's statistics as one JSON object (RFC 8259), in bytes unless a name says otherwise; myalloc(3) explains the
  * fields.

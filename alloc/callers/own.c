@@ -30,6 +30,7 @@ struct way {
 
 static struct way ways[WAYS] BIG_TABLE;
 static _Atomic unsigned known; /* ways that are complete */
+static _Atomic uint32_t reach;  /* the largest distance from the stack pointer that any of them looks at, ahead of `known` */
 static _Atomic bool adding, hopeless;
 
 static uintptr_t read_at(uintptr_t at) {
@@ -43,9 +44,20 @@ static bool fits(const struct way *way, uintptr_t sp) {
     return !own_is((const void *)read_at(sp + way->at[way->count]));
 }
 
-bool own_leave(const struct arch_frame *here, struct memo_frame *program) {
+/* Whether all that the ways look at can be read: the stack may end before. */
+static bool reaches(uintptr_t sp, struct stack_memory *memory) {
+    uintptr_t last = sp + atomic_load_explicit(&reach, memory_order_relaxed);
+    for (uintptr_t at = sp; at < last; at += OS_PAGE)
+        if (!stack_memory_has(memory, at))
+            return false;
+    return stack_memory_has(memory, last);
+}
+
+bool own_leave(const struct arch_frame *here, struct stack_memory *memory, struct memo_frame *program) {
     uintptr_t sp = here->value[ARCH_SP];
     unsigned count = atomic_load_explicit(&known, memory_order_acquire);
+    if (!reaches(sp, memory))
+        return false;
     for (const struct way *way = ways; way < &ways[count]; way++)
         if (fits(way, sp)) {
             *program = (struct memo_frame){.sp = sp + way->sp, .pc = read_at(sp + way->at[way->count])};
@@ -101,11 +113,16 @@ void own_learn(const struct arch_frame *here, const struct rows_view *rows, stru
     if (atomic_load_explicit(&hopeless, memory_order_relaxed) || count == WAYS || atomic_exchange(&adding, true))
         return;
     count = atomic_load_explicit(&known, memory_order_acquire);
-    if (count < WAYS && !own_leave(here, &program)) {
-        if (find(&ways[count], here, rows, memory, &never))
+    if (count < WAYS && !own_leave(here, memory, &program)) {
+        struct way *way = &ways[count];
+        if (find(way, here, rows, memory, &never)) {
+            uint32_t far = way->at[way->count] > way->fp_at ? way->at[way->count] : way->fp_at;
+            if (far > atomic_load_explicit(&reach, memory_order_relaxed))
+                atomic_store_explicit(&reach, far, memory_order_relaxed);
             atomic_store_explicit(&known, count + 1, memory_order_release);
-        else if (never)
+        } else if (never) {
             atomic_store_explicit(&hopeless, true, memory_order_relaxed);
+        }
     }
     atomic_store(&adding, false);
 }

@@ -22,7 +22,7 @@
 bool own_is(const void *address);
 
 /* The frame of the program that the capture at `here` came from. False if no way that is kept fits. */
-bool own_leave(const struct arch_frame *here, struct memo_frame *program);
+bool own_leave(const struct arch_frame *here, struct stack_memory *memory, struct memo_frame *program);
 
 /* Keeps the way from there. */
 void own_learn(const struct arch_frame *here, const struct rows_view *rows, struct stack_memory *memory);

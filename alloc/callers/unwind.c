@@ -69,11 +69,19 @@ static enum step step_by_row(struct walk *walk, struct row row, bool all) {
     }
 }
 
-/* unwind:fp. A frame pointer that looks like one is taken at its word; at the end of the chain, where code keeps something
+/* Whether a return address leads into code that is loaded. */
+static bool is_loaded(const struct walk *walk, uintptr_t pc) {
+    struct row row = rows_find(&walk->rows, pc - 1);
+    struct code code;
+    return row.kind != ROW_NONE ? row.kind != ROW_PLAIN : code_find(pc - 1, &code);
+}
+
+/* unwind:fp. A frame pointer that looks like one, and leads to code, is taken at its word; code made at run time is not known, so
+ * the tables lead there, and from there a step without tables. At the end of the chain, where code keeps something
  * else in the register, and in our own code, which has none, the tables tell more. */
 static bool has_pointer(const struct walk *walk, const struct memo_frame *now, uintptr_t *above, uintptr_t *pc) {
     return tunables.unwind == UNWINDER_FP && !own_is((const void *)now->pc) &&
-           step_read_pointer(now->fp, now->sp, walk->memory, above, pc) && *pc != 0;
+           step_read_pointer(now->fp, now->sp, walk->memory, above, pc) && *pc != 0 && is_loaded(walk, *pc);
 }
 
 static bool frame_has_pointer(const struct walk *walk) {
@@ -298,7 +306,7 @@ unsigned unwind_walk(const struct arch_frame *start, void **frames, unsigned mos
 /* The walk from the program's frame. 0 if the way there is not known, or another register is needed. */
 static unsigned capture_known(struct walk *walk, const struct arch_frame *here, void **frames, unsigned most) {
     bool unknown;
-    if (walk->memo == NULL || !own_leave(here, &walk->memo->fresh[0]))
+    if (walk->memo == NULL || !own_leave(here, walk->memory, &walk->memo->fresh[0]))
         return 0;
     walk->whole = false;
     walk->plain = true;

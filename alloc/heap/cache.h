@@ -56,6 +56,12 @@ static inline void cache_come_by(void) {
         cache_come_by_slow();
 }
 
+/* The same for calls that are seldom and dear: the clock is asked each time. */
+static inline void cache_come_by_large(void) {
+    if (decay_has_work() || holes_may_be())
+        cache_come_by_slow();
+}
+
 /* Frees a block of the class whose free no fast path has counted. */
 void cache_free_uncounted_slow(void *block, unsigned class);
 

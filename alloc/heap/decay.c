@@ -18,7 +18,7 @@ static _Atomic(const void *) stepping;  /* lock_self() of the thread that is in 
 
 /* Between the starts of two sweeps. */
 static uint64_t period_ms(void) {
-    return max_size(tunables.decay_ms * 2 / 3, 1);
+    return max_size(tunables.background ? tunables.decay_ms / 2 : tunables.decay_ms * 2 / 3, 1);
 }
 
 static void step(uint64_t now) {
@@ -41,6 +41,10 @@ void decay_look_slow(uint64_t now) {
     if (now >= atomic_load_explicit(&due_at, memory_order_relaxed)) /* and not another thread's step in between */
         step(now);
     atomic_store_explicit(&stepping, NULL, memory_order_release);
+}
+
+uint64_t decay_due(void) {
+    return decay_has_work() ? atomic_load_explicit(&due_at, memory_order_relaxed) : UINT64_MAX;
 }
 
 /* In a child the thread that was in a step may be gone. */

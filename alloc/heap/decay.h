@@ -2,6 +2,7 @@
 /*
  * When free memory is given back by age: a sweep (span_sweep.h) each two thirds of decay_ms. What a sweep finds free it calls
  * old, and the next one gives it back, so it goes after two to four thirds of decay_ms, and after decay_ms on average.
+ * With background:on a sweep is made each half of decay_ms, so that what is free goes after decay_ms at the latest.
  *
  * A sweep is made in steps, by threads that come by in slow paths: each refill and overflow of a list, large and mapped blocks,
  * the end of a thread. A step is at most STEP_BYTES and STEP_CALLS, about a ms, and the next one is due STEP_MS later, so that
@@ -33,6 +34,9 @@ static inline bool decay_is_worth_it(void) {
 }
 
 void decay_look_slow(uint64_t now);
+
+/* When the next step is due, ms; UINT64_MAX if there is nothing to give back. */
+uint64_t decay_due(void);
 
 /* For slow paths that hold no lock: makes a step if one is due; `now` in ms. */
 static inline void decay_look(uint64_t now) {

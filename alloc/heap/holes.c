@@ -15,6 +15,7 @@
 #define TICK_UNITS 2048             /* 32 MiB of heap looked at, some 50 ns a unit with free blocks, */
 #define TICK_CALLS 768              /* and so many calls to the OS, about 1 us each */
 #define PERIOD_PART 3               /* from one look to the next pass decay_ms less this part of it */
+#define PERIOD_PART_HELPED 2        /* the same with background:on */
 #define WANTED_PART 2               /* this part of what a class gave since the last look, taken again, is soon: */
 #define BACK_OFF_MOST 63            /* looks for which it gives nothing then, at the most */
 #define HUGE_UNITS (HUGE_PAGE / UNIT)
@@ -237,16 +238,27 @@ static void learn_locked(unsigned index) {
     known[index].given = home_pages_wanted[index] = 0;
 }
 
-/* Before a look: chains that have lain in the transfer cache since the last one go home. */
-static void prepare_class(struct class *class) {
+/* Chains that have lain in the transfer cache since the last time go home. Before a look, what is known is brought up to
+ * date. */
+static void prepare_class(struct class *class, bool look_begins) {
     lock_acquire(&class->lock, LOCK_CLASS);
-    learn_locked(class->index);
+    if (look_begins)
+        learn_locked(class->index);
     uint64_t transit = transit_locked(&class->transfer);
     bool waits = transit == known[class->index].transit && transit != 0;
     known[class->index].transit = transit;
     lock_release(&class->lock, LOCK_CLASS);
     if (waits)
         central_flush_class(class);
+}
+
+static void prepare_classes(bool look_begins) {
+    for (unsigned i = 0; i < central_class_count; i++)
+        prepare_class(&central_classes[i], look_begins);
+}
+
+void holes_flush_transit(void) {
+    prepare_classes(false);
 }
 
 /* The next part of the look; only the sweeper. */
@@ -262,7 +274,11 @@ static void go_on(struct sweep *sweep) {
     }
 }
 
-static bool is_at_start(void) {
+static uint64_t period_ms(void) {
+    return tunables.decay_ms - tunables.decay_ms / (tunables.background ? PERIOD_PART_HELPED : PERIOD_PART);
+}
+
+READS_OTHERS static bool is_at_start(void) {
     return look.region == 0 && look.unit == 0;
 }
 
@@ -270,18 +286,23 @@ static void tick(uint64_t now) {
     bool at_start = is_at_start();
     if (look.began_at == 0) /* the heap has just become large enough: a program that ends soon never looks */
         look.began_at = now;
-    if (at_start && now - look.began_at < tunables.decay_ms - tunables.decay_ms / PERIOD_PART)
+    if (at_start && now - look.began_at < period_ms())
         return;
     if (at_start) {
         look.began_at = now;
         look.found = false;
-        for (unsigned i = 0; i < central_class_count; i++)
-            prepare_class(&central_classes[i]);
+        prepare_classes(true);
     }
     struct sweep sweep = {.units = TICK_UNITS, .calls = TICK_CALLS};
     go_on(&sweep);
     look.found = look.found || sweep.found;
     atomic_store_explicit(&holes_wait, look.found || !is_at_start(), memory_order_relaxed);
+}
+
+READS_OTHERS uint64_t holes_due(void) {
+    uint64_t next = atomic_load_explicit(&look.ticked_at, memory_order_relaxed) + TICK_MS;
+    uint64_t began = look.began_at != 0 && is_at_start() ? look.began_at + period_ms() : 0;
+    return !holes_may_be() ? UINT64_MAX : began > next ? began : next;
 }
 
 void holes_look_slow(uint64_t now) {

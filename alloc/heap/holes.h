@@ -2,7 +2,8 @@
 /*
  * Holes: OS pages inside of used spans in which no block is in use. Their memory goes back to the OS while the span lives, for
  * blocks at home are bits outside of the blocks (home.h). A page goes if no block was in use there during a whole look over the
- * heap and the next, two thirds of decay_ms later: so after about that time, and at most twice two thirds.
+ * heap and the next, two thirds of decay_ms later: so after about that time, and at most twice two thirds;
+ * with background:on it is a half instead of two thirds.
  *
  * A look goes over all spans in the order of addresses, a bounded part of it at each tick. Chains of a class that nobody has
  * passed on since the last look go home first, as they would keep pages. Of a class that soon wants back what it gave nothing
@@ -33,6 +34,13 @@ static inline void holes_look(uint64_t now) {
     if (holes_may_be())
         holes_look_slow(now);
 }
+
+/* When holes_look has something to do again, ms, as far as is known without waiting; UINT64_MAX if the heap is too small. */
+uint64_t holes_due(void);
+
+/* Sends the chains home that nobody has passed on since the last call, or since the last look began. For who is not in a hurry;
+ * with no lock held. */
+void holes_flush_transit(void);
 
 /* Gives all holes back at once. Returns the bytes that the OS got. */
 size_t holes_return(void);

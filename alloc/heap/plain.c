@@ -27,7 +27,7 @@ static void *alloc_class(unsigned class) {
 
 static void *alloc_large(size_t bytes, size_t align, bool *zeroed) {
     bool own_mapping = bytes >= tunables.mmap_threshold;
-    cache_come_by();
+    cache_come_by_large();
     if (own_mapping) {
         void *p = mapped_alloc(bytes, align, zeroed);
         if (p != NULL)
@@ -128,11 +128,11 @@ void plain_free(void *p, const char *call) {
     if (span != NULL && span->state == SPAN_LARGE && span_address(span) == p) {
         if (!span_release_large(span))
             report_bad_call(call, p, DOUBLE_FREE);
-        cache_come_by();
+        cache_come_by_large();
     } else if (span != NULL && span->state == SPAN_SMALL && (uintptr_t)p % BLOCK_ALIGN == 0) {
         plain_free_small_slow(p, span->class, call, false);
     } else if (mapped_free(p)) {
-        cache_come_by();
+        cache_come_by_large();
     } else if (aside_bytes(p) == 0) {
         plain_report_missing(p, call, true);
     }

@@ -193,6 +193,9 @@ void os_futex_wait(_Atomic uint32_t *word, uint32_t value);
 /* Wakes one thread that sleeps in os_futex_wait for this word. */
 void os_futex_wake(_Atomic uint32_t *word);
 
+/* As os_futex_wait, for so many ms at the most. False if the kernel refuses to let a thread sleep. */
+bool os_futex_sleep(_Atomic uint32_t *word, uint32_t value, uint64_t ms);
+
 /* Milliseconds of a monotonic clock, a tick (1-10 ms) coarse. */
 uint64_t os_clock_ms(void);
 
@@ -222,6 +225,9 @@ int os_thread_id(void);
 /* The name of a thread of this process, as prctl(2) sets it; empty if it is not known: the thread has ended, say. */
 void os_thread_name(int thread, char *out, size_t room);
 
+/* Names this thread; at most 15 bytes of the name are kept. */
+void os_name_thread(const char *name);
+
 /* sigaction(2): sets what a signal leads to, or asks. */
 void os_signal(int number, const struct sigaction *action, struct sigaction *old);
 
@@ -229,6 +235,9 @@ void os_signal(int number, const struct sigaction *action, struct sigaction *old
  * libc's own. Returns which were blocked before, for os_signals_restore. */
 uint64_t os_signals_block(void);
 void os_signals_restore(uint64_t before);
+
+/* Blocks all signals of this thread but libc's own, for good: for a thread of ours. */
+void os_signals_block_all(void);
 
 /* Sends a signal to this thread. */
 void os_raise(int number);

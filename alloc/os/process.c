@@ -36,6 +36,15 @@ void os_signals_restore(uint64_t before) {
         kernel(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
 }
 
+void os_signals_block_all(void) {
+    uint64_t mask = ~SIGNALS_OF_LIBC;
+    kernel(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask);
+}
+
+void os_name_thread(const char *name) {
+    kernel(SYS_prctl, PR_SET_NAME, name);
+}
+
 void *os_next_function(const char *name) {
     return dlsym != NULL ? dlsym(RTLD_NEXT, name) : NULL;
 }

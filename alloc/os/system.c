@@ -50,6 +50,14 @@ void os_futex_wait(_Atomic uint32_t *word, uint32_t value) {
         kernel(SYS_sched_yield);
 }
 
+bool os_futex_sleep(_Atomic uint32_t *word, uint32_t value, uint64_t ms) {
+    if (os_fault(futex_sleep))
+        return false;
+    struct timespec most = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
+    int error = kernel_error(kernel(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, &most));
+    return error == 0 || error == ETIMEDOUT || error == EINTR || error == EAGAIN;
+}
+
 void os_futex_wake(_Atomic uint32_t *word) {
     kernel(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1);
 }

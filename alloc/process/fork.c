@@ -8,6 +8,7 @@
 #include "os/os.h"
 #include "heap/aside.h"
 #include "process/all_locks.h"
+#include "process/background.h"
 
 /* glibc's lock on its list of streams. fork() takes it after the prepare handlers, while another thread may hold it and
  * wait for a stream whose owner waits in malloc. Taken before our locks, as glibc orders it before its own malloc's,
@@ -61,11 +62,12 @@ static void after_fork_in_parent(void) {
 static void after_fork_in_child(void) {
     if (!has_all) {
         all_locks_reset_alone();
-        return;
+    } else {
+        has_all = false;
+        all_locks_reset();
+        _IO_list_resetlock();
     }
-    has_all = false;
-    all_locks_reset();
-    _IO_list_resetlock();
+    background_forked();
 }
 
 EXPORT void __malloc_fork_lock_parent(void) {

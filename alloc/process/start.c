@@ -20,6 +20,7 @@
 #include "protect/protections.h"
 #include "observe/leaks.h"
 #include "observe/stats.h"
+#include "process/background.h"
 #include "process/end_signals.h"
 #include "process/exit.h"
 #include "process/fork.h"
@@ -77,6 +78,12 @@ static void close_all(void) {
         os_seal_object(close_all);
 }
 
+/* The main thread opens its lists now, so that its end is heard of. */
+static void start_helper(void) {
+    thread_open();
+    background_settle();
+}
+
 __attribute__((constructor(101))) static void start(void) {
     os_sbrk_prepare();
     environment_read();
@@ -94,6 +101,8 @@ __attribute__((constructor(101))) static void start(void) {
         finding_keep();
     exit_arrange();
     end_signals_arrange(tell_at_signal);
+    if (tunables.background != 0)
+        start_helper();
     if (tunables.protect == LEVEL_PARANOID)
         close_all();
     if (MYALLOC_DEBUG && environment_variable("MYALLOC_COUNTERS") != NULL)

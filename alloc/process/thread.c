@@ -6,6 +6,7 @@
 #include "kit/modes.h"
 #include "heap/aside.h"
 #include "observe/reachable.h"
+#include "process/background.h"
 #include "process/fork.h"
 
 static pthread_key_t exit_key;
@@ -18,6 +19,7 @@ static void thread_ends(void *unused) {
         return;
     if (modes_has(MODE_LEAKS))
         reachable_thread_ended(&cache_self);
+    background_thread_ends();
     cache_close();
 }
 

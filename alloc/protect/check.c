@@ -236,7 +236,7 @@ static bool holds_locked(const void *plain) {
 }
 
 static bool owns(const void *p) {
-    PREFETCH((const char *)p - CHECK_CANARY);
+    PREFETCH((const void *)((uintptr_t)p - CHECK_CANARY)); /* p may be any number */
     lock(p);
     const struct check_record *record = check_record_find(p);
     bool owns = record != NULL || holds_locked(p);

@@ -260,6 +260,13 @@ void os_futex_wait(_Atomic uint32_t *word, uint32_t value) {
     (void)value;
 }
 
+bool os_futex_sleep(_Atomic uint32_t *word, uint32_t value, uint64_t ms) {
+    (void)word;
+    (void)value;
+    usleep((useconds_t)ms * 1000);
+    return true;
+}
+
 void os_futex_wake(_Atomic uint32_t *word) {
     (void)word;
 }
@@ -328,6 +335,13 @@ uint64_t os_signals_block(void) {
 
 void os_signals_restore(uint64_t before) {
     (void)before;
+}
+
+void os_signals_block_all(void) {
+}
+
+void os_name_thread(const char *name) {
+    (void)name;
 }
 
 void *os_next_function(const char *name) {

@@ -200,7 +200,7 @@ static const struct {
     {1234, 0, 0, false, true},
     {-9, 0, 0, false, true},
     {-1000, 0, 0, false, true},
-    {-1007, 0, 0, false, true},
+    {-1008, 0, 0, false, true},
     {INT_MIN, 0, 0, false, true},
 };
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Chains of blocks between threads. alloc/heap/transfer.h: transfer_try_park, transfer_park_among, transfer_take,
- * transfer_refuse_parked_twice; alloc/heap/central.c: central_take, central_give, any_parked, central_flush, central_count
- * (walk_transfer moves chains the same way). Chains
- * stand for their blocks. What is at home is a set guarded by the lock of the class, which is a model of its own (lock.pml);
+ * transfer_refuse_parked_twice; alloc/heap/central.c: central_take, central_give, any_parked, central_flush;
+ * alloc/heap/central_walk.c: central_count (walk_transfer moves chains the same way). Chains stand for their blocks. What is at
+ * home is a set guarded by the lock of the class, which is a model of its own (lock.pml);
  * stacked chains and adopted lists are reached under that lock alone and behave as what is at home. Chain c is LENGTH(c) blocks
  * long; a class may park MOST blocks.
  *
