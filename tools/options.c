@@ -13,7 +13,7 @@
 #include "base/myalloc.h"
 #include "kit/tunables.h"
 
-enum { WIDTH = 96, INDENT = 4, SHOWN = TUNABLE_TEXT_MAX + 1, NAMES = 160 };
+enum { WIDTH = 96, INDENT = 4, SHOWN = TUNABLE_TEXT_MAX + 3, NAMES = 160 };
 
 /* What the library's table leaves out because programs have no use for it. */
 static const struct {

@@ -61,15 +61,17 @@ static bool has_guarded_pages(void)
    fault on a guarded page is told. */
 static int set_options(void)
 {
-    const char *others = getenv("MYALLOC_OPTIONS"), *told = has_guarded_pages() ? "fault_report:on," : "";
+    const char *others = getenv("MYALLOC_OPTIONS"), *told = has_guarded_pages() ? "fault_report:on," : "", *quote;
     char self[256], *value;
     ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
     int failed;
 
-    if (length < 0 || length == sizeof self - 1 || memchr(self, ',', (size_t)length))
+    if (length < 0 || length == sizeof self - 1 || (memchr(self, '"', (size_t)length) && memchr(self, '\'', (size_t)length)))
         length = 0;
     self[length] = '\0';
-    if (asprintf(&value, "%s%s%s%s%s", length ? "symbolizer:" : "", self, length ? "," : "", told, others ? others : "") < 0)
+    quote = strchr(self, '"') ? "'" : strpbrk(self, ",'") ? "\"" : ""; /* for commas in it */
+    if (asprintf(&value, "%s%s%s%s%s%s%s", length ? "symbolizer:" : "", quote, self, quote, length ? "," : "", told,
+                 others ? others : "") < 0)
         return -1;
     failed = setenv("MYALLOC_OPTIONS", value, 1);
     free(value);

@@ -6,6 +6,7 @@
 #include "base/scan.h"
 #include "os/os.h"
 #include "kit/finding.h"
+#include "kit/path.h"
 #include "kit/readonly.h"
 #include "kit/report.h"
 #include "kit/text.h"
@@ -143,6 +144,20 @@ static void read_tunable(struct reading *reading, const char *entry, size_t leng
         set(reading, tunable, equals + 1, length - name - 1);
 }
 
+static bool is_quote(char c) {
+    return c == '"' || c == '\'';
+}
+
+/* A value that begins with a quote ends with the next one of its kind, and is what stands between. */
+static bool set_option(struct reading *reading, const struct tunable *tunable, const char *value, size_t length) {
+    if (length == 0 || !is_quote(value[0]))
+        return set(reading, tunable, value, length);
+    if (memchr(value + 1, value[0], length - 1) == value + length - 1)
+        return set(reading, tunable, value + 1, length - 2);
+    complain_value(reading, tunable, value, length, "does not end with its only other quote");
+    return false;
+}
+
 static void read_option(struct reading *reading, const char *entry, size_t length) {
     const char *colon = memchr(entry, ':', length);
     const struct tunable *tunable = find(entry, colon ? (size_t)(colon - entry) : length, false);
@@ -150,8 +165,19 @@ static void read_option(struct reading *reading, const char *entry, size_t lengt
         complain_unknown(reading, tunable ? "no ':' and value behind" : "no ':' in", entry, length);
     else if (tunable == NULL)
         complain_unknown(reading, "unknown key", entry, (size_t)(colon - entry));
-    else if (set(reading, tunable, colon + 1, length - (size_t)(colon - entry) - 1))
+    else if (set_option(reading, tunable, colon + 1, length - (size_t)(colon - entry) - 1))
         reading->given |= (uint64_t)1 << (tunable - tunables_rows);
+}
+
+/* The separator behind the entry, NULL if it is the last. Between the quotes of an option's value there is none. */
+static const char *entry_end(const char *entry, char separator) {
+    const char *end = strchr(entry, separator), *colon = NULL;
+    if (separator == ',' && end != NULL) /* looked for in this entry only: a long list is read once */
+        colon = memchr(entry, ':', (size_t)(end - entry));
+    if (colon == NULL || !is_quote(colon[1]))
+        return end;
+    const char *close = strchr(colon + 2, colon[1]);
+    return close != NULL ? strchr(close, separator) : end;
 }
 
 static void read_list(struct reading *reading, char *const *variables, const char *name, char separator,
@@ -159,7 +185,7 @@ static void read_list(struct reading *reading, char *const *variables, const cha
     const char *entry = scan_variable(variables, name);
     reading->variable = name;
     while (entry != NULL) {
-        const char *end = strchr(entry, separator);
+        const char *end = entry_end(entry, separator);
         size_t length = end ? (size_t)(end - entry) : strlen(entry);
         if (length > 0)
             read_entry(reading, entry, length);
@@ -191,6 +217,16 @@ static bool concerns_us(const char *variable) {
            strncmp(variable, "GLIBC_TUNABLES=", 15) == 0;
 }
 
+/* What is opened later is a path from here on. */
+static void keep_folder(const struct tunables *from) {
+    const char *const paths[] = {from->log, from->symbolizer, from->stats, from->trace};
+    bool relative = false;
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        relative |= paths[i][0] != '\0' && paths[i][0] != '/';
+    if (relative)
+        path_keep_folder();
+}
+
 void COLD environment_read_slow(void) {
     char **variables = __environ;
     if (variables == NULL) /* libc is not set up yet, or the program has cleared it: look again next time */
@@ -211,6 +247,7 @@ void COLD environment_read_slow(void) {
     if (opened) {
         tunables = fresh;
         readonly_shut(&tunables, sizeof tunables);
+        keep_folder(&fresh);
     }
     atomic_store_explicit(&environment_state, ENVIRONMENT_READ, memory_order_release);
     if (opened && (fresh.log[0] != '\0' || fresh.symbolizer[0] != '\0'))

@@ -2,7 +2,8 @@
 /*
  * The tunables as the environment gives them. In rising precedence: the defaults, glibc's older environment variables
  * (MALLOC_TOP_PAD_, …), GLIBC_TUNABLES=glibc.malloc.NAME=VALUE:…, MYALLOC_OPTIONS=NAME:VALUE,…, and later mallopt. Within a
- * variable the last one counts. What cannot be understood is named in one line each, at most COMPLAINTS_MAX, and skipped.
+ * variable the last one counts. A value in MYALLOC_OPTIONS may stand between quotes, ' or ", and then have commas. What
+ * cannot be understood is named in one line each, at most COMPLAINTS_MAX, and skipped.
  */
 #ifndef MYALLOC_ENVIRONMENT_H
 #define MYALLOC_ENVIRONMENT_H

@@ -9,12 +9,12 @@
 
 #include "base/scan.h"
 #include "os/os.h"
+#include "kit/path.h"
 #include "kit/readonly.h"
 #include "kit/text.h"
 
 #define BUFFERS 2 /* one for a finding, one for a fault in the middle of it or another thread's */
 #define LINE_ROOM 1024
-#define PATH_ROOM 1024
 #define NAME_MOST 64 /* characters of the program's name that are shown */
 #define RED "\033[1;31m"
 #define BOLD "\033[1m"
@@ -56,27 +56,6 @@ int finding_write(const char *text, size_t bytes) {
                : error;
 }
 
-/* The program's name without folders. */
-static const char *program_name(void) {
-    const char *name = program_invocation_name, *slash = name != NULL ? strrchr(name, '/') : NULL;
-    return slash != NULL ? slash + 1 : name != NULL && *name != '\0' ? name : "program";
-}
-
-void finding_path(const char *pattern, char *out, size_t room) {
-    size_t at = 0;
-    for (; *pattern != '\0' && at + 1 < room; pattern++) {
-        char sign = pattern[0] == '%' ? pattern[1] : '\0';
-        if (sign == 'p')
-            at += text_format(out + at, room - at, "%d", os_process_id());
-        else if (sign == 'b')
-            at += text_format(out + at, room - at, "%s", program_name());
-        else
-            out[at++] = *pattern;
-        pattern += sign == 'p' || sign == 'b' || sign == '%';
-    }
-    out[at] = '\0';
-}
-
 /* The variables that a symbolizer needs: where the user's files are, and where debug information may be asked for. */
 static void choose_variables(const char **chosen, size_t most) {
     static const char *const names[] = {"PATH=", "HOME=", "XDG_CACHE_HOME=", "DEBUGINFOD_URLS=", "DEBUGINFOD_CACHE_PATH="};
@@ -89,9 +68,9 @@ static void choose_variables(const char **chosen, size_t most) {
 }
 
 static bool pass_through_symbolizer(const char *text, size_t bytes, int fd) {
-    const char *symbolizer = place_pages.value.symbolizer, *variables[8];
-    const char *const arguments[] = {symbolizer, "symbolize", NULL};
-    if (*symbolizer == '\0')
+    char symbolizer[PATH_ROOM];
+    const char *const arguments[] = {symbolizer, "symbolize", NULL}, *variables[8];
+    if (*place_pages.value.symbolizer == '\0' || !path_from_start(place_pages.value.symbolizer, symbolizer, sizeof symbolizer))
         return false;
     choose_variables(variables, sizeof variables / sizeof *variables);
     return os_filter(arguments, variables, text, bytes, fd);
@@ -105,8 +84,7 @@ static void write_to_stderr(const char *text, size_t bytes) {
 /* The log is opened for each finding: a descriptor kept open is one that a program may close or take for its own. */
 static bool write_to_log(const char *text, size_t bytes) {
     char path[PATH_ROOM];
-    finding_path(place_pages.value.log, path, sizeof path);
-    int fd = os_append(path);
+    int fd = path_fill(place_pages.value.log, path, sizeof path) ? os_append(path) : -1;
     if (fd < 0)
         return false;
     int error = pass_through_symbolizer(text, bytes, fd) ? 0 : os_write(fd, text, bytes);
@@ -179,7 +157,7 @@ static void put_line(struct finding *finding, const char *format, va_list argume
 
 static void put_head(struct finding *finding, const char *format, va_list arguments) {
     char head[NAME_MOST + 64], name[NAME_MOST];
-    text_format(name, sizeof name, "%s", program_name());
+    text_format(name, sizeof name, "%s", path_program());
     text_format(head, sizeof head, "==%d== %s: ", os_process_id(), name);
     for (char *c = head; *c != '\0'; c++)
         if ((unsigned char)*c < ' ' || *c == 0x7f)

@@ -57,11 +57,8 @@ void finding_end(struct finding *finding);
 /* "thread 4711 (name)", the name as far as it is known: of threads that live. Empty for thread 0. Returns `out`. */
 char *finding_thread(int thread, char *out, size_t room);
 
-/* A path with %p as the process id, %b as the program's name without folders, %% as a percent sign. */
-void finding_path(const char *pattern, char *out, size_t room);
-
-/* Where findings go from now on, and the command that they pass through; empty texts for standard error, and for none. At the
- * start; the texts must stay. */
+/* Where findings go from now on (path_fill), and the command that they pass through; empty texts for standard error, and for
+ * none. At the start; the texts must stay. */
 void finding_set_place(const char *log, const char *symbolizer);
 
 /* Keeps a descriptor of standard error, for the case that the program closes its own: many do so as their last act, to see

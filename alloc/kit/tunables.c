@@ -341,16 +341,23 @@ char *tunables_allowed(const struct tunable *tunable, char *out, size_t room) {
         text_format(out, room, "tables or fp (0 or 1)");
         break;
     case TUNABLE_TEXT:
-        text_format(out, room, "text of %z to %z bytes, without a comma", tunable->least, tunable->most);
+        text_format(out, room, "text of %z to %z bytes; with a comma in it, between quotes", tunable->least, tunable->most);
         break;
     }
     return out;
 }
 
+/* Between quotes where it would be read as something else otherwise. No text that has both kinds of them needs any. */
+static void show_text(const char *text, char *out, size_t room) {
+    bool needs = strchr(text, ',') != NULL || text[0] == '"' || text[0] == '\'';
+    const char *quote = !needs ? "" : strchr(text, '"') == NULL ? "\"" : strchr(text, '\'') == NULL ? "'" : "";
+    text_format(out, room, "%s%s%s", quote, text, quote);
+}
+
 char *tunables_value(const struct tunables *from, const struct tunable *tunable, char *out, size_t room) {
     size_t value = tunable->kind == TUNABLE_TEXT ? 0 : number_in(from, tunable);
     if (tunable->kind == TUNABLE_TEXT)
-        text_format(out, room, "%s", (const char *)from + tunable->offset);
+        show_text((const char *)from + tunable->offset, out, room);
     else if (words_of(tunable) != NULL)
         show_word(words_of(tunable), value, out, room);
     else if (value == SIZE_MAX)

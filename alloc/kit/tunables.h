@@ -77,7 +77,8 @@ const char *tunables_lacks(const struct tunables *values, const struct tunable *
 /* The values that the tunable accepts, in words. Returns `out`. */
 char *tunables_allowed(const struct tunable *tunable, char *out, size_t room);
 
-/* The tunable's value in `from`, as it could be given. Returns `out`, which must have room for a TEXT. */
+/* The tunable's value in `from`, as it could be given in MYALLOC_OPTIONS. Returns `out`, which must have room for a TEXT and
+ * two quotes. */
 char *tunables_value(const struct tunables *from, const struct tunable *tunable, char *out, size_t room);
 
 /* mallopt(3), as glibc: 1 and nothing changes if no tunable has the parameter; 0 and nothing changes if the value is out of

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
@@ -6,11 +7,11 @@
 #include "base/scan.h"
 #include "os/os.h"
 #include "kit/finding.h"
+#include "kit/path.h"
 #include "kit/report.h"
 #include "kit/text.h"
 #include "observe/stats.h"
 
-#define PATH_ROOM 1024
 #define ENOUGH (32 * KIB) /* for lines of all classes with the largest numbers there are */
 
 static const struct row {
@@ -105,8 +106,7 @@ void stats_write(const char *where) {
             report_line("stats: file descriptor %s cannot be written: %s", where, os_error_text(error));
         return;
     }
-    finding_path(where, path, sizeof path);
-    fd = os_create(path);
+    fd = path_fill(where, path, sizeof path) ? os_create(path) : -ENAMETOOLONG;
     if (fd < 0) {
         report_line("stats: the file %s cannot be written: %s", path, os_error_text(-fd));
         return;

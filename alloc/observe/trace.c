@@ -6,6 +6,7 @@
 #include "os/os.h"
 #include "kit/environment.h"
 #include "kit/lock.h"
+#include "kit/path.h"
 #include "kit/report.h"
 #include "kit/text.h"
 #include "kit/tunables.h"
@@ -140,14 +141,16 @@ void trace_resized(const void *old, size_t old_usable, const void *p, size_t byt
 
 /* ---- start and end ----------------------------------------------------------------------------------------------- */
 
-/* The program may have set the variable after it started, so the environment is read here, not with the tunables. */
-static const char *file_name(void) {
+/* The program may have set the variable after it started, so the environment is read here, not with the tunables; a relative
+ * path in it leads on from where the program is now, as with glibc. */
+static const char *file_name(char *out, size_t room) {
     const char *name = environment_variable("MALLOC_TRACE");
-    return name != NULL ? name : tunables.trace;
+    return name != NULL ? name : path_from_start(tunables.trace, out, room) ? out : "";
 }
 
 void trace_start(void) {
-    const char *name = file_name();
+    char path[PATH_ROOM];
+    const char *name = file_name(path, sizeof path);
     if (*name == '\0' || aside_is_on())
         return;
     unwind_prepare();

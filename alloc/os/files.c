@@ -42,6 +42,11 @@ static size_t read_all(int fd, char *out, size_t bytes, uint64_t offset) {
     return length;
 }
 
+/* The path of a folder that lies outside of the process's root does not begin with a slash. */
+bool os_folder(char *out, size_t room) {
+    return !kernel_refused(kernel(SYS_getcwd, out, room)) && out[0] == '/';
+}
+
 size_t os_read_file(const char *path, char *out, size_t room) {
     long fd = os_fault(read_file) ? -1 : open_file(path, O_RDONLY, 0);
     if (kernel_refused(fd))

@@ -140,6 +140,9 @@ bool os_read_memory(const void *from, void *out, size_t bytes);
 
 /* ---- files.c ------------------------------------------------------------------------------------------------------- */
 
+/* The path of the folder that the process is in. False if it has none, or one that does not fit. */
+bool os_folder(char *out, size_t room);
+
 /* Reads the start of a file, at most `room` bytes, without a NUL. Returns how many; 0 if it cannot be read. */
 size_t os_read_file(const char *path, char *out, size_t room);
 
@@ -241,6 +244,9 @@ void os_raise(int number);
 
 /* What kind of access a SIGSEGV or SIGBUS was, by the context that its handler got. */
 enum arch_access os_access(const void *context);
+
+/* Of how many bytes the access was that met `p`; 0 if that is not known. Reads the instruction, as far as it can be read. */
+size_t os_access_bytes(const void *context, const void *p);
 
 /* Seals what is never written of the object that has `inside` in it: its segments that are not writable, and the pages that the
  * loader has made read-only after relocation. Asks the loader, which may take its lock. */

@@ -205,6 +205,22 @@ enum arch_access os_access(const void *context) {
     return arch_access(context);
 }
 
+/* The page that the processor runs in is there, but may be one that can only be run. */
+static size_t can_read(uintptr_t at, size_t most) {
+    size_t here = min_size(most, align_down(at, OS_PAGE) + OS_PAGE - at);
+    if (!os_can_read((const void *)align_down(at, OS_PAGE)))
+        return 0;
+    return here < most && os_can_read((const void *)(at + here)) ? most : here;
+}
+
+size_t os_access_bytes(const void *context, const void *p) {
+    uint8_t code[ARCH_INSTRUCTION_MOST];
+    uintptr_t at = arch_instruction(context);
+    size_t length = can_read(at, sizeof code);
+    memcpy(code, (const void *)at, length);
+    return arch_access_bytes(context, code, length, (uintptr_t)p);
+}
+
 static bool has(const struct dl_phdr_info *object, uintptr_t inside) {
     for (int i = 0; i < object->dlpi_phnum; i++) {
         const ElfW(Phdr) *header = &object->dlpi_phdr[i];

@@ -9,6 +9,7 @@
 #include "kit/modes.h"
 #include "kit/finding.h"
 #include "kit/report.h"
+#include "kit/text.h"
 #include "kit/tunables.h"
 #include "callers/backtrace.h"
 #include "callers/unwind.h"
@@ -48,8 +49,24 @@ static unsigned capture(void **frames, enum arch_access access) {
     return count;
 }
 
-static void say_hit(const struct protection *row, const struct fault_block *block, const char *p, enum arch_access access) {
-    const char *word = access_word(access);
+/* What faulted. */
+struct access {
+    const char *p;
+    enum arch_access kind;
+    size_t bytes; /* 0: not known */
+};
+
+/* "write of 4 bytes". */
+static void describe(const struct access *access, char *out, size_t room) {
+    bool sized = access->bytes > 0 && access->kind != ARCH_EXECUTE;
+    text_format(out, room, !sized ? "%s" : access->bytes == 1 ? "%s of %z byte" : "%s of %z bytes", access_word(access->kind),
+                access->bytes);
+}
+
+static void say_hit(const struct protection *row, const struct fault_block *block, const struct access *access) {
+    const char *p = access->p;
+    char word[48];
+    describe(access, word, sizeof word);
     struct finding finding;
     void *frames[UNWIND_MOST];
     if (block->start == NULL) {
@@ -64,22 +81,22 @@ static void say_hit(const struct protection *row, const struct fault_block *bloc
                        : above     ? "buffer overflow"
                                    : "block executed";
     size_t far = (size_t)(below ? block->start - p : above ? p - (block->start + block->bytes) : p - block->start);
-    finding_begin(&finding, "%s: %s at %p, %z bytes %s the block of %z bytes at %p", what, word, p, far,
+    finding_begin(&finding, "%s: %s at %p, %z byte%s %s the block of %z bytes at %p", what, word, p, far, far == 1 ? "" : "s",
                   below ? "before" : above ? "behind" : "inside", block->bytes, block->start);
     if (!(report_action & REPORT_SHORT)) {
-        unsigned count = capture(frames, access);
+        unsigned count = capture(frames, access->kind);
         if (count > 0)
             say_where(&finding, frames, count);
         fault_say_history(&finding, block);
         if (row->more != NULL)
             row->more(&finding);
-        fault_say_summary(&finding, what, word, count > 0 ? frames[0] : NULL);
+        fault_say_summary(&finding, what, access_word(access->kind), count > 0 ? frames[0] : NULL);
     }
     finding_end(&finding);
 }
 
 /* A fault of this very report is not told. */
-static void tell(const struct protection *row, const struct fault_block *block, const char *p, enum arch_access access) {
+static void tell(const struct protection *row, const struct fault_block *block, const struct access *access) {
     int self = report_thread_id(), other = 0;
     while (!atomic_compare_exchange_strong(&teller, &other, self)) {
         if (other == self)
@@ -87,7 +104,7 @@ static void tell(const struct protection *row, const struct fault_block *block, 
         os_futex_wait((_Atomic uint32_t *)&teller, (uint32_t)other);
         other = 0;
     }
-    say_hit(row, block, p, access);
+    say_hit(row, block, access);
     atomic_store(&teller, 0);
     os_futex_wake((_Atomic uint32_t *)&teller);
 }
@@ -131,8 +148,10 @@ static void handle(int number, siginfo_t *info, void *context) {
     const struct sigaction *action = &before[number == signals[0] ? 0 : 1];
     struct fault_block block;
     const struct protection *row = info->si_code > 0 ? protections_near(info->si_addr, &block) : NULL;
-    if (row != NULL && !is_meant(&block, info->si_addr, os_access(context)))
-        tell(row, &block, info->si_addr, os_access(context));
+    if (row != NULL && !is_meant(&block, info->si_addr, os_access(context))) {
+        struct access access = {info->si_addr, os_access(context), os_access_bytes(context, info->si_addr)};
+        tell(row, &block, &access);
+    }
     hand_on(action, number, info, context);
 }
 

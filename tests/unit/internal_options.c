@@ -142,6 +142,34 @@ Test(options, texts) {
     cr_expect_eq(strlen(into.trace), TUNABLE_TEXT_MAX);
 }
 
+static struct tunables apply(char *const *variables);
+static int complaints;
+
+Test(options, quotes) {
+    static const struct {
+        const char *given, *stats, *shown;
+        size_t top_pad;
+        int complaints;
+    } cases[] = {
+        {"stats:'a,b',top_pad:5", "a,b", "\"a,b\"", 5, 0},   {"stats:\"a,b\",top_pad:5", "a,b", "\"a,b\"", 5, 0},
+        {"top_pad:'5',stats:\"it's\"", "it's", "it's", 5, 0}, {"stats:'\"a,\"'", "\"a,\"", "'\"a,\"'", 0, 0},
+        {"stats:a'b',top_pad:5", "a'b'", "a'b'", 5, 0},      {"stats:'a", "", "", 0, 1},
+        {"stats:'a,top_pad:5", "", "", 5, 1},                {"stats:'a'b,top_pad:5", "", "", 5, 1},
+        {"stats:'a'b',top_pad:5", "", "", 5, 1},             {"stats:'',top_pad:5", "", "", 5, 1},
+        {"stats:',',top_pad:5", ",", "\",\"", 5, 0},         {"stats:'", "", "", 0, 1},
+        {"x'y:1,top_pad:5", "", "", 5, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[128], shown[TUNABLE_TEXT_MAX + 3], *variables[] = {text, NULL};
+        snprintf(text, sizeof text, "MYALLOC_OPTIONS=%s", cases[i].given);
+        struct tunables into = apply(variables);
+        cr_expect_str_eq(into.stats, cases[i].stats, "%s: %s", text, into.stats);
+        cr_expect_eq(into.top_pad, cases[i].top_pad, "%s", text);
+        cr_expect_eq(complaints, cases[i].complaints, "%s", text);
+        cr_expect_str_eq(tunables_value(&into, tunable("stats"), shown, sizeof shown), cases[i].shown, "%s: %s", text, shown);
+    }
+}
+
 /* Values that make no sense, for every option there is. */
 Test(options, no_option_takes_what_makes_no_sense) {
     static const char *const never[] = {"", " ", " 1", "1 ", "\t1", "1\n", "-2", "-99999999999999999999", "1 leaks:1",
@@ -200,7 +228,6 @@ Test(options, shown_values_are_taken) {
 
 /* ---- variables --------------------------------------------------------------------------------------------------- */
 
-static int complaints;
 static size_t longest;
 static bool printable;
 static char last[512];

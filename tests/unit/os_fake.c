@@ -361,6 +361,11 @@ enum arch_access os_access(const void *context) {
     return ARCH_ACCESS;
 }
 
+size_t os_access_bytes(const void *context, const void *p) {
+    (void)context, (void)p;
+    return 0;
+}
+
 /* As a kernel that has no such pages, unless the test wants them. */
 bool os_guard_install(void *addr, size_t bytes) {
     return os_fake_guards && madvise(addr, bytes, MADV_DONTNEED) == 0 && mprotect(addr, bytes, PROT_NONE) == 0;
@@ -434,6 +439,10 @@ void os_thread_name(int thread, char *out, size_t room) {
 
 uintptr_t os_given(unsigned long type) {
     return getauxval(type);
+}
+
+bool os_folder(char *out, size_t room) {
+    return getcwd(out, room) != NULL;
 }
 
 bool os_can_read(const void *word) {

@@ -118,8 +118,46 @@ __attribute__((noinline)) static void *frame_of_allocation(size_t bytes) {
     return p;
 }
 
+typedef char vector __attribute__((vector_size(16)));
+
+/* Accesses of all sizes, from the first byte behind a block on, one of them from the block's last bytes on. */
+static void touch_behind(const char *fault) {
+    volatile char *p = at_edge(48, true) + 48;
+    char other[300] = {0};
+    if (strcmp(fault, "behind: char") == 0)
+        *p = 1;
+    else if (strcmp(fault, "behind: short") == 0)
+        *(volatile short *)p = 1;
+    else if (strcmp(fault, "behind: int") == 0)
+        *(volatile int *)p += 1;
+    else if (strcmp(fault, "behind: long") == 0)
+        *(volatile long *)p = 1;
+    else if (strcmp(fault, "behind: double") == 0)
+        say(*(volatile double *)p > 1 ? "more\n" : "less\n");
+    else if (strcmp(fault, "behind: vector") == 0)
+        *(volatile vector *)p = (vector){0};
+    else if (strcmp(fault, "behind: half inside") == 0)
+        say(*(volatile int *)(p - 2) == 1 ? "one\n" : "other\n");
+    else if (strcmp(fault, "behind: memcpy") == 0)
+        memcpy((char *)p, other, sizeof other);
+    else if (strcmp(fault, "behind: strlen") == 0)
+        say(strlen((char *)memset((char *)p - 48, 'x', 48)) == 48 ? "48\n" : "other\n");
+#if defined __x86_64__
+    void *to = (char *)p - 48, *from = other;
+    size_t count = sizeof other;
+    if (strcmp(fault, "behind: rep movsb") == 0)
+        __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
+    if (strcmp(fault, "behind: rep movsq from there") == 0) {
+        count = 20;
+        __asm__ volatile("rep movsq" : "+D"(from), "+S"(to), "+c"(count) : : "memory");
+    }
+#endif
+}
+
 static void touch(const char *fault) {
-    if (strcmp(fault, "read after free") == 0) {
+    if (strncmp(fault, "behind: ", 8) == 0) {
+        touch_behind(fault);
+    } else if (strcmp(fault, "read after free") == 0) {
         volatile char *p = shown(frame_of_allocation(40));
         free((void *)p);
         (void)p[3];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* run: helper */
-/* A fault or a leak a case, for reports.test. usage: buggy CASE */
+/* A fault or a leak a case, for reports.test and others. usage: buggy CASE [FOLDER], which it then goes to */
 #include <fcntl.h>
+#include <mcheck.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -93,7 +94,12 @@ static void reuse(void) {
 
 int main(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : "";
-    static const struct { const char *name; int number; } signals[] = {{"term", SIGTERM}, {"int", SIGINT}, {"hup", SIGHUP}, {"abort", SIGABRT}};
+    static const struct {
+        const char *name;
+        int number;
+    } signals[] = {{"term", SIGTERM}, {"int", SIGINT}, {"hup", SIGHUP}, {"abort", SIGABRT}};
+    if (argc > 2 && chdir(argv[2]) != 0)
+        return 2;
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
         if (strcasecmp(name, signals[i].name) == 0)
             signalled(signals[i].number, *name < 'a');
@@ -113,6 +119,8 @@ int main(int argc, char **argv) {
     }
     if (strcmp(name, "reused") == 0)
         reuse();
+    if (strcmp(name, "traced") == 0)
+        mtrace();
     take(24);
     if (strcmp(name, "overrun") == 0)
         memcpy(block + 24, "AB", 3);

@@ -229,10 +229,31 @@ static const char *first_of(char *const *variables, const char *name) {
     return NULL;
 }
 
+/* VALUE: what has no comma | ' what has no ' ' | " what has no " ". How long the value is, from the colon on. */
+static size_t quoted_length(const char *value) {
+    const char *close = *value != '\0' && strchr("'\"", *value) != NULL ? strchr(value + 1, *value) : NULL;
+    return close != NULL ? (size_t)(close - value) + strcspn(close, ",") : strcspn(value, ",");
+}
+
+static void expect_quoted(const char *variable, size_t row, const char *text, size_t length) {
+    bool quoted = length > 0 && (*text == '\'' || *text == '"');
+    size_t inside = quoted ? 1 : 0;
+    while (quoted && inside < length && text[inside] != *text)
+        inside++;
+    if (!quoted)
+        expect_value(variable, row, text, length);
+    else if (inside + 1 == length)
+        expect_value(variable, row, text + 1, length - 2);
+    else
+        expect_ignored(variable, VALUE, tunables_rows[row].name);
+}
+
 /* ENTRY SEPARATOR ENTRY …, each NAME BETWEEN VALUE. */
 static void expect_list(const char *variable, const char *list, char separator, char between, const char *prefix) {
     while (list != NULL) {
-        const char *end = strchr(list, separator);
+        const char *end = strchr(list, separator), *start = separator == ',' ? strpbrk(list, ":,") : NULL;
+        if (start != NULL && *start == ':')
+            end = start[1 + quoted_length(start + 1)] == '\0' ? NULL : start + 1 + quoted_length(start + 1);
         size_t length = end ? (size_t)(end - list) : strlen(list);
         const char *middle = memchr(list, between, length);
         size_t name = middle ? (size_t)(middle - list) : length;
@@ -241,6 +262,8 @@ static void expect_list(const char *variable, const char *list, char separator, 
         if (length > 0 && ours) {
             if (row == TUNABLES || middle == NULL)
                 expect_ignored(variable, NAME, "");
+            else if (separator == ',')
+                expect_quoted(variable, row, middle + 1, length - name - 1);
             else
                 expect_value(variable, row, middle + 1, length - name - 1);
         }
@@ -356,16 +379,16 @@ static void same_as_expected(const struct tunables *found, const char *when) {
     }
 }
 
-/* Read again as it is shown, each is what it was: but for texts that hold what parts entries. */
+/* Read again as it is shown, each is what it was. */
 static void shown_is_taken(const struct tunables *found, const struct tunables *defaults) {
     static const int late[] = {TUNABLE_AT_dynamic_threshold, TUNABLE_AT_hugepages}; /* others set them, too */
-    char list[8192] = "MYALLOC_OPTIONS=", text[TUNABLE_TEXT_MAX + 1];
+    char list[8192] = "MYALLOC_OPTIONS=", text[TUNABLE_TEXT_MAX + 3];
     size_t length = strlen(list);
     struct tunables again = *defaults;
     for (size_t i = 0; i < TUNABLES + 2; i++) {
         size_t row = i < TUNABLES ? i : (size_t)late[i - TUNABLES];
         tunables_value(found, &tunables_rows[row], text, sizeof text);
-        if (text[0] == '\0' || strchr(text, ',') != NULL) {
+        if (text[0] == '\0') {
             memcpy((char *)&again + tunables_rows[row].offset, at(found, row), TUNABLE_TEXT_MAX + 1);
             continue;
         }

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#include "kit/path.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "os/os.h"
+#include "kit/readonly.h"
+#include "kit/text.h"
+
+struct folder {
+    char path[PATH_FOLDER_ROOM]; /* empty: relative paths are taken as they are */
+};
+READONLY_PAGES(struct folder, folder) = {{""}};
+
+void path_keep_folder(void) {
+    struct folder found;
+    if (!os_folder(found.path, sizeof found.path) || !readonly_open(&folder_pages, sizeof folder_pages))
+        return;
+    folder_pages.value = found;
+    readonly_shut(&folder_pages, sizeof folder_pages);
+}
+
+/* Puts the folder in front of a path that needs it. Returns the length. */
+static size_t begin(const char *path, char *out, size_t room) {
+    const char *folder = folder_pages.value.path;
+    if (path[0] == '/' || path[0] == '\0' || folder[0] == '\0')
+        return 0;
+    return text_format(out, room, folder[1] == '\0' ? "%s" : "%s/", folder);
+}
+
+bool path_from_start(const char *path, char *out, size_t room) {
+    size_t at = begin(path, out, room), length = strlen(path);
+    if (at + length >= room)
+        return false;
+    memcpy(out + at, path, length + 1);
+    return true;
+}
+
+const char *path_program(void) {
+    const char *name = program_invocation_name, *slash = name != NULL ? strrchr(name, '/') : NULL;
+    return slash != NULL ? slash + 1 : name != NULL && *name != '\0' ? name : "program";
+}
+
+bool path_fill(const char *pattern, char *out, size_t room) {
+    size_t at = begin(pattern, out, room);
+    for (; *pattern != '\0' && at + 1 < room; pattern++) {
+        char sign = pattern[0] == '%' ? pattern[1] : '\0';
+        if (sign == 'p')
+            at += text_format(out + at, room - at, "%d", os_process_id());
+        else if (sign == 'b')
+            at += text_format(out + at, room - at, "%s", path_program());
+        else
+            out[at++] = *pattern;
+        pattern += sign == 'p' || sign == 'b' || sign == '%';
+    }
+    out[min_size(at, room - 1)] = '\0';
+    return *pattern == '\0' && at + 1 < room;
+}
