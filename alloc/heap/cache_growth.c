@@ -49,16 +49,23 @@ void growth_end(struct cache *cache) {
     }
 }
 
+/* A thread's part of what all share. Every overflow asks: a division of 32 bits takes half as long as one of 64, and where
+ * there is one thread there is none. */
+static inline size_t part_of(uint32_t shared, uint32_t threads) {
+    return threads > 1 ? shared / threads : shared;
+}
+
 /* Bytes by which all limits of a thread may be above their start. */
-static size_t earned_most(void) {
-    size_t threads = max_size(transfer_threads, 1), small = span_totals.small;
-    size_t share = (small << UNIT_SHIFT) / EARNED_PART / threads;
-    size_t least = threads > 1 ? max_size(EARNED_SHARED / threads, EARNED_LEAST) : EARNED_LEAST;
+static size_t earned_most(uint32_t threads) {
+    _Static_assert(EARNED_PART <= UNIT, "whole bytes a unit");
+    size_t share = part_of((uint32_t)span_totals.small, threads) * (UNIT / EARNED_PART);
+    size_t least = threads > 1 ? max_size(part_of(EARNED_SHARED, threads), EARNED_LEAST) : EARNED_LEAST;
     return min_size(max_size(share, least), EARNED_MOST);
 }
 
 size_t growth_spare_most(void) {
-    return min_size(max_size(earned_most() / SPARE_PART, SPARE_SHARED / transfer_threads), SPARE_MOST);
+    uint32_t threads = (uint32_t)transfer_threads;
+    return min_size(max_size(earned_most(threads) / SPARE_PART, part_of(SPARE_SHARED, threads)), SPARE_MOST);
 }
 
 void growth_give_spare(struct cache *cache, unsigned class) {
@@ -84,7 +91,7 @@ static void shrink_another(struct cache *cache, unsigned wants) {
 
 void growth_earn(struct cache *cache, unsigned class) {
     size_t old = cache->slow->earned_limit[class], longer = min_size(old * 2, class_batch(class));
-    size_t more = (longer - old) * class_bytes(class), most = earned_most();
+    size_t more = (longer - old) * class_bytes(class), most = earned_most((uint32_t)transfer_threads);
     if (more == 0)
         return;
     if (cache->slow->earned_bytes + more > most)
