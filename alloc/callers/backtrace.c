@@ -15,6 +15,7 @@
 #define LINE_ROOM 960 /* of a line's 1023 characters, the frame's number and indentation apart */
 #define BUILD_ID_MOST 20 /* bytes; linkers make 8 to 20 */
 #define BUILD_ID_ROOM 64
+#define NAME_ROOM 256 /* of a function's name that only a file knows */
 
 #pragma weak dladdr1 /* a static program has no dynamic symbols to look up */
 
@@ -58,7 +59,7 @@ static const char *path_of(const char *module) {
     return strcmp(module, program_invocation_name) == 0 ? executed : module;
 }
 
-void backtrace_resolve(const void *address, struct backtrace_symbol *symbol, bool thorough) {
+void backtrace_resolve(const void *address, struct backtrace_symbol *symbol, char *name, size_t room) {
     /* The call is in front of its return address, which may already belong to the next function. */
     const char *call = (const char *)address - 1;
     symbol->function = symbol->module = NULL;
@@ -67,9 +68,9 @@ void backtrace_resolve(const void *address, struct backtrace_symbol *symbol, boo
     resolve_dynamic(call, symbol);
     if (MYALLOC_STATIC && symbol->module == NULL)
         resolve_static(call, symbol);
-    if (thorough && symbol->function == NULL && symbol->module != NULL &&
-        symtab_find(file_of(symbol), symbol->module_offset - 1, symbol->name, sizeof symbol->name, &symbol->offset)) {
-        symbol->function = symbol->name;
+    if (name != NULL && symbol->function == NULL && symbol->module != NULL &&
+        symtab_find(file_of(symbol), symbol->module_offset - 1, name, room, &symbol->offset)) {
+        symbol->function = name;
         symbol->offset++;
     }
     if (symbol->module != NULL)
@@ -79,7 +80,8 @@ void backtrace_resolve(const void *address, struct backtrace_symbol *symbol, boo
 /* "function+0x1a (/path/module+0x11a2)", as much of it as is known. */
 static void describe(const void *address, struct backtrace_symbol *symbol, char *out, size_t room) {
     size_t length = 0;
-    backtrace_resolve(address, symbol, true);
+    char name[NAME_ROOM];
+    backtrace_resolve(address, symbol, name, sizeof name);
     if (symbol->function != NULL)
         length = text_format(out, room, "%s+%p ", symbol->function, symbol->offset);
     if (symbol->module != NULL)
@@ -148,6 +150,17 @@ static void add_build_id(const void *header, char *out, size_t room) {
     digits[2 * length] = '\0';
     if (length > 0)
         text_format(out, room, " (BuildId: %s)", digits);
+}
+
+void backtrace_module(const void *address, char *out, size_t room) {
+    struct backtrace_symbol symbol;
+    char id[BUILD_ID_ROOM];
+    *out = '\0';
+    backtrace_resolve(address, &symbol, NULL, 0);
+    if (symbol.module == NULL)
+        return;
+    add_build_id(symbol.header, id, sizeof id);
+    text_format(out, room, "(%s+%p)%s", symbol.module, symbol.module_offset - 1, id);
 }
 
 void backtrace_print(struct finding *finding, void *const *frames, unsigned count) {

@@ -67,17 +67,25 @@ static void choose_variables(const char **chosen, size_t most) {
     chosen[count] = NULL;
 }
 
-static bool pass_through_symbolizer(const char *text, size_t bytes, int fd) {
+static bool ask_symbolizer(const char *option, const char *text, size_t bytes, int fd) {
     char symbolizer[PATH_ROOM];
-    const char *const arguments[] = {symbolizer, "symbolize", NULL}, *variables[8];
-    if (*place_pages.value.symbolizer == '\0' || !path_from_start(place_pages.value.symbolizer, symbolizer, sizeof symbolizer))
+    const char *const arguments[] = {symbolizer, "symbolize", option, NULL}, *variables[8];
+    if (!finding_has_symbolizer() || !path_from_start(place_pages.value.symbolizer, symbolizer, sizeof symbolizer))
         return false;
     choose_variables(variables, sizeof variables / sizeof *variables);
     return os_filter(arguments, variables, text, bytes, fd);
 }
 
+bool finding_has_symbolizer(void) {
+    return *place_pages.value.symbolizer != '\0';
+}
+
+bool finding_symbolize(const char *text, size_t bytes, int out) {
+    return ask_symbolizer("--paths", text, bytes, out);
+}
+
 static void write_to_stderr(const char *text, size_t bytes) {
-    if (!pass_through_symbolizer(text, bytes, STDERR_FILENO))
+    if (!ask_symbolizer(NULL, text, bytes, STDERR_FILENO))
         finding_write(text, bytes);
 }
 
@@ -87,7 +95,7 @@ static bool write_to_log(const char *text, size_t bytes) {
     int fd = path_fill(place_pages.value.log, path, sizeof path) ? os_append(path) : -1;
     if (fd < 0)
         return false;
-    int error = pass_through_symbolizer(text, bytes, fd) ? 0 : os_write(fd, text, bytes);
+    int error = ask_symbolizer(NULL, text, bytes, fd) ? 0 : os_write(fd, text, bytes);
     os_close(fd);
     return error == 0;
 }

@@ -61,6 +61,11 @@ char *finding_thread(int thread, char *out, size_t room);
  * none. At the start; the texts must stay. */
 void finding_set_place(const char *log, const char *symbolizer);
 
+/* Passes lines of call stacks through the symbolizer, which adds functions and lines, here with the whole paths of source
+ * files, and writes them to `out`. At most OS_FILTER_MOST bytes. False if there is no symbolizer, or it failed. */
+bool finding_symbolize(const char *text, size_t bytes, int out);
+bool finding_has_symbolizer(void);
+
 /* Keeps a descriptor of standard error, for the case that the program closes its own: many do so as their last act, to see
  * whether all was written. At the start. */
 void finding_keep(void);

@@ -17,6 +17,7 @@
 #include "callers/stacks.h"
 #include "observe/reachable.h"
 #include "observe/suppress.h"
+#include "observe/suppress_frames.h"
 
 #define GROUPS_SHOWN 100 /* a report is to be read */
 
@@ -200,10 +201,15 @@ static void print_sum(struct finding *finding, const char *start, const struct s
 /* Takes the lost groups that the file of suppressions names out, and sums them up. Returns how many groups are left. */
 static size_t suppress(struct reachable_block *groups, size_t size, struct sum *sum) {
     size_t out = 0;
+    unsigned frames;
+    void *const *stack;
+    for (size_t i = 0; i < size; i++)
+        if (groups[i].kind != BLOCK_HELD && (stack = stacks_frames(groups[i].stack, &frames)) != NULL)
+            suppress_frames_add(stack, frames);
+    suppress_frames_symbolize();
     for (size_t i = 0; i < size; i++) {
-        unsigned frames;
-        void *const *stack = stacks_frames(groups[i].stack, &frames);
-        if (groups[i].kind == BLOCK_HELD || !suppress_matches(stack, frames)) {
+        stack = stacks_frames(groups[i].stack, &frames);
+        if (groups[i].kind == BLOCK_HELD || !suppress_frames_match(stack, frames)) {
             groups[out++] = groups[i];
             continue;
         }
@@ -211,6 +217,7 @@ static size_t suppress(struct reachable_block *groups, size_t size, struct sum *
         sum->blocks += groups[i].blocks;
         sum->places++;
     }
+    suppress_frames_forget();
     return out;
 }
 

@@ -156,6 +156,9 @@ int os_open_read(const char *path);
 /* Reads up to `bytes` from `offset` on; returns how many there were. */
 size_t os_read_at(int fd, void *out, size_t bytes, uint64_t offset);
 
+/* A file in memory that has no name: its descriptor, closed on exec, or -1. */
+int os_scratch(void);
+
 /* Makes a file anew for writing. Returns its descriptor, closed on exec, or a negated errno value. */
 int os_create(const char *path);
 

@@ -56,7 +56,7 @@ Test(backtrace, starts_outside_the_allocator_and_keeps_errno) {
     cr_assert_eq(errno, 77);
     cr_assert_geq(found, 2);
     struct backtrace_symbol symbol;
-    backtrace_resolve(frames[0], &symbol, false);
+    backtrace_resolve(frames[0], &symbol, NULL, 0);
     cr_assert_not_null(symbol.module);
     cr_assert_not_null(strstr(symbol.module, "libc.so"), "first frame in %s", symbol.module);
 }
@@ -113,7 +113,7 @@ Test(backtrace, static_functions_are_named_from_the_file) {
     const char *text = printed(list, 1);
     cr_assert_eq(strncmp(text, "    #0 capture+0x1 (", 20), 0, "%s", text);
     struct backtrace_symbol symbol;
-    backtrace_resolve(list[0], &symbol, false);
+    backtrace_resolve(list[0], &symbol, NULL, 0);
     cr_assert_null(symbol.function);
 }
 

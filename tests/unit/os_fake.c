@@ -418,6 +418,10 @@ size_t os_read_at(int fd, void *out, size_t bytes, uint64_t offset) {
     return got < 0 ? 0 : (size_t)got;
 }
 
+int os_scratch(void) {
+    return memfd_create("test", 0);
+}
+
 void os_file_keep(struct os_file *kept, int fd) {
     (void)kept, (void)fd;
 }
