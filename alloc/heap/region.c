@@ -7,6 +7,7 @@
 #include "kit/budget.h"
 #include "kit/lock.h"
 #include "kit/name.h"
+#include "kit/own.h"
 #include "kit/report.h"
 #include "kit/strip.h"
 #include "kit/tunables.h"
@@ -114,6 +115,20 @@ void *region_meta(size_t bytes) {
     void *at = meta_cut_locked(align_up(bytes, BLOCK_ALIGN));
     lock_release(&meta_lock, LOCK_META);
     return at;
+}
+
+static void name_own(const void *start, size_t bytes, void *unused) {
+    (void)unused;
+    name_memory((void *)(uintptr_t)start, bytes, NAME_OWN);
+}
+
+void region_name_early(void) {
+    if (!tunables.names)
+        return;
+    own_each(name_own, NULL);
+    region_each_own(name_own, NULL);
+    for (unsigned i = 1; i < region_count; i++)
+        name_memory((void *)regions[i].base, regions[i].mapped << UNIT_SHIFT, NAME_HEAP);
 }
 
 static void set_up(struct region *region, uintptr_t base, size_t units, char *dirty, char *home) {

@@ -90,6 +90,9 @@ void region_count_bytes(struct region_totals *totals);
  * Takes no lock. */
 void region_each_own(void (*see)(const void *start, size_t bytes, void *data), void *data);
 
+/* Names what was there before the environment could be read (kit/name.h), if names are wanted. From a constructor. */
+void region_name_early(void);
+
 /* Looks whether R1-R3 hold for a region. */
 struct walk;
 void region_walk(struct walk *walk, const struct region *region);
