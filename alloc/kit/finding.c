@@ -28,10 +28,10 @@ static char buffers[BUFFERS][FINDING_ROOM] BIG_TABLE;
 static _Atomic bool taken[BUFFERS];
 
 struct place {
-    const char *log, *symbolizer;  /* empty: standard error, none */
+    const char *log, *symbolizer;  /* NULL or empty: standard error, none */
     struct os_file standard_error; /* kept of it */
 };
-READONLY_PAGES(struct place, place) = {{"", "", {-1, 0, 0}}};
+READONLY_PAGES(struct place, place) = {{NULL, NULL, {-1, 0, 0}}};
 
 /* ---- where it goes ----------------------------------------------------------------------------------------------- */
 
@@ -48,6 +48,11 @@ void finding_keep(void) {
         return;
     os_file_keep(&place_pages.value.standard_error, STDERR_FILENO);
     readonly_shut(&place_pages, sizeof place_pages);
+}
+
+/* Not given from the start: a pointer to an empty text would be a page that the loader writes in every process. */
+static bool is_given(const char *name) {
+    return name != NULL && *name != '\0';
 }
 
 int finding_write(const char *text, size_t bytes) {
@@ -78,7 +83,7 @@ static bool ask_symbolizer(const char *option, const char *text, size_t bytes, i
 }
 
 bool finding_has_symbolizer(void) {
-    return *place_pages.value.symbolizer != '\0';
+    return is_given(place_pages.value.symbolizer);
 }
 
 bool finding_symbolize(const char *text, size_t bytes, int out) {
@@ -105,7 +110,7 @@ static void write_out(struct finding *finding) {
     static const char refused[] = "myalloc: log: the file cannot be written; this goes to standard error\n";
     if (finding->length == 0)
         return;
-    if (*place_pages.value.log == '\0') {
+    if (!is_given(place_pages.value.log)) {
         write_to_stderr(finding->out, finding->length);
     } else if (!write_to_log(finding->out, finding->length)) {
         finding_write(refused, sizeof refused - 1);
@@ -117,7 +122,7 @@ static void write_out(struct finding *finding) {
 /* https://no-color.org: set, and not empty. */
 static bool is_coloured(void) {
     const char *no = scan_variable(__environ, "NO_COLOR");
-    return *place_pages.value.log == '\0' && (no == NULL || *no == '\0') && os_is_terminal(STDERR_FILENO);
+    return !is_given(place_pages.value.log) && (no == NULL || *no == '\0') && os_is_terminal(STDERR_FILENO);
 }
 
 /* ---- what it says ------------------------------------------------------------------------------------------------ */
