@@ -3,6 +3,9 @@
  * call begins, when it ends, and which block came of it: so the plugin knows the allocator's work from the program's, and
  * blocks from the allocator's own data.
  *
+ * It also stands in for what qemu does not do: a registered rseq area, from which allocators learn on which processor they are.
+ * Its symbols come before glibc's; the plugin writes the core's number into it at the thread's first call.
+ *
  * dlsym may itself ask for memory while the allocator's functions are being looked up: a small room of its own serves that. */
 #include <dlfcn.h>
 #include <errno.h>
@@ -24,6 +27,14 @@ static struct {
     int (*posix_memalign)(void **, size_t, size_t);
     void (*free)(void *);
 } next;
+
+static __thread struct announced_area area __attribute__((tls_model("initial-exec"))) = {.processor = -1u};
+/* Written by names of their own: where the program itself refers to glibc's, that means a read-only copy. */
+static ptrdiff_t area_offset;
+static unsigned area_size, area_flags;
+extern SHOWN __attribute__((alias("area_offset"))) ptrdiff_t __rseq_offset;
+extern SHOWN __attribute__((alias("area_size"))) unsigned __rseq_size;
+extern SHOWN __attribute__((alias("area_flags"))) unsigned __rseq_flags;
 
 static _Alignas(ROOM_ALIGNMENT) char room[ROOM_BYTES];
 static size_t room_used;
@@ -72,16 +83,20 @@ static inline void clone_and_end(unsigned long flags, void *stack) {
 #error "bench/cores: x86-64 and aarch64 only"
 #endif
 
-/* With the first thread that is ever created qemu translates all code anew, for which every thread must stand outside of it; a
+/* The linker is told to run this before the constructors of all others (-z initfirst).
+ *
+ * With the first thread that is ever created qemu translates all code anew, for which every thread must stand outside of it; a
  * thread that waits for its turn stands inside. So that one is created here, before turns begin. */
 __attribute__((constructor)) static void start(void) {
     static _Alignas(ROOM_ALIGNMENT) char stack[1024];
+    area_offset = (char *)&area - (char *)__builtin_thread_pointer();
+    area_size = sizeof area;
     clone_and_end(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM, stack + sizeof stack);
     announce(ANNOUNCED_START, NULL, 0);
 }
 
 static inline void call_begins(void) {
-    announce(ANNOUNCED_BEGIN, NULL, 0);
+    announce(ANNOUNCED_BEGIN, &area, 0);
 }
 
 static inline void *call_ends(void *block, size_t size) {

@@ -126,7 +126,8 @@ __attribute__((noreturn)) static void end_program(uint64_t status) {
 
 /* ---- the allocator's calls ------------------------------------------------------------------------------------------- */
 
-static void call_begins(struct core *core) {
+static void call_begins(struct core *core, struct announced_area *area) {
+    area->first_processor = area->processor = area->concurrency = core->number;
     core->calls = true;
     core->call_began = core->clock;
     counts.operations += counting;
@@ -210,7 +211,7 @@ void system_called(struct core *core, int64_t number, const uint64_t arguments[6
     core->system_call = number;
     memcpy(core->arguments, arguments, sizeof core->arguments);
     if (number == ANNOUNCED_BEGIN)
-        return call_begins(core);
+        return call_begins(core, (struct announced_area *)arguments[0]);
     if (number == ANNOUNCED_END)
         return call_ends(core, arguments[0], arguments[1]);
     pay_call(core, number);

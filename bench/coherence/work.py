@@ -65,6 +65,6 @@ def build(bench, build_folder, own):
     source, target = pathlib.Path(bench) / "coherence", build_folder / "cores"
     target.mkdir(parents=True, exist_ok=True)
     compile_object([source / f"{name}.c" for name in PLUGIN], target / "plugin.so", "-pthread")
-    compile_object([source / "announce.c"], target / "announce.so", "-fno-builtin")
+    compile_object([source / "announce.c"], target / "announce.so", "-fno-builtin", "-Wl,-z,initfirst")
     if not own:
         benchmarks.build_loads(bench / "loads", build_folder / "bench")
