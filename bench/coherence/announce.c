@@ -4,7 +4,8 @@
  * blocks from the allocator's own data.
  *
  * It also stands in for what qemu does not do: a registered rseq area, from which allocators learn on which processor they are.
- * Its symbols come before glibc's; the plugin writes the core's number into it at the thread's first call.
+ * Its symbols come before glibc's; the plugin writes the core's number into it when a call begins. How many processors there
+ * are is what the plugin says.
  *
  * dlsym may itself ask for memory while the allocator's functions are being looked up: a small room of its own serves that. */
 #include <dlfcn.h>
@@ -14,12 +15,16 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
 
 #include "announced.h"
 
 #define SHOWN __attribute__((visibility("default")))
 
-enum { ROOM_BYTES = 65536, ROOM_ALIGNMENT = 16 };
+enum { ROOM_BYTES = 65536, ROOM_ALIGNMENT = 16, MASK_BYTES = 128 };
+
+long __sysconf(int name);
 
 static struct {
     void *(*malloc)(size_t), *(*calloc)(size_t, size_t), *(*realloc)(void *, size_t), *(*aligned_alloc)(size_t, size_t),
@@ -93,6 +98,24 @@ __attribute__((constructor)) static void start(void) {
     area_size = sizeof area;
     clone_and_end(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM, stack + sizeof stack);
     announce(ANNOUNCED_START, NULL, 0);
+}
+
+/* glibc's own would read how many there are from a file of the kernel; the plugin answers this system call. */
+SHOWN int get_nprocs(void) {
+    unsigned char mask[MASK_BYTES];
+    long bytes = syscall(SYS_sched_getaffinity, 0, sizeof mask, mask);
+    int count = 0;
+    for (long i = 0; i < bytes; i++)
+        count += __builtin_popcount(mask[i]);
+    return count;
+}
+
+SHOWN int get_nprocs_conf(void) {
+    return get_nprocs();
+}
+
+SHOWN long sysconf(int name) {
+    return name == _SC_NPROCESSORS_ONLN || name == _SC_NPROCESSORS_CONF ? get_nprocs() : __sysconf(name);
 }
 
 static inline void call_begins(void) {
