@@ -20,6 +20,7 @@
 #define BOLD "\033[1m"
 #define PLAIN "\033[0m"
 #define CUT "    ... cut: the report is longer than its buffer\n"
+#define END_ROOM (4 * LINE_ROOM) /* kept for what stands behind a cut: the summary, and what would tell more */
 
 extern char **__environ;
 
@@ -134,11 +135,28 @@ void finding_open(struct finding *finding) {
         if (!atomic_exchange(&taken[i], true)) {
             finding->buffer = i;
             finding->out = buffers[i];
-            finding->room = FINDING_ROOM - sizeof CUT;
+            finding->room = FINDING_ROOM - END_ROOM;
         }
     finding->length = 0;
     finding->cut = false;
     finding->colour = is_coloured();
+}
+
+/* Behind the last whole line. */
+static void cut(struct finding *finding) {
+    finding->cut = true;
+    while (finding->length > 0 && finding->out[finding->length - 1] != '\n')
+        finding->length--;
+}
+
+/* Says so, and goes on in the room that was kept. */
+static void end_cut(struct finding *finding) {
+    if (!finding->cut)
+        return;
+    memcpy(finding->out + finding->length, CUT, sizeof CUT - 1);
+    finding->length += sizeof CUT - 1;
+    finding->room = FINDING_ROOM - sizeof CUT;
+    finding->cut = false;
 }
 
 static void put(struct finding *finding, const char *text, size_t bytes) {
@@ -151,7 +169,7 @@ static void put(struct finding *finding, const char *text, size_t bytes) {
         if (finding->buffer < 0)
             write_out(finding);
         else
-            finding->cut = true;
+            cut(finding);
     }
 }
 
@@ -207,6 +225,7 @@ void finding_line(struct finding *finding, const char *format, ...) {
 }
 
 void finding_summary(struct finding *finding, const char *format, ...) {
+    end_cut(finding);
     put_text(finding, finding->colour ? BOLD "SUMMARY: myalloc: " : "SUMMARY: myalloc: ");
     va_list arguments;
     va_start(arguments, format);
@@ -216,10 +235,7 @@ void finding_summary(struct finding *finding, const char *format, ...) {
 }
 
 void finding_end(struct finding *finding) {
-    if (finding->cut) {
-        memcpy(finding->out + finding->length, CUT, sizeof CUT - 1);
-        finding->length += sizeof CUT - 1;
-    }
+    end_cut(finding);
     write_out(finding);
     if (finding->buffer >= 0)
         atomic_store(&taken[finding->buffer], false);

@@ -60,6 +60,16 @@ struct leaks_record leaks_freeing(const void *p) {
     return record;
 }
 
+void leaks_each(void (*see)(const void *block, size_t asked, void *data), void *data) {
+    lock_acquire(&leaks_lock, LOCK_LEAKS);
+    for (size_t i = 0; i < records.size; i++) {
+        const struct leaks_record *record = address_map_at(&records, i);
+        if (record != NULL)
+            see((const void *)record->block, record->bytes, data);
+    }
+    lock_release(&leaks_lock, LOCK_LEAKS);
+}
+
 /* ---- the report -------------------------------------------------------------------------------------------------- */
 
 /* The records are copied to an array. There they are sorted, and the blocks of one kind and one call stack are summed up in the

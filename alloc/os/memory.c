@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/uio.h>
 
 #include "base/glibc.h"
@@ -299,6 +300,15 @@ bool os_hugepage(void *addr, size_t bytes) {
 
 void os_no_hugepage(void *addr, size_t bytes) {
     advise(addr, bytes, MADV_NOHUGEPAGE);
+}
+
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
+#endif
+
+void os_name_memory(void *addr, size_t bytes, const char *name) {
+    kernel(SYS_prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, addr, bytes, name);
 }
 
 bool os_can_read(const void *word) {

@@ -15,6 +15,7 @@
 #include "kit/tunables.h"
 #include "heap/aside.h"
 #include "heap/cache.h"
+#include "heap/region.h"
 #include "callers/unwind.h"
 #include "protect/trap.h"
 #include "protect/protections.h"
@@ -100,6 +101,7 @@ __attribute__((constructor(101))) static void start(void) {
         atexit(verify_at_exit);
     fork_arrange_late();
     start_modes();
+    region_name_early();
     leaks_arrange();
     if (tunables.stats[0] != '\0' || modes_has(MODE_CHECK | MODE_HARDENED | MODE_GUARDED | MODE_LEAKS))
         finding_keep();

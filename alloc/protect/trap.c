@@ -22,7 +22,7 @@
 
 static const int signals[] = {SIGSEGV, SIGBUS};
 #define SIGNALS (sizeof signals / sizeof *signals)
-static struct sigaction before[SIGNALS];
+static struct sigaction before[SIGNALS] BIG_TABLE; /* of use with fault_report:on only */
 static _Atomic int teller; /* the thread that tells of a fault; others wait until it has done */
 
 /* ---- what is told ------------------------------------------------------------------------------------------------ */
