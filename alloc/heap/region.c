@@ -122,7 +122,7 @@ static void name_own(const void *start, size_t bytes, void *unused) {
     name_memory((void *)(uintptr_t)start, bytes, NAME_OWN);
 }
 
-void region_name_early(void) {
+AT_START void region_name_early(void) {
     if (!tunables.names)
         return;
     own_each(name_own, NULL);
