@@ -20,7 +20,7 @@ class Benchmark:
     about: str
     command: list
     environment: dict = dataclasses.field(default_factory=dict)
-    group: str = ""       # "one thread", "many threads", "C++" or "programs"
+    group: str = ""       # "one thread", "many threads", "C++", "programs" or "pairs"
     threads: int = 1
     counts: bool = False  # also run once under the debug build, for locks and atomic operations
     seconds: int = 0      # that it runs for, whatever the allocator
@@ -260,7 +260,17 @@ def loads(folder, steady_seconds=STEADY_SECONDS):
         load("containers", "containers with sized delete", "containers"),
         load("exceptions", "nested exceptions with texts", "exceptions"),
         load("maps", "strings in maps that come and go", "maps"),
-    ]
+    ] + pairs(folder)
+
+
+def pairs(folder):
+    patterns = {"tight": "of one size, one at a time", "turns": "of eight sizes in turn, one at a time",
+                "lifo": "a hundred live, the last freed first", "fifo": "a hundred live, the first freed first",
+                "random": "a thousand live, eight sizes, in random order",
+                "spread": "ten thousand live, up to 1 KiB, in random order",
+                "chase": "one at a time, the size read from the block before"}
+    return [Benchmark(f"pairs-{name}", f"malloc and free, {what}", [str(folder / "pairs"), "--pattern", str(i)], group="pairs")
+            for i, (name, what) in enumerate(patterns.items())]
 
 
 def programs(folder):

@@ -109,8 +109,11 @@ def has_ends(found):
 
 
 def averaged(results):
-    """The benchmarks that means are of: those of more than one round."""
-    return {key: result for key, result in results.items() if len(result.rounds) > 1}
+    """The benchmarks that means are of: those of more than one round. A pair of calls is no program: beside others, pairs
+    have a mean of their own."""
+    often = {key: result for key, result in results.items() if len(result.rounds) > 1}
+    others = {key: result for key, result in often.items() if result.group != "pairs"}
+    return others or often
 
 
 def names_of(results):

@@ -95,7 +95,7 @@ def noise_text(results):
 
 def once_text(results):
     """Which benchmarks have one round, and what that means; ""."""
-    once = [key for key in results if key not in figures.averaged(results)]
+    once = [key for key in results if len(results[key].rounds) == 1]
     return f"One round, which tells no difference and takes no part in means: {', '.join(once)}." if once else ""
 
 
