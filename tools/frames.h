@@ -10,8 +10,8 @@
 #define FRAMES_MOST 16
 
 struct frame {
-    char function[512]; /* C++ names demangled; "" if unknown */
-    char file[1024];    /* "" if unknown */
+    char function[4096]; /* C++ names demangled; "" if unknown */
+    char file[1024];     /* "" if unknown */
     int line;
 };
 

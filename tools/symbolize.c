@@ -128,7 +128,7 @@ static void put_frame(const struct frame *frame, const struct raw *raw)
 /* A frame whose module has no debug information keeps its place, and its name is demangled. */
 static void put_unknown(const char *line, const struct raw *raw, const char *name, size_t length)
 {
-    char mangled[1024], text[1024];
+    char mangled[1024], text[4096];
 
     if (!name || length >= sizeof mangled) {
         put(line, (size_t)(raw->close + 1 - line));

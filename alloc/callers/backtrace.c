@@ -13,6 +13,8 @@
 #include "callers/unwind.h"
 
 #define LINE_ROOM 960 /* of a line's 1023 characters, the frame's number and indentation apart */
+#define PLACE_MOST 430 /* characters of function and module; with number and build-id 500, of which a report has room for all */
+#define NAME_LEAST 64  /* characters of a function's name, however long its module's path is */
 #define BUILD_ID_MOST 20 /* bytes; linkers make 8 to 20 */
 #define BUILD_ID_ROOM 64
 #define NAME_ROOM 256 /* of a function's name that only a file knows */
@@ -77,13 +79,33 @@ void backtrace_resolve(const void *address, struct backtrace_symbol *symbol, cha
         symbol->module = path_of(symbol->module);
 }
 
+/* The start of a name that is longer than `most`. Returns the length. */
+static size_t put_name(const char *name, size_t most, char *out) {
+    size_t length = strlen(name);
+    if (length <= most) {
+        memcpy(out, name, length);
+        return length;
+    }
+    memcpy(out, name, most - 3);
+    memcpy(out + most - 3, "...", 3);
+    return most;
+}
+
+/* Characters that a function's name may have, so that its module stands whole behind it: that is what a symbolizer needs. */
+static size_t name_most(const struct backtrace_symbol *symbol, size_t room) {
+    size_t module = 40 + (symbol->module != NULL ? strlen(symbol->module) : 0); /* and two offsets */
+    return min_size(module + NAME_LEAST < PLACE_MOST ? PLACE_MOST - module : NAME_LEAST, room / 2);
+}
+
 /* "function+0x1a (/path/module+0x11a2)", as much of it as is known. */
 static void describe(const void *address, struct backtrace_symbol *symbol, char *out, size_t room) {
     size_t length = 0;
     char name[NAME_ROOM];
     backtrace_resolve(address, symbol, name, sizeof name);
-    if (symbol->function != NULL)
-        length = text_format(out, room, "%s+%p ", symbol->function, symbol->offset);
+    if (symbol->function != NULL) {
+        length = put_name(symbol->function, name_most(symbol, room), out);
+        length += text_format(out + length, room - length, "+%p ", symbol->offset);
+    }
     if (symbol->module != NULL)
         text_format(out + length, room - length, "(%s+%p)", symbol->module, symbol->module_offset - 1);
     else

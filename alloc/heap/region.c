@@ -182,7 +182,7 @@ static bool heap_reaches(size_t units) {
 
 /* Makes the bytes [from, to) of an array writable, if there are any. */
 static bool commit_bytes(void *array, size_t from, size_t to) {
-    return from >= to || os_commit((char *)array + from, to - from);
+    return from >= to || os_commit_zeros((char *)array + from, to - from);
 }
 
 /* Makes what an array has for units [first, end) writable. What the units before share with them is so already. */

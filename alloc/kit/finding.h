@@ -10,7 +10,7 @@
  *
  * A finding is written when the heap is broken, from signal handlers too. So it allocates nothing and waits for nobody: of the
  * buffers, each is taken by one atomic exchange, and a finding that meets none free leaves in pieces, through a small one of
- * its own. What is longer than a buffer is cut, and a line says so.
+ * its own. What is longer than a buffer is cut behind a line, and another says so; the summary stands behind it all the same.
  *
  * With a symbolizer, a process of its own names functions and lines and writes it; where that fails it goes as it is.
  *
@@ -22,8 +22,8 @@
 
 #include "base/base.h"
 
-/* The longest real report is of a guarded page: three stacks of 32 frames and 8 events of two lines, 120 lines. With mangled
- * names, paths and build-ids of 500 characters a line that makes 60,000. */
+/* The longest real report is of a guarded page: three stacks of 32 frames and 8 events of two lines, 120 lines. Those of frames
+ * have 500 characters at most (callers/backtrace.c), which makes 60,000. */
 #define FINDING_ROOM (64 * KIB)
 #define FINDING_OWN 512
 

@@ -303,12 +303,12 @@ static void end_with_status(void *unused) {
     os_exit((int)tunables.leaks_exit);
 }
 
-void leaks_arrange_status(void) {
+AT_START void leaks_arrange_status(void) {
     if (tunables.leaks != 0 && tunables.leaks_exit != 0)
         __cxa_atexit(end_with_status, NULL, NULL);
 }
 
-void leaks_arrange(void) {
+AT_START void leaks_arrange(void) {
     if (!modes_has(MODE_LEAKS))
         return;
     suppress_read(tunables.leaks_suppress);

@@ -29,6 +29,10 @@
 #include "process/thread.h"
 #include "process/verify.h"
 
+/* By this atexit knows whose a function is. What startup files of the compiler define in a program, the shared library, linked
+ * without them, has of its own: they would have the loader look for four names that it has no use of. */
+HIDDEN const void *const __dso_handle __attribute__((weak)) = &__dso_handle;
+
 /* What a program linked with -lmcheck defines: a function that calls mcheck(NULL). */
 extern void (*volatile __malloc_initialize_hook)(void) __attribute__((weak));
 

@@ -155,7 +155,7 @@ static void handle(int number, siginfo_t *info, void *context) {
     hand_on(action, number, info, context);
 }
 
-void trap_start(void) {
+AT_START void trap_start(void) {
     if (!tunables.fault_report || !modes_has(MODE_GUARDED | MODE_HARDENED))
         return;
     for (unsigned i = 0; i < SIGNALS; i++) {
