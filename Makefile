@@ -41,10 +41,12 @@ LINK_FLAGS = -fPIC -shared -nostartfiles -Wl,-soname,libmyalloc.so -Wl,--version
              -Wl,-T,alloc/kit/pages.ld
 TOOL_FLAGS = -g $(WARN) $(CPPFLAGS) $(CFLAGS) -std=gnu11 -D_GNU_SOURCE -Ialloc
 
-# What every program runs comes first in the library, the diagnostics behind it, so that they take no memory until used.
-DIAGNOSTICS = $(wildcard alloc/callers/*.c alloc/protect/*.c alloc/observe/*.c) \
-              $(patsubst %,alloc/%.c,api/front_watched api/introspect api/mcheck kit/random process/all_locks process/verify)
-SOURCES = $(filter-out $(DIAGNOSTICS),$(wildcard alloc/*/*.c)) $(DIAGNOSTICS)
+# What every program runs comes first in the library, what few programs run behind it, so that it takes no memory until used.
+SELDOM = $(wildcard alloc/callers/*.c alloc/protect/*.c alloc/observe/*.c alloc/heap/*_walk.c alloc/process/*.c) \
+         $(patsubst %,alloc/%.c,api/dlopen api/front_aside api/front_watched api/introspect api/mcheck \
+                                kit/environment kit/finding kit/path kit/random kit/report kit/text kit/tunables \
+                                os/files os/locked os/process)
+SOURCES = $(filter-out $(SELDOM),$(wildcard alloc/*/*.c)) $(SELDOM)
 TOOLS = $(filter-out tools/measure.c,$(wildcard tools/*.c))
 
 all: build/libmyalloc.so build/libmyalloc.a build/myalloc build/libmyalloc.so-gdb.py manual build/measure
