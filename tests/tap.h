@@ -40,6 +40,20 @@ __attribute__((unused)) static int tap_done(void) {
     return tap_failed > 0;
 }
 
+/* Starts this program anew, with options for the library and two arguments, one of them a number. Returns its process, -1 if
+ * that is refused. */
+__attribute__((unused)) static pid_t tap_start_again(const char *options, const char *what, long number) {
+    char text[24];
+    snprintf(text, sizeof text, "%ld", number);
+    pid_t child = fork();
+    if (child == 0) {
+        setenv("MYALLOC_OPTIONS", options, 1);
+        execl("/proc/self/exe", "again", what, text, NULL);
+        _exit(9);
+    }
+    return child;
+}
+
 /* Milliseconds that the machine has given to the test, by the clock of start.py; by the wall where there is none. To be called
  * in a signal handler. */
 static long long tap_given(void) {

@@ -68,6 +68,7 @@ build/tests/unit/api_%: tests/unit/api_%.cc build/libmyalloc.a
 	$(Q)echo '  CXX $@' && $(CXX) $(TEST_CXXFLAGS) -fno-builtin -fsized-deallocation -o $@ $< \
 	    build/libmyalloc.a $(CRITERION)
 # Tests of inner layers run on the system malloc, with an OS layer that the test directs.
+build/tests/unit/internal_operand: alloc/base/operand_x86.h alloc/base/operand_aarch64.h
 $(INTERNAL_TESTS): build/tests/%: tests/%.c tests/unit/os_fake.c tests/unit/os_fake.h tests/unit/spans.h \
     $(INTERNAL_OBJECTS)
 	@mkdir -p $(@D)

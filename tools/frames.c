@@ -12,6 +12,7 @@
 
 static struct libdw dw;
 static char *(*demangle)(const char *name, char *out, size_t *room, int *status);
+static bool has_paths;
 static char *debuginfo_path; /* NULL: where distributions put debug information */
 static Dwfl_Callbacks callbacks;
 
@@ -23,10 +24,11 @@ static struct module {
 } modules[MODULES_MOST];
 static int module_count;
 
-bool frames_start(void)
+bool frames_start(bool paths)
 {
     void *runtime = dlopen("libstdc++.so.6", RTLD_NOW | RTLD_LOCAL);
 
+    has_paths = paths;
     if (runtime)
         *(void **)&demangle = dlsym(runtime, "__cxa_demangle");
     if (!libdw_load(&dw))
@@ -88,7 +90,7 @@ static const struct module *module_of(const char *path)
 
 static void set_place(struct frame *frame, const char *file, int line)
 {
-    const char *slash = file ? strrchr(file, '/') : NULL;
+    const char *slash = file && !has_paths ? strrchr(file, '/') : NULL;
 
     snprintf(frame->file, sizeof frame->file, "%s", slash ? slash + 1 : file ? file : "");
     frame->line = line;

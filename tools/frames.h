@@ -10,13 +10,13 @@
 #define FRAMES_MOST 16
 
 struct frame {
-    char function[512]; /* C++ names demangled; "" if unknown */
-    char file[512];     /* without folders; "" if unknown */
+    char function[4096]; /* C++ names demangled; "" if unknown */
+    char file[1024];     /* "" if unknown */
     int line;
 };
 
-/* Loads the libraries that read debug information. False if they are not there. */
-bool frames_start(void);
+/* Loads the libraries that read debug information. False if they are not there. With `paths`, files will have their folders. */
+bool frames_start(bool paths);
 
 /* The functions that lie at `address` of the module's file, the innermost first, the others those that it was inlined into.
    `build_id` is that of the module that ran, in hexadecimal digits, or NULL; the file of another build is not asked. Returns

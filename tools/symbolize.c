@@ -128,7 +128,7 @@ static void put_frame(const struct frame *frame, const struct raw *raw)
 /* A frame whose module has no debug information keeps its place, and its name is demangled. */
 static void put_unknown(const char *line, const struct raw *raw, const char *name, size_t length)
 {
-    char mangled[1024], text[1024];
+    char mangled[1024], text[4096];
 
     if (!name || length >= sizeof mangled) {
         put(line, (size_t)(raw->close + 1 - line));
@@ -219,25 +219,29 @@ static bool filter(void)
 
 static int symbolize(int argc, char **argv)
 {
+    bool paths = false;
+
     if (argc > 1 && !strcmp(argv[1], "--help")) {
         command_print_help(&command_symbolize);
         return EXIT_SUCCESS;
     }
-    if (argc > 1)
-        return fail(STATUS_USAGE, "symbolize takes no arguments; it reads standard input");
-    if (!frames_start())
+    if (argc > 1 && !strcmp(argv[1], "--paths"))
+        paths = true;
+    if (argc > 1 + paths)
+        return fail(STATUS_USAGE, "symbolize takes no arguments but --paths; it reads standard input");
+    if (!frames_start(paths))
         return fail(STATUS_CANNOT_SYMBOLIZE, "symbolize needs " LIBDW_NAME " of elfutils; install the package " LIBDW_PACKAGE);
     return filter() ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 const struct command command_symbolize = {
     .name = "symbolize",
-    .arguments = "",
+    .arguments = "[--paths]",
     .summary = "Name functions, files and lines in a report read from standard input",
     .details = "Frames as reports have them, FUNCTION+0x1a (MODULE+0x11a2) (BuildId: ...), become FUNCTION FILE:LINE, with\n"
                "the functions that they were inlined into below them and C++ names as the source has them. What is\n"
                "no frame passes through. Debug information is looked for as debuggers do: in the module, by its\n"
                "build-id under /usr/lib/debug, at DEBUGINFOD_URLS. Modules of another build than the one that ran\n"
-               "are not asked. It needs " LIBDW_NAME " (package " LIBDW_PACKAGE ").\n",
+               "are not asked. With --paths files have their folders. It needs " LIBDW_NAME " (package " LIBDW_PACKAGE ").\n",
     .run = symbolize,
 };

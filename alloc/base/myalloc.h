@@ -58,8 +58,9 @@ extern "C" {
  * room  bytes at out; a longer text is cut to room - 1 bytes
  *
  * Returns the length in bytes of the whole text without its NUL, as snprintf does: a result of room or more says that it
- * was cut. Cannot fail; errno stays. Allocates nothing. Any thread may call it, also in a forked child; not in a signal
- * handler. The figures add up exactly while no other thread allocates.
+ * was cut. Cannot fail; errno stays. Allocates nothing; reads files of /proc/self, and has null for what they do not tell.
+ * Any thread may call it, also in a forked child; not in a signal handler. The figures add up exactly while no other thread
+ * allocates.
  */
 size_t myalloc_stats_json(char *out, size_t room);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * How many bytes of memory an instruction of x86-64 reads or writes: what a report of a fault says of the access. Known are the
- * instructions that compilers make of C and C++, and those of libc's string functions: moves, arithmetic, SSE, AVX, the moves
- * and arithmetic of AVX-512 that have no mask, x87, string instructions. Of all others nothing is said: gathered and masked
- * accesses, whose size a register tells, saved states, pushes and calls, and what was added later than this table.
+ * instructions that compilers make of C and C++, and those of libc's string functions: moves, arithmetic, SSE, AVX, what of
+ * AVX-512 has no mask, x87, string instructions. Of all others nothing is said: gathered and masked
+ * accesses, whose size a register tells, saved states, AMD's own, and what was added later than this table.
  *
  * An instruction is prefixes, an opcode in one of four maps, and a byte (ModRM) that tells a register from memory. Each map has
  * a table from its opcodes to what the size depends on. VEX and EVEX are other ways to write prefixes and map. The names are
@@ -22,6 +22,7 @@ enum operand_size {
     OPERAND_4,
     OPERAND_8,
     OPERAND_16,
+    OPERAND_32,
     OPERAND_INTEGER, /* 4; by prefixes 2 or 8 */
     OPERAND_GENERAL, /* 4; by a prefix 8 */
     OPERAND_VECTOR,  /* a whole vector, or as much of it as the name says */
@@ -54,6 +55,7 @@ static const uint8_t operand_x86_maps[4][256] = {
             [0x63] = OPERAND_4, [0x69] = OPERAND_INTEGER, [0x6b] = OPERAND_INTEGER,
             [0x80] = OPERAND_1, OPERAND_INTEGER, OPERAND_NONE, OPERAND_INTEGER, OPERAND_1, OPERAND_INTEGER, OPERAND_1,
             OPERAND_INTEGER, OPERAND_1, OPERAND_INTEGER, OPERAND_1, OPERAND_INTEGER, OPERAND_2, OPERAND_NONE, OPERAND_2,
+            OPERAND_ASK,
             [0xa0] = OPERAND_PLACE, OPERAND_PLACE_INTEGER, OPERAND_PLACE, OPERAND_PLACE_INTEGER, OPERAND_OFTEN,
             OPERAND_OFTEN_INTEGER, OPERAND_OFTEN, OPERAND_OFTEN_INTEGER,
             [0xaa] = OPERAND_OFTEN, OPERAND_OFTEN_INTEGER, OPERAND_OFTEN, OPERAND_OFTEN_INTEGER, OPERAND_OFTEN,
@@ -65,7 +67,7 @@ static const uint8_t operand_x86_maps[4][256] = {
     [1] =
         {
             [0x10] = OPERAND_FLOAT, OPERAND_FLOAT, OPERAND_ASK, OPERAND_8, OPERAND_VECTOR, OPERAND_VECTOR, OPERAND_ASK,
-            OPERAND_8, [0x28] = OPERAND_VECTOR, OPERAND_VECTOR, OPERAND_ASK, OPERAND_VECTOR, OPERAND_ASK, OPERAND_ASK,
+            OPERAND_8, [0x28] = OPERAND_VECTOR, OPERAND_VECTOR, OPERAND_ASK, OPERAND_FLOAT, OPERAND_ASK, OPERAND_ASK,
             OPERAND_ASK, OPERAND_ASK, [0x40 ... 0x4f] = OPERAND_INTEGER, [0x51 ... 0x53] = OPERAND_FLOAT,
             [0x54 ... 0x57] = OPERAND_VECTOR, OPERAND_FLOAT, OPERAND_FLOAT, OPERAND_ASK, OPERAND_VECTOR,
             [0x5c ... 0x5f] = OPERAND_FLOAT, [0x60 ... 0x62] = OPERAND_ASK, [0x63 ... 0x6b] = OPERAND_MMX,
@@ -84,28 +86,36 @@ static const uint8_t operand_x86_maps[4][256] = {
     [2] =
         {
             [0x00 ... 0x0b] = OPERAND_MMX, [0x0c ... 0x0f] = OPERAND_VECTOR, OPERAND_16, [0x13] = OPERAND_HALF, OPERAND_16,
-            OPERAND_16, OPERAND_VECTOR, OPERAND_VECTOR, OPERAND_4, OPERAND_8, OPERAND_16, [0x1c ... 0x1e] = OPERAND_MMX,
+            OPERAND_16, OPERAND_VECTOR, OPERAND_VECTOR, OPERAND_4, OPERAND_8, OPERAND_16, OPERAND_32,
+            [0x1c ... 0x1e] = OPERAND_MMX, OPERAND_VECTOR,
             [0x20] = OPERAND_HALF, OPERAND_QUARTER, OPERAND_EIGHTH, OPERAND_HALF, OPERAND_QUARTER, OPERAND_HALF,
-            [0x28 ... 0x2b] = OPERAND_VECTOR, [0x30] = OPERAND_HALF, OPERAND_QUARTER, OPERAND_EIGHTH, OPERAND_HALF,
-            OPERAND_QUARTER, OPERAND_HALF, [0x36 ... 0x40] = OPERAND_VECTOR, OPERAND_16, [0x45 ... 0x47] = OPERAND_VECTOR,
-            [0x58] = OPERAND_4, OPERAND_8, OPERAND_16, [0x78] = OPERAND_1, OPERAND_2,
+            [0x26 ... 0x2b] = OPERAND_VECTOR, [0x30] = OPERAND_HALF, OPERAND_QUARTER, OPERAND_EIGHTH, OPERAND_HALF,
+            OPERAND_QUARTER, OPERAND_HALF, [0x36 ... 0x40] = OPERAND_VECTOR, OPERAND_16, [0x42] = OPERAND_VECTOR,
+            [0x44 ... 0x47] = OPERAND_VECTOR, [0x4c] = OPERAND_VECTOR, OPERAND_GENERAL, OPERAND_VECTOR, OPERAND_GENERAL,
+            [0x50 ... 0x55] = OPERAND_VECTOR, [0x58] = OPERAND_4, OPERAND_8, OPERAND_16, OPERAND_32,
+            [0x64 ... 0x66] = OPERAND_VECTOR, [0x70 ... 0x73] = OPERAND_VECTOR, [0x75 ... 0x77] = OPERAND_VECTOR, OPERAND_1,
+            OPERAND_2, [0x7d ... 0x7f] = OPERAND_VECTOR, [0x83] = OPERAND_VECTOR, [0x8d] = OPERAND_VECTOR,
+            [0x8f] = OPERAND_VECTOR,
             [0x96 ... 0x98] = OPERAND_VECTOR, OPERAND_GENERAL, OPERAND_VECTOR, OPERAND_GENERAL, OPERAND_VECTOR,
             OPERAND_GENERAL, OPERAND_VECTOR, OPERAND_GENERAL,
             [0xa6 ... 0xa8] = OPERAND_VECTOR, OPERAND_GENERAL, OPERAND_VECTOR, OPERAND_GENERAL, OPERAND_VECTOR,
             OPERAND_GENERAL, OPERAND_VECTOR, OPERAND_GENERAL,
-            [0xb6 ... 0xb8] = OPERAND_VECTOR, OPERAND_GENERAL, OPERAND_VECTOR, OPERAND_GENERAL, OPERAND_VECTOR,
+            [0xb4 ... 0xb8] = OPERAND_VECTOR, OPERAND_GENERAL, OPERAND_VECTOR, OPERAND_GENERAL, OPERAND_VECTOR,
             OPERAND_GENERAL, OPERAND_VECTOR, OPERAND_GENERAL,
-            [0xc8 ... 0xcd] = OPERAND_16, [0xdb ... 0xdf] = OPERAND_VECTOR, [0xf0 ... 0xf1] = OPERAND_ASK,
+            [0xc4] = OPERAND_VECTOR, [0xc8 ... 0xcd] = OPERAND_16, [0xcf] = OPERAND_VECTOR, [0xdb] = OPERAND_VECTOR,
+            [0xdc ... 0xdf] = OPERAND_ASK, [0xf0 ... 0xf1] = OPERAND_ASK,
             [0xf2 ... 0xf3] = OPERAND_GENERAL, [0xf5 ... 0xf7] = OPERAND_GENERAL,
         },
     [3] =
         {
-            [0x00 ... 0x02] = OPERAND_VECTOR, [0x04 ... 0x06] = OPERAND_VECTOR, [0x08 ... 0x09] = OPERAND_VECTOR, OPERAND_4,
+            [0x00 ... 0x03] = OPERAND_VECTOR, [0x04 ... 0x06] = OPERAND_VECTOR, [0x08 ... 0x09] = OPERAND_VECTOR, OPERAND_4,
             OPERAND_8, [0x0c ... 0x0e] = OPERAND_VECTOR, OPERAND_MMX, [0x14] = OPERAND_1, OPERAND_2, OPERAND_GENERAL, OPERAND_4,
-            OPERAND_16, OPERAND_16, [0x1d] = OPERAND_HALF, [0x20] = OPERAND_1, OPERAND_4, OPERAND_GENERAL,
-            [0x38 ... 0x39] = OPERAND_16, [0x40] = OPERAND_VECTOR, OPERAND_16, OPERAND_VECTOR, [0x44] = OPERAND_VECTOR,
-            [0x46] = OPERAND_VECTOR, [0x4a ... 0x4c] = OPERAND_VECTOR, [0x60 ... 0x63] = OPERAND_16, [0xcc] = OPERAND_16,
-            [0xdf] = OPERAND_16, [0xf0] = OPERAND_GENERAL,
+            OPERAND_16, OPERAND_16, OPERAND_32, OPERAND_32, [0x1d] = OPERAND_HALF, OPERAND_VECTOR, OPERAND_VECTOR,
+            OPERAND_1, OPERAND_4, OPERAND_GENERAL, OPERAND_VECTOR, [0x25] = OPERAND_VECTOR, OPERAND_VECTOR,
+            [0x38] = OPERAND_16, OPERAND_16, OPERAND_32, OPERAND_32, [0x3e ... 0x40] = OPERAND_VECTOR, OPERAND_16,
+            [0x42 ... 0x44] = OPERAND_VECTOR, [0x46] = OPERAND_VECTOR, [0x4a ... 0x4c] = OPERAND_VECTOR,
+            [0x60 ... 0x63] = OPERAND_16, [0x70 ... 0x73] = OPERAND_VECTOR, [0xcc] = OPERAND_16,
+            [0xce ... 0xcf] = OPERAND_VECTOR, [0xdf] = OPERAND_16, [0xf0] = OPERAND_GENERAL,
         },
 };
 
@@ -160,7 +170,9 @@ static inline bool operand_x86_vex(struct operand_x86 *in, uint8_t first) {
     more = operand_x86_next(in);
     in->evex = true;
     in->vector = (uint8_t)(16 << (more >> 5 & 3));
-    return in->map == 1 && (more & 0x17) == 0 && in->vector <= 64; /* no mask, nothing broadcast */
+    if (in->map != 1 && !((in->map == 2 || in->map == 3) && in->prefix == 0x66)) /* stores of a part have 0xf3 */
+        return false;
+    return (more & 0x17) == 0 && in->vector <= 64; /* no mask, nothing broadcast */
 }
 
 static inline bool operand_x86_opcode(struct operand_x86 *in) {
@@ -190,11 +202,15 @@ static inline uint32_t operand_x86_group(const struct operand_x86 *in) {
         {4, 4, 4, 4, 4, 4, 4, 4}, {4, 0, 4, 4, 0, 2, 0, 2}, {4, 4, 4, 4, 4, 4, 4, 4}, {4, 4, 4, 4, 0, 10, 0, 10},
         {8, 8, 8, 8, 8, 8, 8, 8}, {8, 8, 8, 8, 0, 0, 0, 2}, {2, 2, 2, 2, 2, 2, 2, 2}, {2, 2, 2, 2, 10, 8, 10, 8}};
     unsigned part = in->modrm >> 3 & 7;
-    if (in->map == 0 && in->opcode != 0xff)
+    if (in->map == 0 && in->opcode >= 0xd8 && in->opcode <= 0xdf)
         return x87[in->opcode & 7][part];
     switch (in->opcode) {
+    case 0x8f: /* pop; AMD's XOP has other instructions there */
+        return part != 0 ? 0 : in->narrow && !in->wide ? 2 : 8;
     case 0xff: /* inc and dec; jumps and calls, by the address that lies there; push */
-        return part < 2 ? operand_x86_integer(in) : part == 2 || part == 4 || part == 6 ? 8 : 0;
+        if (part == 6)
+            return in->narrow && !in->wide ? 2 : 8;
+        return part < 2 ? operand_x86_integer(in) : part == 2 || part == 4 ? 8 : 0;
     case 0xae: /* the control word of SSE */
         return part == 2 || part == 3 ? 4 : 0;
     default: /* 0xc7: cmpxchg8b, cmpxchg16b */
@@ -207,6 +223,8 @@ static inline uint32_t operand_x86_odd(const struct operand_x86 *in) {
     bool f3 = in->prefix == 0xf3, f2 = in->prefix == 0xf2, scalar = f3 || f2;
     if (in->map == 0)
         return operand_x86_group(in);
+    if (in->map == 2 && in->opcode < 0xf0) /* AES; with a prefix by a wrapped key */
+        return f3 ? 0 : in->vector;
     if (in->map == 2) /* movbe, and crc32, whose first form is of bytes */
         return f2 && in->opcode == 0xf0 ? 1 : in->vex ? 0 : operand_x86_integer(in);
     switch (in->opcode) {
@@ -254,6 +272,8 @@ static inline uint32_t operand_x86_bytes(const struct operand_x86 *in, enum oper
         return 8;
     case OPERAND_16:
         return 16;
+    case OPERAND_32:
+        return 32;
     case OPERAND_OFTEN_INTEGER:
     case OPERAND_PLACE_INTEGER:
     case OPERAND_INTEGER:
@@ -281,6 +301,10 @@ static inline uint32_t operand_x86_bytes(const struct operand_x86 *in, enum oper
 }
 
 static inline enum operand_size operand_x86_size(const struct operand_x86 *in) {
+    if (in->evex && in->map == 2 && in->opcode >= 0x10 && in->opcode <= 0x15 && in->opcode != 0x13)
+        return OPERAND_VECTOR; /* shifts, where others have blends */
+    if (in->evex && in->map == 2 && in->opcode >= 0xc8 && in->opcode <= 0xcd)
+        return OPERAND_NONE; /* where others have SHA */
     if (in->map != 0 || in->opcode >= 0x40)
         return (enum operand_size)operand_x86_maps[in->map][in->opcode];
     return in->opcode & 4 ? OPERAND_NONE : in->opcode & 1 ? OPERAND_INTEGER : OPERAND_1; /* add, or, adc, ... cmp */

@@ -13,8 +13,11 @@
 #include "callers/unwind.h"
 
 #define LINE_ROOM 960 /* of a line's 1023 characters, the frame's number and indentation apart */
+#define PLACE_MOST 430 /* characters of function and module; with number and build-id 500, of which a report has room for all */
+#define NAME_LEAST 64  /* characters of a function's name, however long its module's path is */
 #define BUILD_ID_MOST 20 /* bytes; linkers make 8 to 20 */
 #define BUILD_ID_ROOM 64
+#define NAME_ROOM 256 /* of a function's name that only a file knows */
 
 #pragma weak dladdr1 /* a static program has no dynamic symbols to look up */
 
@@ -58,7 +61,7 @@ static const char *path_of(const char *module) {
     return strcmp(module, program_invocation_name) == 0 ? executed : module;
 }
 
-void backtrace_resolve(const void *address, struct backtrace_symbol *symbol, bool thorough) {
+void backtrace_resolve(const void *address, struct backtrace_symbol *symbol, char *name, size_t room) {
     /* The call is in front of its return address, which may already belong to the next function. */
     const char *call = (const char *)address - 1;
     symbol->function = symbol->module = NULL;
@@ -67,21 +70,42 @@ void backtrace_resolve(const void *address, struct backtrace_symbol *symbol, boo
     resolve_dynamic(call, symbol);
     if (MYALLOC_STATIC && symbol->module == NULL)
         resolve_static(call, symbol);
-    if (thorough && symbol->function == NULL && symbol->module != NULL &&
-        symtab_find(file_of(symbol), symbol->module_offset - 1, symbol->name, sizeof symbol->name, &symbol->offset)) {
-        symbol->function = symbol->name;
+    if (name != NULL && symbol->function == NULL && symbol->module != NULL &&
+        symtab_find(file_of(symbol), symbol->module_offset - 1, name, room, &symbol->offset)) {
+        symbol->function = name;
         symbol->offset++;
     }
     if (symbol->module != NULL)
         symbol->module = path_of(symbol->module);
 }
 
+/* The start of a name that is longer than `most`. Returns the length. */
+static size_t put_name(const char *name, size_t most, char *out) {
+    size_t length = strlen(name);
+    if (length <= most) {
+        memcpy(out, name, length);
+        return length;
+    }
+    memcpy(out, name, most - 3);
+    memcpy(out + most - 3, "...", 3);
+    return most;
+}
+
+/* Characters that a function's name may have, so that its module stands whole behind it: that is what a symbolizer needs. */
+static size_t name_most(const struct backtrace_symbol *symbol, size_t room) {
+    size_t module = 40 + (symbol->module != NULL ? strlen(symbol->module) : 0); /* and two offsets */
+    return min_size(module + NAME_LEAST < PLACE_MOST ? PLACE_MOST - module : NAME_LEAST, room / 2);
+}
+
 /* "function+0x1a (/path/module+0x11a2)", as much of it as is known. */
 static void describe(const void *address, struct backtrace_symbol *symbol, char *out, size_t room) {
     size_t length = 0;
-    backtrace_resolve(address, symbol, true);
-    if (symbol->function != NULL)
-        length = text_format(out, room, "%s+%p ", symbol->function, symbol->offset);
+    char name[NAME_ROOM];
+    backtrace_resolve(address, symbol, name, sizeof name);
+    if (symbol->function != NULL) {
+        length = put_name(symbol->function, name_most(symbol, room), out);
+        length += text_format(out + length, room - length, "+%p ", symbol->offset);
+    }
     if (symbol->module != NULL)
         text_format(out + length, room - length, "(%s+%p)", symbol->module, symbol->module_offset - 1);
     else
@@ -148,6 +172,17 @@ static void add_build_id(const void *header, char *out, size_t room) {
     digits[2 * length] = '\0';
     if (length > 0)
         text_format(out, room, " (BuildId: %s)", digits);
+}
+
+void backtrace_module(const void *address, char *out, size_t room) {
+    struct backtrace_symbol symbol;
+    char id[BUILD_ID_ROOM];
+    *out = '\0';
+    backtrace_resolve(address, &symbol, NULL, 0);
+    if (symbol.module == NULL)
+        return;
+    add_build_id(symbol.header, id, sizeof id);
+    text_format(out, room, "(%s+%p)%s", symbol.module, symbol.module_offset - 1, id);
 }
 
 void backtrace_print(struct finding *finding, void *const *frames, unsigned count) {

@@ -17,22 +17,24 @@ struct backtrace_symbol {
     size_t offset;        /* of the address from the function's start */
     const char *module;   /* path of the program or library; NULL if the address lies in none */
     size_t module_offset; /* of the address from the module's load address, as addr2line wants it */
-    char name[256];       /* room for a function that only the module's file knows */
     const void *header;   /* of the module in memory, NULL if unknown */
 };
 
-/* With `thorough`, a function that the dynamic loader does not know is looked for in the module's file, which takes as
- * long as reading its symbol table. */
-void backtrace_resolve(const void *address, struct backtrace_symbol *symbol, bool thorough);
+/* With room for a name, a function that the dynamic loader does not know is looked for in the module's file, which takes as
+ * long as reading its symbol table; its name is cut to the room. */
+void backtrace_resolve(const void *address, struct backtrace_symbol *symbol, char *name, size_t room);
 
 /* Adds a line a frame: "    #0 function+0x1a (/path/module+0x11a2) (BuildId: 5f3a...)", in the form that symbolizers know. The
  * module's offset is that of the last byte of the call, so `addr2line -e module offset` names the line of the call, not of what
- * follows it. C++ names stay mangled, because demangling allocates; `myalloc symbolize` reads the output. At most UNWIND_MOST
- * frames. */
+ * follows it. C++ names stay mangled, because demangling them in full allocates; `myalloc symbolize` reads the output. At
+ * most UNWIND_MOST frames. */
 struct finding;
 void backtrace_print(struct finding *finding, void *const *frames, unsigned count);
 
 /* The same of one address, without number and build-id. Returns `out`. */
 char *backtrace_place(const void *address, char *out, size_t room);
+
+/* The same of one address with its build-id, without the function: what a symbolizer needs. Empty if it lies in no module. */
+void backtrace_module(const void *address, char *out, size_t room);
 
 #endif

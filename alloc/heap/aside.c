@@ -22,12 +22,12 @@ struct head {
 bool aside_all;
 static _Atomic(struct chunk *) chunks; /* the newest first; none ever goes */
 
-void aside_begin(void) {
+AT_START void aside_begin(void) {
     if (report_thread.aside++ == 0)
         atomic_fetch_add_explicit(&modes_active, MODE_ASIDE, memory_order_relaxed);
 }
 
-void aside_end(void) {
+AT_START void aside_end(void) {
     if (--report_thread.aside == 0)
         atomic_fetch_sub_explicit(&modes_active, MODE_ASIDE, memory_order_relaxed);
 }

@@ -110,6 +110,9 @@ void cache_each(void (*see)(const struct cache *cache, void *data), void *data);
 /* Free blocks of the class in a cache. Of another thread's cache it is what was true at some moment of the call. */
 size_t cache_length(const struct cache *cache, unsigned class);
 
+/* Calls `see` with this thread's list of the class and its spare chain, and how many blocks are in each. */
+void cache_each_own_chain(unsigned class, void (*see)(const void *chain, size_t most, void *data), void *data);
+
 /* Looks whether K1-K5 hold for this thread's cache, K3 for all open ones, and K6 for their list. While nobody else is in the
  * allocator (all_locks.h). */
 struct walk;

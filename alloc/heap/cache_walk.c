@@ -9,6 +9,13 @@ static size_t length(const struct bin *bin) {
     return (size_t)(bin->count + bin->limit);
 }
 
+void cache_each_own_chain(unsigned class, void (*see)(const void *chain, size_t most, void *data), void *data) {
+    if (cache_self.state != CACHE_OPEN)
+        return;
+    see(bin_of(&cache_self, class)->head, length(bin_of(&cache_self, class)), data);
+    see(cache_self.slow->spare[class], cache_self.slow->spare_length[class], data);
+}
+
 /* K1, K2, K4 and K5 of this thread's cache. Those of others change at any time: fast paths take no lock. */
 static void walk_own(struct walk *walk, const struct cache *cache) {
     for (unsigned c = 1; c < CLASS_COUNT; c++) {

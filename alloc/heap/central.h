@@ -59,6 +59,10 @@ struct central_totals {
 };
 void central_count(unsigned class, struct central_totals *totals);
 
+/* Calls `see` with each chain in the class's transfer cache and each adopted list, and how many blocks are in it at the most,
+ * under the lock of the class. */
+void central_each_chain(unsigned class, void (*see)(const void *chain, size_t most, void *data), void *data);
+
 /* True if the block is free and at home, or in the class's transfer cache, or adopted. Takes the lock of the class. */
 bool central_holds(unsigned class, const void *block);
 

@@ -54,6 +54,32 @@ bool central_holds(unsigned index, const void *block) {
     return wanted.found;
 }
 
+/* ---- each chain -------------------------------------------------------------------------------------------------- */
+
+struct seer {
+    void (*see)(const void *chain, size_t most, void *data);
+    void *data;
+};
+
+static void see_chain(struct class *class, uint64_t chain, void *data) {
+    const struct seer *seer = data;
+    (void)class;
+    seer->see(chain_first(chain), chain_length(chain), seer->data);
+}
+
+void central_each_chain(unsigned index, void (*see)(const void *chain, size_t most, void *data), void *data) {
+    struct class *class = central_find_class(index);
+    struct seer seer = {see, data};
+    struct span *empty = NULL;
+    if (class == NULL)
+        return;
+    lock_acquire(&class->lock, LOCK_CLASS);
+    each_chain(class, see_chain, &seer, &empty);
+    transfer_each_orphan_locked(&class->transfer, see, data);
+    lock_release(&class->lock, LOCK_CLASS);
+    central_release_all(empty);
+}
+
 /* ---- how many ----------------------------------------------------------------------------------------------------- */
 
 static void count_span_locked(const struct class *class, const struct span *span, struct central_totals *totals) {

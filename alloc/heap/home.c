@@ -47,6 +47,30 @@ unsigned home_free_pages(struct span *span, size_t size, size_t nth) {
     return pages;
 }
 
+/* How many of the blocks [first, end) are not at home. */
+static size_t count_used(const uint64_t *home, size_t first, size_t end) {
+    size_t used = 0;
+    for (size_t run; first < end; first += run) {
+        run = min_size(64 - first % 64, end - first);
+        used += (size_t)__builtin_popcountll(~home[first / 64] & bits_between(first % 64, first % 64 + run));
+    }
+    return used;
+}
+
+struct home_used home_used_of_page(struct span *span, size_t size, size_t page) {
+    const uint64_t *home = span_home(span);
+    size_t from = page * OS_PAGE, to = from + OS_PAGE, first = from / size;
+    size_t end = min_size((to + size - 1) / size, span->carved);
+    if (first >= end)
+        return (struct home_used){0, 0};
+    size_t blocks = count_used(home, first, end), bytes = blocks * size;
+    if (count_used(home, first, first + 1) > 0) /* what of the first lies before the page, and of the last behind it */
+        bytes -= from - first * size;
+    if (end * size > to && count_used(home, end - 1, end) > 0)
+        bytes -= end * size - to;
+    return (struct home_used){blocks, bytes};
+}
+
 static bool is_returned(const struct span *span, size_t page) {
     return (span[page / PAGES_A_UNIT].returned_pages >> page % PAGES_A_UNIT & 1) != 0;
 }

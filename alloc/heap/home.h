@@ -60,6 +60,13 @@ extern HIDDEN uint32_t home_pages_wanted[CLASS_COUNT];
 /* The OS pages of the span's nth unit in which no block is in use, a bit each. */
 unsigned home_free_pages(struct span *span, size_t size, size_t nth);
 
+/* What of the span's nth OS page is in blocks that were cut and are not at home: how many blocks lie there, be it in part, and
+ * how many of their bytes. */
+struct home_used {
+    size_t blocks, bytes;
+};
+struct home_used home_used_of_page(struct span *span, size_t size, size_t page);
+
 /* Bytes of blocks that are at home, or not cut yet, in pages that were given back or never touched. */
 size_t home_returned_bytes(const struct span *span, size_t size);
 

@@ -7,6 +7,7 @@
 #include "os/os.h"
 #include "kit/budget.h"
 #include "kit/lock.h"
+#include "kit/name.h"
 #include "kit/readonly.h"
 #include "kit/report.h"
 #include "kit/tunables.h"
@@ -227,6 +228,7 @@ void *mapped_alloc(size_t bytes, size_t align, bool *zeroed) {
     }
     enter(addr, length);
     region_prepare(addr, length);
+    name_memory(addr, length, NAME_BLOCK);
     return addr;
 }
 
@@ -300,10 +302,13 @@ static char *steal(void *p, size_t bytes, size_t new_bytes) {
     if (moved == NULL)
         return NULL;
     char *grown = os_remap(moved, bytes, new_bytes, true);
-    if (grown == NULL)
+    if (grown == NULL) {
         os_put_back(moved, p, bytes);
-    else if (new_bytes > bytes)
+        return NULL;
+    }
+    if (new_bytes > bytes)
         region_prepare(grown + bytes, new_bytes - bytes);
+    name_memory(grown, new_bytes, NAME_BLOCK);
     return grown;
 }
 
@@ -326,6 +331,18 @@ int mapped_mallopt(int parameter, int value) {
     int done = tunables_mallopt(parameter, value);
     lock_release(&mapped_lock, LOCK_MAPPED);
     return done;
+}
+
+size_t mapped_list(size_t *at, struct mapped_range *out, size_t room) {
+    size_t count = 0;
+    lock_acquire(&mapped_lock, LOCK_MAPPED);
+    for (; *at < mappings.size && count < room; ++*at) {
+        const struct mapping *mapping = address_map_at(&mappings, *at);
+        if (mapping != NULL)
+            out[count++] = (struct mapped_range){(const char *)mapping->addr, mapping->bytes & ~KEPT, mapping->bytes & KEPT};
+    }
+    lock_release(&mapped_lock, LOCK_MAPPED);
+    return count;
 }
 
 void mapped_count(struct mapped_totals *totals) {

@@ -65,6 +65,15 @@ int mapped_mallopt(int parameter, int value);
 /* A consistent copy of mapped_totals, which are written under the lock. */
 void mapped_count(struct mapped_totals *totals);
 
+/* Mappings from *at on, which is 0 at first, at most `room`, and moves *at behind them. Returns how many; 0 at the
+ * end. Where the table changes between two calls some may be left out or told twice. */
+struct mapped_range {
+    const char *start;
+    size_t bytes;
+    bool is_kept; /* L2: no block */
+};
+size_t mapped_list(size_t *at, struct mapped_range *out, size_t room);
+
 /* True if `p` lies in the table. */
 bool mapped_is_table(const void *p);
 

@@ -38,7 +38,7 @@ void mode_switch_off(unsigned modes) {
     lock_release(&mode_switch_lock, LOCK_MODES);
 }
 
-void mode_switch_started(void) {
+AT_START void mode_switch_started(void) {
     atomic_fetch_and_explicit(&modes_active, ~(unsigned)MODE_START, memory_order_release);
 }
 

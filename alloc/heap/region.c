@@ -6,6 +6,8 @@
 #include "os/os.h"
 #include "kit/budget.h"
 #include "kit/lock.h"
+#include "kit/name.h"
+#include "kit/own.h"
 #include "kit/report.h"
 #include "kit/strip.h"
 #include "kit/tunables.h"
@@ -22,7 +24,6 @@
 #define MAPPED_PART 8              /* or to an eighth of the heap: REGIONS_MAX regions have more than any machine, 10^13 GiB */
 #define SPAN_BYTES sizeof(struct span)
 #define HOME_BYTES (HOME_WORDS * sizeof(uint64_t))
-#define WALK_UNITS 1024 /* untouched units that a walk looks at (16 MiB): looking at a page makes its page table */
 #define META_CHUNK (64 * KIB)
 #define COMMIT_UNITS ((size_t)4096) /* span structures become writable for so many units at a time (64 MiB of heap) */
 
@@ -89,7 +90,7 @@ void region_count_bytes(struct region_totals *totals) {
 static void *meta_cut_locked(size_t bytes) {
     if ((size_t)(meta.end - meta.at) < bytes) {
         size_t size = max_size(META_CHUNK, align_up(bytes + sizeof(struct chunk), OS_PAGE));
-        struct chunk *fresh = budget_map(size);
+        struct chunk *fresh = budget_map_piece(size);
         if (fresh == NULL)
             return NULL;
         *fresh = (struct chunk){meta.chunks, size};
@@ -114,6 +115,20 @@ void *region_meta(size_t bytes) {
     void *at = meta_cut_locked(align_up(bytes, BLOCK_ALIGN));
     lock_release(&meta_lock, LOCK_META);
     return at;
+}
+
+static void name_own(const void *start, size_t bytes, void *unused) {
+    (void)unused;
+    name_memory((void *)(uintptr_t)start, bytes, NAME_OWN);
+}
+
+void region_name_early(void) {
+    if (!tunables.names)
+        return;
+    own_each(name_own, NULL);
+    region_each_own(name_own, NULL);
+    for (unsigned i = 1; i < region_count; i++)
+        name_memory((void *)regions[i].base, regions[i].mapped << UNIT_SHIFT, NAME_HEAP);
 }
 
 static void set_up(struct region *region, uintptr_t base, size_t units, char *dirty, char *home) {
@@ -167,7 +182,7 @@ static bool heap_reaches(size_t units) {
 
 /* Makes the bytes [from, to) of an array writable, if there are any. */
 static bool commit_bytes(void *array, size_t from, size_t to) {
-    return from >= to || os_commit((char *)array + from, to - from);
+    return from >= to || os_commit_zeros((char *)array + from, to - from);
 }
 
 /* Makes what an array has for units [first, end) writable. What the units before share with them is so already. */
@@ -237,6 +252,13 @@ void region_prepare(void *addr, size_t bytes) {
         os_no_hugepage(addr, bytes);
     if (UNLIKELY(tunables.populate))
         os_populate(addr, bytes);
+}
+
+void region_each_own(void (*see)(const void *start, size_t bytes, void *data), void *data) {
+    for (const struct chunk *chunk = meta.chunks; chunk != NULL; chunk = chunk->next)
+        see(chunk, chunk->bytes, data);
+    for (unsigned i = 1; i < region_count; i++) /* those of the first are strips */
+        see(regions[i].dirty, reserved_bytes(regions[i].max_units), data);
 }
 
 /* region_prepare for units of a region. What is present already need not be made present by span.c. */
@@ -385,6 +407,8 @@ struct region *region_add(size_t units) {
         *added = (struct region){0};
         return NULL;
     }
+    name_memory((void *)base, bytes, NAME_HEAP);
+    name_memory(added->dirty, reserved_bytes(added->max_units), NAME_OWN);
     added->mapped = added->max_units;
     count_heap(bytes);
     prepare_units(added, base, bytes);
@@ -410,37 +434,6 @@ size_t region_shrink(struct region *region, size_t first, size_t pad) {
     if (region->warm > region->base + (keep << UNIT_SHIFT))
         region->warm = region->base + (keep << UNIT_SHIFT);
     return bytes;
-}
-
-/* R2, by a look at the first and the last word of each unit: none of them was ever handed out. */
-static bool is_untouched(const struct region *region, size_t first, size_t end) {
-    for (size_t at = first; at < end; at++) {
-        const uint64_t *words = (const uint64_t *)(region->base + (at << UNIT_SHIFT));
-        uint64_t dirty = region->dirty[at / 64].fresh | region->dirty[at / 64].old;
-        if ((dirty >> at % 64 & 1) != 0 || (words[0] | words[UNIT / sizeof *words - 1]) != 0)
-            return false;
-    }
-    return true;
-}
-
-static bool overlaps_other(const struct region *region) {
-    uintptr_t end = region->base + (region->mapped << UNIT_SHIFT);
-    for (const struct region *other = regions; other < regions + region_count; other++)
-        if (other != region && other->base < end && region->base < other->base + (other->mapped << UNIT_SHIFT))
-            return true;
-    return false;
-}
-
-void region_walk(struct walk *walk, const struct region *region) {
-    if (region->mapped == 0) /* the heap, where there is no break */
-        return;
-    uintptr_t end = region->base + (region->mapped << UNIT_SHIFT), brk = (uintptr_t)os_sbrk(0);
-    bool known = region_find((const void *)region->base) == region && region->spans != NULL && region->dirty != NULL;
-    bool ordered = region->frontier <= region->mapped && region->mapped <= region->max_units;
-    report_walk(walk, known && region->base % UNIT == 0 && !overlaps_other(region), "region R1", region);
-    size_t looked_at = min_size(region->mapped, region->frontier + WALK_UNITS);
-    report_walk(walk, ordered && is_untouched(region, region->frontier, looked_at), "region R2", region);
-    report_walk(walk, region != &regions[0] || brk == 0 || brk >= end, "region R3", region);
 }
 
 const struct lock_set region_locks = {.rank = LOCK_META, .lock = &meta_lock};

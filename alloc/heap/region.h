@@ -8,7 +8,7 @@
  * R2 units [0, frontier) are spans; [frontier, mapped) are ours, never handed out and zero.
  * R3 the brk region never shrinks past memory that another caller of sbrk obtained.
  *
- * All but region_find and region_meta are called with the span lock held.
+ * All but region_find, region_meta and region_each_own are called with the span lock held.
  */
 #ifndef MYALLOC_REGION_H
 #define MYALLOC_REGION_H
@@ -85,6 +85,13 @@ struct region_totals {
     size_t own;
 };
 void region_count_bytes(struct region_totals *totals);
+
+/* Calls `see` with each range that own data of regions or of region_meta lie in, but for those that own_each (kit/own.h) knows.
+ * Takes no lock. */
+void region_each_own(void (*see)(const void *start, size_t bytes, void *data), void *data);
+
+/* Names what was there before the environment could be read (kit/name.h), if names are wanted. From a constructor. */
+void region_name_early(void);
 
 /* Looks whether R1-R3 hold for a region. */
 struct walk;

@@ -74,6 +74,12 @@ size_t transfer_count_orphans_locked(const struct transfer *transfer, unsigned c
     return blocks;
 }
 
+void transfer_each_orphan_locked(const struct transfer *transfer, void (*see)(const void *chain, size_t most, void *data),
+                                 void *data) {
+    for (const struct orphan *orphan = transfer->orphans; orphan != NULL; orphan = orphan->next)
+        see(orphan->chain, UINT16_MAX, data);
+}
+
 bool transfer_orphans_lead_to_locked(const struct transfer *transfer, unsigned class, const void *block) {
     bool found = false;
     for (const struct orphan *orphan = transfer->orphans; orphan != NULL && !found; orphan = orphan->next)

@@ -158,6 +158,10 @@ static inline struct block *transfer_take_orphan_locked(struct transfer *transfe
 /* Blocks in all adopted lists, by walking them; those of a list that has been written over are not counted. */
 size_t transfer_count_orphans_locked(const struct transfer *transfer, unsigned class);
 
+/* Calls `see` with each adopted list and the most blocks that it may have. */
+void transfer_each_orphan_locked(const struct transfer *transfer, void (*see)(const void *chain, size_t most, void *data),
+                                 void *data);
+
 /* True if the block is in an adopted list. */
 bool transfer_orphans_lead_to_locked(const struct transfer *transfer, unsigned class, const void *block);
 

@@ -6,6 +6,8 @@
 
 #include "base/scan.h"
 #include "os/os.h"
+#include "kit/name.h"
+#include "kit/own.h"
 #include "kit/report.h"
 #include "kit/text.h"
 #include "kit/tunables.h"
@@ -139,12 +141,21 @@ void budget_unreserve(void *addr, size_t bytes) {
         os_discard(addr, bytes); /* the same as in budget_give_back */
 }
 
-void *budget_map(size_t bytes) {
+void *budget_map_piece(size_t bytes) {
     void *addr = between_fences(bytes, os_reserve);
     if (addr != NULL && !budget_commit(addr, bytes)) {
         budget_unreserve(addr, bytes);
         return NULL;
     }
+    if (addr != NULL)
+        name_memory(addr, bytes, NAME_OWN);
+    return addr;
+}
+
+void *budget_map(size_t bytes) {
+    void *addr = budget_map_piece(bytes);
+    if (addr != NULL)
+        own_note(addr, bytes);
     return addr;
 }
 
@@ -176,6 +187,7 @@ bool budget_uncommit(void *addr, size_t bytes, bool unmap) {
 }
 
 void budget_unmap(void *addr, size_t bytes) {
+    own_forget(addr);
     atomic_fetch_sub_explicit(&own, bytes, memory_order_relaxed);
     budget_unreserve(addr, bytes);
     budget_refund(bytes);

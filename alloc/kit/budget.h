@@ -29,9 +29,12 @@ void *budget_reserve(size_t bytes);
 void budget_unreserve(void *addr, size_t bytes);
 
 /* Committed memory for own data that is zero, between fences that cannot be read either. Charged and refunded, and counted in
- * budget_own. NULL if the limit or the OS refuses. */
+ * budget_own; own_each (own.h) knows it. NULL if the limit or the OS refuses. */
 void *budget_map(size_t bytes);
 void budget_unmap(void *addr, size_t bytes);
+
+/* As budget_map, for who has any number of such pieces and a list of them: own_each does not know it. */
+void *budget_map_piece(size_t bytes);
 
 /* The table of `bytes` that all threads share: budget_map's memory at the first call, which is kept in *table; where two
  * threads come at once, one's. NULL if memory is refused, and then asked for again. */

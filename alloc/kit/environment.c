@@ -227,7 +227,7 @@ static void keep_folder(const struct tunables *from) {
         path_keep_folder();
 }
 
-void COLD environment_read_slow(void) {
+AT_START void environment_read_slow(void) {
     char **variables = __environ;
     if (variables == NULL) /* libc is not set up yet, or the program has cleared it: look again next time */
         return;

@@ -20,6 +20,7 @@
 #define BOLD "\033[1m"
 #define PLAIN "\033[0m"
 #define CUT "    ... cut: the report is longer than its buffer\n"
+#define END_ROOM (4 * LINE_ROOM) /* kept for what stands behind a cut: the summary, and what would tell more */
 
 extern char **__environ;
 
@@ -27,10 +28,10 @@ static char buffers[BUFFERS][FINDING_ROOM] BIG_TABLE;
 static _Atomic bool taken[BUFFERS];
 
 struct place {
-    const char *log, *symbolizer;  /* empty: standard error, none */
+    const char *log, *symbolizer;  /* NULL or empty: standard error, none */
     struct os_file standard_error; /* kept of it */
 };
-READONLY_PAGES(struct place, place) = {{"", "", {-1, 0, 0}}};
+READONLY_PAGES(struct place, place) = {{NULL, NULL, {-1, 0, 0}}};
 
 /* ---- where it goes ----------------------------------------------------------------------------------------------- */
 
@@ -47,6 +48,11 @@ void finding_keep(void) {
         return;
     os_file_keep(&place_pages.value.standard_error, STDERR_FILENO);
     readonly_shut(&place_pages, sizeof place_pages);
+}
+
+/* Not given from the start: a pointer to an empty text would be a page that the loader writes in every process. */
+static bool is_given(const char *name) {
+    return name != NULL && *name != '\0';
 }
 
 int finding_write(const char *text, size_t bytes) {
@@ -67,17 +73,25 @@ static void choose_variables(const char **chosen, size_t most) {
     chosen[count] = NULL;
 }
 
-static bool pass_through_symbolizer(const char *text, size_t bytes, int fd) {
+static bool ask_symbolizer(const char *option, const char *text, size_t bytes, int fd) {
     char symbolizer[PATH_ROOM];
-    const char *const arguments[] = {symbolizer, "symbolize", NULL}, *variables[8];
-    if (*place_pages.value.symbolizer == '\0' || !path_from_start(place_pages.value.symbolizer, symbolizer, sizeof symbolizer))
+    const char *const arguments[] = {symbolizer, "symbolize", option, NULL}, *variables[8];
+    if (!finding_has_symbolizer() || !path_from_start(place_pages.value.symbolizer, symbolizer, sizeof symbolizer))
         return false;
     choose_variables(variables, sizeof variables / sizeof *variables);
     return os_filter(arguments, variables, text, bytes, fd);
 }
 
+bool finding_has_symbolizer(void) {
+    return is_given(place_pages.value.symbolizer);
+}
+
+bool finding_symbolize(const char *text, size_t bytes, int out) {
+    return ask_symbolizer("--paths", text, bytes, out);
+}
+
 static void write_to_stderr(const char *text, size_t bytes) {
-    if (!pass_through_symbolizer(text, bytes, STDERR_FILENO))
+    if (!ask_symbolizer(NULL, text, bytes, STDERR_FILENO))
         finding_write(text, bytes);
 }
 
@@ -87,7 +101,7 @@ static bool write_to_log(const char *text, size_t bytes) {
     int fd = path_fill(place_pages.value.log, path, sizeof path) ? os_append(path) : -1;
     if (fd < 0)
         return false;
-    int error = pass_through_symbolizer(text, bytes, fd) ? 0 : os_write(fd, text, bytes);
+    int error = ask_symbolizer(NULL, text, bytes, fd) ? 0 : os_write(fd, text, bytes);
     os_close(fd);
     return error == 0;
 }
@@ -96,7 +110,7 @@ static void write_out(struct finding *finding) {
     static const char refused[] = "myalloc: log: the file cannot be written; this goes to standard error\n";
     if (finding->length == 0)
         return;
-    if (*place_pages.value.log == '\0') {
+    if (!is_given(place_pages.value.log)) {
         write_to_stderr(finding->out, finding->length);
     } else if (!write_to_log(finding->out, finding->length)) {
         finding_write(refused, sizeof refused - 1);
@@ -108,7 +122,7 @@ static void write_out(struct finding *finding) {
 /* https://no-color.org: set, and not empty. */
 static bool is_coloured(void) {
     const char *no = scan_variable(__environ, "NO_COLOR");
-    return *place_pages.value.log == '\0' && (no == NULL || *no == '\0') && os_is_terminal(STDERR_FILENO);
+    return !is_given(place_pages.value.log) && (no == NULL || *no == '\0') && os_is_terminal(STDERR_FILENO);
 }
 
 /* ---- what it says ------------------------------------------------------------------------------------------------ */
@@ -121,11 +135,28 @@ void finding_open(struct finding *finding) {
         if (!atomic_exchange(&taken[i], true)) {
             finding->buffer = i;
             finding->out = buffers[i];
-            finding->room = FINDING_ROOM - sizeof CUT;
+            finding->room = FINDING_ROOM - END_ROOM;
         }
     finding->length = 0;
     finding->cut = false;
     finding->colour = is_coloured();
+}
+
+/* Behind the last whole line. */
+static void cut(struct finding *finding) {
+    finding->cut = true;
+    while (finding->length > 0 && finding->out[finding->length - 1] != '\n')
+        finding->length--;
+}
+
+/* Says so, and goes on in the room that was kept. */
+static void end_cut(struct finding *finding) {
+    if (!finding->cut)
+        return;
+    memcpy(finding->out + finding->length, CUT, sizeof CUT - 1);
+    finding->length += sizeof CUT - 1;
+    finding->room = FINDING_ROOM - sizeof CUT;
+    finding->cut = false;
 }
 
 static void put(struct finding *finding, const char *text, size_t bytes) {
@@ -138,7 +169,7 @@ static void put(struct finding *finding, const char *text, size_t bytes) {
         if (finding->buffer < 0)
             write_out(finding);
         else
-            finding->cut = true;
+            cut(finding);
     }
 }
 
@@ -194,6 +225,7 @@ void finding_line(struct finding *finding, const char *format, ...) {
 }
 
 void finding_summary(struct finding *finding, const char *format, ...) {
+    end_cut(finding);
     put_text(finding, finding->colour ? BOLD "SUMMARY: myalloc: " : "SUMMARY: myalloc: ");
     va_list arguments;
     va_start(arguments, format);
@@ -203,10 +235,7 @@ void finding_summary(struct finding *finding, const char *format, ...) {
 }
 
 void finding_end(struct finding *finding) {
-    if (finding->cut) {
-        memcpy(finding->out + finding->length, CUT, sizeof CUT - 1);
-        finding->length += sizeof CUT - 1;
-    }
+    end_cut(finding);
     write_out(finding);
     if (finding->buffer >= 0)
         atomic_store(&taken[finding->buffer], false);

@@ -10,7 +10,7 @@
  *
  * A finding is written when the heap is broken, from signal handlers too. So it allocates nothing and waits for nobody: of the
  * buffers, each is taken by one atomic exchange, and a finding that meets none free leaves in pieces, through a small one of
- * its own. What is longer than a buffer is cut, and a line says so.
+ * its own. What is longer than a buffer is cut behind a line, and another says so; the summary stands behind it all the same.
  *
  * With a symbolizer, a process of its own names functions and lines and writes it; where that fails it goes as it is.
  *
@@ -22,8 +22,8 @@
 
 #include "base/base.h"
 
-/* The longest real report is of a guarded page: three stacks of 32 frames and 8 events of two lines, 120 lines. With mangled
- * names, paths and build-ids of 500 characters a line that makes 60,000. */
+/* The longest real report is of a guarded page: three stacks of 32 frames and 8 events of two lines, 120 lines. Those of frames
+ * have 500 characters at most (callers/backtrace.c), which makes 60,000. */
 #define FINDING_ROOM (64 * KIB)
 #define FINDING_OWN 512
 
@@ -60,6 +60,11 @@ char *finding_thread(int thread, char *out, size_t room);
 /* Where findings go from now on (path_fill), and the command that they pass through; empty texts for standard error, and for
  * none. At the start; the texts must stay. */
 void finding_set_place(const char *log, const char *symbolizer);
+
+/* Passes lines of call stacks through the symbolizer, which adds functions and lines, here with the whole paths of source
+ * files, and writes them to `out`. At most OS_FILTER_MOST bytes. False if there is no symbolizer, or it failed. */
+bool finding_symbolize(const char *text, size_t bytes, int out);
+bool finding_has_symbolizer(void);
 
 /* Keeps a descriptor of standard error, for the case that the program closes its own: many do so as their last act, to see
  * whether all was written. At the start. */

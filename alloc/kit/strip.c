@@ -2,6 +2,8 @@
 #include "kit/strip.h"
 
 #include "os/os.h"
+#include "kit/name.h"
+#include "kit/own.h"
 
 #define LIMITED_PART 16 /* of the address space that RLIMIT_AS allows, at most, where the strip cannot grow later */
 
@@ -17,6 +19,11 @@ static char *reserve_elsewhere(const struct strip_plan *plan, size_t *bytes) {
     return space;
 }
 
+static void note(const struct strip *strip) {
+    own_note(strip->start, strip->reserved);
+    name_memory(strip->start, strip->reserved, NAME_OWN);
+}
+
 bool strip_open(struct strip *strip, char *place, const struct strip_plan *plan) {
     size_t bytes = plan->first, most = plan->most;
     char *space = place;
@@ -27,6 +34,7 @@ bool strip_open(struct strip *strip, char *place, const struct strip_plan *plan)
     if (space == NULL)
         return false;
     *strip = (struct strip){space + BUDGET_FENCE, bytes, most};
+    note(strip);
     return true;
 }
 
@@ -36,6 +44,7 @@ static bool grow(struct strip *strip, size_t bytes) {
         !os_reserve_zeros_at(strip->start + strip->reserved + BUDGET_FENCE, bytes - strip->reserved))
         return false;
     strip->reserved = bytes;
+    note(strip);
     return true;
 }
 

@@ -17,6 +17,7 @@
 #include "callers/stacks.h"
 #include "observe/reachable.h"
 #include "observe/suppress.h"
+#include "observe/suppress_frames.h"
 
 #define GROUPS_SHOWN 100 /* a report is to be read */
 
@@ -57,6 +58,16 @@ struct leaks_record leaks_freeing(const void *p) {
     }
     lock_release(&leaks_lock, LOCK_LEAKS);
     return record;
+}
+
+void leaks_each(void (*see)(const void *block, size_t asked, void *data), void *data) {
+    lock_acquire(&leaks_lock, LOCK_LEAKS);
+    for (size_t i = 0; i < records.size; i++) {
+        const struct leaks_record *record = address_map_at(&records, i);
+        if (record != NULL)
+            see((const void *)record->block, record->bytes, data);
+    }
+    lock_release(&leaks_lock, LOCK_LEAKS);
 }
 
 /* ---- the report -------------------------------------------------------------------------------------------------- */
@@ -190,10 +201,15 @@ static void print_sum(struct finding *finding, const char *start, const struct s
 /* Takes the lost groups that the file of suppressions names out, and sums them up. Returns how many groups are left. */
 static size_t suppress(struct reachable_block *groups, size_t size, struct sum *sum) {
     size_t out = 0;
+    unsigned frames;
+    void *const *stack;
+    for (size_t i = 0; i < size; i++)
+        if (groups[i].kind != BLOCK_HELD && (stack = stacks_frames(groups[i].stack, &frames)) != NULL)
+            suppress_frames_add(stack, frames);
+    suppress_frames_symbolize();
     for (size_t i = 0; i < size; i++) {
-        unsigned frames;
-        void *const *stack = stacks_frames(groups[i].stack, &frames);
-        if (groups[i].kind == BLOCK_HELD || !suppress_matches(stack, frames)) {
+        stack = stacks_frames(groups[i].stack, &frames);
+        if (groups[i].kind == BLOCK_HELD || !suppress_frames_match(stack, frames)) {
             groups[out++] = groups[i];
             continue;
         }
@@ -201,6 +217,7 @@ static size_t suppress(struct reachable_block *groups, size_t size, struct sum *
         sum->blocks += groups[i].blocks;
         sum->places++;
     }
+    suppress_frames_forget();
     return out;
 }
 
@@ -286,12 +303,12 @@ static void end_with_status(void *unused) {
     os_exit((int)tunables.leaks_exit);
 }
 
-void leaks_arrange_status(void) {
+AT_START void leaks_arrange_status(void) {
     if (tunables.leaks != 0 && tunables.leaks_exit != 0)
         __cxa_atexit(end_with_status, NULL, NULL);
 }
 
-void leaks_arrange(void) {
+AT_START void leaks_arrange(void) {
     if (!modes_has(MODE_LEAKS))
         return;
     suppress_read(tunables.leaks_suppress);

@@ -39,6 +39,9 @@ void leaks_allocated(const void *p, size_t bytes);
 struct leaks_record leaks_freeing(const void *p);
 void leaks_put_back(const struct leaks_record *record);
 
+/* Calls `see` with each block that has a record, and how many bytes the program asked for. Under LOCK_LEAKS. */
+void leaks_each(void (*see)(const void *block, size_t asked, void *data), void *data);
+
 /* Writes the report. What the caller's registers hold is seen. */
 void leaks_report(void);
 

@@ -31,7 +31,8 @@ static void add_class(struct stats *stats, unsigned class) {
     stats->live += blocks->live * size;
     stats->live_blocks += blocks->live;
     stats->cached += blocks->cached * size;
-    stats->listed += min_size(listed, blocks->cached) * size;
+    blocks->listed = min_size(listed, blocks->cached);
+    stats->listed += blocks->listed * size;
     stats->cached_blocks += blocks->cached;
     stats->home += blocks->home * size;
     stats->home_blocks += blocks->home;

@@ -21,6 +21,7 @@
 /* Blocks of one class. */
 struct stats_class {
     size_t live, cached, home; /* blocks */
+    size_t listed;             /* of those that are cached, on lists of threads */
 };
 
 struct stats {

@@ -10,6 +10,7 @@
 #include "kit/path.h"
 #include "kit/report.h"
 #include "kit/text.h"
+#include "observe/resident.h"
 #include "observe/stats.h"
 
 #define ENOUGH (32 * KIB) /* for lines of all classes with the largest numbers there are */
@@ -64,26 +65,37 @@ static void add_classes(struct text *text, const struct stats *stats) {
     text_add(text, "]");
 }
 
-size_t stats_json(char *out, size_t room) {
+/* With a table for people before it, if that is wanted. */
+static void add_all(struct text *text, bool table) {
     struct stats stats;
-    struct text text = {out, room, 0};
+    struct resident resident;
     stats_read(&stats);
-    text_add(&text, "{");
-    add_rows(&text, &stats);
-    add_classes(&text, &stats);
-    text_add(&text, "}\n");
-    if (room > 0)
-        out[min_size(text.length, room - 1)] = '\0';
+    resident_read(&resident, &stats);
+    if (table)
+        resident_add_table(text, &resident);
+    text_add(text, "{");
+    add_rows(text, &stats);
+    resident_add_json(text, &resident);
+    add_classes(text, &stats);
+    text_add(text, "}\n");
+    if (text->room > 0)
+        text->out[min_size(text->length, text->room - 1)] = '\0';
+}
+
+size_t stats_json(char *out, size_t room) {
+    struct text text = {out, room, 0};
+    add_all(&text, false);
     return text.length;
 }
 
 /* ---- at exit ----------------------------------------------------------------------------------------------------- */
 
-static int write_to(int fd) {
-    static char text[ENOUGH] BIG_TABLE; /* only at exit, by one thread */
-    size_t length = stats_json(text, sizeof text);
-    length = min_size(length, sizeof text - 1);
-    return fd == STDERR_FILENO ? finding_write(text, length) : os_write(fd, text, length);
+static int write_to(int fd, bool table) {
+    static char room[ENOUGH] BIG_TABLE; /* only at exit, by one thread */
+    struct text text = {room, sizeof room, 0};
+    add_all(&text, table);
+    size_t length = min_size(text.length, sizeof room - 1);
+    return fd == STDERR_FILENO ? finding_write(room, length) : os_write(fd, room, length);
 }
 
 /* The file descriptor that the text is the number of, -1 if it is no number. */
@@ -101,7 +113,7 @@ void stats_write(const char *where) {
         return;
     int fd = descriptor(where);
     if (fd >= 0) {
-        int error = write_to(fd == 1 ? STDERR_FILENO : fd);
+        int error = write_to(fd == 1 ? STDERR_FILENO : fd, fd == 1);
         if (error != 0)
             report_line("stats: file descriptor %s cannot be written: %s", where, os_error_text(error));
         return;
@@ -111,7 +123,7 @@ void stats_write(const char *where) {
         report_line("stats: the file %s cannot be written: %s", path, os_error_text(-fd));
         return;
     }
-    int error = write_to(fd);
+    int error = write_to(fd, false);
     if (error != 0)
         report_line("stats: the file %s cannot be written: %s", path, os_error_text(error));
     os_close(fd);

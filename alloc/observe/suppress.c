@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "os/os.h"
+#include "kit/finding.h"
 #include "kit/report.h"
-#include "callers/backtrace.h"
 
 #define FILE_MOST (64 * KIB)
 #define PREFIX "leak:"
@@ -55,6 +55,49 @@ bool suppress_pattern_matches(const char *pattern, size_t length, const char *na
     return matches_whole(whole, whole + used, name);
 }
 
+static bool is_at(const char *at, const char *end, const char *text_there) {
+    size_t length = strlen(text_there);
+    return (size_t)(end - at) >= length && memcmp(at, text_there, length) == 0;
+}
+
+/* A bracket of template arguments or parameters; not one in the name of an operator, or of what has none. */
+static bool has_arguments(const char *at, const char *end) {
+    static const char *const spared[] = {"(anonymous namespace)", "operator()", "operator<<", "operator<"};
+    while (at < end) {
+        size_t skip = 0;
+        for (size_t i = 0; i < sizeof spared / sizeof *spared && skip == 0; i++)
+            skip = is_at(at, end, spared[i]) ? strlen(spared[i]) : 0;
+        if (skip == 0 && (*at == '(' || *at == '<'))
+            return true;
+        at += skip != 0 ? skip : 1;
+    }
+    return false;
+}
+
+/* Something that ends as source files do, with a line's number or without. */
+static bool is_source(const char *at, const char *end) {
+    static const char *const endings[] = {".c", ".cc", ".cp", ".cpp", ".cxx", ".c++", ".C", ".h", ".hh", ".hpp", ".hxx",
+                                          ".h++", ".tcc", ".ipp", ".inl", ".inc", ".rs"};
+    const char *digits = end;
+    while (digits > at && digits[-1] >= '0' && digits[-1] <= '9')
+        digits--;
+    if (digits > at && digits < end && digits[-1] == ':')
+        end = digits - 1;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        size_t length = strlen(endings[i]);
+        if ((size_t)(end - at) > length && is_at(end - length, end, endings[i]))
+            return true;
+    }
+    return false;
+}
+
+bool suppress_pattern_wants_symbolizer(const char *pattern, size_t length) {
+    const char *end = pattern + length;
+    if (length > 0 && end[-1] == '$')
+        end--;
+    return has_arguments(pattern, end) || is_source(pattern, end);
+}
+
 /* ---- the file ---------------------------------------------------------------------------------------------------- */
 
 struct line {
@@ -87,22 +130,30 @@ static bool is_pattern(const struct line *line) {
     return line->length > PREFIX_LENGTH && line->length < 500 && memcmp(line->start, PREFIX, PREFIX_LENGTH) == 0;
 }
 
-/* One message, for the first bad line; it names how many there are more. */
-static void complain(const char *path) {
+static bool is_bad(const struct line *line) {
+    return !says_nothing(line) && !is_pattern(line);
+}
+
+static bool wants_symbolizer(const struct line *line) {
+    return is_pattern(line) && suppress_pattern_wants_symbolizer(line->start + PREFIX_LENGTH, line->length - PREFIX_LENGTH);
+}
+
+/* One message, for the first line of a kind; it says if there are more. */
+static void complain(const char *path, bool (*is)(const struct line *line), const char *what) {
     struct line line = {0}, first = {0};
     const char *at = text;
     char shown[SHOWN_MOST + 1];
-    size_t bad = 0;
+    size_t count = 0;
     while (next_line(&line, &at))
-        if (!says_nothing(&line) && !is_pattern(&line) && bad++ == 0)
+        if (is(&line) && count++ == 0)
             first = line;
-    if (bad == 0)
+    if (count == 0)
         return;
     size_t length = min_size(first.length, SHOWN_MOST);
     memcpy(shown, first.start, length);
     shown[length] = '\0';
-    report_line("leaks_suppress: %s:%z: '%s' is no 'leak:PATTERN', ignored%s", path, first.number, shown,
-                bad > 1 ? ", and so are further lines" : "");
+    report_line("leaks_suppress: %s:%z: '%s' %s%s", path, first.number, shown, what,
+                count > 1 ? ", and so are further lines" : "");
 }
 
 void suppress_read(const char *path) {
@@ -116,24 +167,30 @@ void suppress_read(const char *path) {
         report_line("leaks_suppress: the file %s cannot be read; no leak is suppressed", path);
     else if (text_length == sizeof text)
         report_line("leaks_suppress: of the file %s only the first %z bytes are read", path, sizeof text);
-    complain(path);
+    complain(path, is_bad, "is no 'leak:PATTERN', ignored");
+    if (!finding_has_symbolizer())
+        complain(path, wants_symbolizer, "names a source file, template arguments or parameters, which only a symbolizer sees "
+                 "(start the program by 'myalloc run'): ignored");
 }
 
-static bool is_named(const char *name) {
+bool suppress_is_on(void) {
+    return text_length > 0;
+}
+
+bool suppress_wants_symbolizer(void) {
+    struct line line = {0};
+    const char *at = text;
+    while (next_line(&line, &at))
+        if (wants_symbolizer(&line))
+            return true;
+    return false;
+}
+
+bool suppress_is_named(const char *name) {
     struct line line = {0};
     const char *at = text;
     while (name != NULL && next_line(&line, &at))
         if (is_pattern(&line) && suppress_pattern_matches(line.start + PREFIX_LENGTH, line.length - PREFIX_LENGTH, name))
             return true;
-    return false;
-}
-
-bool suppress_matches(void *const *frames, unsigned count) {
-    for (unsigned i = 0; text_length > 0 && i < count; i++) {
-        struct backtrace_symbol symbol;
-        backtrace_resolve(frames[i], &symbol, true);
-        if (is_named(symbol.function) || is_named(symbol.module))
-            return true;
-    }
     return false;
 }

@@ -90,7 +90,7 @@ static size_t format_caller(char *out, size_t room) {
     *out = '\0';
     if (unwind_capture(&caller, 1, 0) == 0)
         return 0;
-    backtrace_resolve(caller, &symbol, false);
+    backtrace_resolve(caller, &symbol, NULL, 0);
     if (symbol.module == NULL)
         return text_format(out, room, "@ [%p] ", (char *)caller - 1);
     size_t function = symbol.function ? strlen(symbol.function) : 0, length = 0;

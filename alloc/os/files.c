@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "os/kernel.h"
@@ -63,6 +64,11 @@ int os_open_read(const char *path) {
 
 size_t os_read_at(int fd, void *out, size_t bytes, uint64_t offset) {
     return os_fault(read_at) ? 0 : read_all(fd, out, bytes, offset);
+}
+
+int os_scratch(void) {
+    long fd = os_fault(scratch) ? -1 : kernel(SYS_memfd_create, "myalloc", MFD_CLOEXEC);
+    return kernel_refused(fd) ? -1 : (int)fd;
 }
 
 int os_create(const char *path) {

@@ -10,7 +10,7 @@
 
 #include "base/arch_call.h"
 
-long kernel_ask(long number, long a, long b, long c, long d, long e, long f) {
+AT_START long kernel_ask(long number, long a, long b, long c, long d, long e, long f) {
     return arch_call(number, a, b, c, d, e, f);
 }
 

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/uio.h>
 
 #include "base/glibc.h"
@@ -90,7 +91,7 @@ static bool owns_break(void) {
     return known == YES;
 }
 
-void os_sbrk_prepare(void) {
+AT_START void os_sbrk_prepare(void) {
     owns_break();
 }
 
@@ -174,7 +175,7 @@ void os_put_back(void *moved, void *addr, size_t bytes) {
 }
 
 /* Before Linux 4.17 the kernel takes the address for a wish and may map elsewhere. */
-void os_fence_below(const void *p) {
+AT_START void os_fence_below(const void *p) {
     if (os_fault(fence))
         return;
     char *page = (char *)align_down((uintptr_t)p, OS_PAGE);
@@ -190,19 +191,16 @@ void os_fence_below(const void *p) {
 
 /* ---- reserve, commit, decommit ----------------------------------------------------------------------------------- */
 
-static void *reserve(size_t bytes, int protection) {
-    void *addr = map(NULL, bytes, protection, MAP_NORESERVE);
+void *os_reserve(size_t bytes) {
+    void *addr = os_fault(reserve) ? NULL : map(NULL, bytes, PROT_NONE, MAP_NORESERVE);
     if (addr != NULL)
         advise(addr, bytes, MADV_DONTDUMP);
     return addr;
 }
 
-void *os_reserve(size_t bytes) {
-    return os_fault(reserve) ? NULL : reserve(bytes, PROT_NONE);
-}
-
+/* Without MADV_DONTDUMP: what was never written is in no core dump. */
 void *os_reserve_zeros(size_t bytes) {
-    return os_fault(reserve_zeros) ? NULL : reserve(bytes, PROT_READ);
+    return os_fault(reserve_zeros) ? NULL : map(NULL, bytes, PROT_READ, MAP_NORESERVE);
 }
 
 /* A new mapping in its place, for a process that may not change the rights of one. A kernel that refuses that may have
@@ -215,15 +213,11 @@ static bool map_anew(void *addr, size_t bytes) {
     return map(addr, bytes, PROT_READ | PROT_WRITE, MAP_FIXED) == addr;
 }
 
-static bool commit(void *addr, size_t bytes) {
-    if (!protect(addr, bytes, PROT_READ | PROT_WRITE))
+bool os_commit(void *addr, size_t bytes) {
+    if (os_fault(commit) || !(protect(addr, bytes, PROT_READ | PROT_WRITE) || map_anew(addr, bytes)))
         return false;
     advise(addr, bytes, MADV_DODUMP);
     return true;
-}
-
-bool os_commit(void *addr, size_t bytes) {
-    return !os_fault(commit) && (commit(addr, bytes) || map_anew(addr, bytes));
 }
 
 static bool is_zero(const void *page) {
@@ -238,7 +232,7 @@ static bool is_zero(const void *page) {
 bool os_commit_zeros(void *addr, size_t bytes) {
     if (os_fault(commit_zeros))
         return false;
-    bool done = commit(addr, bytes);
+    bool done = protect(addr, bytes, PROT_READ | PROT_WRITE);
     for (char *page = addr; !done && page < (char *)addr + bytes; page += OS_PAGE)
         if (is_zero(page) && !map_anew(page, OS_PAGE))
             return false;
@@ -306,6 +300,15 @@ bool os_hugepage(void *addr, size_t bytes) {
 
 void os_no_hugepage(void *addr, size_t bytes) {
     advise(addr, bytes, MADV_NOHUGEPAGE);
+}
+
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
+#endif
+
+void os_name_memory(void *addr, size_t bytes, const char *name) {
+    kernel(SYS_prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, addr, bytes, name);
 }
 
 bool os_can_read(const void *word) {

@@ -131,6 +131,10 @@ bool os_hugepage(void *addr, size_t bytes);
 /* Asks that there be none, whatever the system's setting is. */
 void os_no_hugepage(void *addr, size_t bytes);
 
+/* Names memory of os_map, os_reserve and the like in /proc/PID/maps. Nothing comes of it where the kernel was built without
+ * CONFIG_ANON_VMA_NAME. Memory of another name beside it is another mapping to the kernel. */
+void os_name_memory(void *addr, size_t bytes, const char *name);
+
 /* Whether the eight bytes there can be read: what is said of one word holds for its page. False also if the kernel does not
  * say. One system call of some 100 ns. */
 bool os_can_read(const void *word);
@@ -151,6 +155,9 @@ int os_open_read(const char *path);
 
 /* Reads up to `bytes` from `offset` on; returns how many there were. */
 size_t os_read_at(int fd, void *out, size_t bytes, uint64_t offset);
+
+/* A file in memory that has no name: its descriptor, closed on exec, or -1. */
+int os_scratch(void);
 
 /* Makes a file anew for writing. Returns its descriptor, closed on exec, or a negated errno value. */
 int os_create(const char *path);
@@ -184,6 +191,37 @@ void os_file_keep(struct os_file *kept, int fd);
 
 /* True if a terminal is open there. */
 bool os_is_terminal(int fd);
+
+/* ---- pages.c: which pages have memory --------------------------------------------------------------------------------- */
+
+/* A look over ranges of addresses. `fd` is /proc/self/pagemap, or -1: then pages that were only read count as having memory,
+ * and huge pages are not told. */
+#define OS_PAGES_RUNS 64
+struct os_pages {
+    int fd;
+    bool refused; /* something was not answered, and counts as having no memory */
+    uintptr_t at, end;
+    size_t next, count;
+    struct os_pages_found {
+        uint64_t start, end, categories;
+    } found[OS_PAGES_RUNS];
+};
+
+/* Neighbouring pages that have memory. */
+struct os_pages_run {
+    uintptr_t start, end;
+    bool huge; /* in huge pages */
+};
+
+/* Opens a descriptor for looks, if that is not refused. Between this and the close, any ranges. */
+void os_pages_open(struct os_pages *pages);
+void os_pages_close(struct os_pages *pages);
+
+/* The next range to look at, any address and length; what is not mapped has no memory. */
+void os_pages_over(struct os_pages *pages, const void *start, size_t bytes);
+
+/* The next run of pages in the range, lowest address first; false at its end, or if that is refused. */
+bool os_pages_next(struct os_pages *pages, struct os_pages_run *run);
 
 /* ---- system.c: waiting, time, randomness ---------------------------------------------------------------------------- */
 

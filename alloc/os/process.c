@@ -45,7 +45,7 @@ void os_name_thread(const char *name) {
     kernel(SYS_prctl, PR_SET_NAME, name);
 }
 
-void *os_next_function(const char *name) {
+AT_START void *os_next_function(const char *name) {
     return dlsym != NULL ? dlsym(RTLD_NEXT, name) : NULL;
 }
 

@@ -56,7 +56,7 @@ static void handle(int number, siginfo_t *info, void *context) {
     hand_on(before_of(number), number, info, context);
 }
 
-void end_signals_arrange(void (*function)(void)) {
+AT_START void end_signals_arrange(void (*function)(void)) {
     if (!tunables.at_signals)
         return;
     plan_pages.value.tell = function;

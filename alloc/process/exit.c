@@ -39,12 +39,12 @@ EXPORT void quick_exit(int status) {
     go_on("quick_exit", status);
 }
 
-void exit_arrange(void) {
+AT_START void exit_arrange(void) {
 }
 
 #else
 
-void exit_arrange(void) {
+AT_START void exit_arrange(void) {
     atexit(look);
 }
 

@@ -103,7 +103,7 @@ EXPORT void __malloc_atfork(int when) {
 typedef int register_function(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *dso);
 EXPORT register_function __register_atfork __attribute__((weak));
 
-EXPORT int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *dso) {
+AT_START EXPORT int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *dso) {
     static _Atomic(register_function *) libcs;
     register_function *function = atomic_load_explicit(&libcs, memory_order_relaxed);
     if (function == NULL) {
@@ -119,12 +119,12 @@ EXPORT int __register_atfork(void (*prepare)(void), void (*parent)(void), void (
 }
 #endif
 
-void fork_arrange(void) {
+AT_START void fork_arrange(void) {
     if (IS_GLIBC)
         pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
-void fork_arrange_late(void) {
+AT_START void fork_arrange_late(void) {
     if (!IS_GLIBC) /* whose pthread_atfork allocates */
         pthread_atfork(NULL, NULL, after_fork_in_child);
 }

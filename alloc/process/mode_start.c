@@ -17,7 +17,7 @@ static void check_instead(bool hardened) {
     readonly_shut(&tunables, sizeof tunables);
 }
 
-void mode_start(void) {
+AT_START void mode_start(void) {
     environment_read();
     if (atomic_load_explicit(&environment_state, memory_order_acquire) != ENVIRONMENT_READ)
         return;

@@ -15,6 +15,7 @@
 #include "kit/tunables.h"
 #include "heap/aside.h"
 #include "heap/cache.h"
+#include "heap/region.h"
 #include "callers/unwind.h"
 #include "protect/trap.h"
 #include "protect/protections.h"
@@ -27,6 +28,10 @@
 #include "process/mode_start.h"
 #include "process/thread.h"
 #include "process/verify.h"
+
+/* By this atexit knows whose a function is. What startup files of the compiler define in a program, the shared library, linked
+ * without them, has of its own: they would have the loader look for four names that it has no use of. */
+HIDDEN const void *const __dso_handle __attribute__((weak)) = &__dso_handle;
 
 /* What a program linked with -lmcheck defines: a function that calls mcheck(NULL). */
 extern void (*volatile __malloc_initialize_hook)(void) __attribute__((weak));
@@ -96,6 +101,7 @@ __attribute__((constructor(101))) static void start(void) {
         atexit(verify_at_exit);
     fork_arrange_late();
     start_modes();
+    region_name_early();
     leaks_arrange();
     if (tunables.stats[0] != '\0' || modes_has(MODE_CHECK | MODE_HARDENED | MODE_GUARDED | MODE_LEAKS))
         finding_keep();

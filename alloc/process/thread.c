@@ -2,6 +2,7 @@
 #include "process/thread.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "kit/modes.h"
 #include "heap/aside.h"
@@ -10,8 +11,7 @@
 #include "process/fork.h"
 
 static pthread_key_t exit_key;
-static pthread_once_t arranged = PTHREAD_ONCE_INIT;
-static bool exit_key_made;
+static atomic_bool arranged, exit_key_made;
 
 static void thread_ends(void *unused) {
     (void)unused;
@@ -23,20 +23,19 @@ static void thread_ends(void *unused) {
     cache_close();
 }
 
-static void arrange(void) {
-    exit_key_made = pthread_key_create(&exit_key, thread_ends) == 0;
+/* Who finds it begun does not wait: that is this thread, in a handler of a signal. To create another thread allocates. */
+AT_START void thread_arrange(void) {
+    if (atomic_exchange_explicit(&arranged, true, memory_order_acquire))
+        return;
+    atomic_store_explicit(&exit_key_made, pthread_key_create(&exit_key, thread_ends) == 0, memory_order_release);
     fork_arrange();
-}
-
-void thread_arrange(void) {
-    pthread_once(&arranged, arrange);
 }
 
 COLD bool thread_open_slow(void) {
     if (!cache_try_open()) /* a signal handler has come between */
         return false;
     thread_arrange();
-    if (exit_key_made)
+    if (atomic_load_explicit(&exit_key_made, memory_order_acquire))
         pthread_setspecific(exit_key, &exit_key);
     return true;
 }

@@ -407,6 +407,17 @@ bool check_is_pedantic(void) {
 
 const struct lock_set check_locks = {.rank = LOCK_CHECK, .lock = &check_lock, .forked = check_records_forked};
 
+void check_each(void (*see)(const void *plain, size_t asked, void *data), void *data) {
+    lock_acquire(&check_lock, LOCK_CHECK);
+    for (const struct check_chunk *chunk = check_chunks; chunk != NULL; chunk = chunk->next)
+        for (size_t i = 0; i < CHUNK_RECORDS; i++) {
+            const struct check_record *record = &chunk->records[i];
+            if (record->plain != NULL && (record->state == CHECK_LIVE || record->state == CHECK_FREED))
+                see(record->plain, record->state == CHECK_LIVE ? record->bytes : 0, data);
+        }
+    lock_release(&check_lock, LOCK_CHECK);
+}
+
 const struct protection check_protection = {
     .mode = MODE_CHECK,
     .serves_all = true,

@@ -37,6 +37,10 @@
 void check_set_handler(void (*handler)(enum mcheck_status), bool pedantic);
 bool check_is_pedantic(void);
 
+/* Calls `see` with the plain block of each checked block that has memory, and how many of its bytes the program asked for: 0
+ * if it is freed and in quarantine. Under LOCK_CHECK. */
+void check_each(void (*see)(const void *plain, size_t asked, void *data), void *data);
+
 extern HIDDEN const struct protection check_protection;
 extern HIDDEN const struct lock_set check_locks;
 

@@ -278,6 +278,11 @@ bool guarded_start(void) {
 
 const struct lock_set guarded_locks = {.rank = LOCK_GUARDED, .lock = &guarded_lock, .child = sampler_forked};
 
+static void each_range(protection_see_range *see, void *data) {
+    if (guarded_pool.bytes > 0)
+        see((const void *)guarded_pool.start, guarded_pool.bytes, true, data);
+}
+
 const struct protection guarded_protection = {
     .mode = MODE_GUARDED,
     .alloc = alloc_if_due,
@@ -292,6 +297,7 @@ const struct protection guarded_protection = {
     .more = guarded_events_say,
     .look_on = look_on,
     .count = count,
+    .each_range = each_range,
     .walk = walk,
     .is_no_root = is_no_root,
     .near = near,

@@ -416,6 +416,16 @@ static void walk(struct walk *walk) {
 
 const struct lock_set hardened_mapped_locks = {.rank = LOCK_HARDENED, .lock = &hardened_mapped_lock};
 
+static void each_range(protection_see_range *see, void *data) {
+    lock_acquire(&hardened_mapped_lock, LOCK_HARDENED);
+    for (size_t i = 0; i < records.size; i++) {
+        const struct record *record = address_map_at(&records, i);
+        if (record != NULL && !record->at.unmapped)
+            see(record->at.data, record->at.data_bytes, true, data);
+    }
+    lock_release(&hardened_mapped_lock, LOCK_HARDENED);
+}
+
 const struct protection hardened_mapped_protection = {
     .mode = MODE_HARDENED,
     .serves_all = true,
@@ -431,6 +441,7 @@ const struct protection hardened_mapped_protection = {
     .shrink = shrink,
     .look_on = look_on,
     .count = count,
+    .each_range = each_range,
     .walk = walk,
     .is_no_root = is_no_root,
     .near = near,

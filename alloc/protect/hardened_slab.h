@@ -151,6 +151,9 @@ static inline struct position position_of(const struct range *range, uint64_t ti
     return position_at(range, (uint32_t)((ticket - 1) >> 8), (uint32_t)((ticket - 1) & 0xff));
 }
 
+/* Calls `see` with the addresses of all slabs that were ever opened, and of their records (protection.h). */
+void hardened_slab_each_range(void (*see)(const void *start, size_t bytes, bool blocks, void *data), void *data);
+
 /* Looks whether P1-P3 hold. Takes the locks. */
 struct walk;
 void hardened_slab_walk(struct walk *walk);

@@ -443,6 +443,7 @@ const struct protection hardened_small_protection = {
     .shrink = shrink,
     .look_on = look_on,
     .count = count,
+    .each_range = hardened_slab_each_range,
     .walk = hardened_slab_walk,
     .is_no_root = owns,
     .near = near,

@@ -56,6 +56,15 @@ static void walk_quarantine(struct walk *walk, const struct range *range, size_t
     report_walk(walk, found == held && found == quarantine->held, "harden P3", quarantine);
 }
 
+READS_OTHERS void hardened_slab_each_range(void (*see)(const void *start, size_t bytes, bool blocks, void *data), void *data) {
+    for (unsigned class = 0; range_plan != NULL && class < CLASS_COUNT; class++) {
+        const struct range *range = &range_plan->ranges[class];
+        see(range->base, (size_t)range->state->frontier * range->slab, true, data);
+        see(range->records[0], range->state->records[0], false, data);
+        see(range->records[1], range->state->records[1], false, data);
+    }
+}
+
 void hardened_slab_walk(struct walk *walk) {
     for (unsigned class = 0; range_plan != NULL && class < CLASS_COUNT; class++) {
         const struct range *range = &range_plan->ranges[class];

@@ -30,6 +30,9 @@ struct protection_totals {
     size_t samples;       /* blocks ever, where that is counted */
 };
 
+/* Of a range: whether blocks lie in it, or records. */
+typedef void protection_see_range(const void *start, size_t bytes, bool blocks, void *data);
+
 /* How far a look at all blocks has come; all 0 at the start. What the numbers mean is the protection's. */
 struct protection_cursor {
     size_t at[2];
@@ -90,6 +93,10 @@ struct protection {
 
     /* May be NULL: its blocks are counted as plain ones. */
     void (*count)(struct protection_totals *totals);
+
+    /* Calls `see` with each range of addresses that its blocks lie in, and with those of its records that are not in memory of
+     * budget_map (kit/own.h). May be NULL: its blocks lie in plain ones. */
+    void (*each_range)(protection_see_range *see, void *data);
 
     /* Looks whether its invariants hold. */
     void (*walk)(struct walk *walk);

@@ -100,6 +100,12 @@ void protections_count(unsigned mode, struct protection_totals *totals) {
     }
 }
 
+void protections_each_range(protection_see_range *see, void *data) {
+    for (size_t i = 0; i < ROWS; i++)
+        if (rows[i]->each_range != NULL)
+            rows[i]->each_range(see, data);
+}
+
 void protections_walk(struct walk *walk) {
     for (size_t i = 0; i < ROWS; i++)
         rows[i]->walk(walk);

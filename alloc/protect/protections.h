@@ -31,6 +31,9 @@ void protections_check(const char *call);
 /* The sums of the rows that a mode turns on, on or not. */
 void protections_count(unsigned mode, struct protection_totals *totals);
 
+/* Calls `see` with all rows' ranges, as each_range says. */
+void protections_each_range(protection_see_range *see, void *data);
+
 /* Looks whether the invariants of all rows hold. */
 void protections_walk(struct walk *walk);
 

@@ -22,7 +22,7 @@
 
 static const int signals[] = {SIGSEGV, SIGBUS};
 #define SIGNALS (sizeof signals / sizeof *signals)
-static struct sigaction before[SIGNALS];
+static struct sigaction before[SIGNALS] BIG_TABLE; /* of use with fault_report:on only */
 static _Atomic int teller; /* the thread that tells of a fault; others wait until it has done */
 
 /* ---- what is told ------------------------------------------------------------------------------------------------ */
@@ -155,7 +155,7 @@ static void handle(int number, siginfo_t *info, void *context) {
     hand_on(action, number, info, context);
 }
 
-void trap_start(void) {
+AT_START void trap_start(void) {
     if (!tunables.fault_report || !modes_has(MODE_GUARDED | MODE_HARDENED))
         return;
     for (unsigned i = 0; i < SIGNALS; i++) {

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "os_fake.h"
@@ -56,9 +57,36 @@ Test(backtrace, starts_outside_the_allocator_and_keeps_errno) {
     cr_assert_eq(errno, 77);
     cr_assert_geq(found, 2);
     struct backtrace_symbol symbol;
-    backtrace_resolve(frames[0], &symbol, false);
+    backtrace_resolve(frames[0], &symbol, NULL, 0);
     cr_assert_not_null(symbol.module);
     cr_assert_not_null(strstr(symbol.module, "libc.so"), "first frame in %s", symbol.module);
+}
+
+/* One write, of whole lines; the summary and what stands behind it are always there. */
+Test(finding, cut_behind_a_line) {
+    static char text[2 * FINDING_ROOM], line[600];
+    int ends[2], real = dup(STDERR_FILENO);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+    memset(line, 'x', sizeof line - 1);
+    struct finding finding;
+    dup2(ends[1], STDERR_FILENO);
+    finding_begin(&finding, "a test");
+    for (int i = 0; i < 200; i++)
+        finding_line(&finding, "%d %s", i, line);
+    finding_summary(&finding, "all of it: %s", line);
+    for (int i = 0; i < 3; i++)
+        finding_line(&finding, "  for more: %s", line);
+    finding_end(&finding);
+    dup2(real, STDERR_FILENO);
+    close(real);
+    close(ends[1]);
+    ssize_t length = read(ends[0], text, sizeof text - 1);
+    cr_assert(length > (ssize_t)FINDING_ROOM * 9 / 10 && length < (ssize_t)FINDING_ROOM, "%zd bytes", length);
+    cr_assert_eq(read(ends[0], line, 1), 0);
+    const char *cut = strstr(text, "x\n    ... cut: the report is longer than its buffer\nSUMMARY: myalloc: all of it: xxx");
+    cr_assert_not_null(cut, "%s", text + length - 3000);
+    cr_assert_eq(length - (cut - text), 2 + 50 + 29 + 600 + 3 * (12 + 600), "%zd", length - (cut - text));
+    cr_assert_eq(text[length - 1], '\n');
 }
 
 Test(backtrace, limits_and_skipping) {
@@ -113,7 +141,7 @@ Test(backtrace, static_functions_are_named_from_the_file) {
     const char *text = printed(list, 1);
     cr_assert_eq(strncmp(text, "    #0 capture+0x1 (", 20), 0, "%s", text);
     struct backtrace_symbol symbol;
-    backtrace_resolve(list[0], &symbol, false);
+    backtrace_resolve(list[0], &symbol, NULL, 0);
     cr_assert_null(symbol.function);
 }
 

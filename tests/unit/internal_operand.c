@@ -72,6 +72,17 @@ IS(8, "vbroadcastsd (%rdi), %ymm0") IS(1, "vpbroadcastb (%rdi), %ymm0") IS(16, "
 IS(16, "vextracti128 $1, %ymm0, (%rdi)") IS(16, "vpmovzxbw (%rdi), %ymm0") IS(32, "vmovntdq %ymm0, (%rdi)")
 IS(64, "vmovdqu64 (%rdi), %zmm0") IS(64, "vmovdqu64 %zmm17, 64(%rdi)") IS(32, "vmovdqu8 (%rdi), %ymm17")
 IS(16, "vmovaps %xmm18, (%rdi)") IS(64, "vaddpd (%rdi), %zmm1, %zmm0")
+/* AVX-512 in the other maps, as libc's string functions have it. */
+IS(32, "vpcmpeqb (%rdi), %ymm16, %k0") IS(64, "vpcmpub $1, (%rdi), %zmm16, %k0") IS(32, "vpminub (%rdi), %ymm16, %ymm17")
+IS(64, "vpternlogd $3, (%rdi), %zmm16, %zmm17") IS(32, "vpminud 64(%rdi), %ymm16, %ymm17") IS(64, "vptestmb (%rdi), %zmm1, %k1")
+IS(16, "vbroadcasti32x4 (%rdi), %zmm16") IS(32, "vbroadcasti64x4 (%rdi), %zmm16") IS(4, "vpbroadcastd (%rdi), %zmm16")
+IS(32, "vinserti64x4 $1, (%rdi), %zmm1, %zmm16") IS(16, "vextracti32x4 $1, %zmm16, (%rdi)") IS(32, "vpmovzxbw (%rdi), %zmm16")
+IS(64, "vpsrlvw (%rdi), %zmm1, %zmm16") IS(64, "vprolvd (%rdi), %zmm1, %zmm16") IS(64, "vpdpbusd (%rdi), %zmm1, %zmm16")
+IS(0, "vpmovwb %zmm16, (%rdi)") IS(0, "vpcmpeqb (%rdi), %ymm16, %k0{%k1}") IS(0, "vprolvd (%rdi){1to16}, %zmm1, %zmm16")
+/* What shares its opcode with others. */
+IS(8, "popq (%rax)") IS(2, "popw (%rax)") IS(2, "pushw (%rax)") IS(4, "movntss %xmm1, (%rax)") IS(8, "movntsd %xmm1, (%rax)")
+IS(16, "aesdec (%rax), %xmm0") IS(0, "aesenc128kl (%rax), %xmm0") IS(16, "gf2p8mulb (%rax), %xmm0")
+IS(16, "sha1nexte (%rax), %xmm0")
 /* No memory; and of what nothing is known. */
 IS(0, "movl %eax, %ecx") IS(0, "leaq 8(%rax), %rcx") IS(0, "nopw (%rax,%rax)") IS(0, "ret") IS(0, "push %rax")
 IS(0, "prefetcht0 (%rax)") IS(0, "vmaskmovps (%rdi), %ymm1, %ymm0") IS(0, "vgatherdps %ymm1, (%rdi,%ymm2,4), %ymm0")

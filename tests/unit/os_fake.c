@@ -418,6 +418,10 @@ size_t os_read_at(int fd, void *out, size_t bytes, uint64_t offset) {
     return got < 0 ? 0 : (size_t)got;
 }
 
+int os_scratch(void) {
+    return memfd_create("test", 0);
+}
+
 void os_file_keep(struct os_file *kept, int fd) {
     (void)kept, (void)fd;
 }
@@ -443,6 +447,30 @@ uintptr_t os_given(unsigned long type) {
 
 bool os_folder(char *out, size_t room) {
     return getcwd(out, room) != NULL;
+}
+
+void os_name_memory(void *addr, size_t bytes, const char *name) {
+    (void)addr, (void)bytes, (void)name;
+}
+
+void os_pages_open(struct os_pages *pages) {
+    *pages = (struct os_pages){.fd = -1};
+}
+
+void os_pages_close(struct os_pages *pages) {
+    (void)pages;
+}
+
+void os_pages_over(struct os_pages *pages, const void *start, size_t bytes) {
+    pages->at = (uintptr_t)start;
+    pages->end = pages->at + bytes;
+}
+
+/* All pages have memory. */
+bool os_pages_next(struct os_pages *pages, struct os_pages_run *run) {
+    *run = (struct os_pages_run){pages->at, pages->end, false};
+    pages->at = pages->end;
+    return run->start < run->end;
 }
 
 bool os_can_read(const void *word) {

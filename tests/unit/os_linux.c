@@ -303,6 +303,11 @@ Test(os, files_are_read_and_written_whole) {
     os_close(fd);
     os_file_close(&file);
     cr_assert_eq(fcntl(file.fd, F_GETFD), -1);
+    fd = os_scratch();
+    cr_assert_eq(os_write(fd, "kept", 4), 0);
+    cr_assert_eq(os_read_at(fd, text, sizeof text, 1), 3);
+    cr_assert_eq(strncmp(text, "ept", 3), 0);
+    os_close(fd);
     errno = 42;
     cr_assert_eq(os_file_create(&file, "/nowhere/at/all"), ENOENT);
     cr_assert_eq(os_create("/nowhere/at/all"), -ENOENT);

@@ -123,15 +123,8 @@ static int run_here(const char *with_lock, int times) {
 }
 
 static void run(const char *options, const char *with_lock, int times) {
-    char number[16];
     int status = -1;
-    snprintf(number, sizeof number, "%d", times);
-    pid_t child = fork();
-    if (child == 0) {
-        setenv("MYALLOC_OPTIONS", options, 1);
-        execl("/proc/self/exe", "interrupted", with_lock, number, NULL);
-        _exit(9);
-    }
+    pid_t child = tap_start_again(options, with_lock, times);
     bool ended = false;
     for (int i = 0; i < MOST_SECONDS * 10 && !ended; i++, usleep(100000))
         ended = waitpid(child, &status, WNOHANG) == child;

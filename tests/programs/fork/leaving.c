@@ -63,15 +63,8 @@ static int end_by_handler(const char *way, long when) {
 }
 
 static int run(const char *way, int seed, const char *options) {
-    char number[16];
     int status = -1;
-    snprintf(number, sizeof number, "%d", seed);
-    pid_t child = fork();
-    if (child == 0) {
-        setenv("MYALLOC_OPTIONS", options, 1);
-        execl("/proc/self/exe", "leaving", way, number, NULL);
-        _exit(9);
-    }
+    pid_t child = tap_start_again(options, way, seed);
     return waitpid(child, &status, 0) == child && status == 0 ? 0 : 1;
 }
 

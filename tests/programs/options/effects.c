@@ -281,6 +281,17 @@ static int stats(const char *unused) {
     return 0;
 }
 
+/* What is live, and rounding, of so many blocks of 1000 bytes that are written to. */
+static int asked(const char *count) {
+    size_t live = statistic("resident", "live"), rounding = statistic("resident", "rounding");
+    for (size_t left = strtoul(count, NULL, 10); left > 0; left--)
+        memset(malloc(1000), 1, 1000);
+    size_t now = statistic("resident", "live"), rounding_now = statistic("resident", "rounding");
+    printf("%zu %zu\n", now - live, rounding_now - rounding);
+    fflush(stdout);
+    _exit(0); /* lest the leaks be told */
+}
+
 /* Blocks of 1 MiB until there is no more, then what is known of it. */
 static int take(const char *most) {
     size_t count = 0, wanted = strtoul(most, NULL, 10);
@@ -312,6 +323,7 @@ int main(int argc, char **argv) {
         {"by-mallopt", by_mallopt},
         {"info", info},
         {"stats", stats},
+        {"asked", asked},
         {"take", take},
     };
     tap_watchdog(60);

@@ -313,6 +313,7 @@ static void trim(void) {
 static void json_cut(void) {
     char small[100];
     memset(small, 'x', sizeof small);
+    json_call(NULL, 0); /* what is resident of the process has more digits when this code has run */
     size_t whole = json_call(NULL, 0), cut = json_call(small, 50);
     tap(whole > 300 && cut == whole && strlen(small) == 49 && small[50] == 'x',
         "myalloc_stats_json cuts as snprintf does");

@@ -250,7 +250,7 @@ static int find_relro(struct dl_phdr_info *module, size_t size, void *data) {
     return range->bytes != 0;
 }
 
-/* The options lie on the page behind what the loader has closed (alloc/kit/readonly.ld). */
+/* The options lie on the page behind what the loader has closed (alloc/kit/pages.ld). */
 static void sealed(void) {
     struct range range = {NULL, 0};
     dl_iterate_phdr(find_relro, &range);

@@ -57,6 +57,11 @@ static void own(int number) {
     exit(7);
 }
 
+static void again(int number) {
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
 /* A write to a freed block, if the signal's name is in capitals, or a leak; then the signal. */
 static void signalled(int number, bool late) {
     if (late) {
@@ -103,8 +108,8 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
         if (strcasecmp(name, signals[i].name) == 0)
             signalled(signals[i].number, *name < 'a');
-    if (strcmp(name, "own") == 0) {
-        signal(SIGTERM, own);
+    if (strcmp(name, "own") == 0 || strcmp(name, "again") == 0) {
+        signal(SIGTERM, *name == 'o' ? own : again);
         lose();
         raise(SIGTERM);
     }
