@@ -10,8 +10,8 @@
  *
  * X1 a parked or stacked chain has the length that is told beside its address (freelist.h).
  * X2 the pointer parked[i] holds only chains of which i + 1 could be parked when they were. So chains of one length have
- *    together at most the bytes that the class may park; and chains of all lengths at most 2.72 times as many: parked[i] holds at most 1 / (i + 1)
- *    of those bytes, and 1 + 1/2 + 1/3 + ... + 1/8 = 2.72.
+ *    together at most the bytes that the class may park; and chains of all lengths at most 2.72 times as many: parked[i]
+ *    holds at most 1 / (i + 1) of those bytes, and 1 + 1/2 + 1/3 + ... + 1/8 = 2.72.
  *
  * Parking and taking are inline, because every chain passes here: as calls they, home_take and growth_refilled took 4.6 % more
  * instructions of a load where one thread fills and another drains blocks of up to 3000 bytes.
