@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The tables of the report, as cells that the terminal (report.py) and the page (page.py) only have to draw."""
 import dataclasses
+import math
 
 import figures
 import wording
@@ -10,6 +11,7 @@ from wording import TITLES, TOLERATED
 SHOWN = ("time", "peak", "average", "faults")              # metrics that have a table of all benchmarks
 BLOCKS = (("time", "cpu"), ("peak", "average", "faults"))  # of one benchmark's: what fits beside each other
 STEADY = "Memory over long runs: average of the first half of the run in MiB, times what the second took of it"
+HELD = "Memory held over time, resident over what must stay"
 COUNTERS = ("locks", "waits", "rmws", "oscalls")
 
 
@@ -141,6 +143,25 @@ def said(results):
     return table
 
 
+def held(results):
+    """Of the loads that know what must stay: resident memory over that, over the time of the run."""
+    names = names_of(results)
+    table = Table(HELD, ["", "over", *names], left=(0, 1))
+    logs = {name: [] for name in names}
+    for key, result in results.items():
+        floor, by = wording.held(result)
+        for name, value in by.items():
+            logs[name].append(math.log(max(value, 1e-3)))
+        if by:
+            best = min(by.values())
+            table.add(key, floor, *(Cell(f"{by[name]:.2f}", "best" if by[name] <= best else "") if name in by else Cell("-")
+                                    for name in names))
+    if len(table.rows) > 1:
+        table.add("   geometric mean", "", *(f"{math.exp(sum(logs[name]) / len(logs[name])):.2f}"
+                                             if len(logs[name]) == len(table.rows) else "-" for name in names), kind="mean")
+    return table
+
+
 def steady(results):
     names = names_of(results)
     table = Table(STEADY, ["", *names])
@@ -175,7 +196,7 @@ def instructions(counted):
 def exact(document):
     """What is counted instead of measured; without the empty ones."""
     results = document.benchmarks
-    found = (said(results), steady(results), counters(results), instructions(document.instructions))
+    found = (held(results), said(results), steady(results), counters(results), instructions(document.instructions))
     return [table for table in found if table.rows or table.notes]
 
 

@@ -63,13 +63,29 @@ def misses(results, name=PAIR[0]):
     return found
 
 
+HELD = {"held-per-floor": "pages with a live byte", "held-per-live": "live bytes"}  # what a load says in %, and of what
+
+
+def held(result):
+    """Resident memory over what must stay, over the time of the run: of what, and allocator -> median over rounds."""
+    said = all_figures(result)
+    for figure, (_, by) in said.items():
+        if figure in HELD:
+            return HELD[figure], {name: value / 100 for name, value in by.items()}
+    return "", {}
+
+
 def said_figures(result):
-    """What the load printed beyond its rate: name -> (unit, allocator -> median)."""
+    """What the load printed beyond its rate, and beyond what has a table of its own: name -> (unit, allocator -> median)."""
+    return {figure: said for figure, said in all_figures(result).items() if figure not in ("rate", *HELD)}
+
+
+def all_figures(result):
     found = {}
     for name in result.rounds[0].samples:
         for one in result.rounds:
             for figure, (value, unit) in one.samples[name].figures.items():
-                if figure != "rate":
+                if not one.samples[name].status:
                     found.setdefault(figure, (unit, {}))[1].setdefault(name, []).append(value)
     return {figure: (unit, {name: float(numpy.median(all_)) for name, all_ in by.items()})
             for figure, (unit, by) in found.items()}

@@ -247,8 +247,8 @@ static void pass_full(struct cache *cache, struct bin *bin, struct block *block,
         length = old_length;
     }
     ORDERED();
-    if (full != NULL)
-        central_give(class, full, length);
+    if (full != NULL && central_give(class, full, length))
+        growth_fall(cache, class);
 }
 
 /* The class is cold: the list and `block` go home to their spans. */

@@ -76,17 +76,21 @@ void growth_give_spare(struct cache *cache, unsigned class) {
         central_give(class, spare, cache->slow->spare_length[class]);
 }
 
+void growth_fall(struct cache *cache, unsigned class) {
+    size_t first = growth_first_limit(class);
+    cache->slow->earned_bytes -= (cache->slow->earned_limit[class] - first) * class_bytes(class);
+    cache->slow->earned_limit[class] = (uint16_t)first;
+    growth_give_spare(cache, class);
+}
+
 /* The next class, in turn, that has earned something falls back to its first limit, so that lists which are no longer used do
  * not hold on to what others need. Its blocks leave when its list is next full. */
 static void shrink_another(struct cache *cache, unsigned wants) {
     for (int tries = 0; tries < SHRINK_TRIES; tries++) {
         unsigned class = cache->slow->last_shrunk = cache->slow->last_shrunk % (CLASS_COUNT - 1) + 1;
-        size_t first = growth_first_limit(class);
-        if (class == wants || cache->slow->earned_limit[class] <= first)
+        if (class == wants || cache->slow->earned_limit[class] <= growth_first_limit(class))
             continue;
-        cache->slow->earned_bytes -= (cache->slow->earned_limit[class] - first) * class_bytes(class);
-        cache->slow->earned_limit[class] = (uint16_t)first;
-        growth_give_spare(cache, class);
+        growth_fall(cache, class);
         return;
     }
 }

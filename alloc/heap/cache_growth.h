@@ -28,6 +28,9 @@ void growth_end(struct cache *cache);
 /* The list of the class was full: doubles earned_limit, if the thread may have so much. */
 void growth_earn(struct cache *cache, unsigned class);
 
+/* Most of the class is at home: it loses what it has earned, and its spare chain goes to the central lists. */
+void growth_fall(struct cache *cache, unsigned class);
+
 /* The list has run empty and was filled: the next time twice as much is asked for, but at most a page's blocks, so that
  * a thread does not touch the next page before it has used this one. */
 static inline void growth_refilled(struct bin *bin, unsigned class) {

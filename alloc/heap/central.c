@@ -20,6 +20,18 @@
  * 2.16 -> 1.71; cc1plus 1.47 -> 1.42. */
 #define BORROW_EVER_FROM EXACT_MAX
 #define BORROW_EVER_PART 4
+/* Every class borrows blocks up to half as large again of a class more than half of which is at home: sizes that a program no
+ * longer uses leave a few blocks in each of many spans, which would lie there beside the new ones. `drift`, whose sizes move
+ * from hour to hour: peak 34.2 -> 32.7 MB (glibc 27.3). */
+#define BORROW_SPARE_PART 2
+#define SPARE_HOME_PART 2
+#define SPARE_HOME_LEAST (64 * KIB)
+
+#define TRIM_EACH 4 /* chains go home from one look for parked ones that are too many to the next: 100 instructions each */
+
+/* Less than so much of a class out, and its lists fall to their start: a block on a list holds a whole span. */
+#define SHRUNK_PART 16
+#define SHRUNK_LEAST (256 * KIB)
 
 /* A class gets spans that have grown once it has the memory of so many: then one of them is 6 % of it at the most. */
 #define GROWN_PART 16
@@ -42,7 +54,7 @@ static COLD struct class *first_use(unsigned index) {
         class->index = (uint8_t)index;
         class->units[0] = (uint8_t)class_units(index, false);
         class->units[1] = (uint8_t)class_units(index, true);
-        class->size = (uint32_t)class_bytes(index);
+        class->size = (uint16_t)class_bytes(index);
         class->reciprocal = class_reciprocal(index);
         if (lock_is_forking()) /* a fork handler of the program allocates: this thread holds all locks, so this one, too */
             lock_acquire_forking(&class->lock);
@@ -58,22 +70,28 @@ static struct class *get_class(unsigned index) {
     return LIKELY(class != NULL) ? class : first_use(index);
 }
 
-/* Bytes of the class's spans. */
-static size_t class_memory(const struct class *class) {
-    size_t grown = class->grown_count;
-    return ((class->span_count - grown) * class->units[0] + grown * class->units[1]) * UNIT;
+/* How many bytes of chains of one length the class may park. */
+static size_t park_bytes(const struct class *class) {
+    bool wide = transfer_threads > 1 && class->size <= PARK_WIDE_UPTO;
+    return wide ? PARK_MOST : min_size(class_out(class) / PARK_PART, PARK_MOST);
 }
 
-/* How many chains of `count` blocks the class may park. */
+/* How many chains of `count` blocks. */
 static size_t park_most(const struct class *class, size_t count) {
-    size_t bytes = transfer_threads > 1 ? PARK_MOST : min_size(class_memory(class) / PARK_PART_ALONE, PARK_MOST);
-    return bytes / (class->size * count);
+    return park_bytes(class) / (class->size * count);
 }
 
 /* How many it may stack. */
 static size_t stack_most(const struct class *class) {
-    return transfer_stack_most(class_memory(class), class_batch(class->index) * class->size);
+    return transfer_stack_most(class_out(class), class_batch(class->index) * class->size);
 }
+
+/* `more` blocks have left their spans; or come home: then it is as many less than 0, and wraps around. */
+static void count_out_locked(struct class *class, size_t more) {
+    uint32_t out = atomic_load_explicit(&class->out, memory_order_relaxed);
+    atomic_store_explicit(&class->out, out + (uint32_t)more, memory_order_relaxed);
+}
+
 
 /* ---- spans ------------------------------------------------------------------------------------------------------- */
 
@@ -126,6 +144,7 @@ static void *spans_take_locked(struct class *class, size_t most, size_t *count) 
     unsigned group = most > 1 && transfer_threads > 1 ? class_line_group(class->index) : 1;
     void *chain = LIKELY(!span->paged) ? home_take(span, class->size, most, group, count)
                                        : home_take_paged(span, class->size, most, group, count);
+    count_out_locked(class, *count);
     if (span->live == span->capacity)
         list_remove(class, span);
     return chain;
@@ -153,8 +172,10 @@ void central_unhold_locked(struct class *class, struct span *span, struct span *
 
 /* ---- borrowing --------------------------------------------------------------------------------------------------- */
 
-static bool may_borrow(const struct class *class) {
-    return class->borrowed < BORROW_WASTE || class->size > BORROW_EVER_FROM;
+/* Bytes that a block may have which the class borrows from any class. */
+static size_t borrow_most(const struct class *class) {
+    size_t size = class->size;
+    return class->borrowed < BORROW_WASTE ? 2 * size : size > BORROW_EVER_FROM ? size + size / BORROW_EVER_PART : 0;
 }
 
 /* A single block of a larger class, instead of a first span; NULL if there is none. A program that needs a few blocks of each
@@ -163,17 +184,19 @@ static bool may_borrow(const struct class *class) {
  * the class that wants it, because it takes those of others. */
 static void *borrow(struct class *wants) {
     size_t size = wants->size, align = size & -size, count;
-    size_t most = wants->borrowed < BORROW_WASTE ? 2 * size : size + size / BORROW_EVER_PART;
-    for (unsigned index = wants->index + 1u; index < CLASS_COUNT && class_bytes(index) <= most; index++) {
+    size_t most = borrow_most(wants), most_spare = max_size(most, size + size / BORROW_SPARE_PART);
+    for (unsigned index = wants->index + 1u; index < CLASS_COUNT && class_bytes(index) <= most_spare; index++) {
         struct class *class = central_find_class(index);
         if (class == NULL || class_bytes(index) % align != 0)
+            continue;
+        if (class_bytes(index) > most && !class_is_home(class, SPARE_HOME_PART, SPARE_HOME_LEAST))
             continue;
         lock_acquire(&class->lock, LOCK_CLASS);
         void *block = class->spans != NULL ? spans_take_locked(class, 1, &count) : NULL;
         lock_release(&class->lock, LOCK_CLASS);
         if (block != NULL) {
             if (wants->borrowed < BORROW_WASTE)
-                atomic_fetch_add_explicit(&wants->borrowed, (uint32_t)(class_bytes(index) - size), memory_order_relaxed);
+                atomic_fetch_add_explicit(&wants->borrowed, (uint16_t)(class_bytes(index) - size), memory_order_relaxed);
             return block;
         }
     }
@@ -194,9 +217,9 @@ static _Noreturn COLD void wrong_home_locked(struct class *class, const struct b
 
 /* Sends the first blocks of the chain home, as many as lie in one unit. Blocks freed one after another often lie close
  * together: then the span is looked up once for all. Returns the rest. `before` is the first of the blocks that were sent
- * before these, NULL if there were none. A span whose blocks are all home leaves the class for the list *empty, to be released
- * without the lock. */
-static struct block *run_home_locked(struct class *class, struct block *first, const struct block *before,
+ * before these, NULL if there were none; their number is added to *total. A span whose blocks are all home leaves the class for
+ * the list *empty, to be released without the lock. */
+static struct block *run_home_locked(struct class *class, struct block *first, const struct block *before, size_t *total,
                                      struct span **empty) {
     struct span *span = span_find(first);
     struct block *block = first;
@@ -218,6 +241,7 @@ static struct block *run_home_locked(struct class *class, struct block *first, c
         block = block->next;
     } while (block != NULL && ((uintptr_t)block ^ (uintptr_t)first) < UNIT);
     span->live = (uint16_t)(span->live - count);
+    *total += count;
     if (UNLIKELY(span->apart)) /* who holds it puts it on the list, or lets it go */
         return block;
     if (!span->listed)
@@ -231,20 +255,30 @@ static struct block *run_home_locked(struct class *class, struct block *first, c
 
 void central_chain_home_locked(struct class *class, struct block *chain, struct span **empty) {
     const struct block *before = NULL;
+    size_t total = 0;
     while (chain != NULL) {
         struct block *first = chain;
-        chain = run_home_locked(class, first, before, empty);
+        chain = run_home_locked(class, first, before, &total, empty);
         before = first;
     }
+    count_out_locked(class, -total);
 }
 
-/* Sends home the stacked chains that are too many: the class may have shrunk. */
-static void trim_stack_locked(struct class *class, struct span **empty) {
-    if (class->transfer.stack == NULL)
-        return;
-    size_t most = stack_most(class);
+/* Sends home the parked and stacked chains that are too many, because the class has less out than when they came: each of their
+ * blocks may hold a span that is empty but for it. */
+static COLD void trim_transit_slow_locked(struct class *class, struct span **empty) {
+    size_t bytes = park_bytes(class), most = stack_most(class);
+    for (uint64_t chain; (chain = transfer_unpark(&class->transfer, class->size, bytes)) != 0;)
+        central_chain_home_locked(class, chain_first(chain), empty);
     for (uint64_t chain; (chain = transfer_unstack_locked(&class->transfer, most)) != 0;)
         central_chain_home_locked(class, chain_first(chain), empty);
+}
+
+/* A chain that is given goes home, and now and then what is too much in transit. */
+static void give_home_locked(struct class *class, struct block *chain, struct span **empty) {
+    central_chain_home_locked(class, chain, empty);
+    if (UNLIKELY(++class->gone_home % TRIM_EACH == 0))
+        trim_transit_slow_locked(class, empty);
 }
 
 void central_release_all(struct span *empty) {
@@ -293,7 +327,7 @@ void *central_take(unsigned index, size_t most, size_t *count) {
     struct span *empty = NULL;
     lock_acquire(&class->lock, LOCK_CLASS);
     chain = take_locked(class, most, count, &empty);
-    if (chain == NULL && may_borrow(class)) {
+    if (chain == NULL) {
         lock_release(&class->lock, LOCK_CLASS);
         *count = 1;
         if ((chain = borrow(class)) != NULL)
@@ -321,28 +355,27 @@ void *central_take_single(unsigned index) {
     return block;
 }
 
-void central_give(unsigned index, void *chain, size_t count) {
+bool central_give(unsigned index, void *chain, size_t count) {
     struct class *class = get_class(index);
     struct span *empty = NULL;
     if (count == 1)
         transfer_refuse_parked_twice(&class->transfer, chain);
     if (transfer_try_park(&class->transfer, chain, count, park_most(class, count)))
-        return;
+        return false;
     lock_acquire(&class->lock, LOCK_CLASS);
-    if (!transfer_try_stack_locked(&class->transfer, chain, count, stack_most(class))) {
-        central_chain_home_locked(class, chain, &empty);
-        trim_stack_locked(class, &empty);
-    }
+    bool home = !transfer_try_stack_locked(&class->transfer, chain, count, stack_most(class));
+    if (home)
+        give_home_locked(class, chain, &empty);
     lock_release(&class->lock, LOCK_CLASS);
     central_release_all(empty);
+    return home && class_is_home(class, SHRUNK_PART, SHRUNK_LEAST);
 }
 
 void central_give_home(unsigned index, void *chain) {
     struct class *class = get_class(index);
     struct span *empty = NULL;
     lock_acquire(&class->lock, LOCK_CLASS);
-    central_chain_home_locked(class, chain, &empty);
-    trim_stack_locked(class, &empty);
+    give_home_locked(class, chain, &empty);
     lock_release(&class->lock, LOCK_CLASS);
     central_release_all(empty);
 }

@@ -17,6 +17,7 @@
  * C2 span->live counts the blocks that are not at home: those cut minus the bits that are set. A set bit is a cut block's.
  * C3 a borrowed block is aligned to the largest power of two in the size of the class that it was asked of, as that class's own
  *    blocks are (class_of_aligned counts on it).
+ * C4 a class's `out` is the sum of live of its spans.
  *
  * Locks: LOCK_CLASS, one a class, over its list of spans, the bits of these, and the locked part of its transfer cache;
  * LOCK_SPANS is taken under it. LOCK_FIRST_USE while a class is used for the first time; fork holds it, so that it knows all
@@ -37,8 +38,9 @@ void *central_take(unsigned class, size_t most, size_t *count);
 /* Takes one block from a span, for a thread that keeps no lists. NULL if memory is refused. */
 void *central_take_single(unsigned class);
 
-/* Gives a chain of `count` blocks back: parked, stacked, or home. */
-void central_give(unsigned class, void *chain, size_t count);
+/* Gives a chain of `count` blocks back: parked, stacked, or home. True if it went home and most of the class is there: then
+ * what the thread still has on its lists holds spans that are empty but for it. */
+bool central_give(unsigned class, void *chain, size_t count);
 
 /* Gives a chain of any length straight to the spans. */
 void central_give_home(unsigned class, void *chain);
@@ -64,7 +66,7 @@ void central_each_chain(unsigned class, void (*see)(const void *chain, size_t mo
 /* True if the block is free and at home, or in the class's transfer cache, or adopted. Takes the lock of the class. */
 bool central_holds(unsigned class, const void *block);
 
-/* Looks whether X1, C1, C2 and O1 (home.h) hold. While nobody else is in the allocator (all_locks.h). */
+/* Looks whether X1, C1, C2, C4 and O1 (home.h) hold. While nobody else is in the allocator (all_locks.h). */
 struct walk;
 void central_walk(struct walk *walk);
 

@@ -18,8 +18,11 @@ struct class {
     struct lock lock;
     uint8_t index;         /* the class's number */
     uint8_t units[2];      /* of its spans, and of grown ones (class_units) */
-    uint32_t size, reciprocal; /* bytes of a block; for class_position */
-    _Atomic uint32_t borrowed; /* bytes lost so far by borrowing blocks that are larger */
+    uint8_t gone_home;     /* chains that went home, modulo 256 */
+    uint16_t size;         /* bytes of a block */
+    _Atomic uint16_t borrowed; /* bytes lost so far by borrowing blocks that are larger */
+    uint32_t reciprocal;   /* for class_position */
+    _Atomic uint32_t out;  /* blocks that are not at home (C4), modulo 2^32; read without the lock as well */
     struct span *spans;    /* those with blocks to give (C1), the one that was last full first */
     struct span *held;     /* those that are apart */
     _Atomic uint32_t span_count, grown_count; /* its spans; those of them that have grown */
@@ -31,6 +34,23 @@ extern HIDDEN _Atomic unsigned central_class_count;
 
 /* NULL if the class was never used. */
 struct class *central_find_class(unsigned index);
+
+/* Bytes of the class's spans. */
+static inline size_t class_memory(const struct class *class) {
+    size_t grown = class->grown_count;
+    return ((class->span_count - grown) * class->units[0] + grown * class->units[1]) * UNIT;
+}
+
+/* Bytes of its blocks that are not at home: in use, on threads' lists, in transit. */
+static inline size_t class_out(const struct class *class) {
+    return (size_t)atomic_load_explicit(&class->out, memory_order_relaxed) * class->size;
+}
+
+/* True if less than one in `part` of the class's bytes is out, and `least` are at home. */
+static inline bool class_is_home(const struct class *class, size_t part, size_t least) {
+    size_t memory = class_memory(class), out = class_out(class);
+    return out * part < memory && memory - out >= least;
+}
 
 /* Sends a chain home. A span whose blocks are all home leaves the class for the list *empty. Caller holds the lock of the
  * class. */

@@ -126,6 +126,7 @@ void central_count(unsigned index, struct central_totals *totals) {
 struct class_walk {
     struct walk *walk;
     size_t spans[CLASS_COUNT], listed[CLASS_COUNT], apart[CLASS_COUNT];
+    uint32_t out[CLASS_COUNT];
 };
 
 /* O1 */
@@ -155,6 +156,7 @@ static void walk_span(struct span *span, void *data) {
     found->spans[span->class] += !leaves;
     found->listed[span->class] += span->listed;
     found->apart[span->class] += span->apart;
+    found->out[span->class] += span->live;
 }
 
 static void walk_list(struct walk *walk, const struct class *class, size_t most) {
@@ -190,6 +192,7 @@ void central_walk(struct walk *walk) {
         walk_list(walk, class, found.listed[class->index]);
         walk_held(walk, class, found.apart[class->index]);
         report_walk(walk, class->span_count == found.spans[class->index], "central C1", class);
+        report_walk(walk, class->out == found.out[class->index], "central C4", class);
         each_chain(class, walk_chain, walk, &empty);
         central_release_all(empty);
     }

@@ -27,6 +27,15 @@ bool transfer_try_put_back(struct transfer *transfer, uint64_t chain, size_t at)
     return transfer_park_among(transfer, chain, at + 1);
 }
 
+uint64_t transfer_unpark(struct transfer *transfer, size_t size, size_t most) {
+    for (size_t i = PARKED_CHAINS; i-- > 0;) {
+        uint64_t chain = atomic_load_explicit(&transfer->parked[i], memory_order_relaxed);
+        if (chain_length(chain) * size * (i + 1) > most && (chain = transfer_lift(transfer, i)) != 0)
+            return chain;
+    }
+    return 0;
+}
+
 /* ---- stacked chains ---------------------------------------------------------------------------------------------- */
 
 void transfer_get_stack_slow(struct transfer *transfer) {

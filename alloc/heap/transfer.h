@@ -9,9 +9,9 @@
  *  - orphans: in a forked child, the lists of threads that did not live on.
  *
  * X1 a parked or stacked chain has the length that is told beside its address (freelist.h).
- * X2 the pointer parked[i] holds only chains of which i + 1 may be parked. So chains of one length have together at most the
- *    bytes that the class may park; and chains of all lengths at most 2.72 times as many: parked[i] holds at most 1 / (i + 1)
- *    of those bytes, and 1 + 1/2 + 1/3 + ... + 1/8 = 2.72.
+ * X2 the pointer parked[i] holds only chains of which i + 1 could be parked when they were. So chains of one length have
+ *    together at most the bytes that the class may park; and chains of all lengths at most 2.72 times as many: parked[i]
+ *    holds at most 1 / (i + 1) of those bytes, and 1 + 1/2 + 1/3 + ... + 1/8 = 2.72.
  *
  * Parking and taking are inline, because every chain passes here: as calls they, home_take and growth_refilled took 4.6 % more
  * instructions of a load where one thread fills and another drains blocks of up to 3000 bytes.
@@ -32,7 +32,7 @@
 
 #define PARKED_CHAINS (CACHE_LINE / sizeof(uint64_t))
 
-/* Chains of a class with much memory are stacked, up to a thirty-second of it (3 % of memory at the most): sending a chain
+/* Chains of a class that has much out are stacked, up to a thirty-second of it (3 % of memory at the most): sending a chain
  * home means walking it, and its blocks lie anywhere. Chains handed over whole and stacks together took `trees` from 1.49 to
  * 1.08 of the fastest allocator's time at the same peak of memory. A class has a stack once that may hold more chains than can
  * be parked: a chain has at most 8 KiB, so from 9 * 32 * 8 KiB = 2.25 MiB on. */
@@ -55,10 +55,12 @@ extern HIDDEN _Atomic size_t transfer_threads;
 
 /* The bytes that a class may park. Where there are several threads, 64 KiB: on `pipeline`, whose one thread allocates what the
  * other frees, 8, 16, 32 and 64 KiB made 24.7, 18.0, 11.5 and 1.4 locks per 1000 operations, at the same memory. Where there is
- * one thread nobody waits for a chain; it is parked so that it need not be walked, up to a sixteenth of the class's memory:
- * without that bound cc1plus took 3 % more memory, and smaller bounds gained nothing. */
+ * one thread nobody waits for a chain; it is parked so that it need not be walked, up to a sixteenth of what the class has out:
+ * without that bound cc1plus took 3 % more memory, and smaller bounds gained nothing. So it is with blocks of more than 4 KiB
+ * for several threads, too: a lock costs little beside the use of such a block. */
 #define PARK_MOST (64 * KIB)
-#define PARK_PART_ALONE 16
+#define PARK_PART 16
+#define PARK_WIDE_UPTO 4096
 
 /* Parks a chain in one of the first `usable` pointers; release order makes what was written to the chain visible to its taker.
  * False if none of them is free. */
@@ -111,9 +113,13 @@ static inline void transfer_refuse_parked_twice(struct transfer *transfer, const
 uint64_t transfer_lift(struct transfer *transfer, size_t at);
 bool transfer_try_put_back(struct transfer *transfer, uint64_t chain, size_t at);
 
-/* How many chains of a batch may be stacked: a part of the class's memory. */
-static inline size_t transfer_stack_most(size_t memory, size_t batch_bytes) {
-    return min_size(memory / STACK_PART / batch_bytes, STACK_MOST);
+/* Takes a parked chain that could not be parked where it is if chains of one length may have `most` bytes together; 0 if there
+ * is none. A chain that stays while its class shrinks holds a span for each of its blocks. */
+uint64_t transfer_unpark(struct transfer *transfer, size_t size, size_t most);
+
+/* How many chains of a batch may be stacked: a part of what the class has out. */
+static inline size_t transfer_stack_most(size_t out, size_t batch_bytes) {
+    return min_size(out / STACK_PART / batch_bytes, STACK_MOST);
 }
 
 /* Gives the class an empty stack, if there is one left. */

@@ -23,6 +23,7 @@ COSTS = {  # option, of the plugin, too -> nanoseconds, meaning
     "atomic": (5, "more for an atomic instruction"),
     "pause": (10, "more for the instruction of loops that wait"),
     "syscall": (300, "a system call"),
+    "clock": (25, "a look at the clock, or at the number of the processor, which enters no kernel"),
     "mapping": (1000, "more for one that changes the address space; these follow one another"),
     "fault": (500, "the first touch of a page"),
     "wake": (3000, "from a futex's wake-up to the return of who slept"),

@@ -17,7 +17,7 @@ enum kind {
 };
 
 struct costs { /* picoseconds */
-    uint64_t instruction, pause, atomic, transfer, system_call, mapping, fault, wake;
+    uint64_t instruction, pause, atomic, transfer, system_call, clock, mapping, fault, wake;
 };
 
 struct counts {

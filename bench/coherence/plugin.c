@@ -19,7 +19,7 @@
 PLUGIN_EXPORT int qemu_plugin_version = 1;
 PLUGIN_EXPORT int qemu_plugin_install(plugin_id id, const struct plugin_host *host, int argc, char **argv);
 
-struct costs costs = {150, 10000, 5000, 40000, 300000, 1000000, 500000, 3000000};
+struct costs costs = {150, 10000, 5000, 40000, 300000, 25000, 1000000, 500000, 3000000};
 struct counts counts;
 bool counting;
 
@@ -38,6 +38,7 @@ static struct {
                {"atomic", &costs.atomic},
                {"transfer", &costs.transfer},
                {"syscall", &costs.system_call},
+               {"clock", &costs.clock},
                {"mapping", &costs.mapping},
                {"fault", &costs.fault},
                {"wake", &costs.wake}};

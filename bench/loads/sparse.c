@@ -28,8 +28,11 @@ int main(int argc, char **argv) {
             memset(large[k].at + sizeof large[k].tag, (int)large[k].tag, (size_t)large[k].size - sizeof large[k].tag);
         }
     }
-    figure("resident", (double)(resident_pages() - before) * page_bytes() / 1024, "KiB");
-    figure("used", (double)blocks * (page_bytes() + (double)small * (double)small_bytes) / 1024, "KiB");
+    double resident = (double)(resident_pages() - before) * page_bytes() / 1024;
+    double used = (double)blocks * (page_bytes() + (double)small * (double)small_bytes) / 1024;
+    figure("resident", resident, "KiB");
+    figure("used", used, "KiB");
+    figure("held-per-floor", 100 * resident / used, "%");
     for (size_t i = 0; i < (size_t)blocks * each; i++)
         block_drop(&table[i]);
     return 0;

@@ -10,6 +10,7 @@
 #include "kit/budget.h"
 #include "heap/cache.h"
 #include "heap/central.h"
+#include "heap/central_class.h"
 #include "heap/transfer.h"
 #include "protect/check_records.h"
 #include "base/freelist.h"
@@ -234,6 +235,11 @@ Test(verify, central_c2_bits) {
         span = span_of(blocks[i]);
     span_home(span)[0] ^= 1;
     names("central C2");
+}
+
+Test(verify, central_c4) {
+    central_find_class(span_of(blocks[1])->class)->out++;
+    names("central C4");
 }
 
 static struct bin *full_bin(void) {

@@ -373,6 +373,71 @@ Test(os, memory_that_is_not_there_is_told) {
     cr_assert_eq(errno, 42);
 }
 
+/* Pages in a range, by their places: bit i for page i. */
+static uint64_t pages_in(struct os_pages *pages, const char *start, size_t count) {
+    struct os_pages_run run;
+    uint64_t found = 0;
+    uintptr_t last = 0;
+    os_pages_over(pages, start, count * OS_PAGE);
+    while (os_pages_next(pages, &run)) {
+        cr_assert(last <= run.start && run.start < run.end && run.end <= (uintptr_t)start + count * OS_PAGE);
+        for (last = run.start; last < run.end; last += OS_PAGE)
+            found |= (uint64_t)1 << (last - (uintptr_t)start) / OS_PAGE;
+    }
+    return found;
+}
+
+Test(os, pages_that_have_memory_are_told) {
+    struct os_pages pages;
+    char *p = os_map(40 * OS_PAGE, 1, os_unmap);
+    const size_t touched[] = {0, 3, 4, 5, 17, 39};
+    uint64_t wanted = 0;
+    os_no_hugepage(p, 40 * OS_PAGE);
+    for (size_t i = 0; i < sizeof touched / sizeof *touched; i++) {
+        p[touched[i] * OS_PAGE] = 1;
+        wanted |= (uint64_t)1 << touched[i];
+    }
+    cr_assert_eq(*(volatile char *)(p + 9 * OS_PAGE), 0); /* only read */
+    os_unmap(p + 20 * OS_PAGE, 4 * OS_PAGE);
+    errno = 42;
+    os_pages_open(&pages);
+    uint64_t found = pages_in(&pages, p, 40);
+    cr_assert_eq(found & ~((uint64_t)1 << 9), wanted);
+    cr_assert(pages.fd < 0 || found == wanted, "pagemap tells what was only read");
+    cr_assert_eq(pages_in(&pages, p + 4 * OS_PAGE, 1), 1);
+    cr_assert_eq(pages_in(&pages, p + 6 * OS_PAGE, 2), 0);
+    os_pages_close(&pages);
+    cr_assert_eq(pages_in(&pages, p, 40) & ~((uint64_t)1 << 9), wanted, "mincore says the same, but for what was only read");
+    cr_assert_eq(errno, 42);
+    cr_assert_not(pages.refused);
+}
+
+Test(os, many_runs_of_pages) {
+    enum { PAGES = 1000 };
+    struct os_pages pages;
+    struct os_pages_run run;
+    char *p = os_map(PAGES * OS_PAGE, 1, os_unmap);
+    os_no_hugepage(p, PAGES * OS_PAGE);
+    for (size_t i = 0; i < PAGES; i += 2)
+        p[i * OS_PAGE] = 1;
+    os_pages_open(&pages);
+    for (int way = 0; way < 2; way++, os_pages_close(&pages)) {
+        size_t runs = 0;
+        os_pages_over(&pages, p, PAGES * OS_PAGE);
+        for (; os_pages_next(&pages, &run); runs++)
+            cr_assert(run.start == (uintptr_t)p + 2 * runs * OS_PAGE && run.end == run.start + OS_PAGE);
+        cr_assert_eq(runs, PAGES / 2);
+    }
+}
+
+Test(os, names_are_given_or_not) {
+    char *p = os_map(4 * OS_PAGE, 1, os_unmap);
+    errno = 42;
+    os_name_memory(p, 4 * OS_PAGE, "myalloc: test");
+    cr_assert_eq(errno, 42);
+    memset(p, 1, 4 * OS_PAGE);
+}
+
 Test(os, errors_in_words) {
     cr_assert_str_eq(os_error_text(ENOENT), "No such file or directory");
     cr_assert_str_eq(os_error_text(-5), "unknown error");
