@@ -13,9 +13,12 @@ bench: bench-deps all debug
 bench-quick: bench-deps all debug
 	bench/run --quick --json build/bench-quick.json --html build/bench-quick.html
 
+bench-cores: bench-deps all
+	bench/cores --json build/cores.json
+
 install-harness: build/measure
 	install -d $(DESTDIR)$(HARNESS_DIR)
 	install -m 755 $(HARNESS_PROGRAMS) $(DESTDIR)$(HARNESS_DIR)
 	install -m 644 $(HARNESS_FILES) $(DESTDIR)$(HARNESS_DIR)
 
-.PHONY: bench-deps bench bench-quick install-harness
+.PHONY: bench-deps bench bench-quick bench-cores install-harness

@@ -5,11 +5,11 @@
 
 #include "kit/tunables.h"
 #include "callers/code.h"
-#include "callers/own.h"
+#include "callers/ways.h"
 #include "callers/step.h"
 #include "callers/walker.h"
 
-/* In the section by which own.c knows our own code. */
+/* In the section by which ways.c knows our own code. */
 #define OWN_SECTION "myalloc_text"
 
 #define SHORT_KNOWN (UINT64_C(1) << ARCH_FP | UINT64_C(1) << ARCH_SP)
@@ -80,7 +80,7 @@ static bool is_loaded(const struct walk *walk, uintptr_t pc) {
  * so the tables lead there, and from there a step without tables. At the end of the chain, where code keeps something else in
  * the register, and in our own code, which has none, the tables tell more. */
 static bool has_pointer(const struct walk *walk, const struct memo_frame *now, uintptr_t *above, uintptr_t *pc) {
-    return tunables.unwind == UNWINDER_FP && !own_is((const void *)now->pc) &&
+    return tunables.unwind == UNWINDER_FP && !ways_is_own((const void *)now->pc) &&
            step_read_pointer(now->fp, now->sp, walk->memory, above, pc) && *pc != 0 && is_loaded(walk, *pc);
 }
 
@@ -306,7 +306,7 @@ unsigned unwind_walk(const struct arch_frame *start, void **frames, unsigned mos
 /* The walk from the program's frame. 0 if the way there is not known, or another register is needed. */
 static unsigned capture_known(struct walk *walk, const struct arch_frame *here, void **frames, unsigned most) {
     bool unknown;
-    if (walk->memo == NULL || !own_leave(here, walk->memory, &walk->memo->fresh[0]))
+    if (walk->memo == NULL || !ways_leave(here, walk->memory, &walk->memo->fresh[0]))
         return 0;
     walk->whole = false;
     walk->plain = true;
@@ -316,10 +316,10 @@ static unsigned capture_known(struct walk *walk, const struct arch_frame *here, 
 
 /* The walk from the capture itself, and without our own frames. */
 static unsigned capture_any(const struct arch_frame *here, void **frames, unsigned most) {
-    void *all[UNWIND_MOST + OWN_MOST + OWN_MOST];
+    void *all[UNWIND_MOST + WAY_MOST + WAY_MOST];
     unsigned first = 0, count = 0;
-    unsigned found = unwind_walk(here, all, (unsigned)min_size(most + OWN_MOST, sizeof all / sizeof *all));
-    while (first < found && own_is(all[first]))
+    unsigned found = unwind_walk(here, all, (unsigned)min_size(most + WAY_MOST, sizeof all / sizeof *all));
+    while (first < found && ways_is_own(all[first]))
         first++;
     for (; first < found && count < most; first++)
         frames[count++] = all[first];
@@ -332,7 +332,7 @@ static unsigned capture(const struct arch_frame *here, void **frames, unsigned m
     struct walker *walker = begin(&walk, &memory, most);
     unsigned count = capture_known(&walk, here, frames, most);
     if (UNLIKELY(count == 0) && walk.memo != NULL)
-        own_learn(here, &walk.rows, walk.memory);
+        ways_learn(here, &walk.rows, walk.memory);
     if (walker != NULL)
         walker_let_go(walker);
     return LIKELY(count != 0) ? count : capture_any(here, frames, most);
@@ -345,11 +345,11 @@ static void look_for_loader(const void *innermost) {
 }
 
 __attribute__((section(OWN_SECTION))) NOINLINE unsigned unwind_capture(void **frames, unsigned most, unsigned skip) {
-    void *skipped[UNWIND_MOST + OWN_MOST];
+    void *skipped[UNWIND_MOST + WAY_MOST];
     struct arch_frame here;
     arch_frame_here(&here);
     most = (unsigned)min_size(min_size(most, UNWIND_MOST), tunables.stack_depth);
-    skip = (unsigned)min_size(skip, OWN_MOST);
+    skip = (unsigned)min_size(skip, WAY_MOST);
     if (most == 0)
         return 0;
     void **into = skip == 0 ? frames : skipped;

@@ -14,7 +14,7 @@
 #include "heap/mode_switch.h"
 #include "heap/region.h"
 #include "heap/span.h"
-#include "callers/own.h"
+#include "callers/ways.h"
 #include "callers/stacks.h"
 #include "protect/check.h"
 #include "protect/guarded.h"
@@ -27,7 +27,7 @@
 /* Ascending ranks, behind those of modules that have no lock; random_locks must know of the child before those who draw numbers
  * in it, and trace_locks switches a mode when forked, which uses what stands before it. */
 static const struct lock_set *const sets[] = {
-    &random_locks,   &environment_locks, &own_locks,    &decay_locks,  &holes_locks,  &mode_switch_locks, &check_locks,
+    &random_locks,   &environment_locks, &ways_locks,   &decay_locks,  &holes_locks,  &mode_switch_locks, &check_locks,
     &cache_locks,    &central_locks,     &span_locks,   &mapped_locks, &range_locks,  &hardened_mapped_locks,
     &hardened_locks, &guarded_locks,     &region_locks, &stacks_locks, &leaks_locks,  &trace_locks,
 };

@@ -17,7 +17,7 @@ static const struct parameter parameters[] = {{"threads", &threads, 1, 10000},
                                               {"seconds", &seconds, 0, 1000000}};
 
 struct set {
-    struct block *blocks;
+    _Alignas(LINE) struct block *blocks; /* no two threads write to one line of the load's own */
     uint64_t random;
     long generation;
 };

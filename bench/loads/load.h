@@ -230,7 +230,7 @@ static inline void threads_run(long count, void *(*body)(void *), void *argument
 }
 
 /* Pointers handed from thread to thread; at most `most` wait. */
-struct queue {
+struct __attribute__((aligned(64))) queue { /* no line is of two queues */
     pthread_mutex_t lock;
     pthread_cond_t not_empty, not_full;
     unsigned first, count, most;

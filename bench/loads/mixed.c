@@ -19,7 +19,7 @@ struct crossing {
 };
 
 struct worker {
-    struct block *blocks;
+    _Alignas(LINE) struct block *blocks; /* no two threads write to one line of the load's own but for the inbox */
     struct crossing *inbox; /* one batch, from the thread before */
     uint64_t random;
     long replaced;

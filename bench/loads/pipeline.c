@@ -17,7 +17,7 @@ struct batch {
 };
 
 struct end {
-    struct queue *queue;
+    _Alignas(LINE) struct queue *queue; /* no two threads write to one line of the load's own but for the queue */
     long number, batches;
     uint64_t sum; /* of the tags: what was sent must arrive */
     int consumes;

@@ -11,23 +11,23 @@
  *
  * Nothing is forgotten: our own code stays where it is. No lock: threads add ways in turns, the others go without.
  */
-#ifndef MYALLOC_OWN_H
-#define MYALLOC_OWN_H
+#ifndef MYALLOC_WAYS_H
+#define MYALLOC_WAYS_H
 
 #include "callers/memo.h"
 #include "callers/rows.h"
 
-#define OWN_MOST 16 /* frames of ours between the program and the capture at most; a checked malloc has 9 */
+#define WAY_MOST 16 /* frames of ours between the program and the capture at most; a checked malloc has 9 */
 
-bool own_is(const void *address);
+bool ways_is_own(const void *address);
 
 /* The frame of the program that the capture at `here` came from. False if no way that is kept fits. */
-bool own_leave(const struct arch_frame *here, struct stack_memory *memory, struct memo_frame *program);
+bool ways_leave(const struct arch_frame *here, struct stack_memory *memory, struct memo_frame *program);
 
 /* Keeps the way from there. */
-void own_learn(const struct arch_frame *here, const struct rows_view *rows, struct stack_memory *memory);
+void ways_learn(const struct arch_frame *here, const struct rows_view *rows, struct stack_memory *memory);
 
 struct lock_set;
-extern HIDDEN const struct lock_set own_locks;
+extern HIDDEN const struct lock_set ways_locks;
 
 #endif

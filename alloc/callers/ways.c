@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "callers/own.h"
+#include "callers/ways.h"
 
 #include <stdatomic.h>
 
@@ -13,7 +13,7 @@
  * put there by name; otherwise the linker would not know the names of its bounds. */
 extern HIDDEN const char __ehdr_start[], _end[], __start_myalloc_text[], __stop_myalloc_text[];
 
-bool own_is(const void *address) {
+bool ways_is_own(const void *address) {
     uintptr_t a = (uintptr_t)address;
     if (MYALLOC_STATIC)
         return a > (uintptr_t)__start_myalloc_text && a <= (uintptr_t)__stop_myalloc_text;
@@ -23,10 +23,10 @@ bool own_is(const void *address) {
 /* Distances are from the stack pointer of the capture. */
 struct way {
     unsigned count;            /* return addresses in our own code */
-    uint32_t at[OWN_MOST + 1]; /* where they are, and behind them that in the program */
+    uint32_t at[WAY_MOST + 1]; /* where they are, and behind them that in the program */
     uint32_t sp;               /* of the program's frame */
     uint32_t fp_at;            /* where that frame's frame pointer is stored; 0: it is kept */
-    uintptr_t pc[OWN_MOST];
+    uintptr_t pc[WAY_MOST];
 };
 
 static struct way ways[WAYS] BIG_TABLE;
@@ -43,7 +43,7 @@ static bool fits(const struct way *way, uintptr_t sp) {
     for (unsigned i = 0; i < way->count; i++)
         if (read_at(sp + way->at[i]) != way->pc[i])
             return false;
-    return !own_is((const void *)read_at(sp + way->at[way->count]));
+    return !ways_is_own((const void *)read_at(sp + way->at[way->count]));
 }
 
 /* Whether all that the ways look at can be read: the stack may end before. */
@@ -55,7 +55,7 @@ static bool reaches(uintptr_t sp, struct stack_memory *memory) {
     return stack_memory_has(memory, last);
 }
 
-bool own_leave(const struct arch_frame *here, struct stack_memory *memory, struct memo_frame *program) {
+bool ways_leave(const struct arch_frame *here, struct stack_memory *memory, struct memo_frame *program) {
     uintptr_t sp = here->value[ARCH_SP];
     unsigned count = atomic_load_explicit(&known, memory_order_acquire);
     if (!reaches(sp, memory))
@@ -91,7 +91,7 @@ static bool find(struct way *way, const struct arch_frame *here, const struct ro
     struct arch_frame frame = *here;
     uintptr_t start = here->value[ARCH_SP], sp = start;
     way->fp_at = 0;
-    for (way->count = 0; way->count < OWN_MOST;) {
+    for (way->count = 0; way->count < WAY_MOST;) {
         struct row row = rows_find(rows, step_address(&frame));
         if (row.kind == ROW_NONE)
             row = rows_make(rows, &frame, memory);
@@ -101,7 +101,7 @@ static bool find(struct way *way, const struct arch_frame *here, const struct ro
         frame.known = UINT64_C(1) << ARCH_SP; /* by which the code that a signal's handler returns to is known */
         frame.value[ARCH_SP] = sp;
         frame.interrupted = false;
-        if (!own_is((const void *)frame.pc))
+        if (!ways_is_own((const void *)frame.pc))
             return true;
         way->pc[way->count++] = frame.pc;
     }
@@ -119,13 +119,13 @@ static bool wants_more(unsigned count) {
     return count < WAYS && !atomic_load_explicit(&hopeless, memory_order_relaxed);
 }
 
-void own_learn(const struct arch_frame *here, const struct rows_view *rows, struct stack_memory *memory) {
+void ways_learn(const struct arch_frame *here, const struct rows_view *rows, struct stack_memory *memory) {
     struct memo_frame program;
     bool never = true;
     if (!wants_more(atomic_load_explicit(&known, memory_order_relaxed)) || !turn_try(&adding))
         return;
     unsigned count = atomic_load_explicit(&known, memory_order_relaxed);
-    if (wants_more(count) && !own_leave(here, memory, &program)) {
+    if (wants_more(count) && !ways_leave(here, memory, &program)) {
         if (find(&ways[count], here, rows, memory, &never))
             add(&ways[count], count);
         else
@@ -138,4 +138,4 @@ static void forked(void) {
     turn_forked(&adding);
 }
 
-const struct lock_set own_locks = {.rank = LOCK_NONE, .forked = forked};
+const struct lock_set ways_locks = {.rank = LOCK_NONE, .forked = forked};
