@@ -51,7 +51,8 @@ static bool told(void (*misuse)(size_t bytes, int depth), size_t bytes, int dept
     waitpid(child, &status, 0);
     return length > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && strncmp(said, "==", 2) == 0 &&
            strstr(said, ": myalloc: free(0x") != NULL &&
-           (strstr(said, "): double free") != NULL || ((bytes > 1000 || depth == MOST) && strstr(said, "): no live block") != NULL));
+           (strstr(said, "): double free") != NULL ||
+            ((bytes > 1000 || depth == MOST) && strstr(said, "): no live block") != NULL));
 }
 
 static void free_others(size_t bytes, int depth, void *first) {
