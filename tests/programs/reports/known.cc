@@ -5,14 +5,7 @@
 #include <cstdlib>
 #include <functional>
 
-// Deep below what main uses, and over it: no pointer stays on the stack.
-__attribute__((noinline)) static void far_below(void (*work)()) {
-    volatile char stack[16384];
-    for (char volatile &byte : stack)
-        byte = 0;
-    work();
-    stack[0] = 1;
-}
+#include "below.h"
 
 __attribute__((noinline)) static void lose(std::size_t bytes) {
     void *volatile lost = std::malloc(bytes);
@@ -65,12 +58,6 @@ static void work() {
         std::puts("later");
     };
     later();
-}
-
-__attribute__((noinline)) static void scrub() {
-    volatile char stack[32768];
-    for (char volatile &byte : stack)
-        byte = 0;
 }
 
 int main() {

@@ -2,6 +2,8 @@
 // A tree whose root is let go: one block is lost, and two that only it reaches.
 #include <cstdio>
 
+#include "below.h"
+
 struct node {
     node *left = nullptr, *right = nullptr;
     int value;
@@ -17,22 +19,7 @@ __attribute__((noinline)) static node *grow(int depth) {
     return made;
 }
 
-// Deep below what main uses, and over it: no pointer to the tree stays on the stack.
-__attribute__((noinline)) static void far_below(void (*work)()) {
-    volatile char stack[16384];
-    for (char volatile &byte : stack)
-        byte = 0;
-    work();
-    stack[0] = 1;
-}
-
 __attribute__((noinline)) static void lose() { grow(1)->value = 9; }
-
-__attribute__((noinline)) static void scrub() {
-    volatile char stack[32768];
-    for (char volatile &byte : stack)
-        byte = 0;
-}
 
 int main() {
     far_below(lose);
