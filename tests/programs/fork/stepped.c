@@ -91,14 +91,28 @@ static void act(void) {
     }
 }
 
+/* libc's copy of a block may be one instruction that traps after each byte: its rest is done here at once. */
+static void end_copy(const unsigned char *code, greg_t *registers) {
+    if (code[0] != 0xf3 || code[1] != 0xa4) /* rep movsb */
+        return;
+    size_t bytes = (size_t)registers[REG_RCX];
+    memcpy((void *)registers[REG_RDI], (const void *)registers[REG_RSI], bytes);
+    registers[REG_RDI] += (greg_t)bytes;
+    registers[REG_RSI] += (greg_t)bytes;
+    registers[REG_RCX] = 0;
+}
+
 static void trapped(int number, siginfo_t *info, void *context) {
     (void)number, (void)info;
-    uintptr_t at = (uintptr_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
-    if (at < code_start || at >= code_end || ++step != wanted)
-        return;
-    *where = at;
-    act();
-    ((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL] &= ~TRAP_FLAG;
+    greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
+    uintptr_t at = (uintptr_t)registers[REG_RIP];
+    if (at < code_start || at >= code_end)
+        end_copy((const unsigned char *)at, registers);
+    else if (++step == wanted) {
+        *where = at;
+        act();
+        registers[REG_EFL] &= ~TRAP_FLAG;
+    }
 }
 
 static inline void stepping(bool on) {
