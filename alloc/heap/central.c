@@ -92,7 +92,6 @@ static void count_out_locked(struct class *class, size_t more) {
     atomic_store_explicit(&class->out, out + (uint32_t)more, memory_order_relaxed);
 }
 
-
 /* ---- spans ------------------------------------------------------------------------------------------------------- */
 
 /* Behind `after`; first if that is NULL. */
