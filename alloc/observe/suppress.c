@@ -156,6 +156,13 @@ static void complain(const char *path, bool (*is)(const struct line *line), cons
                 count > 1 ? ", and so are further lines" : "");
 }
 
+/* The file goes on behind what was read: the start of a line would be another pattern, which may match everything. */
+static void drop_cut_line(const char *path) {
+    while (text_length > 0 && text[text_length - 1] != '\n')
+        text_length--;
+    report_line("leaks_suppress: of the file %s only the lines in its first %z bytes are read", path, sizeof text);
+}
+
 void suppress_read(const char *path) {
     if (*path == '\0')
         return;
@@ -166,7 +173,7 @@ void suppress_read(const char *path) {
     if (fd < 0)
         report_line("leaks_suppress: the file %s cannot be read; no leak is suppressed", path);
     else if (text_length == sizeof text)
-        report_line("leaks_suppress: of the file %s only the first %z bytes are read", path, sizeof text);
+        drop_cut_line(path);
     complain(path, is_bad, "is no 'leak:PATTERN', ignored");
     if (!finding_has_symbolizer())
         complain(path, wants_symbolizer, "names a source file, template arguments or parameters, which only a symbolizer sees "
