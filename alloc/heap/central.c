@@ -46,6 +46,17 @@ struct class *central_find_class(unsigned index) {
     return row > 0 ? &central_classes[row - 1] : NULL;
 }
 
+struct class *central_lock_if_has(unsigned index, const struct span *span) {
+    struct class *class = index != 0 ? central_find_class(index) : NULL;
+    if (class == NULL)
+        return NULL;
+    lock_acquire(&class->lock, LOCK_CLASS);
+    if (class_of_span(span) == index)
+        return class;
+    lock_release(&class->lock, LOCK_CLASS);
+    return NULL;
+}
+
 static COLD struct class *first_use(unsigned index) {
     lock_acquire(&first_use_lock, LOCK_FIRST_USE);
     struct class *class = central_find_class(index);

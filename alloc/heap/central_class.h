@@ -35,6 +35,14 @@ extern HIDDEN _Atomic unsigned central_class_count;
 /* NULL if the class was never used. */
 struct class *central_find_class(unsigned index);
 
+/* The class that has the span, as far as is known without its lock; 0 if none has it. */
+static inline unsigned class_of_span(const struct span *span) {
+    return atomic_load_explicit(&span->in_class, memory_order_relaxed);
+}
+
+/* The class, locked, if it still has the span; else NULL, and nothing is locked. */
+struct class *central_lock_if_has(unsigned index, const struct span *span);
+
 /* Bytes of the class's spans. */
 static inline size_t class_memory(const struct class *class) {
     size_t grown = class->grown_count;

@@ -14,7 +14,7 @@ struct gathered {
     uint16_t blocks[];             /* a page has 1024 at the most */
 };
 
-struct seer {
+struct counting {
     struct gathered *gathered;
     unsigned class;
 };
@@ -35,11 +35,11 @@ static void count_block(struct gathered *gathered, const void *block, size_t siz
 
 /* The program may have written over a link: what is no block ends the chain. */
 static void see_chain(const void *chain, size_t most, void *data) {
-    const struct seer *seer = data;
+    const struct counting *counting = data;
     for (const struct block *block = chain; block != NULL && most > 0; block = block->next, most--) {
-        if (!span_is_block(block, seer->class))
+        if (!span_is_block(block, counting->class))
             return;
-        count_block(seer->gathered, block, class_bytes(seer->class));
+        count_block(counting->gathered, block, class_bytes(counting->class));
     }
 }
 
@@ -57,9 +57,9 @@ struct gathered *gathered_count(void) {
         gathered->first[i + 1] = min_size(gathered->first[i] + has, pages);
     }
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
-        struct seer seer = {gathered, class};
-        cache_each_own_chain(class, see_chain, &seer);
-        central_each_chain(class, see_chain, &seer);
+        struct counting counting = {gathered, class};
+        cache_each_own_chain(class, see_chain, &counting);
+        central_each_chain(class, see_chain, &counting);
     }
     return gathered;
 }

@@ -166,11 +166,11 @@ static uint32_t returned_locked(struct span *span, size_t size) {
 
 /* Looks at a span that has been of the class a moment ago. */
 static void visit(struct part *part, struct span *span, unsigned index, bool gives) {
-    struct class *class = central_find_class(index);
+    struct class *class = central_lock_if_has(index, span);
     struct span *empty = NULL;
-    lock_acquire(&class->lock, LOCK_CLASS);
-    bool there = atomic_load_explicit(&span->in_class, memory_order_relaxed) == index && span->listed;
-    if (there && mark_locked(part, span, class->size, gives)) {
+    if (class == NULL)
+        return;
+    if (span->listed && mark_locked(part, span, class->size, gives)) {
         central_hold_locked(class, span);
         lock_release(&class->lock, LOCK_CLASS);
         keep_small(part, span);
@@ -185,7 +185,7 @@ static void visit(struct part *part, struct span *span, unsigned index, bool giv
 
 /* The class of a SMALL span that begins there and has blocks at home, else 0; a guess, made without locks. */
 READS_OTHERS static unsigned class_to_visit(const struct span *span) {
-    unsigned index = atomic_load_explicit(&span->in_class, memory_order_relaxed);
+    unsigned index = class_of_span(span);
     return index != 0 && span->listed ? index : 0;
 }
 

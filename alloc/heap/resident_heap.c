@@ -9,9 +9,8 @@
 #include "heap/home.h"
 #include "heap/mapped.h"
 #include "heap/span_free.h"
+#include "heap/span_sweep.h"
 
-/* Free memory is given back in such pieces (span_sweep.c), with own data for all of a piece but its ends. */
-#define PIECE_UNITS (16 * MIB / UNIT)
 #define MAPPED_BATCH 32
 
 enum free_kind { FREE_HOLES, FREE_SPANS, FREE_AHEAD, FREE_KINDS };
@@ -27,13 +26,20 @@ struct look {
     size_t idle[FREE_KINDS]; /* what of it holds nothing */
 };
 
-size_t resident_heap_in(struct os_pages *pages, const void *start, size_t bytes) {
+/* Bytes that have memory in a range; those of them in huge pages are added to *huge. */
+static size_t memory_in(struct os_pages *pages, const void *start, size_t bytes, size_t *huge) {
     struct os_pages_run run;
     size_t found = 0;
     os_pages_over(pages, start, bytes);
-    while (os_pages_next(pages, &run))
+    while (os_pages_next(pages, &run)) {
         found += run.end - run.start;
+        *huge += run.huge ? run.end - run.start : 0;
+    }
     return found;
+}
+
+size_t resident_heap_in(struct os_pages *pages, const void *start, size_t bytes) {
+    return memory_in(pages, start, bytes, &(size_t){0});
 }
 
 /* ---- huge pages -------------------------------------------------------------------------------------------------- */
@@ -76,18 +82,14 @@ static void see_small_page(struct look *look, const struct class *class, struct 
 
 /* Pages [from, end) of one unit. A span that no class has is on its way to the free ones. */
 static void see_small(struct look *look, struct span *span, size_t from, size_t end) {
-    unsigned index = atomic_load_explicit(&span->in_class, memory_order_relaxed);
-    struct class *class = index != 0 ? central_find_class(index) : NULL;
-    bool seen = false;
-    if (class != NULL) {
-        lock_acquire(&class->lock, LOCK_CLASS);
-        seen = atomic_load_explicit(&span->in_class, memory_order_relaxed) == index;
-        for (size_t page = from; seen && page < end; page++)
-            see_small_page(look, class, span, page);
-        lock_release(&class->lock, LOCK_CLASS);
-    }
-    if (!seen)
+    struct class *class = central_lock_if_has(class_of_span(span), span);
+    if (class == NULL) {
         look->idle[FREE_SPANS] += (end - from) * OS_PAGE;
+        return;
+    }
+    for (size_t page = from; page < end; page++)
+        see_small_page(look, class, span, page);
+    lock_release(&class->lock, LOCK_CLASS);
 }
 
 /* `bytes` of a unit in a FREE span, or behind the frontier, where the break goes down to it. */
@@ -150,32 +152,27 @@ static void see_run(struct look *look, const struct os_pages_run *run) {
 
 /* Whether all blocks of the span that is met there will be at home when what is gathered has come. */
 static bool goes_whole(const struct look *look, struct span *span) {
-    unsigned index = atomic_load_explicit(&span->in_class, memory_order_relaxed);
-    struct class *class = index != 0 ? central_find_class(index) : NULL;
-    size_t first = span_index(span) * PAGES_A_UNIT, page = 0;
+    struct class *class = central_lock_if_has(class_of_span(span), span);
     if (class == NULL)
         return false;
-    lock_acquire(&class->lock, LOCK_CLASS);
-    size_t pages = atomic_load_explicit(&span->in_class, memory_order_relaxed) == index ? span->units * PAGES_A_UNIT : 0;
+    size_t first = span_index(span) * PAGES_A_UNIT, page = 0, pages = span->units * PAGES_A_UNIT;
     while (page < pages && home_used_of_page(span, class->size, page).blocks ==
                                gathered_blocks(look->gathered, (unsigned)(look->region - regions), first + page))
         page++;
     lock_release(&class->lock, LOCK_CLASS);
-    return pages > 0 && page == pages;
+    return page == pages;
 }
 
-static size_t own_pages(struct look *look, const void *array, size_t each, size_t first, size_t end) {
-    uintptr_t from = align_up((uintptr_t)array + first * each, OS_PAGE);
-    uintptr_t to = align_down((uintptr_t)array + end * each, OS_PAGE);
-    return from < to ? resident_heap_in(look->pages, (const void *)from, to - from) : 0;
+static void see_unused(void *start, size_t bytes, void *data) {
+    struct look *look = data;
+    look->out->trim += resident_heap_in(look->pages, start, bytes);
 }
 
-/* What the allocator keeps for units [first, end), which will be free, and lets go of when they are given back. */
+/* What the allocator keeps for units [first, end), which will be free, and lets go of when they are given back, by pieces. */
 static void see_own_of_free(struct look *look, size_t first, size_t end) {
     for (size_t from = first, to; from < end; from = to) {
         to = min_size(from + PIECE_UNITS, end);
-        look->out->trim += own_pages(look, look->region->spans, sizeof(struct span), from + 1, to);
-        look->out->trim += own_pages(look, look->region->home, HOME_WORDS * sizeof(uint64_t), from, to);
+        span_each_unused(look->region, from, to, see_unused, look);
     }
 }
 
@@ -210,14 +207,9 @@ static void see_mapped(struct look *look) {
     size_t cursor = 0, count;
     while ((count = mapped_list(&cursor, ranges, MAPPED_BATCH)) > 0)
         for (size_t i = 0; i < count; i++) {
-            struct os_pages_run run;
-            os_pages_over(look->pages, ranges[i].start, ranges[i].bytes);
-            while (os_pages_next(look->pages, &run)) {
-                size_t bytes = run.end - run.start;
-                look->out->total += bytes;
-                look->out->huge += run.huge ? bytes : 0;
-                *(ranges[i].is_kept ? &look->out->kept : &look->out->mapped) += bytes;
-            }
+            size_t bytes = memory_in(look->pages, ranges[i].start, ranges[i].bytes, &look->out->huge);
+            look->out->total += bytes;
+            *(ranges[i].is_kept ? &look->out->kept : &look->out->mapped) += bytes;
         }
 }
 

@@ -9,8 +9,6 @@
 #include "heap/span.h"
 #include "heap/span_free.h"
 
-#define PIECE_UNITS (16 * MIB / UNIT) /* held at a time: 3 ms of the kernel's work */
-
 static _Atomic bool is_locked; /* memory of the heap was, when it was given back: the program has locked it */
 
 /* Memory that the program has locked goes as well, but where nothing is to be trimmed: real-time programs, which must not fault
@@ -24,27 +22,32 @@ bool span_purge_pages(void *addr, size_t bytes) {
     return given;
 }
 
-/* Gives back the whole OS pages of an array that has `each` bytes for each unit in [first, end), if there are any. */
-static void discard_units(const void *array, size_t each, size_t first, size_t end) {
+/* Calls `see` with the whole OS pages of what an array has for units [first, end), `each` bytes a unit, if there are any. */
+static void see_whole_pages(const void *array, size_t each, size_t first, size_t end,
+                            void (*see)(void *start, size_t bytes, void *data), void *data) {
     uintptr_t from = align_up((uintptr_t)array + first * each, OS_PAGE);
     uintptr_t to = align_down((uintptr_t)array + end * each, OS_PAGE);
     if (from < to)
-        os_discard((void *)from, to - from);
+        see((void *)from, to - from, data);
 }
 
-/* What the allocator itself keeps for the units of a long HELD span is of no use, but for the structure of the head: those of
- * the others say NONE, which is 0, and bits of blocks at home are set anew where a span begins. */
-static void discard_own(const struct span *span) {
-    const struct region *region = span_region(span);
-    size_t first = span_index(span), end = first + span->units;
-    discard_units(region->spans, sizeof *span, first + 1, end);
-    discard_units(region->home, HOME_WORDS * sizeof(uint64_t), first, end);
+/* Of a free span the structure of the head is of use only: those of the other units say NONE, which is 0, and bits of blocks
+ * at home are set anew where a span begins. */
+void span_each_unused(const struct region *region, size_t first, size_t end,
+                      void (*see)(void *start, size_t bytes, void *data), void *data) {
+    see_whole_pages(region->spans, sizeof(struct span), first + 1, end, see, data);
+    see_whole_pages(region->home, HOME_WORDS * sizeof(uint64_t), first, end, see, data);
+}
+
+static void discard(void *start, size_t bytes, void *unused) {
+    (void)unused;
+    os_discard(start, bytes);
 }
 
 bool span_give_back(const struct span *span) {
     bool given = span_purge_pages(span_address(span), (size_t)span->units << UNIT_SHIFT);
     if (given)
-        discard_own(span);
+        span_each_unused(span_region(span), span_index(span), span_index(span) + span->units, discard, NULL);
     return given;
 }
 

@@ -24,6 +24,9 @@ struct sweep {
     bool over;   /* it has come by all units, or the OS has refused */
 };
 
+/* Units of a free span that are held at a time: 3 ms of the kernel's work. */
+#define PIECE_UNITS (16 * MIB / UNIT)
+
 /* What a part of a sweep may do. Each piece of a free span is at least one call. */
 struct sweep_bound {
     size_t calls, bytes;
@@ -36,6 +39,12 @@ size_t span_sweep(struct sweep *sweep, struct sweep_bound bound);
  * zeros. No lock is needed. */
 struct span;
 bool span_give_back(const struct span *span);
+
+/* Calls `see` with the whole OS pages, if there are any, of each array in which the region has something for units
+ * [first, end) that is of no use while they are a free span without memory. span_give_back gives them back, too. */
+struct region;
+void span_each_unused(const struct region *region, size_t first, size_t end,
+                      void (*see)(void *start, size_t bytes, void *data), void *data);
 
 /* Where all memory is locked as it comes (mlockall), what lies beyond a frontier has memory, too, though it was never handed
  * out: gives that back, if span_purge_pages has met locked memory. Caller holds LOCK_SPANS. */
