@@ -97,9 +97,10 @@ static void shrink_another(struct cache *cache, unsigned wants) {
 
 void growth_earn(struct cache *cache, unsigned class) {
     size_t old = cache->slow->earned_limit[class], longer = min_size(old * 2, class_batch(class));
-    size_t more = (longer - old) * class_bytes(class), most = earned_most((uint32_t)transfer_threads);
+    size_t more = (longer - old) * class_bytes(class);
     if (more == 0)
         return;
+    size_t most = earned_most((uint32_t)transfer_threads);
     if (cache->slow->earned_bytes + more > most)
         shrink_another(cache, class);
     if (cache->slow->earned_bytes + more > most)

@@ -73,13 +73,9 @@ void resident_add_json(struct text *text, const struct resident *resident) {
 /* Hundredths or tenths as a decimal number, right-aligned in `width` characters. */
 static void add_decimal(struct text *text, size_t number, unsigned places, size_t width) {
     char digits[32];
-    size_t whole = number, rest = 0, scale = 1;
-    for (unsigned i = 0; i < places; i++)
-        scale *= 10;
-    whole = number / scale;
-    rest = number % scale;
+    size_t scale = places == 2 ? 100 : 10, rest = number % scale;
     bool zero = places == 2 && rest < 10;
-    size_t length = text_format(digits, sizeof digits, "%z.%s%z", whole, zero ? "0" : "", rest);
+    size_t length = text_format(digits, sizeof digits, "%z.%s%z", number / scale, zero ? "0" : "", rest);
     for (size_t i = length; i < width; i++)
         text_add(text, " ");
     text_add(text, "%s", digits);
