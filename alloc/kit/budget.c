@@ -12,7 +12,7 @@
 #include "kit/text.h"
 #include "kit/tunables.h"
 
-#define PATH_ROOM 1024 /* of a group; one with a longer path counts as without a limit */
+#define GROUP_ROOM 1024 /* of a group; one with a longer path counts as without a limit */
 #define CGROUP_ROOT "/sys/fs/cgroup"
 #define NO_LIMIT_FROM ((size_t)1 << 60) /* version 1 has no word for "none": it says 2^63 less a page */
 
@@ -33,7 +33,7 @@ static bool read_limit(const char *path, size_t *limit) {
 /* The least limit of a group and of those above it, up to the root: their paths are the group's, cut at each slash. `group`
  * is cut, too. False if none of the files can be read. */
 static bool least_limit(const char *root, char *group, const char *file, size_t *least) {
-    char path[PATH_ROOM + 64];
+    char path[GROUP_ROOM + 64];
     bool found = false;
     *least = SIZE_MAX;
     for (size_t length = strlen(group);;) {
@@ -77,16 +77,16 @@ static size_t heap_share(size_t limit) {
 
 /* Version 1 is looked for first: where both are mounted, the memory controller is in one of them only. */
 static size_t heap_limit_of_group(void) {
-    char lines[2 * PATH_ROOM], *group;
+    char lines[2 * GROUP_ROOM], *group;
     size_t limit, length = os_read_file("/proc/self/cgroup", lines, sizeof lines - 1);
     lines[length] = '\0';
     group = group_of(lines, "memory");
-    if (group != NULL && strlen(group) < PATH_ROOM &&
+    if (group != NULL && strlen(group) < GROUP_ROOM &&
         least_limit(CGROUP_ROOT "/memory", group, "memory.limit_in_bytes", &limit))
         return heap_share(limit);
     lines[os_read_file("/proc/self/cgroup", lines, sizeof lines - 1)] = '\0';
     group = group_of(lines, "");
-    if (group != NULL && strlen(group) < PATH_ROOM && least_limit(CGROUP_ROOT, group, "memory.max", &limit))
+    if (group != NULL && strlen(group) < GROUP_ROOM && least_limit(CGROUP_ROOT, group, "memory.max", &limit))
         return heap_share(limit);
     report_line("limit:cgroup: no memory.max or memory.limit_in_bytes can be read under " CGROUP_ROOT
                 "; there is no limit");

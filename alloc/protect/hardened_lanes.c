@@ -5,12 +5,12 @@
 
 #define LANE_BYTES (512 * GIB) /* of addresses each: slots for as many blocks as a process may have mappings */
 #define LANE_LEAST (64 * MIB)  /* where the address space is smaller */
-#define SLOTS_MOST ((size_t)(LANE_BYTES / LANE_FIRST))
+#define LANE_SLOTS ((size_t)(LANE_BYTES / LANE_FIRST))
 #define LANES_MOST 17          /* slots of 8 MiB to 512 GiB */
 #define WINDOW_LEAST 64        /* slots that are drawn from: 512 MiB, whose page tables are one page beside the blocks' own */
 
 /* Lane i has half as many slots as the one before: `slots` >> i. The mark of its nth is bit (slots >> i) + n. */
-static uint64_t marks[2 * SLOTS_MOST / 64] BIG_TABLE;
+static uint64_t marks[2 * LANE_SLOTS / 64] BIG_TABLE;
 
 static struct {
     char *start;

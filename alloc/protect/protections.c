@@ -14,7 +14,7 @@
  * records tell them. */
 static const struct protection *const rows[] = {&guarded_protection, &hardened_small_protection, &hardened_mapped_protection,
                                                 &check_protection};
-#define ROWS (sizeof rows / sizeof *rows)
+#define PROTECTIONS (sizeof rows / sizeof *rows)
 
 static bool is_on(const struct protection *row) {
     return modes_has(row->mode);
@@ -23,7 +23,7 @@ static bool is_on(const struct protection *row) {
 /* *all: whether a row was asked that serves all. */
 static void *alloc_once(size_t bytes, size_t align, bool *zeroed, const char *call, bool *all) {
     *all = false;
-    for (size_t i = 0; i < ROWS && !*all; i++) {
+    for (size_t i = 0; i < PROTECTIONS && !*all; i++) {
         void *p = is_on(rows[i]) ? rows[i]->alloc(bytes, align, zeroed, call) : NULL;
         if (p != NULL)
             return p;
@@ -45,7 +45,7 @@ void *protections_alloc(size_t bytes, size_t align, bool *zeroed, const char *ca
 
 const struct protection *protections_of(const void *p) {
     const struct protection *last = NULL;
-    for (size_t i = 0; i < ROWS; i++) {
+    for (size_t i = 0; i < PROTECTIONS; i++) {
         if (!is_on(rows[i]))
             continue;
         if (rows[i]->owns(p))
@@ -58,14 +58,14 @@ const struct protection *protections_of(const void *p) {
 
 bool protections_serve_all(void) {
     bool all = false;
-    for (size_t i = 0; i < ROWS; i++)
+    for (size_t i = 0; i < PROTECTIONS; i++)
         all |= rows[i]->serves_all && is_on(rows[i]);
     return all;
 }
 
 bool protections_adopt(void *p, const char *call) {
     size_t bytes = 0;
-    for (size_t i = 0; i < ROWS; i++)
+    for (size_t i = 0; i < PROTECTIONS; i++)
         if (rows[i]->adopt != NULL && is_on(rows[i]) && (bytes = plain_usable(p)) != 0 && rows[i]->adopt(p, bytes, call))
             return true;
     return false;
@@ -73,7 +73,7 @@ bool protections_adopt(void *p, const char *call) {
 
 size_t protections_trim(bool all) {
     size_t bytes = 0;
-    for (size_t i = 0; i < ROWS; i++)
+    for (size_t i = 0; i < PROTECTIONS; i++)
         if (rows[i]->trim != NULL && is_on(rows[i]))
             bytes += rows[i]->trim(all);
     return bytes;
@@ -82,14 +82,14 @@ size_t protections_trim(bool all) {
 void protections_check(const char *call) {
     if (aside_is_on())
         return;
-    for (size_t i = 0; i < ROWS; i++)
+    for (size_t i = 0; i < PROTECTIONS; i++)
         if (is_on(rows[i]))
             judge_all(rows[i], call);
 }
 
 void protections_count(unsigned mode, struct protection_totals *totals) {
     *totals = (struct protection_totals){0};
-    for (size_t i = 0; i < ROWS; i++) {
+    for (size_t i = 0; i < PROTECTIONS; i++) {
         struct protection_totals row = {0};
         if ((rows[i]->mode & mode) != 0 && rows[i]->count != NULL)
             rows[i]->count(&row);
@@ -101,26 +101,26 @@ void protections_count(unsigned mode, struct protection_totals *totals) {
 }
 
 void protections_each_range(protection_see_range *see, void *data) {
-    for (size_t i = 0; i < ROWS; i++)
+    for (size_t i = 0; i < PROTECTIONS; i++)
         if (rows[i]->each_range != NULL)
             rows[i]->each_range(see, data);
 }
 
 void protections_walk(struct walk *walk) {
-    for (size_t i = 0; i < ROWS; i++)
+    for (size_t i = 0; i < PROTECTIONS; i++)
         rows[i]->walk(walk);
 }
 
 const struct protection *protections_near(const void *p, struct fault_block *block) {
     *block = (struct fault_block){0};
-    for (size_t i = 0; i < ROWS; i++)
+    for (size_t i = 0; i < PROTECTIONS; i++)
         if (rows[i]->near != NULL && is_on(rows[i]) && rows[i]->near(p, block))
             return rows[i];
     return NULL;
 }
 
 bool protections_is_no_root(const void *p) {
-    for (size_t i = 0; i < ROWS; i++)
+    for (size_t i = 0; i < PROTECTIONS; i++)
         if (rows[i]->is_no_root != NULL && rows[i]->is_no_root(p))
             return true;
     return false;
