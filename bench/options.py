@@ -122,6 +122,17 @@ def unwritable(path):
         return error.strerror
 
 
+def written(program, path, what, write):
+    """Whether the file is written; says so, or why not."""
+    try:
+        write(path)
+        print(f"{what}: {path}")
+        return True
+    except OSError as error:
+        print(f"{program}: {path}: {error.strerror or error}", file=sys.stderr)
+        return False
+
+
 def check_modes(parser, options):
     """No option is given for nothing."""
     modes = {"--list": options.list, "--compare": options.compare, "--render": options.render, "-- PROGRAM": options.program}

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TABLE = 1 << 19, RANGES = 64, PATH_ROOM = 4096 };
+#include "mappings.h"
+
+enum { TABLE = 1 << 19, RANGES = 64 };
 
 static struct instruction *table[TABLE];
 static size_t table_used;
@@ -26,21 +28,18 @@ void code_mapped(void) {
     __atomic_store_n(&ranges_known, false, __ATOMIC_RELAXED);
 }
 
+static void see_mapping(const struct mapping *mapping, void *unused) {
+    (void)unused;
+    if (strcmp(mapping->path, library) != 0 || range_count == RANGES)
+        return;
+    ranges[range_count].start = mapping->start;
+    ranges[range_count++].end = mapping->end;
+}
+
 static void find_ranges(void) {
-    char line[PATH_ROOM + 128], path[PATH_ROOM + 1];
-    FILE *maps = fopen("/proc/self/maps", "re");
     range_count = 0;
     ranges_known = true;
-    while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
-        unsigned long start, end;
-        if (sscanf(line, "%lx-%lx %*s %*s %*s %*s %4096[^\n]", &start, &end, path) == 3 && strcmp(path, library) == 0 &&
-            range_count < RANGES) {
-            ranges[range_count].start = start;
-            ranges[range_count++].end = end;
-        }
-    }
-    if (maps != NULL)
-        fclose(maps);
+    mappings_walk(see_mapping, NULL);
 }
 
 static bool is_allocator(uintptr_t address) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The plugin's entry: options, and what qemu calls. Options are `name=value`; all but `out` and `allocator` are numbers. */
+/* The plugin's entry: options, and what qemu calls. Options are `name=value`; all but `out` and `allocator` are numbers, and all
+ * numbers are given (command.py has their defaults). */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,12 +20,12 @@
 PLUGIN_EXPORT int qemu_plugin_version = 1;
 PLUGIN_EXPORT int qemu_plugin_install(plugin_id id, const struct plugin_host *host, int argc, char **argv);
 
-struct costs costs = {150, 10000, 5000, 40000, 300000, 25000, 1000000, 500000, 3000000};
+struct costs costs;
 struct counts counts;
 bool counting;
 
 static const char *out;
-static uint64_t seed = 1, turn = 250, processors = 64;
+static uint64_t seed, turn, processors;
 static uint64_t began; /* the clock when the second thread was created */
 
 static struct {

@@ -31,6 +31,8 @@ def print_runs(console, load, threads, samples):
     for name, sample in samples.items():
         table.add(*row(name, sample, min(times, default=1)))
     table.notes = [f"{name}: {sample.status}" for name, sample in samples.items() if sample.status]
+    table.notes += [f"{name}: a sleeper was not awaited long enough; the next run may differ" for name, sample in samples.items()
+                    if sample.counts and sample.counts["unsettled"]]
     report.print_table(console, table)
 
 

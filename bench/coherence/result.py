@@ -2,7 +2,6 @@
 """What runs have found, as dataclasses, which are the format of the JSON."""
 import dataclasses
 import json
-import sys
 
 FORMAT, VERSION = "myalloc-cores", 1
 
@@ -49,11 +48,4 @@ def figures(counts, threads):
 
 
 def save(made, path):
-    """Whether it is written; says why not."""
-    try:
-        path.write_text(json.dumps({"format": FORMAT, "version": VERSION, **dataclasses.asdict(made)}, indent=1) + "\n")
-        print(f"figures: {path}")
-        return True
-    except OSError as error:
-        print(f"cores: {path}: {error.strerror or error}", file=sys.stderr)
-        return False
+    path.write_text(json.dumps({"format": FORMAT, "version": VERSION, **dataclasses.asdict(made)}, indent=1) + "\n")

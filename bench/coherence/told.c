@@ -10,6 +10,7 @@
 #include "counts.h"
 #include "directory.h"
 #include "locks.h"
+#include "mappings.h"
 #include "turns.h"
 
 enum { BEST = 60 }; /* of each list as many are told */
@@ -22,6 +23,11 @@ struct best {
         const void *of;
     } entries[BEST];
     size_t count;
+};
+
+struct modules {
+    FILE *out;
+    bool any;
 };
 
 static bool before(const struct entry *a, const struct entry *b) {
@@ -127,24 +133,21 @@ static void tell_lines(FILE *out) {
     fputs("],\n", out);
 }
 
+static void see_mapping(const struct mapping *mapping, void *data) {
+    struct modules *modules = data;
+    if (strpbrk(mapping->path, "\"\\") != NULL)
+        return;
+    fprintf(modules->out, "%s\n{\"start\": %lu, \"end\": %lu, \"offset\": %lu, \"path\": \"%s\"}",
+            modules->any ? "," : "", mapping->start, mapping->end, mapping->offset, mapping->path);
+    modules->any = true;
+}
+
 /* Files that lie in memory: what is needed to name functions. */
 static void tell_modules(FILE *out) {
-    char line[4500], path[4200];
-    FILE *maps = fopen("/proc/self/maps", "re");
-    bool first = true;
+    struct modules modules = {.out = out};
     fputs("\"modules\": [", out);
-    while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
-        unsigned long start, end, offset;
-        if (sscanf(line, "%lx-%lx %*s %lx %*s %*s %4100[^\n]", &start, &end, &offset, path) != 4 || path[0] != '/' ||
-            strpbrk(path, "\"\\") != NULL)
-            continue;
-        fprintf(out, "%s\n{\"start\": %lu, \"end\": %lu, \"offset\": %lu, \"path\": \"%s\"}", first ? "" : ",", start, end,
-                offset, path);
-        first = false;
-    }
+    mappings_walk(see_mapping, &modules);
     fputs("]\n", out);
-    if (maps != NULL)
-        fclose(maps);
 }
 
 int told_write(const char *path) {

@@ -199,16 +199,18 @@ static bool all_settled(void) {
     return settled;
 }
 
-/* A look takes microseconds and gives way to who is awaited. After some seconds of looks the run goes on, and is told not to be
- * what it would be the next time. */
-static void settle(void) {
-    for (int looks = 0; !all_settled(); looks++) {
-        if (looks == PATIENCE_LOOKS) {
-            turns_unsettled++;
-            return;
-        }
+/* Between two looks, which take microseconds, gives way to who is awaited. After some seconds of looks the run goes on, and is
+ * told not to be what it would be the next time. */
+static bool has_patience(int looks) {
+    turns_unsettled += looks == PATIENCE_LOOKS;
+    if (looks < PATIENCE_LOOKS)
         looks < 100 ? (void)sched_yield() : (void)nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
-    }
+    return looks < PATIENCE_LOOKS;
+}
+
+static void settle(void) {
+    for (int looks = 0; !all_settled() && has_patience(looks);)
+        looks++;
 }
 
 static void wait_for_turn(struct core *core) {
@@ -297,8 +299,8 @@ unsigned turn_sleepers(uintptr_t futex) {
 }
 
 void turn_await(uintptr_t futex, unsigned left) {
-    for (int looks = 0; turn_sleepers(futex) > left && looks < PATIENCE_LOOKS; looks++)
-        looks < 100 ? (void)sched_yield() : (void)nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
+    for (int looks = 0; turn_sleepers(futex) > left && has_patience(looks);)
+        looks++;
 }
 
 void core_gone(unsigned thread) {

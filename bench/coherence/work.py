@@ -8,7 +8,7 @@ import subprocess
 
 import benchmarks
 
-PLUGIN = ("plugin", "turns", "system", "memory", "code", "locks", "directory", "told")
+PLUGIN = ("plugin", "turns", "system", "memory", "code", "mappings", "locks", "directory", "told")
 FLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden",
          "-pthread")
 
