@@ -12,6 +12,9 @@ BLOCK = re.compile(r"  block of \d+ bytes at 0x[0-9a-f]+(?:, (?:changed|pointer)
 BYTES = re.compile(r"    0x[0-9a-f]+: (?:[ \[][0-9a-f]{2}[ \]]){1,16} \|.{1,16}\|")
 EVENTS = "  last events of guarded pages, newest first:"
 EVENT = re.compile(r"  (.*): block of \d+ bytes at 0x[0-9a-f]+, thread \d+(?: \(.*\))?")
+NOTE = re.compile(r"  (?:on its stack: the stack pointer is 0x[0-9a-f]+|in the middle of another report, which is lost|"
+                  r"a freed block of up to 32 KiB reads as zeros under protect:paranoid|"
+                  r"\.\.\. cut: the report has faulted itself: .*)")
 SUMMARY = re.compile(r"SUMMARY: myalloc: .*")
 MORE = re.compile(r"  for more: .*")
 
@@ -22,7 +25,7 @@ class Finding:
     def __init__(self, head):
         self.process, self.program, self.head = int(head[1]), head[2], head[3]
         self.sections = []  # [line without its thread, thread or None, frames]
-        self.bytes, self.events, self.summary, self.more = [], [], None, None
+        self.bytes, self.events, self.notes, self.summary, self.more = [], [], [], None, None
 
     def add(self, line):
         """Takes the next line."""
@@ -35,6 +38,8 @@ class Finding:
             self.summary = line
         elif MORE.fullmatch(line):
             self.more = line
+        elif NOTE.fullmatch(line):
+            self.notes.append(line.strip())
         elif BYTES.fullmatch(line):
             self.bytes.append(line)
         elif section:

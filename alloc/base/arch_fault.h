@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What kind of access a SIGSEGV or SIGBUS was, by the context that its handler got: the kernel passes on what the processor
- * says, each in its own form; of how many bytes, by the instruction. Apart from arch.h, which every file includes, because
- * <ucontext.h> defines names such as REG_ERR.
+ * says, each in its own form; of how many bytes, by the instruction; whether the address is known at all; the stack pointer.
+ * Apart from arch.h, which every file includes, because <ucontext.h> defines names such as REG_ERR.
  */
 #ifndef MYALLOC_ARCH_FAULT_H
 #define MYALLOC_ARCH_FAULT_H
@@ -31,6 +31,15 @@ static inline uintptr_t arch_instruction(const void *context) {
     return (uintptr_t)((const ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
 }
 
+static inline uintptr_t arch_stack_pointer(const void *context) {
+    return (uintptr_t)((const ucontext_t *)context)->uc_mcontext.gregs[REG_RSP];
+}
+
+/* Exception 13, general protection, is what an address leads to that no page table can have; it comes without the address. */
+static inline bool arch_address_known(const void *context) {
+    return ((const ucontext_t *)context)->uc_mcontext.gregs[REG_TRAPNO] != 13;
+}
+
 /* What rcx counts is left to do, from rsi or to rdi; upwards, unless bit 10 of the flags says downwards. Of that, what the
  * processor has not done before the byte at `p` counts. */
 static inline size_t arch_access_bytes(const void *context, const uint8_t *code, size_t length, uintptr_t p) {
@@ -48,7 +57,8 @@ static inline size_t arch_access_bytes(const void *context, const uint8_t *code,
 #define ARCH_ESR_MAGIC 0x45535201 /* of the kernel's <asm/sigcontext.h> */
 
 /* The kernel appends records, each with its magic number and size in front; one has the syndrome register. In that, the top
- * six bits are a class, of which 0x20 and 0x21 are instruction aborts, and bit 6 tells a write. */
+ * six bits are a class, of which 0x20 and 0x21 are instruction aborts and 0x22 is a program counter that is no multiple of
+ * four, and bit 6 tells a write. */
 static inline enum arch_access arch_access(const void *context) {
     const ucontext_t *user = context;
     const unsigned char *at = user->uc_mcontext.__reserved, *end = at + sizeof user->uc_mcontext.__reserved;
@@ -57,7 +67,7 @@ static inline enum arch_access arch_access(const void *context) {
         memcpy(head, at, sizeof head);
         memcpy(&syndrome, at + sizeof head, sizeof syndrome);
         if (head[0] == ARCH_ESR_MAGIC)
-            return (syndrome >> 26 & 0x3e) == 0x20 ? ARCH_EXECUTE : syndrome & 64 ? ARCH_WRITE : ARCH_READ;
+            return syndrome >> 26 >= 0x20 && syndrome >> 26 <= 0x22 ? ARCH_EXECUTE : syndrome & 64 ? ARCH_WRITE : ARCH_READ;
         if (head[1] < sizeof head)
             break;
     }
@@ -68,6 +78,15 @@ static inline enum arch_access arch_access(const void *context) {
 
 static inline uintptr_t arch_instruction(const void *context) {
     return ((const ucontext_t *)context)->uc_mcontext.pc;
+}
+
+static inline uintptr_t arch_stack_pointer(const void *context) {
+    return ((const ucontext_t *)context)->uc_mcontext.sp;
+}
+
+static inline bool arch_address_known(const void *context) {
+    (void)context;
+    return true;
 }
 
 static inline size_t arch_access_bytes(const void *context, const uint8_t *code, size_t length, uintptr_t p) {
@@ -86,6 +105,16 @@ static inline enum arch_access arch_access(const void *context) {
 static inline uintptr_t arch_instruction(const void *context) {
     (void)context;
     return 0;
+}
+
+static inline uintptr_t arch_stack_pointer(const void *context) {
+    (void)context;
+    return 0;
+}
+
+static inline bool arch_address_known(const void *context) {
+    (void)context;
+    return true;
 }
 
 static inline size_t arch_access_bytes(const void *context, const uint8_t *code, size_t length, uintptr_t p) {

@@ -12,15 +12,19 @@
 #include "base/base.h"
 
 /* ARCH_SP, ARCH_FP: the stack and the frame pointer. ARCH_RA: the register whose value in the caller's frame is where it goes
- * on. ARCH_CODE_BYTES: the instructions by which a signal's handler returns. */
+ * on. ARCH_CODE_BYTES: the instructions by which a signal's handler returns. ARCH_CALL_PUSHES: a call leaves on the stack where
+ * its caller goes on, else in ARCH_RA. */
 #if defined(__x86_64__)
 #define ARCH_UNWINDS 1
+#define ARCH_CALL_PUSHES 1
 enum { ARCH_FP = 6, ARCH_SP = 7, ARCH_RA = 16, ARCH_REGISTERS = 17, ARCH_CODE_BYTES = 9 };
 #elif defined(__aarch64__)
 #define ARCH_UNWINDS 1
+#define ARCH_CALL_PUSHES 0
 enum { ARCH_FP = 29, ARCH_RA = 30, ARCH_SP = 31, ARCH_REGISTERS = 32, ARCH_CODE_BYTES = 8 };
 #else
 #define ARCH_UNWINDS 0
+#define ARCH_CALL_PUSHES 0
 enum { ARCH_FP, ARCH_SP, ARCH_RA, ARCH_REGISTERS, ARCH_CODE_BYTES };
 #endif
 
@@ -82,6 +86,13 @@ static inline bool arch_is_signal_return(const unsigned char *code) {
 #endif
 }
 
+/* Bytes of the stack in front of the context that a signal's handler gets. */
+#if defined(__aarch64__)
+#define ARCH_CONTEXT_OFFSET 128
+#else
+#define ARCH_CONTEXT_OFFSET 0
+#endif
+
 /* Where the kernel has stored a register for that return, as an offset from the stack pointer before it; -1 for the pc. On the
  * x86-64 a ucontext_t lies there, whose registers begin at byte 40; on aarch64 a siginfo_t of 128 bytes lies in front of it,
  * and the registers begin at byte 184 of it, behind the address of a fault. */
@@ -91,8 +102,18 @@ static inline size_t arch_signal_offset(int number) {
                                                      48,  56,  64,  72,  80,  88,  96,  168};
     return at[number < 0 ? (int)ARCH_RA : number];
 #else
-    return 128 + 184 + 8 * (size_t)(number < 0 ? (int)ARCH_REGISTERS : number);
+    return ARCH_CONTEXT_OFFSET + 184 + 8 * (size_t)(number < 0 ? (int)ARCH_REGISTERS : number);
 #endif
+}
+
+/* The frame that a signal has interrupted, all registers, by the context that its handler got. */
+static inline void arch_frame_of_signal(struct arch_frame *frame, const void *context) {
+    const char *sp = (const char *)context - ARCH_CONTEXT_OFFSET;
+    for (int i = 0; i < (int)ARCH_REGISTERS; i++)
+        memcpy(&frame->value[i], sp + arch_signal_offset(i), sizeof frame->value[i]);
+    memcpy(&frame->pc, sp + arch_signal_offset(-1), sizeof frame->pc);
+    frame->known = ARCH_UNWINDS ? (UINT64_C(1) << ARCH_REGISTERS) - 1 : 0;
+    frame->interrupted = true;
 }
 
 #endif

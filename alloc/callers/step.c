@@ -122,3 +122,15 @@ enum step step_by_pointer(struct arch_frame *frame, struct stack_memory *memory)
     set(frame, ARCH_RA, pc);
     return pc != 0 ? STEP_DONE : STEP_END;
 }
+
+enum step step_by_call(struct arch_frame *frame, struct stack_memory *memory) {
+    uintptr_t pc = frame->value[ARCH_RA];
+    if (ARCH_CALL_PUSHES) {
+        if (!stack_memory_read(memory, frame->value[ARCH_SP], &pc))
+            return STEP_LOST;
+        frame->value[ARCH_SP] += sizeof pc;
+    }
+    frame->pc = arch_return_address(pc);
+    frame->interrupted = false;
+    return frame->pc != 0 ? STEP_DONE : STEP_END;
+}

@@ -35,6 +35,10 @@ enum step step_by_signal(struct arch_frame *frame, struct stack_memory *memory);
  * pointer and where the caller goes on. */
 bool step_read_pointer(uintptr_t fp, uintptr_t sp, struct stack_memory *memory, uintptr_t *above, uintptr_t *pc);
 
+/* From a frame whose address is no code, because a call or a jump led there: to where the caller goes on. What the call has put
+ * there, and nothing else, has changed since. */
+enum step step_by_call(struct arch_frame *frame, struct stack_memory *memory);
+
 /* For code without tables: by the frame pointer, if what it points to looks like a frame. */
 enum step step_by_pointer(struct arch_frame *frame, struct stack_memory *memory);
 

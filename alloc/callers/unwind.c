@@ -363,6 +363,41 @@ __attribute__((section(OWN_SECTION))) NOINLINE unsigned unwind_capture(void **fr
     return count;
 }
 
+/* ---- what a signal has interrupted ------------------------------------------------------------------------------- */
+
+static bool is_code(uintptr_t pc) {
+    struct code code;
+    return code_find(pc - 1, &code);
+}
+
+/* From an address that is no code to who called or jumped there. Where the stack's top is no return address, because a damaged
+ * one led there or the last jump of a function, the frame pointer may still be that of a caller. */
+static bool leave_bad_code(struct arch_frame *frame, struct stack_memory *memory) {
+    struct arch_frame start = *frame;
+    if (step_by_call(frame, memory) == STEP_DONE && is_code(frame->pc))
+        return true;
+    *frame = start;
+    return step_by_pointer(frame, memory) == STEP_DONE && is_code(frame->pc);
+}
+
+/* What walkers remember of readable memory is not asked: the stack itself may be what was freed. */
+unsigned unwind_interrupted(const void *context, bool jumped, void **frames, unsigned most) {
+    struct stack_memory memory = {.next = 0};
+    struct walk walk = {.rows = rows_view(), .memory = &memory};
+    struct arch_frame start;
+    arch_frame_of_signal(&start, context);
+    most = (unsigned)min_size(min_size(most, UNWIND_MOST), tunables.stack_depth);
+    if (most == 0 || !ARCH_UNWINDS)
+        return 0;
+    frames[0] = (void *)(start.pc + 1);
+    if (!jumped) {
+        unsigned count = walk_from(&walk, &start, frames, most);
+        frames[0] = (void *)(start.pc + 1);
+        return count;
+    }
+    return most > 1 && leave_bad_code(&start, &memory) ? 1 + walk_from(&walk, &start, frames + 1, most - 1) : 1;
+}
+
 void unwind_prepare(void) {
     code_changes();
     code_prepare();

@@ -30,6 +30,11 @@ unsigned unwind_walk(const struct arch_frame *start, void **frames, unsigned mos
  * what the tunable stack_depth says. Returns their number. errno stays. */
 unsigned unwind_capture(void **frames, unsigned most, unsigned skip);
 
+/* The call stack of what a signal has interrupted, by the context that its handler got: where that was and one more, as if it
+ * were a return address, too, and the return addresses of its callers. `jumped`: it was led to where no code is; then its
+ * caller is found by what a call leaves behind. At most `most`, as above. */
+unsigned unwind_interrupted(const void *context, bool jumped, void **frames, unsigned most);
+
 /* To be called when a mode that needs frames is switched on. What was known of code may be wrong by then, because nobody saw
  * the loader allocate (code.h), and is forgotten. What must be read from a file is read now: the program may shut itself in
  * later. Without this captures find the same. */

@@ -265,6 +265,8 @@ const char *tunables_lacks(const struct tunables *values, const struct tunable *
     switch (tunable - tunables_rows) {
     case TUNABLE_AT_fault_report:
         return value == 0 || guarded ? NULL : "protect:sample or paranoid";
+    case TUNABLE_AT_fault_stacks:
+        return value == 0 || (guarded && values->fault_report) ? NULL : "fault_report:on";
     case TUNABLE_AT_sample_interval:
     case TUNABLE_AT_sample_memory:
         return guarded ? NULL : "protect:sample or paranoid";

@@ -280,8 +280,23 @@ void os_signals_block_all(void);
 /* Sends a signal to this thread. */
 void os_raise(int number);
 
-/* What kind of access a SIGSEGV or SIGBUS was, by the context that its handler got. */
-enum arch_access os_access(const void *context);
+/* Lets SIGSEGV and SIGBUS reach this thread, also in a handler of theirs. Returns what was blocked before, as above. */
+uint64_t os_signals_let_faults(void);
+
+/* Gives this thread a stack for its signals' handlers. False if it has one, or if that is refused. */
+bool os_signal_stack(void *stack, size_t bytes);
+
+/* Takes it away again, where it still is the thread's. False if a handler runs on it. */
+bool os_signal_stack_end(void *stack);
+
+/* What kind of access a SIGSEGV or SIGBUS at `p` was, by the context that its handler got. */
+enum arch_access os_access(const void *context, const void *p);
+
+/* False if the processor does not say which address that was: one that no memory can have. */
+bool os_access_is_known(const void *context);
+
+/* The stack pointer of what the signal has interrupted. */
+uintptr_t os_access_stack(const void *context);
 
 /* Of how many bytes the access was that met `p`; 0 if that is not known. Reads the instruction, as far as it can be read. */
 size_t os_access_bytes(const void *context, const void *p);

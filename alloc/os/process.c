@@ -15,6 +15,7 @@
 #include "base/glibc.h"
 #include "os/kernel.h"
 #include "os/os.h"
+#include "os/os_fault.h"
 
 #pragma weak dlsym /* not there in a static program */
 
@@ -39,6 +40,24 @@ void os_signals_restore(uint64_t before) {
 void os_signals_block_all(void) {
     uint64_t mask = ~SIGNALS_OF_LIBC;
     kernel(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask);
+}
+
+uint64_t os_signals_let_faults(void) {
+    uint64_t faults = SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS), before = UNKNOWN;
+    return kernel_refused(kernel(SYS_rt_sigprocmask, SIG_UNBLOCK, &faults, &before, sizeof faults)) ? UNKNOWN : before;
+}
+
+bool os_signal_stack(void *stack, size_t bytes) {
+    stack_t ours = {.ss_sp = stack, .ss_size = bytes}, there;
+    return !os_fault(signal_stack) && !kernel_refused(kernel(SYS_sigaltstack, NULL, &there)) &&
+           (there.ss_flags & SS_DISABLE) && !kernel_refused(kernel(SYS_sigaltstack, &ours, NULL));
+}
+
+bool os_signal_stack_end(void *stack) {
+    stack_t none = {.ss_flags = SS_DISABLE}, there;
+    if (kernel_refused(kernel(SYS_sigaltstack, NULL, &there)) || there.ss_sp != stack || (there.ss_flags & SS_DISABLE))
+        return true;
+    return !kernel_refused(kernel(SYS_sigaltstack, &none, NULL));
 }
 
 void os_name_thread(const char *name) {

@@ -201,8 +201,17 @@ void os_raise(int number) {
     kernel(SYS_tgkill, os_process_id(), os_thread_id(), number);
 }
 
-enum arch_access os_access(const void *context) {
-    return arch_access(context);
+/* Not every kernel and emulator tells that it was an instruction that could not be read. */
+enum arch_access os_access(const void *context, const void *p) {
+    return (uintptr_t)p == arch_instruction(context) ? ARCH_EXECUTE : arch_access(context);
+}
+
+bool os_access_is_known(const void *context) {
+    return arch_address_known(context);
+}
+
+uintptr_t os_access_stack(const void *context) {
+    return arch_stack_pointer(context);
 }
 
 /* The page that the processor runs in is there, but may be one that can only be run. */

@@ -6,6 +6,7 @@
 
 #include "kit/modes.h"
 #include "heap/aside.h"
+#include "protect/trap_stack.h"
 #include "observe/reachable.h"
 #include "process/background.h"
 #include "process/fork.h"
@@ -13,8 +14,9 @@
 static pthread_key_t exit_key;
 static atomic_bool arranged, exit_key_made;
 
-static void thread_ends(void *unused) {
-    (void)unused;
+static void thread_ends(void *stack) {
+    if (stack != &exit_key)
+        trap_stack_end(stack);
     if (aside_is_on())
         return;
     if (modes_has(MODE_LEAKS))
@@ -35,7 +37,9 @@ COLD bool thread_open_slow(void) {
     if (!cache_try_open()) /* a signal handler has come between */
         return false;
     thread_arrange();
-    if (atomic_load_explicit(&exit_key_made, memory_order_acquire))
-        pthread_setspecific(exit_key, &exit_key);
+    if (atomic_load_explicit(&exit_key_made, memory_order_acquire)) {
+        void *stack = trap_stack_begin_thread();
+        pthread_setspecific(exit_key, stack != NULL ? stack : &exit_key);
+    }
     return true;
 }

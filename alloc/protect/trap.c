@@ -2,112 +2,18 @@
 #include "protect/trap.h"
 
 #include <signal.h>
-#include <stdatomic.h>
 
-#include "base/arch_call.h"
 #include "os/os.h"
 #include "kit/modes.h"
-#include "kit/finding.h"
-#include "kit/report.h"
-#include "kit/text.h"
 #include "kit/tunables.h"
-#include "callers/backtrace.h"
-#include "callers/unwind.h"
 #include "protect/fault.h"
 #include "protect/protections.h"
-
-/* Frames between the handler's and the one that faulted: that to which the handler returns, unless it is our own, which
- * unwind_capture leaves out with the others. */
-#define TRAMPOLINE (ARCH_HAS_SIGNAL_RETURN ? 0 : 1)
+#include "protect/trap_stack.h"
+#include "protect/trap_tell.h"
 
 static const int signals[] = {SIGSEGV, SIGBUS};
 #define SIGNALS (sizeof signals / sizeof *signals)
 static struct sigaction before[SIGNALS] BIG_TABLE; /* of use with fault_report:on only */
-static _Atomic int teller; /* the thread that tells of a fault; others wait until it has done */
-
-/* ---- what is told ------------------------------------------------------------------------------------------------ */
-
-static const char *access_word(enum arch_access access) {
-    static const char *const words[] = {
-        [ARCH_ACCESS] = "access", [ARCH_READ] = "read", [ARCH_WRITE] = "write", [ARCH_EXECUTE] = "jump"};
-    return words[access];
-}
-
-/* The innermost frame is where the fault was, no return address: what is printed is one less. */
-static void say_where(struct finding *finding, void **frames, unsigned count) {
-    char thread[48];
-    finding_line(finding, "  at, %s", finding_thread(report_thread_id(), thread, sizeof thread));
-    backtrace_print(finding, frames, count);
-}
-
-static unsigned capture(void **frames, enum arch_access access) {
-    if (access == ARCH_EXECUTE) /* the unwinder would read the code there */
-        return 0;
-    unsigned count = unwind_capture(frames, UNWIND_MOST, TRAMPOLINE);
-    if (count > 0)
-        frames[0] = (char *)frames[0] + 1;
-    return count;
-}
-
-/* What faulted. */
-struct access {
-    const char *p;
-    enum arch_access kind;
-    size_t bytes; /* 0: not known */
-};
-
-/* "write of 4 bytes". */
-static void describe(const struct access *access, char *out, size_t room) {
-    bool sized = access->bytes > 0 && access->kind != ARCH_EXECUTE;
-    text_format(out, room, !sized ? "%s" : access->bytes == 1 ? "%s of %z byte" : "%s of %z bytes", access_word(access->kind),
-                access->bytes);
-}
-
-static void say_hit(const struct protection *row, const struct fault_block *block, const struct access *access) {
-    const char *p = access->p;
-    char word[48];
-    describe(access, word, sizeof word);
-    struct finding finding;
-    void *frames[UNWIND_MOST];
-    if (block->start == NULL) {
-        finding_begin(&finding, "%s at %p: %s", word, p, row->mode == MODE_GUARDED ? "a guarded page that no block had yet"
-                                                                                   : "between hardened blocks, none is near");
-        finding_end(&finding);
-        return;
-    }
-    bool below = p < block->start, above = p >= block->start + block->bytes;
-    const char *what = block->freed ? "use after free"
-                       : below     ? "buffer underflow"
-                       : above     ? "buffer overflow"
-                                   : "block executed";
-    size_t far = (size_t)(below ? block->start - p : above ? p - (block->start + block->bytes) : p - block->start);
-    finding_begin(&finding, "%s: %s at %p, %z byte%s %s the block of %z bytes at %p", what, word, p, far, far == 1 ? "" : "s",
-                  below ? "before" : above ? "behind" : "inside", block->bytes, block->start);
-    if (!(report_action & REPORT_SHORT)) {
-        unsigned count = capture(frames, access->kind);
-        if (count > 0)
-            say_where(&finding, frames, count);
-        fault_say_history(&finding, block);
-        if (row->more != NULL)
-            row->more(&finding);
-        fault_say_summary(&finding, what, access_word(access->kind), count > 0 ? frames[0] : NULL);
-    }
-    finding_end(&finding);
-}
-
-/* A fault of this very report is not told. */
-static void tell(const struct protection *row, const struct fault_block *block, const struct access *access) {
-    int self = report_thread_id(), other = 0;
-    while (!atomic_compare_exchange_strong(&teller, &other, self)) {
-        if (other == self)
-            return;
-        os_futex_wait((_Atomic uint32_t *)&teller, (uint32_t)other);
-        other = 0;
-    }
-    say_hit(row, block, access);
-    atomic_store(&teller, 0);
-    os_futex_wake((_Atomic uint32_t *)&teller);
-}
 
 /* ---- what comes after -------------------------------------------------------------------------------------------- */
 
@@ -144,13 +50,44 @@ static bool is_meant(const struct fault_block *block, const char *p, enum arch_a
            access != ARCH_EXECUTE;
 }
 
+static const struct sigaction *before_of(int number) {
+    return &before[number == signals[0] ? 0 : 1];
+}
+
+/* The report has faulted. What was there before hears of the fault that the report was about; nobody can go on where the report
+ * was, so the process ends by that signal unless the handler has left by a jump. */
+static _Noreturn void end_by(const struct access *first) {
+    const struct sigaction *action = before_of(first->number);
+    if (!is_default(action))
+        hand_on(action, first->number, first->info, first->context);
+    os_signal(first->number, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+    os_signals_let_faults();
+    os_raise(first->number);
+    os_abort();
+}
+
+/* A fault of this very report must come here, too: the kernel ends a process in which an instruction raises a blocked
+ * signal. */
+static void tell(const struct protection *row, const struct fault_block *block, const struct access *access) {
+    uint64_t blocked = os_signals_let_faults();
+    const struct access *first = trap_tell(row, block, access);
+    os_signals_restore(blocked);
+    if (first != NULL)
+        end_by(first);
+}
+
+/* What the signal ends the process by, or a fault in a block of ours; but none that the program has a handler for. */
 static void handle(int number, siginfo_t *info, void *context) {
-    const struct sigaction *action = &before[number == signals[0] ? 0 : 1];
+    const struct sigaction *action = before_of(number);
     struct fault_block block;
-    const struct protection *row = info->si_code > 0 ? protections_near(info->si_addr, &block) : NULL;
-    if (row != NULL && !is_meant(&block, info->si_addr, os_access(context))) {
-        struct access access = {info->si_addr, os_access(context), os_access_bytes(context, info->si_addr)};
-        tell(row, &block, &access);
+    if (info->si_code > 0) {
+        struct access access = {info->si_addr, os_access(context, info->si_addr), os_access_bytes(context, info->si_addr),
+                                number, info, context};
+        const struct protection *row = protections_near(info->si_addr, &block);
+        if (row != NULL && is_meant(&block, info->si_addr, access.kind))
+            row = NULL;
+        if (row != NULL || is_default(action) || trap_is_telling())
+            tell(row, &block, &access);
     }
     hand_on(action, number, info, context);
 }
@@ -158,6 +95,7 @@ static void handle(int number, siginfo_t *info, void *context) {
 AT_START void trap_start(void) {
     if (!tunables.fault_report || !modes_has(MODE_GUARDED | MODE_HARDENED))
         return;
+    trap_stack_begin();
     for (unsigned i = 0; i < SIGNALS; i++) {
         os_signal(signals[i], NULL, &before[i]);
         /* The earlier handler finds the signals blocked that it asked for. */

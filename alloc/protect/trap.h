@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The handler of SIGSEGV and SIGBUS that fault_report asks for: tells what an access has hit that trapped among
- * guarded or hardened blocks, then hands on to what the signal led to before. Nothing is installed without that option.
+ * guarded or hardened blocks, and of any other that is to end the process; then hands on to what the signal led to before.
+ * Nothing is installed without that option. What is said, and what it may wait for: trap_tell.h.
  *
- * It runs on the alternate stack if the thread has one. It allocates nothing, and waits for no lock of the allocator. The
- * names of functions come from the loader, whose lock it may wait for; a thread that faults while it holds that lock itself
- * gets through.
+ * It runs on the alternate stack if the thread has one (trap_stack.h).
  */
 #ifndef MYALLOC_TRAP_H
 #define MYALLOC_TRAP_H

@@ -267,6 +267,7 @@ Test(options, what_does_nothing_is_told) {
         {"sample_interval:7", {"protect:sample", "protect:paranoid"}},
         {"sample_memory:1m", {"protect:sample", "protect:paranoid"}},
         {"fault_report:on", {"protect:sample", "protect:paranoid"}},
+        {"fault_stacks:on", {"fault_report:on,protect:sample", "fault_report:on,protect:paranoid"}},
         {"mismatch:off", {"protect:sample", "protect:check", "protect:paranoid", "check:1"}},
         {"wrong_size:off", {"protect:sample", "check:3"}},
         {"overrun:off", {"protect:sample", "check:3"}},

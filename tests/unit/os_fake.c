@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/arch_fault.h"
 #include "kit/readonly.h"
 #include "kit/tunables.h"
 
@@ -356,9 +357,37 @@ void os_raise(int signal_number) {
     raise(signal_number);
 }
 
-enum arch_access os_access(const void *context) {
-    (void)context;
+enum arch_access os_access(const void *context, const void *p) {
+    (void)context, (void)p;
     return ARCH_ACCESS;
+}
+
+bool os_access_is_known(const void *context) {
+    (void)context;
+    return true;
+}
+
+uintptr_t os_access_stack(const void *context) {
+    return arch_stack_pointer(context);
+}
+
+uint64_t os_signals_let_faults(void) {
+    sigset_t faults, before;
+    sigemptyset(&faults);
+    sigaddset(&faults, SIGSEGV);
+    sigaddset(&faults, SIGBUS);
+    sigprocmask(SIG_UNBLOCK, &faults, &before);
+    return 0;
+}
+
+bool os_signal_stack(void *stack, size_t bytes) {
+    (void)stack, (void)bytes;
+    return false;
+}
+
+bool os_signal_stack_end(void *stack) {
+    (void)stack;
+    return true;
 }
 
 size_t os_access_bytes(const void *context, const void *p) {

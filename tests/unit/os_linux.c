@@ -443,6 +443,31 @@ Test(os, errors_in_words) {
     cr_assert_str_eq(os_error_text(-5), "unknown error");
 }
 
+Test(os, a_stack_for_handlers) {
+    static char ours[64 * KIB], own[64 * KIB];
+    stack_t there, theirs = {.ss_sp = own, .ss_size = sizeof own};
+    cr_assert(os_signal_stack(ours, sizeof ours));
+    cr_assert(sigaltstack(NULL, &there) == 0 && there.ss_sp == ours && there.ss_size == sizeof ours && there.ss_flags == 0);
+    cr_assert_not(os_signal_stack(own, sizeof own), "there is one");
+    cr_assert(os_signal_stack_end(ours));
+    cr_assert(sigaltstack(NULL, &there) == 0 && there.ss_flags == SS_DISABLE);
+    sigaltstack(&theirs, NULL);
+    cr_assert(os_signal_stack_end(ours), "it is the thread's no more");
+    cr_assert(sigaltstack(NULL, &there) == 0 && there.ss_sp == own);
+}
+
+Test(os, faults_are_let_through) {
+    sigset_t blocked;
+    sigfillset(&blocked);
+    sigprocmask(SIG_SETMASK, &blocked, NULL);
+    uint64_t before = os_signals_let_faults();
+    sigprocmask(SIG_SETMASK, NULL, &blocked);
+    cr_assert(!sigismember(&blocked, SIGSEGV) && !sigismember(&blocked, SIGBUS) && sigismember(&blocked, SIGUSR1));
+    os_signals_restore(before);
+    sigprocmask(SIG_SETMASK, NULL, &blocked);
+    cr_assert(sigismember(&blocked, SIGSEGV) && sigismember(&blocked, SIGBUS));
+}
+
 Test(os, the_address_limit) {
     struct rlimit limit;
     getrlimit(RLIMIT_AS, &limit);

@@ -178,7 +178,7 @@ static void expect_value(const char *variable, size_t row, const char *text, siz
 }
 
 /* Options that do nothing by themselves, at values from `least` to `most`: what must be set for them, one letter each: p
- * protect:sample or paranoid, a any protect, c check, l leaks, s stats. */
+ * protect:sample or paranoid, f fault_report beside that, a any protect, c check, l leaks, s stats. */
 static void expect_lacks(void) {
     static const struct {
         size_t row, least, most;
@@ -190,11 +190,12 @@ static void expect_lacks(void) {
         {TUNABLE_AT_sample_interval, 0, SIZE_MAX, "p"}, {TUNABLE_AT_sample_memory, 0, SIZE_MAX, "p"},
         {TUNABLE_AT_fault_report, 1, 1, "p"},     {TUNABLE_AT_stack_depth, 0, SIZE_MAX, "acl"},
         {TUNABLE_AT_leaks_exit, 1, SIZE_MAX, "l"}, {TUNABLE_AT_leaks_suppress, 0, SIZE_MAX, "l"},
-        {TUNABLE_AT_at_signals, 1, 1, "acls"},
+        {TUNABLE_AT_at_signals, 1, 1, "acls"},    {TUNABLE_AT_fault_stacks, 1, 1, "f"},
     };
     size_t level = values[TUNABLE_AT_protect].number;
     char set[8] = "";
     strcat(set, level == LEVEL_SAMPLE || level == LEVEL_PARANOID ? "p" : "");
+    strcat(set, *set != '\0' && values[TUNABLE_AT_fault_report].number != 0 ? "f" : "");
     strcat(set, level != LEVEL_OFF ? "a" : "");
     strcat(set, values[TUNABLE_AT_check].number != 0 ? "c" : "");
     strcat(set, values[TUNABLE_AT_leaks].number != 0 ? "l" : "");
