@@ -6,7 +6,6 @@
 #include "os/os.h"
 #include "kit/budget.h"
 #include "kit/modes.h"
-#include "kit/tunables.h"
 
 /* The handler takes 7 KiB of it; what the program's handlers find that ask for an alternate stack is no less than
  * what they would make themselves (SIGSTKSZ has 8 KiB, runtimes take 16 to 64). */
@@ -30,8 +29,8 @@ void *trap_stack_begin(void) {
     return NULL;
 }
 
-void *trap_stack_begin_thread(void) {
-    if (!tunables.fault_stacks || !tunables.fault_report || !modes_has(MODE_GUARDED | MODE_HARDENED))
+void *trap_stack_begin_thread_slow(void) {
+    if (!tunables.fault_report || !modes_has(MODE_GUARDED | MODE_HARDENED))
         return NULL;
     return trap_stack_begin();
 }

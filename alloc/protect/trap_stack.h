@@ -16,12 +16,17 @@
 #define MYALLOC_TRAP_STACK_H
 
 #include "base/base.h"
+#include "kit/tunables.h"
 
 /* For this thread: NULL if it has one, if none is wanted, or if it is refused. */
 void *trap_stack_begin(void);
 
-/* The same for a thread that is not the main one. */
-void *trap_stack_begin_thread(void);
+/* The same for a thread that is not the main one. Inline: the first call of each process comes by, and the code of this
+ * folder is not in memory then. */
+void *trap_stack_begin_thread_slow(void);
+static inline void *trap_stack_begin_thread(void) {
+    return UNLIKELY(tunables.fault_stacks) ? trap_stack_begin_thread_slow() : NULL;
+}
 
 /* At the end of the thread that got it. */
 void trap_stack_end(void *stack);
