@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* How much free memory may be dirty, whatever its age: the part of what is in use, what is learned and forgotten, the credit. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "heap/decay.h"
+#include "heap/span.h"
+#include "heap/span_amount.h"
+#include "heap/span_free.h"
+#include "kit/tunables.h"
+#include "os_fake.h"
+#include "spans.h"
+
+enum { LEAST = 2048, PART = LEAST / 8 }; /* units: 32 MiB, and how much beyond it is worth a call */
+enum { CREDIT_MOST = 262144 };           /* units: 4 GiB */
+
+/* As many units are dirty and in use as the test wants. */
+static void set_totals(size_t dirty, size_t small, size_t large_units) {
+    span_totals.free_dirty = dirty;
+    span_totals.small = small;
+    span_totals.large = large_units;
+}
+
+static void have_credit(void) {
+    os_fake_clock += 10000;
+}
+
+TestSuite(amount, .init = have_credit);
+
+Test(amount, what_is_not_worth_a_call_stays) {
+    set_totals(LEAST, 0, 0);
+    cr_assert_eq(span_amount_excess_locked(), 0);
+    set_totals(LEAST + PART, 0, 0);
+    cr_assert_eq(span_amount_excess_locked(), 0);
+    set_totals(LEAST + PART + 1, 0, 0);
+    cr_assert_eq(span_amount_excess_locked(), PART + 1);
+}
+
+Test(amount, a_quarter_of_what_is_in_use_stays) {
+    set_totals(10000 + 1250, 30000, 10000);
+    cr_assert_eq(span_amount_excess_locked(), 0);
+    set_totals(10000 + 1251, 30000, 10000);
+    cr_assert_eq(span_amount_excess_locked(), 1251);
+    set_totals(10000 + 1251, 30000, 10400); /* more in use */
+    cr_assert_eq(span_amount_excess_locked(), 0);
+    set_totals(LEAST + PART + 1, 4 * LEAST - 1, 0); /* a quarter that is less than the least */
+    cr_assert_eq(span_amount_excess_locked(), PART + 1);
+}
+
+Test(amount, no_more_goes_than_there_is_credit_for) {
+    set_totals(100000, 0, 0);
+    size_t excess = span_amount_excess_locked();
+    cr_assert_eq(excess, os_fake_clock, "a unit for each ms of the process's so far");
+    span_amount_given_locked(excess);
+    cr_assert_eq(span_amount_excess_locked(), 0);
+    os_fake_clock += PART - 1;
+    cr_assert_eq(span_amount_excess_locked(), 0, "not worth a call yet");
+    os_fake_clock += 1;
+    cr_assert_eq(span_amount_excess_locked(), PART);
+    os_fake_clock += (uint64_t)1 << 40;
+    set_totals(2 * CREDIT_MOST, 0, 0);
+    cr_assert_eq(span_amount_excess_locked(), CREDIT_MOST, "it does not grow for ever");
+    span_amount_given_locked(3 * CREDIT_MOST);
+    cr_assert_eq(span_amount_excess_locked(), 0, "nor does it wrap");
+}
+
+/* What may stay beside the least, by how much is told to go. */
+static size_t learned(void) {
+    os_fake_clock += (uint64_t)1 << 30; /* so that credit is enough; nothing is wanted any more afterwards */
+    set_totals(LEAST + 100000, 0, 0);
+    return 100000 - span_amount_excess_locked();
+}
+
+Test(amount, what_is_wanted_back_soon_is_learned) {
+    struct span *clean = large(400);
+    cr_assert_eq(learned(), 0);
+    span_amount_wanted_locked(&regions[0], span_index(clean), 400);
+    cr_assert_eq(learned(), 0, "nothing was given");
+    span_amount_given_locked(1000);
+    os_fake_clock += 1000;
+    span_amount_wanted_locked(&regions[0], span_index(clean), 400);
+    span_amount_wanted_locked(&regions[0], span_index(clean), 300);
+    cr_assert_eq(learned(), 700);
+    span_amount_given_locked(100);
+    span_amount_wanted_locked(&regions[0], span_index(clean), 400);
+    cr_assert_eq(learned(), 800 + 300, "of the first 300 are still given, and those 100 too");
+}
+
+Test(amount, what_is_wanted_back_late_is_not) {
+    struct span *clean = large(400);
+    span_amount_given_locked(1000);
+    os_fake_clock += 1001;
+    span_amount_wanted_locked(&regions[0], span_index(clean), 400);
+    os_fake_clock -= 1001; /* and it is forgotten */
+    span_amount_wanted_locked(&regions[0], span_index(clean), 400);
+    cr_assert_eq(learned(), 0);
+}
+
+Test(amount, dirty_units_are_not_those_that_were_given) {
+    struct span *taken = large(400), *end = large(1);
+    size_t first = span_index(taken);
+    span_release(taken);
+    span_amount_given_locked(1000);
+    span_amount_wanted_locked(&regions[0], first, 400);
+    cr_assert_eq(learned(), 0);
+    cr_assert_not_null(end);
+}
+
+Test(amount, what_stays_in_vain_is_forgotten) {
+    struct span *clean = large(1000);
+    span_amount_given_locked(1000);
+    span_amount_wanted_locked(&regions[0], span_index(clean), 1000);
+    span_amount_forget_locked(300);
+    cr_assert_eq(learned(), 700);
+    span_amount_forget_locked(701);
+    cr_assert_eq(learned(), 0);
+}
+
+/* ---- the whole: a program that goes up and down -------------------------------------------------------------------- */
+
+enum { SPANS = 40, UNITS = 200 }; /* 125 MiB, in spans that are not given back when they are freed for their size */
+static struct span *spans[SPANS];
+
+static void go_up(void) {
+    for (size_t i = 0; i < SPANS; i++) {
+        spans[i] = large(UNITS);
+        memset(span_address(spans[i]), 1, UNIT);
+    }
+}
+
+static size_t go_down(void) {
+    size_t before = os_fake_purged;
+    for (size_t i = 0; i < SPANS; i++)
+        span_release(spans[i]);
+    return (os_fake_purged - before) >> UNIT_SHIFT;
+}
+
+Test(amount, who_goes_up_and_down_pays_once_and_who_stays_down_holds_little) {
+    have_credit();
+    struct span *below = large(1);
+    go_up();
+    struct span *above = large(1);
+    size_t given = go_down();
+    cr_assert_geq(given, SPANS * UNITS - LEAST - LEAST / 8 - 1);
+    cr_assert_leq(span_totals.free_dirty, LEAST + LEAST / 8 + 1);
+    for (int i = 0; i < 3; i++) {
+        os_fake_clock += 500;
+        go_up();
+        cr_assert_eq(go_down(), 0, "round %d: it was learned that this is wanted back", i);
+    }
+    for (int i = 0; i < 400; i++) {
+        os_fake_clock += 10;
+        decay_look(os_fake_clock);
+    }
+    cr_assert_eq(span_totals.free_dirty, 0, "it was in vain");
+    go_up();
+    cr_assert_gt(go_down(), 0, "so it is paid once more");
+    cr_assert_not_null(below);
+    cr_assert_not_null(above);
+}
