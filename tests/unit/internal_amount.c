@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How much free memory may be dirty, whatever its age: the part of what is in use, what is learned and forgotten, the credit. */
+/* How much free memory may be dirty, whatever its age: a part of what is in use, what is learned and forgotten, credit. */
 #include <criterion/criterion.h>
 #include <string.h>
 

@@ -152,6 +152,21 @@ Test(holes, of_a_span_that_blocks_were_taken_of_wait) {
     cr_assert_neq(span->returned_pages, 0);
 }
 
+/* Beside pages of the same span that are due. */
+Test(holes, that_were_made_since_the_last_look_wait_for_the_next) {
+    struct block *beside = central_take_single(class_of(SIZE)), *block = central_take_single(class_of(SIZE));
+    struct span *span = span_find(block);
+    unsigned bit = 1u << (size_t)((char *)block - span_address(span)) / OS_PAGE;
+    cr_assert(span_find(beside) == span && bit > 1 && bit < 1u << PAGES_A_UNIT, "the first has the other half of a kept page");
+    look_once();
+    central_give_home(class_of(SIZE), (block->next = NULL, block));
+    look_once();
+    cr_assert_eq(span->returned_pages & bit, 0);
+    cr_assert_neq(span->returned_pages, 0, "those that were free all the time");
+    look_once();
+    cr_assert_neq(span->returned_pages & bit, 0);
+}
+
 /* What has memory is taken before what has none, and what has none is known to have some again. */
 Test(holes, are_taken_last) {
     plain_trim(0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Paused lists: who has one takes and frees the same blocks by slow calls, for a while and while there is memory to give back. */
+/* Paused lists: the thread gets the same blocks by slow calls, for a while and while there is memory to give back. */
 #include <criterion/criterion.h>
 #include <string.h>
 
