@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * OS pages of a used span that go back to the OS while threads take and free its blocks. alloc/heap/holes.c: visit, mark_locked,
- * purge_idle, returned_locked; alloc/heap/central.c: central_lock_if_has, central_hold_locked, central_unhold_locked,
- * run_home_locked, central_take_single; alloc/heap/home.c: forget_idle, touch_pages. One span of PAGES pages with a block each.
- * Two classes want it, each with its lock; the page heap, which has it meanwhile, is one step. Threads take a block of either
- * class, write to it and free it; visitors look at the span again and again, as holes_look and holes_return of two threads do.
+ * OS pages of a used span that go back to the OS while threads take and free its blocks. alloc/heap/holes.c: visit,
+ * mark_locked, purge_idle, returned_locked; alloc/heap/central.c: central_lock_if_has, central_hold_locked,
+ * central_unhold_locked, run_home_locked, central_take_single; alloc/heap/home.c: forget_idle, touch_pages. One span of PAGES
+ * pages with a block each. Two classes want it, each with its lock; the page heap, which has it meanwhile, is one step. Threads
+ * take a block of either class, write to it and free it; visitors look at the span again and again, as holes_look and
+ * holes_return of two threads do.
  *
  * Holds, with every order of steps: no page goes in which a block is in use, nor one in which a block was taken since the look
  * before; of a span that is apart nobody takes blocks; a page that is in use does not count as returned; one that counts as
- * returned holds nothing; a span is in one place only, and goes back to the page heap when its last block has come home, whoever
- * holds it then; nobody waits for ever.
+ * returned holds nothing; a span is in one place only, and goes back to the page heap when its last block has come home,
+ * whoever holds it then; nobody waits for ever.
  *
  * small: -DTHREADS=2 -DVISITORS=2 -DROUNDS=1 -DLOOKS=2
  * big: -DTHREADS=2 -DVISITORS=2 -DROUNDS=2 -DLOOKS=2
