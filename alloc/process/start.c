@@ -49,7 +49,7 @@ static void start_modes(void) {
         __malloc_initialize_hook();
     if (modes_has(MODE_CHECK | MODE_LEAKS | MODE_GUARDED | MODE_HARDENED)) {
         unwind_prepare();
-        report_thread_id(); /* before the program may shut itself in (seccomp) */
+        report_thread_life(); /* before the program may shut itself in (seccomp) */
     }
     trap_start();
     if (modes_has(MODE_CHECK | MODE_HARDENED | MODE_GUARDED))

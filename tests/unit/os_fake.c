@@ -431,6 +431,17 @@ bool os_filter(const char *const *arguments, const char *const *environment, con
     return false;
 }
 
+bool os_is_shut_in(void) {
+    return false;
+}
+
+void os_shut_in(void) {
+}
+
+void os_shut_in_forked(int process) {
+    (void)process;
+}
+
 bool os_is_terminal(int fd) {
     (void)fd;
     return false;

@@ -2,8 +2,8 @@
 /* run: helper */
 /* A program that shuts itself in once it has started: from then on the kernel ends it for every system call that an allocator
  * has no business with (seccomp). Then threads allocate all sizes, pass blocks on and free them, memory is trimmed, and a child
- * is forked. Prints the number of a call that was not allowed. usage: filter ROUNDS [brk], where brk is refused, as by some
- * filters */
+ * is forked. Prints the number of a call that was not allowed. usage: filter ROUNDS [brk|twice|use], where brk is refused, as
+ * by some filters, or the program first frees a block twice, or reads one that is free */
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -107,22 +107,42 @@ static void run_threads(void) {
         pthread_join(threads[i], NULL);
 }
 
-static void *do_nothing(void *unused) {
+/* The block was allocated by a thread that has ended, before the program shut itself in. */
+static char *volatile mine;
+
+static void *take(void *unused) {
+    prctl(PR_SET_NAME, "taker");
+    mine = malloc(40);
     return unused;
+}
+
+__attribute__((noinline)) static void misuse(bool use) {
+    char *p = mine;
+    free(p);
+    if (use)
+        rounds += *(volatile char *)p;
+    else
+        free(p);
 }
 
 int main(int count, char **arguments) {
     int status = 0;
     pthread_t first; /* libc sets handlers of its own when the first thread is made */
-    if (pthread_create(&first, NULL, do_nothing, NULL) != 0 || pthread_join(first, NULL) != 0)
+    if (pthread_create(&first, NULL, take, NULL) != 0 || pthread_join(first, NULL) != 0)
         return 9;
     rounds = count > 1 ? atoi(arguments[1]) : 0;
     if (rounds < 3)
         return 10;
-    shut_in(count > 2 && strcmp(arguments[2], "brk") == 0);
+    const char *how = count > 2 ? arguments[2] : "";
+    shut_in(strcmp(how, "brk") == 0);
+    if (strcmp(how, "twice") == 0 || strcmp(how, "use") == 0)
+        misuse(*how == 'u');
     run_threads();
     pid_t child = fork();
     if (child == 0) {
+        mine = malloc(40);
+        if (strcmp(how, "twice") == 0)
+            misuse(false);
         run_threads();
         _exit(0);
     }
