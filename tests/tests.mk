@@ -45,7 +45,7 @@ INTERNAL_TESTS = $(call made_of,unit/internal_*)
 PRELOADS = build/tests/programs/kernel/intercept.so build/tests/programs/kernel/libmyalloc-planted.so
 PLAIN_FOLDERS = stress fork misuse fault options mcheck protect kernel
 plain = $(filter-out %/intercept %/planted,$(foreach folder,$(PLAIN_FOLDERS),$(call made_of,programs/$(folder)/*))) \
-        build/tests/programs/reports/buggy \
+        build/tests/programs/reports/buggy build/tests/programs/reports/names \
         $(call made_of,proofs/golden/*) $(call made_of,tools/gdb/*)
 BENCH_TESTS = $(patsubst %,%.so,$(subst /allocator_,/,$(call made_of,tools/bench/allocator_*))) \
               $(subst /load_,/,$(call made_of,tools/bench/load_*)) build/tests/tools/bench/nothing

@@ -35,12 +35,12 @@ static bool names_are_wanted(void) {
 }
 
 /* The option `log` must be known. */
-static COLD void shut_in(void) {
+static NOINLINE void shut_in(void) {
     environment_read();
     report_shut_in();
 }
 
-static COLD void keep_name(const char *name) {
+static NOINLINE void keep_name(const char *name) {
     if (report_thread_is_ours())
         thread_name_keep(report_thread_life(), name);
 }
@@ -86,7 +86,7 @@ static int number_of(pthread_t thread) {
     return clock_of != NULL && clock_of(thread, &clock) == 0 ? ~(clock >> 3) : 0;
 }
 
-static COLD void keep_name_of(pthread_t thread, const char *name) {
+static NOINLINE void keep_name_of(pthread_t thread, const char *name) {
     int number = number_of(thread);
     if (number == thread_number(report_thread_life()))
         keep_name(name);

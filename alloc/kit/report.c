@@ -44,7 +44,7 @@ static int id_in_libc(void) {
 }
 #endif
 
-static COLD int begin_life(int number) {
+static NOINLINE int begin_life(int number) {
     report_thread.life = number != 0 ? thread_life_begin(number) : 0;
     return report_thread.life;
 }

@@ -16,7 +16,7 @@ static struct kept {
     _Atomic bool is_early; /* named by another thread before it has begun */
     _Atomic uint64_t name[WORDS];
 } names[THREAD_NAMES_MOST] BIG_TABLE;
-static _Atomic uint32_t next; /* how many places have been taken, and so which is next */
+static _Atomic uint64_t next; /* how many places have been taken, and so which is next */
 
 static struct kept *end_of_used(void) {
     return names + min_size(next, THREAD_NAMES_MOST);
