@@ -44,21 +44,24 @@ static int id_in_libc(void) {
 }
 #endif
 
-static NOINLINE int begin_life(int number) {
+static _Atomic int trust; /* 1: libc's number is right; 2: it is not */
+
+/* The first answer is that of the main thread at the start of a mode, before the program may have a filter: it says whether
+ * libc has the number where it is looked for. */
+static NOINLINE int begin_life(void) {
+    if (trust == 0)
+        trust = id_in_libc() == os_thread_id() ? 1 : 2;
+    int number = trust == 1 ? id_in_libc() : os_thread_id();
     report_thread.life = number != 0 ? thread_life_begin(number) : 0;
     return report_thread.life;
 }
 
-/* The first answer is that of the main thread at the start of a mode, before the program may have a filter: it says whether
- * libc has the number where it is looked for. Where it has, a child of a fork that nobody has told finds a number that is not
- * that of its life. */
+/* Where libc is right, a child of a fork that nobody has told finds a number that is not that of its life. */
 int report_thread_life(void) {
-    static _Atomic int trust; /* 1: libc's is right; 2: it is not */
     int life = report_thread.life;
-    if (trust == 0)
-        trust = id_in_libc() == os_thread_id() ? 1 : 2;
-    int number = trust == 1 ? id_in_libc() : life != 0 ? thread_number(life) : os_thread_id();
-    return LIKELY(life != 0 && thread_number(life) == number) ? life : begin_life(number);
+    if (LIKELY(life != 0 && (thread_number(life) == id_in_libc() || trust == 2)))
+        return life;
+    return begin_life();
 }
 
 bool report_thread_is_ours(void) {

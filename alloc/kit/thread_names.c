@@ -49,13 +49,21 @@ static void end(struct kept *kept, int life) {
 
 /* Threads get numbers in ascending order, and the lowest free one when those are used up. So, in whatever order they begin,
  * between two of the same number there is one whose number is not above that of the one before it. Those are counted. */
-static int new_life(int number) {
+static int next_life(int number) {
     static _Atomic uint64_t last; /* the last number, and above it the count */
     uint64_t before = last, after;
     do
         after = ((before >> 32) + ((uint32_t)number <= (uint32_t)before)) << 32 | (uint32_t)number;
     while (!atomic_compare_exchange_weak(&last, &before, after));
     return (int)(after >> 32 & (LIVES - 1)) << THREAD_NUMBER_BITS | number;
+}
+
+/* The count begins anew after LIVES: no life that is kept is meant once more. */
+static int new_life(int number) {
+    int life = next_life(number);
+    for (unsigned tries = 1; tries < LIVES && find(life) != NULL; tries++)
+        life = next_life(number);
+    return life;
 }
 
 static void write_name(struct kept *kept, const uint64_t name[WORDS]) {

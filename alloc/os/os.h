@@ -210,7 +210,7 @@ bool os_is_terminal(int fd);
 int os_process_id(void);
 int os_thread_id(void);
 
-/* Names this thread; at most 15 bytes of the name are kept. */
+/* Names this thread, unless the process is shut in; at most 15 bytes of the name are kept. */
 void os_name_thread(const char *name);
 
 /* ---- pages.c: which pages have memory --------------------------------------------------------------------------------- */

@@ -57,5 +57,6 @@ int os_thread_id(void) {
 }
 
 void os_name_thread(const char *name) {
-    os_prctl(PR_SET_NAME, (unsigned long)name, 0, 0, 0);
+    if (!os_is_shut_in())
+        os_prctl(PR_SET_NAME, (unsigned long)name, 0, 0, 0);
 }
