@@ -122,21 +122,24 @@ void report_reentered(void) {
 
 void report_shut_in(void) {
     static _Atomic bool begun;
-    char name[THREAD_NAME_ROOM];
     if (!report_thread_is_ours() || atomic_exchange(&begun, true))
         return;
-    thread_name_find(report_thread.life, name);
-    thread_name_keep(report_thread.life, name);
+    thread_names_ask();
     finding_shut_in();
     os_shut_in();
 }
 
-/* The one thread of a new process has its number. */
+/* The one thread of a new process has its number. Where the kernel is not asked, it has the name that it had in the parent. */
 void report_forked(void) {
+    char name[THREAD_NAME_ROOM];
+    int before = report_thread.life;
     report_thread.life = 0;
     thread_names_forked();
-    if (os_is_shut_in())
+    if (os_is_shut_in()) {
+        thread_name_find(before, name);
         os_shut_in_forked(thread_number(report_thread_life()));
+        thread_name_keep(report_thread.life, name);
+    }
     finding_forked();
 }
 

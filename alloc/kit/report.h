@@ -43,7 +43,7 @@ bool report_thread_is_ours(void);
 /* The calling thread ends. If it makes calls nevertheless, it begins another life. */
 void report_thread_ended(void);
 
-/* The program begins to give up system calls (seccomp): what reports say of the process and this thread is asked now, and not
+/* The program begins to give up system calls (seccomp): what reports say of the process and its threads is asked now, and not
  * any more (os_shut_in). */
 void report_shut_in(void);
 

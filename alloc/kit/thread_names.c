@@ -172,6 +172,17 @@ void thread_name_find(int life, char out[THREAD_NAME_ROOM]) {
         memcpy(out, words, THREAD_NAME_ROOM);
 }
 
+void thread_names_ask(void) {
+    for (struct kept *kept = names, *last = end_of_used(); kept < last; kept++) {
+        char name[THREAD_NAME_ROOM];
+        int life = kept->life;
+        if (life > 0)
+            os_thread_name(thread_number(life), name, sizeof name);
+        if (life > 0 && *name != '\0')
+            thread_name_keep(life, name);
+    }
+}
+
 /* What another thread of the parent was about to take is nobody's. */
 void thread_names_forked(void) {
     for (struct kept *kept = names, *end = end_of_used(); kept < end; kept++)

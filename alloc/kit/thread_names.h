@@ -40,6 +40,9 @@ void thread_name_keep_other(int number, const char *name);
 /* The name, else an empty text. */
 void thread_name_find(int life, char out[THREAD_NAME_ROOM]);
 
+/* The kernel will not be asked any more: keeps what it says of all lives that have not ended. */
+void thread_names_ask(void);
+
 /* In the child of a fork: all lives have ended. */
 void thread_names_forked(void);
 

@@ -100,6 +100,19 @@ Test(names, more_live_than_are_kept) {
     expect(first, "");
 }
 
+Test(names, asked_for_the_last_time) {
+    int life = thread_life_begin(31), ended = thread_life_begin(32);
+    thread_name_keep(ended, "ended");
+    thread_life_end(ended);
+    os_fake_thread_name = "asked";
+    thread_names_ask();
+    os_fake_thread_name = "";
+    expect(life, "asked");
+    expect(ended, "ended");
+    thread_names_ask();
+    expect(life, "asked");
+}
+
 Test(names, of_a_child_all_have_ended) {
     int life = thread_life_begin(21);
     thread_name_keep(life, "parent's");
