@@ -30,12 +30,12 @@ void *trap_stack_begin(void) {
 }
 
 void *trap_stack_begin_thread_slow(void) {
-    if (!tunables.fault_report || !modes_has(MODE_GUARDED | MODE_HARDENED))
+    if (os_is_shut_in() || !tunables.fault_report || !modes_has(MODE_GUARDED | MODE_HARDENED))
         return NULL;
     return trap_stack_begin();
 }
 
 void trap_stack_end(void *stack) {
-    if (os_signal_stack_end(stack))
+    if (!os_is_shut_in() && os_signal_stack_end(stack))
         budget_unmap(stack, stack_bytes());
 }

@@ -5,9 +5,9 @@
  * other stack.
  *
  * The main thread gets one at the start, with fault_report:on. Further threads get theirs at their first slow call, with
- * fault_stacks:on only: a program that has shut itself in by a filter of system calls (seccomp) may not allow that one, and no
- * call that would tell is sure to be allowed. A thread that has an alternate stack keeps its own, and one that sets its own
- * later replaces ours.
+ * fault_stacks:on only: a program that has shut itself in by a filter of system calls (seccomp) may not allow that one, and not
+ * all that do so are seen (os_is_shut_in); none is made where that is known. A thread that has an alternate stack keeps its
+ * own, and one that sets its own later replaces ours.
  *
  * Memory: 64 KiB of addresses and two fences a thread, touched when a handler runs, given back when the thread ends; in the
  * child of a fork those of the threads that are gone stay mapped.
@@ -28,7 +28,7 @@ static inline void *trap_stack_begin_thread(void) {
     return UNLIKELY(tunables.fault_stacks) ? trap_stack_begin_thread_slow() : NULL;
 }
 
-/* At the end of the thread that got it. */
+/* At the end of the thread that got it. Where the process is shut in, the stack stays. */
 void trap_stack_end(void *stack);
 
 #endif

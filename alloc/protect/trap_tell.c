@@ -19,6 +19,7 @@
 #define BELOW_STACK 512
 #define ABOVE_STACK (64 * KIB)
 
+#define UNKNOWN (-1)
 #define NULL_PAGE ((uintptr_t)4096) /* what lies there is reached by a null pointer and an offset */
 
 static _Atomic int teller;                /* the thread that tells; others wait until it has done */
@@ -57,8 +58,9 @@ static const void *say_where(struct finding *finding, const struct access *acces
     unsigned count = unwind_interrupted(access->context, access->kind == ARCH_EXECUTE, frames, UNWIND_MOST);
     if (is_on_stack(access))
         finding_line(finding, "  on its stack: the stack pointer is %p", (void *)os_access_stack(access->context));
+    finding_thread(report_thread_life(), thread, sizeof thread);
     if (count > 0) {
-        finding_line(finding, "  at, %s", finding_thread(report_thread_id(), thread, sizeof thread));
+        finding_line(finding, "  at%s%s", *thread != '\0' ? ", " : "", thread);
         backtrace_print(finding, frames, count);
     }
     unsigned named = access->kind == ARCH_EXECUTE ? 1 : 0; /* who jumped, if that is known */
@@ -118,6 +120,12 @@ static void say_elsewhere(struct finding *finding, const struct access *access) 
 
 /* ---- whose turn it is -------------------------------------------------------------------------------------------- */
 
+/* A thread's life is its number and more (thread_names.h); those that are not known count as one. */
+static int this_thread(void) {
+    int life = report_thread_life();
+    return life != 0 ? life : UNKNOWN;
+}
+
 /* False if the thread has it already. */
 static bool take_turn(int self) {
     uint64_t end = os_clock_ms() + PATIENCE_MS;
@@ -158,12 +166,12 @@ static const struct access *give_up(const struct access *access) {
 }
 
 bool trap_is_telling(void) {
-    return atomic_load(&teller) == report_thread_id();
+    return atomic_load(&teller) == this_thread();
 }
 
 const struct access *trap_tell(const struct protection *row, const struct fault_block *block, const struct access *access) {
     struct finding finding;
-    if (!take_turn(report_thread_id()))
+    if (!take_turn(this_thread()))
         return give_up(access);
     atomic_store(&told, access);
     finding_open(&finding); /* before its first line, so that it is known before anything can fault */
