@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "libdw.h"
 
@@ -56,9 +57,11 @@ static void read_build_id(struct module *module)
         snprintf(module->build_id + 2 * i, 3, "%02x", bits[i]);
 }
 
+/* The path stands in the report: opening a pipe might wait for ever, and devices do things. */
 static void open_module(struct module *module)
 {
-    Dwfl *dwfl = dw.dwfl_begin(&callbacks);
+    struct stat status;
+    Dwfl *dwfl = stat(module->path, &status) || !S_ISREG(status.st_mode) ? NULL : dw.dwfl_begin(&callbacks);
 
     if (!dwfl)
         return;
