@@ -12,6 +12,7 @@
 #include "kit/path.h"
 #include "kit/readonly.h"
 #include "kit/text.h"
+#include "kit/thread_names.h"
 
 #define BUFFERS 2 /* one for a finding, one for a fault in the middle of it or another thread's */
 #define LINE_ROOM 1024
@@ -30,8 +31,9 @@ static _Atomic bool taken[BUFFERS];
 struct place {
     const char *log;               /* NULL or empty: standard error */
     struct os_file standard_error; /* kept of it */
+    int open_log;                  /* since the program has shut itself in; -1 before */
 };
-READONLY_PAGES(struct place, place) = {{NULL, {-1, 0, 0}}};
+READONLY_PAGES(struct place, place) = {{NULL, {-1, 0, 0}, -1}};
 
 /* ---- where it goes ----------------------------------------------------------------------------------------------- */
 
@@ -63,7 +65,7 @@ static bool is_given(const char *name) {
 
 int finding_write(const char *text, size_t bytes) {
     int error = os_write(STDERR_FILENO, text, bytes);
-    return error == EBADF && place_pages.value.standard_error.fd >= 0
+    return error == EBADF && place_pages.value.standard_error.fd >= 0 && !os_is_shut_in()
                ? os_file_write(&place_pages.value.standard_error, text, bytes)
                : error;
 }
@@ -91,10 +93,36 @@ bool finding_symbolize(const char *option, const char *text, size_t bytes, size_
     return done;
 }
 
+/* `path` has the log's path then, or its pattern if that does not fit. */
+static int open_log(char path[PATH_ROOM]) {
+    if (path_fill(place_pages.value.log, path, PATH_ROOM))
+        return os_append(path);
+    text_format(path, PATH_ROOM, "%s", place_pages.value.log);
+    return -ENAMETOOLONG;
+}
+
+void finding_shut_in(void) {
+    if (!is_given(place_pages.value.log) || !readonly_open(&place_pages, sizeof place_pages))
+        return;
+    char path[PATH_ROOM];
+    int fd = open_log(path);
+    struct os_file kept = {-1, 0, 0};
+    if (fd >= 0) {
+        os_file_keep(&kept, fd);
+        os_close(fd);
+    }
+    place_pages.value.open_log = kept.fd;
+    readonly_shut(&place_pages, sizeof place_pages);
+}
+
 /* The log is opened for each finding: a descriptor kept open is one that a program may close or take for its own. Returns 0, or
  * the error's number. */
-static int write_to_log(const char *path, const char *text, size_t bytes) {
-    int fd = os_append(path);
+static int write_to_log(const char *text, size_t bytes, char path[PATH_ROOM]) {
+    if (os_is_shut_in()) {
+        text_format(path, PATH_ROOM, "%s", place_pages.value.log);
+        return place_pages.value.open_log >= 0 ? os_write(place_pages.value.open_log, text, bytes) : EPERM;
+    }
+    int fd = open_log(path);
     if (fd < 0)
         return -fd;
     int error = os_write(fd, text, bytes);
@@ -106,7 +134,7 @@ static void write_to_place(const char *text, size_t bytes) {
     char path[PATH_ROOM];
     int error = EBADF;
     if (is_given(place_pages.value.log)) {
-        error = path_fill(place_pages.value.log, path, sizeof path) ? write_to_log(path, text, bytes) : ENAMETOOLONG;
+        error = write_to_log(text, bytes, path);
         if (error != 0)
             say("log: '%s' cannot be written: %s; the report goes to standard error", path, path_error(error));
     }
@@ -245,13 +273,13 @@ void finding_end(struct finding *finding) {
         atomic_store(&taken[finding->buffer], false);
 }
 
-char *finding_thread(int thread, char *out, size_t room) {
-    char name[16];
+char *finding_thread(int life, char *out, size_t room) {
+    char name[THREAD_NAME_ROOM];
     *out = '\0';
-    if (thread == 0)
+    if (life == 0)
         return out;
-    os_thread_name(thread, name, sizeof name);
-    text_format(out, room, *name != '\0' ? "thread %d (%s)" : "thread %d", thread, name);
+    thread_name_find(life, name);
+    text_format(out, room, *name != '\0' ? "thread %d (%s)" : "thread %d", thread_number(life), name);
     return out;
 }
 

@@ -57,8 +57,8 @@ void finding_summary(struct finding *finding, const char *format, ...);
 /* Writes it. */
 void finding_end(struct finding *finding);
 
-/* "thread 4711 (name)", the name as far as it is known: of threads that live. Empty for thread 0. Returns `out`. */
-char *finding_thread(int thread, char *out, size_t room);
+/* "thread 4711 (name)", the name as far as it is known (thread_names.h). Empty for life 0. Returns `out`. */
+char *finding_thread(int life, char *out, size_t room);
 
 /* The file that findings are appended to from now on (path_fill); NULL or empty for standard error. At the start; the text must
  * stay. */
@@ -73,6 +73,10 @@ void finding_keep(void);
 
 /* Writes "myalloc: ", a formatted text and a newline to standard error, in one write. */
 void finding_say(const char *format, va_list arguments);
+
+/* The program begins to give up system calls: the log is opened now, and kept open. Standard error is not looked at any more:
+ * if it is closed, what is written is lost. */
+void finding_shut_in(void);
 
 /* Writes to standard error, or to what was kept of it. Returns 0, or the error's number. */
 int finding_write(const char *text, size_t bytes);

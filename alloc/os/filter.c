@@ -182,7 +182,7 @@ enum os_filter_end os_filter(struct os_filter *filter) {
     int in[2], out[2];
     enum os_filter_end end = OS_FILTER_REFUSED;
     filter->length = 0;
-    if (filter->bytes > OS_FILTER_MOST || kernel(SYS_prctl, PR_GET_SECCOMP) != 0 ||
+    if (filter->bytes > OS_FILTER_MOST || os_is_shut_in() || kernel(SYS_prctl, PR_GET_SECCOMP) != 0 ||
         kernel_refused(kernel(SYS_pipe2, in, O_CLOEXEC | O_NONBLOCK)))
         return OS_FILTER_REFUSED;
     bool whole = kernel(SYS_write, in[1], filter->text, filter->bytes) == (long)filter->bytes;

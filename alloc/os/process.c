@@ -37,10 +37,6 @@ void os_signals_block_all(void) {
     kernel(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask);
 }
 
-void os_name_thread(const char *name) {
-    kernel(SYS_prctl, PR_SET_NAME, name);
-}
-
 AT_START void *os_next_function(const char *name) {
     return dlsym != NULL ? dlsym(RTLD_NEXT, name) : NULL;
 }
