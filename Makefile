@@ -44,8 +44,8 @@ TOOL_FLAGS = -g $(WARN) $(CPPFLAGS) $(CFLAGS) -std=gnu11 -D_GNU_SOURCE -Ialloc
 # Code and variables that every program uses come first in the library, those of few programs behind, without memory till used.
 SELDOM = $(wildcard alloc/callers/*.c alloc/protect/*.c alloc/observe/*.c alloc/heap/*_walk.c) \
          $(patsubst %,alloc/%.c,api/dlopen api/front_aside api/front_watched api/introspect api/mcheck \
-                                kit/finding kit/path kit/random kit/report kit/text kit/tunables \
-                                os/files os/locked os/process process/all_locks process/background process/end_signals \
+                                kit/finding kit/path kit/random kit/report kit/symbolizer kit/text kit/tunables \
+                                os/files os/filter os/locked os/process process/all_locks process/background process/end_signals \
                                 process/exit process/verify)
 SOURCES = $(filter-out $(SELDOM),$(wildcard alloc/*/*.c)) $(SELDOM)
 TOOLS = $(filter-out tools/measure.c,$(wildcard tools/*.c))
@@ -110,8 +110,8 @@ build/libmyalloc.a: $(call objects,static)
 # The command reads options by the library's own table and parser. It knows where the library is installed: there is one for
 # each such place, because LIBDIR may be named only when `make` has been run.
 INSTALLED = build/installed$(LIBDIR)/myalloc
-TOOL_SHARES = $(patsubst %,alloc/%.c,kit/tunables kit/environment kit/report kit/finding kit/path kit/text kit/thread_names \
-                  kit/readonly os/kernel os/os_fault os/memory os/self os/files os/process os/system)
+TOOL_SHARES = $(patsubst %,alloc/%.c,kit/tunables kit/environment kit/report kit/symbolizer kit/finding kit/path kit/text kit/thread_names \
+                  kit/readonly os/kernel os/os_fault os/memory os/self os/files os/filter os/process os/system)
 build/myalloc $(INSTALLED): $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*/*.h alloc/*/*.def) build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -DMYALLOC_VERSION='"$(VERSION)"' -DMYALLOC_LIBDIR='"$(LIBDIR)"' $(LDFLAGS) -o $@ \

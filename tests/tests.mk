@@ -75,7 +75,7 @@ $(INTERNAL_TESTS): build/tests/%: tests/%.c tests/unit/os_fake.c tests/unit/os_f
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_DEBUG=1 -o $@ $< tests/unit/os_fake.c \
 	    $(INTERNAL_OBJECTS) $(CRITERION) $(MORE_INTERNAL)
 # The OS layer itself, which can be told to refuse.
-OS_OBJECTS = $(patsubst %,build/fault/os/%.o,kernel memory place locked self files pages process system os_fault)
+OS_OBJECTS = $(patsubst %,build/fault/os/%.o,kernel memory place locked self files filter pages process system os_fault)
 build/tests/unit/os_linux: tests/unit/os_linux.c $(OS_OBJECTS)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_FAULT=1 -o $@ $< $(OS_OBJECTS) $(CRITERION) $(MORE_INTERNAL)
@@ -119,7 +119,7 @@ build/tests/programs/kernel/libmyalloc-planted.so: tests/programs/kernel/planted
 
 # The unwinder alone, beside libgcc's.
 UNWINDER = $(patsubst %,build/shared/%.o,$(patsubst alloc/%.c,%,$(filter-out %/stacks.c %/symtab.c %/modules.c %/backtrace.c,\
-               $(wildcard alloc/callers/*.c))) $(patsubst %,os/%,kernel memory locked self files process system os_fault))
+               $(wildcard alloc/callers/*.c))) $(patsubst %,os/%,kernel memory locked self files filter process system os_fault))
 build/tests/programs/unwind/compare.so: tests/programs/unwind/compare.c $(UNWINDER)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -O2 -Ialloc -shared -fPIC -fvisibility=hidden -o $@ $< $(UNWINDER) -ldl

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "libdw.h"
 
@@ -56,9 +57,11 @@ static void read_build_id(struct module *module)
         snprintf(module->build_id + 2 * i, 3, "%02x", bits[i]);
 }
 
+/* The path stands in the report: opening a pipe might wait for ever, and devices do things. */
 static void open_module(struct module *module)
 {
-    Dwfl *dwfl = dw.dwfl_begin(&callbacks);
+    struct stat status;
+    Dwfl *dwfl = stat(module->path, &status) || !S_ISREG(status.st_mode) ? NULL : dw.dwfl_begin(&callbacks);
 
     if (!dwfl)
         return;
@@ -96,14 +99,73 @@ static void set_place(struct frame *frame, const char *file, int line)
     frame->line = line;
 }
 
-/* The name that the linker knows says of overloads which one it is; C has none. */
-static void set_name(struct frame *frame, Dwarf_Die *die)
+/* Goes on to where the function was declared: from a copy of it to the function, from a member to its class. */
+static void find_declaration(Dwarf_Die *die)
+{
+    static const unsigned ways[] = {DW_AT_abstract_origin, DW_AT_specification};
+
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        Dwarf_Attribute attribute;
+        Dwarf_Die next;
+
+        if (dw.dwarf_attr(die, ways[i], &attribute) && dw.dwarf_formref_die(&attribute, &next))
+            *die = next;
+    }
+}
+
+/* What a scope adds to the names in it; "" if nothing. */
+static const char *scope_name(Dwarf_Die *scope)
+{
+    const char *name = dw.dwarf_diename(scope);
+
+    switch (dw.dwarf_tag(scope)) {
+    case DW_TAG_namespace:
+        return name ? name : "(anonymous namespace)";
+    case DW_TAG_class_type:
+    case DW_TAG_structure_type:
+    case DW_TAG_union_type:
+        return name ? name : "{unnamed}";
+    case DW_TAG_subprogram:
+        return name ? name : "";
+    default:
+        return "";
+    }
+}
+
+/* The name with those of the scopes around it. */
+static void qualify(Dwarf_Die die, char *out, size_t room)
+{
+    Dwarf_Die *scopes = NULL;
+    int count;
+    size_t used = 0;
+
+    find_declaration(&die);
+    count = dw.dwarf_getscopes_die(&die, &scopes);
+    out[0] = '\0';
+    for (int i = count - 1; i > 0 && used < room; i--) { /* the first is the function itself */
+        const char *name = scope_name(&scopes[i]), *call = dw.dwarf_tag(&scopes[i]) == DW_TAG_subprogram ? "()" : "";
+        if (*name)
+            used += (size_t)snprintf(out + used, room - used, "%s%s::", name, call);
+    }
+    if (used < room)
+        snprintf(out + used, room - used, "%s", dw.dwarf_diename(&die) ? dw.dwarf_diename(&die) : "");
+    free(scopes);
+}
+
+/* The name that the linker knows says of overloads which one it is. C has none, and functions that only their own file sees have
+   none in the debug information; of those that were not inlined the symbols have it. Rust's has a hash for people to read over. */
+static void set_name(const struct module *module, Dwarf_Addr address, struct frame *frame, Dwarf_Die *die, Dwarf_Die *unit)
 {
     Dwarf_Attribute attribute;
     Dwarf_Attribute *linkage = dw.dwarf_attr_integrate(die, DW_AT_linkage_name, &attribute);
-    const char *name = linkage ? dw.dwarf_formstring(linkage) : dw.dwarf_diename(die);
+    const char *name = linkage ? dw.dwarf_formstring(linkage) : NULL;
 
-    frames_demangle(name ? name : "", frame->function, sizeof frame->function);
+    if (!name && dw.dwarf_tag(die) == DW_TAG_subprogram)
+        name = dw.dwfl_module_addrname(module->module, address);
+    if (name && !strncmp(name, "_Z", 2) && dw.dwarf_srclang(unit) != DW_LANG_Rust)
+        frames_demangle(name, frame->function, sizeof frame->function);
+    else
+        qualify(*die, frame->function, sizeof frame->function);
 }
 
 /* Where an inlined function was called from. */
@@ -137,7 +199,7 @@ static int name_frames(const struct module *module, Dwarf_Addr address, struct f
         int tag = dw.dwarf_tag(&nested[i]);
         if (tag != DW_TAG_inlined_subroutine && tag != DW_TAG_subprogram)
             continue;
-        set_name(&found[used++], &nested[i]);
+        set_name(module, address, &found[used++], &nested[i], unit);
         if (tag == DW_TAG_subprogram)
             break;
         if (used < FRAMES_MOST)

@@ -25,8 +25,11 @@ typedef struct {
 } Dwfl_Callbacks;
 
 /* DWARF's numbers. */
-enum { DW_TAG_inlined_subroutine = 0x1d, DW_TAG_subprogram = 0x2e };
-enum { DW_AT_linkage_name = 0x6e, DW_AT_call_file = 0x58, DW_AT_call_line = 0x59 };
+enum { DW_TAG_class_type = 0x02, DW_TAG_structure_type = 0x13, DW_TAG_union_type = 0x17, DW_TAG_inlined_subroutine = 0x1d,
+       DW_TAG_subprogram = 0x2e, DW_TAG_namespace = 0x39 };
+enum { DW_AT_linkage_name = 0x6e, DW_AT_call_file = 0x58, DW_AT_call_line = 0x59, DW_AT_abstract_origin = 0x31,
+       DW_AT_specification = 0x47 };
+enum { DW_LANG_Rust = 0x1c };
 
 #define LIBDW_FUNCTIONS(X)                                                                                             \
     X(Dwfl *, dwfl_begin, (const Dwfl_Callbacks *))                                                                    \
@@ -42,6 +45,9 @@ enum { DW_AT_linkage_name = 0x6e, DW_AT_call_file = 0x58, DW_AT_call_line = 0x59
     X(int, dwarf_getscopes_die, (Dwarf_Die *, Dwarf_Die **))                                                           \
     X(int, dwarf_tag, (Dwarf_Die *))                                                                                   \
     X(const char *, dwarf_diename, (Dwarf_Die *))                                                                      \
+    X(int, dwarf_srclang, (Dwarf_Die *))                                                                               \
+    X(Dwarf_Attribute *, dwarf_attr, (Dwarf_Die *, unsigned, Dwarf_Attribute *))                                       \
+    X(Dwarf_Die *, dwarf_formref_die, (Dwarf_Attribute *, Dwarf_Die *))                                                \
     X(Dwarf_Attribute *, dwarf_attr_integrate, (Dwarf_Die *, unsigned, Dwarf_Attribute *))                             \
     X(const char *, dwarf_formstring, (Dwarf_Attribute *))                                                             \
     X(int, dwarf_formudata, (Dwarf_Attribute *, uint64_t *))                                                           \

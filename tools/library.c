@@ -76,7 +76,7 @@ static int locate(char path[PATH_MAX])
 
 static int read_headers(struct library *library)
 {
-    int fd = open(library->path, O_RDONLY | O_CLOEXEC);
+    int fd = open(library->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     bool is_elf;
 
     if (fd < 0)

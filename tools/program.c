@@ -224,7 +224,7 @@ static int check_file(const char *name, const char *what, const char *path, cons
                       char next[FIRST_LINE_BYTES])
 {
     struct elf_file elf;
-    int status = 0, fd = open(path, O_RDONLY | O_CLOEXEC);
+    int status = 0, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
     next[0] = '\0';
     if (fd < 0)
@@ -265,7 +265,7 @@ static const char *read_helper(const char *path, char helper[FIRST_LINE_BYTES])
     struct elf_file elf;
     char words[FIRST_LINE_BYTES];
     const char *kind = NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
     if (fd < 0)
         return NULL;
@@ -316,7 +316,7 @@ int program_report(const char *name, const char *path, int error)
 bool program_is_text(const char *path)
 {
     char line[FIRST_LINE_BYTES];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     ssize_t got = fd < 0 ? 0 : pread(fd, line, sizeof line, 0);
     const char *end = got > 0 ? memchr(line, '\n', (size_t)got) : NULL;
 

@@ -250,8 +250,10 @@ AT_START void environment_read_slow(void) {
         keep_folder(&fresh);
     }
     atomic_store_explicit(&environment_state, ENVIRONMENT_READ, memory_order_release);
-    if (opened && (fresh.log[0] != '\0' || fresh.symbolizer[0] != '\0'))
-        finding_set_place(tunables.log, tunables.symbolizer);
+    if (opened && fresh.log[0] != '\0')
+        finding_set_log(tunables.log);
+    if (opened && fresh.symbolizer[0] != '\0')
+        symbolizer_set(tunables.symbolizer, (unsigned)tunables.symbolizer_seconds);
     if (opened)
         environment_apply(variables, &fresh, complain_on_stderr);
     else

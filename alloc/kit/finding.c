@@ -29,19 +29,18 @@ static char buffers[BUFFERS][FINDING_ROOM] BIG_TABLE;
 static _Atomic bool taken[BUFFERS];
 
 struct place {
-    const char *log, *symbolizer;  /* NULL or empty: standard error, none */
+    const char *log;               /* NULL or empty: standard error */
     struct os_file standard_error; /* kept of it */
     int open_log;                  /* since the program has shut itself in; -1 before */
 };
-READONLY_PAGES(struct place, place) = {{NULL, NULL, {-1, 0, 0}, -1}};
+READONLY_PAGES(struct place, place) = {{NULL, {-1, 0, 0}, -1}};
 
 /* ---- where it goes ----------------------------------------------------------------------------------------------- */
 
-void finding_set_place(const char *log, const char *symbolizer) {
+void finding_set_log(const char *log) {
     if (!readonly_open(&place_pages, sizeof place_pages))
         return;
     place_pages.value.log = log;
-    place_pages.value.symbolizer = symbolizer;
     readonly_shut(&place_pages, sizeof place_pages);
 }
 
@@ -50,6 +49,13 @@ void finding_keep(void) {
         return;
     os_file_keep(&place_pages.value.standard_error, STDERR_FILENO);
     readonly_shut(&place_pages, sizeof place_pages);
+}
+
+/* What would end a line, or change it on a terminal, is shown as a question mark. */
+static void make_plain(char *line, size_t length) {
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+            line[i] = '?';
 }
 
 /* Not given from the start: a pointer to an empty text would be a page that the loader writes in every process. */
@@ -64,48 +70,42 @@ int finding_write(const char *text, size_t bytes) {
                : error;
 }
 
-/* The variables that a symbolizer needs: where the user's files are, and where debug information may be asked for. */
-static void choose_variables(const char **chosen, size_t most) {
-    static const char *const names[] = {"PATH=", "HOME=", "XDG_CACHE_HOME=", "DEBUGINFOD_URLS=", "DEBUGINFOD_CACHE_PATH="};
-    size_t count = 0;
-    for (char **variable = __environ; variable != NULL && *variable != NULL; variable++)
-        for (size_t i = 0; i < sizeof names / sizeof *names && count + 1 < most; i++)
-            if (strncmp(*variable, names[i], strlen(names[i])) == 0)
-                chosen[count++] = *variable;
-    chosen[count] = NULL;
+void finding_say(const char *format, va_list arguments) {
+    char line[LINE_ROOM];
+    size_t length = text_format(line, sizeof line - 1, "myalloc: ");
+    length += text_vformat(line + length, sizeof line - 1 - length, format, arguments);
+    make_plain(line, length); /* a path from the environment may hold anything; a message is one line */
+    line[length++] = '\n';
+    finding_write(line, length);
 }
 
-static bool ask_symbolizer(const char *option, const char *text, size_t bytes, int fd) {
-    char symbolizer[PATH_ROOM];
-    const char *const arguments[] = {symbolizer, "symbolize", option, NULL}, *variables[8];
-    if (!finding_has_symbolizer() || !path_from_start(place_pages.value.symbolizer, symbolizer, sizeof symbolizer))
-        return false;
-    choose_variables(variables, sizeof variables / sizeof *variables);
-    return os_filter(arguments, variables, text, bytes, fd);
+static void say(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    finding_say(format, arguments);
+    va_end(arguments);
 }
 
-bool finding_has_symbolizer(void) {
-    return is_given(place_pages.value.symbolizer);
+bool finding_symbolize(const char *option, const char *text, size_t bytes, size_t room, struct symbolized *answer) {
+    bool done = symbolizer_ask(option, text, bytes, room, answer);
+    if (*answer->failure != '\0')
+        say("%s", answer->failure);
+    return done;
 }
 
-bool finding_symbolize(const char *text, size_t bytes, int out) {
-    return ask_symbolizer("--paths", text, bytes, out);
-}
-
-static void write_to_stderr(const char *text, size_t bytes) {
-    if (!ask_symbolizer(NULL, text, bytes, STDERR_FILENO))
-        finding_write(text, bytes);
-}
-
-static int open_log(void) {
-    char path[PATH_ROOM];
-    return path_fill(place_pages.value.log, path, sizeof path) ? os_append(path) : -1;
+/* `path` has the log's path then, or its pattern if that does not fit. */
+static int open_log(char path[PATH_ROOM]) {
+    if (path_fill(place_pages.value.log, path, PATH_ROOM))
+        return os_append(path);
+    text_format(path, PATH_ROOM, "%s", place_pages.value.log);
+    return -ENAMETOOLONG;
 }
 
 void finding_shut_in(void) {
     if (!is_given(place_pages.value.log) || !readonly_open(&place_pages, sizeof place_pages))
         return;
-    int fd = open_log();
+    char path[PATH_ROOM];
+    int fd = open_log(path);
     struct os_file kept = {-1, 0, 0};
     if (fd >= 0) {
         os_file_keep(&kept, fd);
@@ -115,27 +115,43 @@ void finding_shut_in(void) {
     readonly_shut(&place_pages, sizeof place_pages);
 }
 
-/* The log is opened for each finding: a descriptor kept open is one that a program may close or take for its own. */
-static bool write_to_log(const char *text, size_t bytes) {
-    if (os_is_shut_in())
-        return place_pages.value.open_log >= 0 && os_write(place_pages.value.open_log, text, bytes) == 0;
-    int fd = open_log();
+/* The log is opened for each finding: a descriptor kept open is one that a program may close or take for its own. Returns 0, or
+ * the error's number. */
+static int write_to_log(const char *text, size_t bytes, char path[PATH_ROOM]) {
+    if (os_is_shut_in()) {
+        text_format(path, PATH_ROOM, "%s", place_pages.value.log);
+        return place_pages.value.open_log >= 0 ? os_write(place_pages.value.open_log, text, bytes) : EPERM;
+    }
+    int fd = open_log(path);
     if (fd < 0)
-        return false;
-    int error = ask_symbolizer(NULL, text, bytes, fd) ? 0 : os_write(fd, text, bytes);
+        return -fd;
+    int error = os_write(fd, text, bytes);
     os_close(fd);
-    return error == 0;
+    return error;
 }
 
+static void write_to_place(const char *text, size_t bytes) {
+    char path[PATH_ROOM];
+    int error = EBADF;
+    if (is_given(place_pages.value.log)) {
+        error = write_to_log(text, bytes, path);
+        if (error != 0)
+            say("log: '%s' cannot be written: %s; the report goes to standard error", path, path_error(error));
+    }
+    if (error != 0)
+        finding_write(text, bytes);
+}
+
+/* Pieces go as they are: their ends are in the middle of lines. */
 static void write_out(struct finding *finding) {
-    static const char refused[] = "myalloc: log: the file cannot be written; this goes to standard error\n";
+    struct symbolized named;
     if (finding->length == 0)
         return;
-    if (!is_given(place_pages.value.log)) {
-        write_to_stderr(finding->out, finding->length);
-    } else if (!write_to_log(finding->out, finding->length)) {
-        finding_write(refused, sizeof refused - 1);
-        write_to_stderr(finding->out, finding->length);
+    if (finding->buffer >= 0 && finding_symbolize(NULL, finding->out, finding->length, SYMBOLIZER_REPORT, &named)) {
+        write_to_place(named.text, named.length);
+        symbolizer_drop(&named);
+    } else {
+        write_to_place(finding->out, finding->length);
     }
     finding->length = 0;
 }
@@ -201,19 +217,14 @@ static void put_text(struct finding *finding, const char *text) {
 static void put_line(struct finding *finding, const char *format, va_list arguments) {
     char line[LINE_ROOM];
     size_t length = text_vformat(line, sizeof line, format, arguments);
-    for (size_t i = 0; i < length; i++)
-        if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
-            line[i] = '?';
+    make_plain(line, length);
     put(finding, line, length);
 }
 
 static void put_head(struct finding *finding, const char *format, va_list arguments) {
     char head[NAME_MOST + 64], name[NAME_MOST];
     text_format(name, sizeof name, "%s", path_program());
-    text_format(head, sizeof head, "==%d== %s: ", os_process_id(), name);
-    for (char *c = head; *c != '\0'; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?';
+    make_plain(head, text_format(head, sizeof head, "==%d== %s: ", os_process_id(), name));
     put_text(finding, head);
     put_text(finding, finding->colour ? RED "myalloc: " : "myalloc: ");
     put_line(finding, format, arguments);

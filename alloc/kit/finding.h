@@ -12,15 +12,18 @@
  * buffers, each is taken by one atomic exchange, and a finding that meets none free leaves in pieces, through a small one of
  * its own. What is longer than a buffer is cut behind a line, and another says so; the summary stands behind it all the same.
  *
- * With a symbolizer, a process of its own names functions and lines and writes it; where that fails it goes as it is.
+ * With a symbolizer (symbolizer.h), a process of its own names functions and lines; where that fails it goes as it is.
  *
  * It goes to the file that the option `log` names, else to standard error; where the program has closed that, to the descriptor
- * that was kept of it. A log that cannot be opened is told, and standard error takes its place.
+ * that was kept of it. A log that cannot be written is told, and standard error takes its place.
  */
 #ifndef MYALLOC_FINDING_H
 #define MYALLOC_FINDING_H
 
+#include <stdarg.h>
+
 #include "base/base.h"
+#include "kit/symbolizer.h"
 
 /* The longest real report is of a guarded page: three stacks of 32 frames and 8 events of two lines, 120 lines. Those of frames
  * have 500 characters at most (callers/backtrace.c), which makes 60,000. */
@@ -57,18 +60,19 @@ void finding_end(struct finding *finding);
 /* "thread 4711 (name)", the name as far as it is known (thread_names.h). Empty for life 0. Returns `out`. */
 char *finding_thread(int life, char *out, size_t room);
 
-/* Where findings go from now on (path_fill), and the command that they pass through; empty texts for standard error, and for
- * none. At the start; the texts must stay. */
-void finding_set_place(const char *log, const char *symbolizer);
+/* The file that findings are appended to from now on (path_fill); NULL or empty for standard error. At the start; the text must
+ * stay. */
+void finding_set_log(const char *log);
 
-/* Passes lines of call stacks through the symbolizer, which adds functions and lines, here with the whole paths of source
- * files, and writes them to `out`. At most OS_FILTER_MOST bytes. False if there is no symbolizer, or it failed. */
-bool finding_symbolize(const char *text, size_t bytes, int out);
-bool finding_has_symbolizer(void);
+/* Passes a text through the symbolizer, as symbolizer_ask does, and tells on standard error if that fails. */
+bool finding_symbolize(const char *option, const char *text, size_t bytes, size_t room, struct symbolized *answer);
 
 /* Keeps a descriptor of standard error, for the case that the program closes its own: many do so as their last act, to see
  * whether all was written. At the start. */
 void finding_keep(void);
+
+/* Writes "myalloc: ", a formatted text and a newline to standard error, in one write. */
+void finding_say(const char *format, va_list arguments);
 
 /* The program begins to give up system calls: the log is opened now, and kept open. Standard error is not looked at any more:
  * if it is closed, what is written is lost. */

@@ -57,3 +57,9 @@ bool path_fill(const char *pattern, char *out, size_t room) {
     out[min_size(at, room - 1)] = '\0';
     return *pattern == '\0' && at + 1 < room;
 }
+
+const char *path_error(int error) {
+    if (error == ENXIO)
+        return "a pipe with nobody at its other end, or no such device";
+    return error == EAGAIN ? "a pipe, and nobody goes on at its other end" : os_error_text(error);
+}

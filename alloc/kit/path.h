@@ -22,6 +22,9 @@ bool path_from_start(const char *path, char *out, size_t room);
 /* The same of a pattern, with %p as the process id, %b as the program's name without folders, %% as a percent sign. */
 bool path_fill(const char *pattern, char *out, size_t room);
 
+/* Why a file that a user names could not be opened, read or written, in words; constant text. */
+const char *path_error(int error);
+
 /* The program's name without folders. */
 const char *path_program(void);
 

@@ -16,17 +16,10 @@ READONLY_NAME(_Atomic unsigned, report_action);
 THREAD_LOCAL struct report_thread report_thread;
 
 void report_line(const char *format, ...) {
-    char line[512];
-    size_t length = text_format(line, sizeof line - 1, "myalloc: ");
     va_list arguments;
     va_start(arguments, format);
-    length += text_vformat(line + length, sizeof line - 1 - length, format, arguments);
+    finding_say(format, arguments);
     va_end(arguments);
-    for (size_t i = 0; i < length; i++) /* a path from the environment may hold anything; a message is one line */
-        if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
-            line[i] = '?';
-    line[length++] = '\n';
-    finding_write(line, length);
 }
 
 /* glibc keeps each thread's number in the structure that the thread pointer of x86-64 points to, and puts it right in the child

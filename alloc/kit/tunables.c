@@ -280,6 +280,8 @@ const char *tunables_lacks(const struct tunables *values, const struct tunable *
     case TUNABLE_AT_leaks_exit:
     case TUNABLE_AT_leaks_suppress:
         return value == 0 || values->leaks != 0 ? NULL : "leaks";
+    case TUNABLE_AT_symbolizer_seconds:
+        return values->symbolizer[0] != '\0' ? NULL : "symbolizer";
     case TUNABLE_AT_stack_depth:
         return checked || values->leaks != 0 ? NULL : "leaks, protect, check or mcheck()";
     case TUNABLE_AT_at_signals:

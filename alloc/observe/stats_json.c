@@ -115,16 +115,17 @@ void stats_write(const char *where) {
     if (fd >= 0) {
         int error = write_to(fd == 1 ? STDERR_FILENO : fd, fd == 1);
         if (error != 0)
-            report_line("stats: file descriptor %s cannot be written: %s", where, os_error_text(error));
+            report_line("stats: file descriptor %s cannot be written: %s", where, path_error(error));
         return;
     }
-    fd = path_fill(where, path, sizeof path) ? os_create(path) : -ENAMETOOLONG;
+    bool fits = path_fill(where, path, sizeof path);
+    fd = fits ? os_create(path) : -ENAMETOOLONG;
     if (fd < 0) {
-        report_line("stats: the file %s cannot be written: %s", path, os_error_text(-fd));
+        report_line("stats: the file %s cannot be written: %s", fits ? path : where, path_error(-fd));
         return;
     }
     int error = write_to(fd, false);
     if (error != 0)
-        report_line("stats: the file %s cannot be written: %s", path, os_error_text(error));
+        report_line("stats: the file %s cannot be written: %s", path, path_error(error));
     os_close(fd);
 }

@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "os/os.h"
-#include "kit/finding.h"
+#include "kit/path.h"
 #include "kit/report.h"
+#include "kit/symbolizer.h"
 
 #define FILE_MOST (64 * KIB)
 #define PREFIX "leak:"
@@ -17,13 +18,22 @@ static size_t text_length;
 
 /* ---- a pattern --------------------------------------------------------------------------------------------------- */
 
-/* A piece of a pattern with *, which must match all of the name. On a mismatch the last * takes one character more. */
-static bool matches_whole(const char *at, const char *end, const char *name) {
-    const char *star = NULL, *again = NULL;
-    while (*name != '\0') {
+bool suppress_pattern_matches(const char *pattern, size_t length, const char *name) {
+    const char *end = pattern + length;
+    bool from_start = length > 0 && *pattern == '^', to_end = length > from_start && end[-1] == '$';
+    const char *at = pattern + from_start;
+    end -= to_end;
+    /* Where the last * stands, and what of the name is behind what it took: on a mismatch it takes one character more. What may
+     * stand anywhere begins as behind a *. */
+    const char *star = from_start ? NULL : at, *again = name;
+    for (;;) {
+        if (at == end && (!to_end || *name == '\0'))
+            return true;
         if (at < end && *at == '*') {
             star = ++at;
             again = name;
+        } else if (*name == '\0') {
+            return false;
         } else if (at < end && *at == *name) {
             at++;
             name++;
@@ -34,25 +44,11 @@ static bool matches_whole(const char *at, const char *end, const char *name) {
             return false;
         }
     }
-    while (at < end && *at == '*')
-        at++;
-    return at == end;
 }
 
-bool suppress_pattern_matches(const char *pattern, size_t length, const char *name) {
-    const char *end = pattern + length;
-    bool from_start = length > 0 && *pattern == '^', to_end = length > 0 && end[-1] == '$';
-    char whole[512];
-    size_t used = 0, kept = length - from_start - (to_end && end - pattern > from_start);
-    if (kept + 3 > sizeof whole)
-        return false;
-    if (!from_start)
-        whole[used++] = '*';
-    memcpy(whole + used, pattern + from_start, kept);
-    used += kept;
-    if (!to_end)
-        whole[used++] = '*';
-    return matches_whole(whole, whole + used, name);
+/* Nothing but ^ and $: it would match every name, or none. */
+static bool has_no_name(const char *pattern, size_t length) {
+    return length == 0 || (length == 1 && (*pattern == '^' || *pattern == '$')) || (length == 2 && memcmp(pattern, "^$", 2) == 0);
 }
 
 static bool is_at(const char *at, const char *end, const char *text_there) {
@@ -126,33 +122,47 @@ static bool says_nothing(const struct line *line) {
     return line->length == 0 || *line->start == '#';
 }
 
-static bool is_pattern(const struct line *line) {
-    return line->length > PREFIX_LENGTH && line->length < 500 && memcmp(line->start, PREFIX, PREFIX_LENGTH) == 0;
+/* What is wrong with a line, or NULL. */
+static const char *wrong_with(const struct line *line) {
+    if (says_nothing(line))
+        return NULL;
+    if (memchr(line->start, '\0', line->length) != NULL)
+        return "has a NUL byte in it, as no text in UTF-8 has";
+    if (line->length < PREFIX_LENGTH || memcmp(line->start, PREFIX, PREFIX_LENGTH) != 0)
+        return "is no 'leak:PATTERN'";
+    return has_no_name(line->start + PREFIX_LENGTH, line->length - PREFIX_LENGTH) ? "has no part of a name in it" : NULL;
 }
 
-static bool is_bad(const struct line *line) {
-    return !says_nothing(line) && !is_pattern(line);
+static bool is_pattern(const struct line *line) {
+    return !says_nothing(line) && wrong_with(line) == NULL;
 }
 
 static bool wants_symbolizer(const struct line *line) {
     return is_pattern(line) && suppress_pattern_wants_symbolizer(line->start + PREFIX_LENGTH, line->length - PREFIX_LENGTH);
 }
 
-/* One message, for the first line of a kind; it says if there are more. */
-static void complain(const char *path, bool (*is)(const struct line *line), const char *what) {
+static const char *needs_symbolizer(const struct line *line) {
+    return wants_symbolizer(line) ? "names a source file, template arguments or parameters, which only a symbolizer sees "
+                                    "(start the program by 'myalloc run')"
+                                  : NULL;
+}
+
+/* One message, for the first line of which something is to be said; it says if there are more. */
+static void complain(const char *path, const char *(*what)(const struct line *line)) {
     struct line line = {0}, first = {0};
     const char *at = text;
-    char shown[SHOWN_MOST + 1];
+    char shown[SHOWN_MOST + sizeof "..."];
     size_t count = 0;
     while (next_line(&line, &at))
-        if (is(&line) && count++ == 0)
+        if (what(&line) != NULL && count++ == 0)
             first = line;
     if (count == 0)
         return;
     size_t length = min_size(first.length, SHOWN_MOST);
-    memcpy(shown, first.start, length);
-    shown[length] = '\0';
-    report_line("leaks_suppress: %s:%z: '%s' %s%s", path, first.number, shown, what,
+    for (size_t i = 0; i < length; i++)
+        shown[i] = first.start[i] != '\0' ? first.start[i] : '?';
+    memcpy(shown + length, first.length > length ? "..." : "", first.length > length ? sizeof "..." : 1);
+    report_line("leaks_suppress: %s:%z: '%s' %s: ignored%s", path, first.number, shown, what(&first),
                 count > 1 ? ", and so are further lines" : "");
 }
 
@@ -163,21 +173,29 @@ static void drop_cut_line(const char *path) {
     report_line("leaks_suppress: of the file %s only the lines in its first %z bytes are read", path, sizeof text);
 }
 
+/* Editors put it in front of the first line. */
+static void drop_byte_order_mark(void) {
+    static const char mark[] = "\xef\xbb\xbf";
+    if (text_length < sizeof mark - 1 || memcmp(text, mark, sizeof mark - 1) != 0)
+        return;
+    text_length -= sizeof mark - 1;
+    memmove(text, text + sizeof mark - 1, text_length);
+}
+
 void suppress_read(const char *path) {
     if (*path == '\0')
         return;
-    int fd = os_open_read(path);
-    text_length = fd >= 0 ? os_read_at(fd, text, sizeof text, 0) : 0;
-    if (fd >= 0)
-        os_close(fd);
-    if (fd < 0)
-        report_line("leaks_suppress: the file %s cannot be read; no leak is suppressed", path);
-    else if (text_length == sizeof text)
+    int error = os_read_path(path, text, sizeof text, &text_length);
+    if (error != 0) {
+        text_length = 0;
+        report_line("leaks_suppress: the file %s cannot be read: %s; no leak is suppressed", path, path_error(error));
+    } else if (text_length == sizeof text) {
         drop_cut_line(path);
-    complain(path, is_bad, "is no 'leak:PATTERN', ignored");
-    if (!finding_has_symbolizer())
-        complain(path, wants_symbolizer, "names a source file, template arguments or parameters, which only a symbolizer sees "
-                 "(start the program by 'myalloc run'): ignored");
+    }
+    drop_byte_order_mark();
+    complain(path, wrong_with);
+    if (!symbolizer_is_set())
+        complain(path, needs_symbolizer);
 }
 
 bool suppress_is_on(void) {

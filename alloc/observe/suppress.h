@@ -2,7 +2,8 @@
 /*
  * Leaks that are known and shall not be told: the file that the option leaks_suppress names, in the form that LeakSanitizer
  * reads. A line is `leak:PATTERN`; empty lines and those that begin with # say nothing. A pattern is looked for in a name:
- * anywhere, * stands for any characters, ^ at its start and $ at its end for the ends of the name. Which names a frame of a
+ * anywhere, * stands for any characters, ^ at its start and $ at its end for the ends of the name; ^ and $ alone are told as a
+ * mistake, as are NUL bytes. Which names a frame of a
  * call stack has: suppress_frames.h.
  *
  * The file is read at the start, by calls of our own and into memory of our own. What it says wrongly is told then, in one

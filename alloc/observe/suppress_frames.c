@@ -14,7 +14,7 @@
 #include "observe/suppress.h"
 
 #define NAME_ROOM 4096 /* names of templates are long */
-#define LINE_ROOM (2 * NAME_ROOM)
+#define ANSWERS_MOST (16 * MIB) /* of 64 KiB of questions, some thousand: 16 KiB each, for names of templates inlined in each other */
 #define INLINED "inlined into "
 
 struct frame {
@@ -24,7 +24,7 @@ struct frame {
 
 static struct address_map frames = ADDRESS_MAP(struct frame);
 static char questions[OS_FILTER_MOST] BIG_TABLE; /* for the symbolizer */
-static char name[NAME_ROOM] BIG_TABLE, demangled[NAME_ROOM] BIG_TABLE, lines[LINE_ROOM] BIG_TABLE;
+static char name[NAME_ROOM] BIG_TABLE, demangled[NAME_ROOM] BIG_TABLE;
 
 /* ---- names that the process itself knows ------------------------------------------------------------------------- */
 
@@ -97,40 +97,29 @@ static void read_answer(char *line, size_t *place) {
         frame->named = is_answer_named(line);
 }
 
-/* Reads the file line by line; one that is too long is cut in pieces. */
-static void read_answers(int fd) {
-    size_t got, place = SIZE_MAX;
-    for (uint64_t at = 0; (got = os_read_at(fd, lines, sizeof lines - 1, at)) > 0;) {
-        size_t used = 0;
-        for (;;) {
-            char *newline = memchr(lines + used, '\n', got - used);
-            if (newline == NULL && used > 0)
-                break;
-            size_t end = newline != NULL ? (size_t)(newline - lines) : got;
-            lines[end] = '\0';
-            read_answer(lines + used, &place);
-            used = end + (newline != NULL);
-            if (newline == NULL)
-                break;
-        }
-        at += used;
+/* Line by line, each ended by a newline. */
+static void read_answers(char *text, size_t length) {
+    size_t place = SIZE_MAX;
+    char *end = text + length;
+    for (char *newline; (newline = memchr(text, '\n', (size_t)(end - text))) != NULL; text = newline + 1) {
+        *newline = '\0';
+        read_answer(text, &place);
     }
 }
 
 static bool ask(size_t bytes) {
-    int fd = os_scratch();
-    bool done = fd >= 0 && finding_symbolize(questions, bytes, fd);
-    if (done)
-        read_answers(fd);
-    if (fd >= 0)
-        os_close(fd);
-    return done;
+    struct symbolized answer;
+    if (!finding_symbolize("--paths", questions, bytes, ANSWERS_MOST, &answer))
+        return false;
+    read_answers(answer.text, answer.length);
+    symbolizer_drop(&answer);
+    return true;
 }
 
 void suppress_frames_symbolize(void) {
     size_t bytes = 0;
     bool done = true;
-    if (!finding_has_symbolizer())
+    if (!symbolizer_is_set())
         return;
     for (size_t i = 0; done && i < frames.size; i++) {
         const struct frame *frame = address_map_at(&frames, i);

@@ -59,7 +59,7 @@ static void given_up(int error) {
     if (error == 0)
         return;
     mode_switch_off(MODE_TRACE);
-    report_line("mtrace: cannot go on writing the log: %s; tracing is off", os_error_text(error));
+    report_line("mtrace: cannot go on writing the log: %s; tracing is off", path_error(error));
 }
 
 static void at_exit(void *unused) {
@@ -166,7 +166,7 @@ void trace_start(void) {
     lock_release(&trace_lock, LOCK_TRACE);
     if (error != 0)
         report_line("mtrace: cannot write the log '%s' (see MALLOC_TRACE): %s; nothing is traced", name,
-                    os_error_text(error));
+                    path_error(error));
     if (!fresh || !started)
         return;
     if (arrange)

@@ -6,13 +6,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "os/kernel.h"
 #include "os/os.h"
 #include "os/os_fault.h"
 
+#define PATIENCE_STEP_MS 5 /* for who is at the other end of a pipe: two seconds since anything came through */
+#define PATIENCE_STEPS 400
+#define WAIT_PRIVATE 128 /* FUTEX_WAIT_PRIVATE of <linux/futex.h>, which need not be there */
 #define KEPT_FD_LEAST 100 /* a descriptor from here on is none that a shell or a program names by its number */
 
 /* Asks again as long as a signal's handler has come between. Returns the descriptor, or an error number, negated. */
@@ -22,6 +24,22 @@ static long open_file(const char *path, int flags, int rights) {
         fd = kernel(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, rights);
     while (fd == -EINTR);
     return fd;
+}
+
+/* The kernel lets the opening of a pipe wait for somebody at its other end; with O_NONBLOCK it does not, and refuses to open one
+ * for writing that nobody reads (ENXIO). Once it is open, writing waits as it does elsewhere. */
+static long open_for_writing(const char *path, int flags, int rights) {
+    long fd = open_file(path, O_WRONLY | O_CREAT | O_NOCTTY | O_NONBLOCK | flags, rights);
+    if (!kernel_refused(fd))
+        kernel(SYS_fcntl, fd, F_SETFL, flags & O_APPEND);
+    return fd;
+}
+
+/* By futex(2), which a filter of system calls lets through, because the allocator waits by it. Returns early behind a signal. */
+static void wait_a_step(void) {
+    const struct timespec most = {0, PATIENCE_STEP_MS * 1000000};
+    const uint32_t word = 0;
+    kernel(SYS_futex, &word, WAIT_PRIVATE, word, &most);
 }
 
 static long read_some(int fd, void *out, size_t bytes, uint64_t offset) {
@@ -65,18 +83,43 @@ size_t os_read_at(int fd, void *out, size_t bytes, uint64_t offset) {
     return os_fault(read_at) ? 0 : read_all(fd, out, bytes, offset);
 }
 
-int os_scratch(void) {
-    long fd = os_fault(scratch) ? -1 : kernel(SYS_memfd_create, "myalloc", MFD_CLOEXEC);
-    return kernel_refused(fd) ? -1 : (int)fd;
+/* Reads until the end, also what is not yet in a pipe. Returns 0, or the error number: ENXIO for a pipe that nobody writes to. */
+static int read_stream(int fd, char *out, size_t room, size_t *length) {
+    unsigned waited = 0;
+    struct stat status;
+    bool piped = kernel(SYS_fstat, fd, &status) == 0 && S_ISFIFO(status.st_mode);
+    while (*length < room) {
+        long got = kernel(SYS_read, fd, out + *length, room - *length);
+        if (got == -EINTR)
+            continue;
+        if (got == -EAGAIN && waited++ < PATIENCE_STEPS) {
+            wait_a_step();
+            continue;
+        }
+        if (got <= 0)
+            return got < 0 ? kernel_error(got) : piped && *length == 0 ? ENXIO : 0;
+        *length += (size_t)got;
+        waited = 0;
+    }
+    return 0;
+}
+
+int os_read_path(const char *path, char *out, size_t room, size_t *length) {
+    *length = 0;
+    long fd = os_fault(read_path) ? -EACCES : open_file(path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0);
+    if (kernel_refused(fd))
+        return kernel_error(fd);
+    int error = read_stream((int)fd, out, room, length);
+    os_close((int)fd);
+    return error;
 }
 
 int os_create(const char *path) {
-    return os_fault(create) ? -EACCES : (int)open_file(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY, 0644);
+    return os_fault(create) ? -EACCES : (int)open_for_writing(path, O_TRUNC, 0644);
 }
 
 int os_append(const char *path) {
-    long fd = os_fault(append) ? -1 : open_file(path, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY, 0644);
-    return kernel_refused(fd) ? -1 : (int)fd;
+    return os_fault(append) ? -EACCES : (int)open_for_writing(path, O_APPEND, 0644);
 }
 
 void os_close(int fd) {
@@ -85,11 +128,19 @@ void os_close(int fd) {
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
+/* A pipe, a socket or a terminal that is full, and that the program has made non-blocking, gets time to be emptied; its reader
+ * may be this very thread. */
 static int write_on(int fd, const char *text, size_t bytes) {
+    unsigned waited = 0;
     while (bytes > 0) {
         long done = kernel(SYS_write, fd, text, bytes);
         if (done == -EINTR)
             continue;
+        if (done == -EAGAIN && waited++ < PATIENCE_STEPS) {
+            wait_a_step();
+            continue;
+        }
+        waited = 0;
         if (done <= 0)
             return done < 0 ? kernel_error(done) : ENOSPC;
         text += done;
@@ -162,7 +213,7 @@ static bool is_ours(const struct os_file *file) {
 int os_file_create(struct os_file *file, const char *path) {
     if (os_fault(file_create))
         return ENOMEM;
-    long fd = open_file(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY, 0666);
+    long fd = open_for_writing(path, O_TRUNC, 0666);
     file->fd = (int)fd;
     return kernel_refused(fd) ? kernel_error(fd) : describe(file->fd, &file->device, &file->inode);
 }

@@ -156,18 +156,21 @@ int os_open_read(const char *path);
 /* Reads up to `bytes` from `offset` on; returns how many there were. */
 size_t os_read_at(int fd, void *out, size_t bytes, uint64_t offset);
 
-/* A file in memory that has no name: its descriptor, closed on exec, or -1. */
-int os_scratch(void);
+/* Reads the start of a file that a user names, at most `room` bytes; of a pipe until its end. Waits at most two seconds at a time
+ * for who writes to a pipe. Returns 0 or the error number: EISDIR for a folder, ENXIO for a pipe that nobody writes to. */
+int os_read_path(const char *path, char *out, size_t room, size_t *length);
 
-/* Makes a file anew for writing. Returns its descriptor, closed on exec, or a negated errno value. */
+/* Makes a file anew for writing. Returns its descriptor, closed on exec, or a negated errno value: ENXIO for a pipe that nobody
+ * reads. */
 int os_create(const char *path);
 
-/* Opens a file for writing at its end, and makes it where there is none. Returns its descriptor, closed on exec, or -1. */
+/* The same of a file that keeps what it holds, for writing at its end. */
 int os_append(const char *path);
 void os_close(int fd);
 
 /* Writes all of it to a file descriptor, as far as that goes. Returns 0, or the error's number; no signal comes of it (SIGPIPE,
- * SIGXFSZ, SIGTTOU). */
+ * SIGXFSZ, SIGTTOU). Waits as long as the kernel does; where the program has the descriptor non-blocking, two seconds for room,
+ * then it is EAGAIN. */
 int os_write(int fd, const char *text, size_t bytes);
 
 /* A file of ours for writing. The program may close its descriptor behind our back and open something else that gets the
@@ -328,13 +331,6 @@ void *os_next_function(const char *name);
 /* An error number in words, in English; constant text. */
 const char *os_error_text(int error);
 
-/* Runs a program with a text as its standard input and `out` as its standard output and error, and waits for its end. The
- * child has none of the process's signals and variables but `environment`, and the process's handler of SIGCHLD and its wait(2)
- * never hear of it. The text has at most OS_FILTER_MOST bytes. False if that is refused, where the program is not 0 at the end,
- * and in a process that is shut in, or was so from its start (seccomp), which starting a program might end. */
-#define OS_FILTER_MOST (64 * KIB)
-bool os_filter(const char *const *arguments, const char *const *environment, const char *text, size_t bytes, int out);
-
 /* Ends the process at once. */
 _Noreturn void os_exit(int status);
 
@@ -343,5 +339,37 @@ _Noreturn void os_abort(void);
 
 /* True once os_abort has been called. */
 bool os_is_aborting(void);
+
+/* ---- filter.c: a program of ours ------------------------------------------------------------------------------------ */
+
+/* How that has ended. */
+enum os_filter_end {
+    OS_FILTER_DONE,        /* by status 0 */
+    OS_FILTER_REFUSED,     /* the system has no pipe or process for it, or the process has given up system calls (seccomp), which
+                              starting a program might end */
+    OS_FILTER_NOT_STARTED, /* `number` is the error */
+    OS_FILTER_ENDED,       /* by another status: `number` */
+    OS_FILTER_KILLED,      /* by the signal `number` */
+    OS_FILTER_LATE,        /* it took longer than it may, and was killed */
+    OS_FILTER_ENDLESS      /* it wrote more than there is room for, and was killed */
+};
+
+/* What is run: the text is its standard input, its standard output and error go to `out`. It has none of the process's signals,
+ * descriptors and variables but `environment`, nor the limits of memory that it has set for itself. */
+#define OS_FILTER_MOST (64 * KIB)
+struct os_filter {
+    const char *const *arguments, *const *environment;
+    const char *text;
+    size_t bytes; /* of the text, OS_FILTER_MOST at most */
+    char *out;
+    size_t room;
+    unsigned seconds; /* that it may take; not counted while the process itself is stopped */
+    size_t length;    /* set: bytes that are in `out` */
+    int number;       /* set: as above */
+};
+
+/* Runs it and waits for its end. What it has started ends with it, unless that has left its process group. The process's handler
+ * of SIGCHLD and its wait(2) never hear of it. */
+enum os_filter_end os_filter(struct os_filter *filter);
 
 #endif

@@ -24,7 +24,7 @@
     X(fence, advice)                                                                                                   \
     X(populate, advice) X(hugepage, advice) X(random, random) X(read_file, file) X(create, file) X(append, file)       \
     X(write, file) X(file_create, file) X(file_write, file) X(open_read, file) X(read_at, file) X(read_memory, file)   \
-    X(can_read, file) X(futex_sleep, wait) X(scratch, file) X(pages_open, file) X(pages_next, file) \
+    X(can_read, file) X(futex_sleep, wait) X(read_path, file) X(pages_open, file) X(pages_next, file)                  \
     X(signal_stack, signals)
 
 #define OS_FAULT_KIND(name, group) OS_FAULT_##name,

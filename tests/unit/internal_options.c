@@ -277,6 +277,7 @@ Test(options, what_does_nothing_is_told) {
         {"stack_depth:3", {"leaks:1", "check:1", "protect:sample"}},
         {"leaks_exit:3", {"leaks:1", "leaks:2"}},
         {"leaks_suppress:file", {"leaks:1", "leaks:2"}},
+        {"symbolizer_seconds:3", {"symbolizer:file"}},
         {"at_signals:on", {"stats:1", "leaks:1", "check:1", "protect:sample"}},
     };
     char list[128], *variables[] = {list, NULL};

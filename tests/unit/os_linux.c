@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -263,6 +264,8 @@ Test(os, each_refusal_is_told) {
     cr_assert(!os_populate(page, 1) && !os_hugepage(page, 1) && !os_read_memory("x", page, 1));
     cr_assert_eq(os_read_file("/proc/self/stat", page, 1), 0);
     cr_assert_lt(os_create("/dev/null"), 0);
+    cr_assert_lt(os_append("/dev/null"), 0);
+    cr_assert_neq(os_read_path("/dev/null", page, 1, &(size_t){0}), 0);
     cr_assert_eq(os_open_read("/dev/null"), -1);
     cr_assert_neq(os_file_create(&file, "/dev/null"), 0);
     cr_assert_eq(errno, 42);
@@ -303,17 +306,74 @@ Test(os, files_are_read_and_written_whole) {
     os_close(fd);
     os_file_close(&file);
     cr_assert_eq(fcntl(file.fd, F_GETFD), -1);
-    fd = os_scratch();
-    cr_assert_eq(os_write(fd, "kept", 4), 0);
-    cr_assert_eq(os_read_at(fd, text, sizeof text, 1), 3);
-    cr_assert_eq(strncmp(text, "ept", 3), 0);
-    os_close(fd);
+    size_t length;
+    cr_assert_eq(os_read_path(path, text, 4, &length), 0);
+    cr_assert(length == 4 && strncmp(text, "one ", 4) == 0);
     errno = 42;
     cr_assert_eq(os_file_create(&file, "/nowhere/at/all"), ENOENT);
     cr_assert_eq(os_create("/nowhere/at/all"), -ENOENT);
+    cr_assert_eq(os_append("/nowhere/at/all"), -ENOENT);
+    cr_assert_eq(os_read_path("/nowhere/at/all", text, sizeof text, &length), ENOENT);
+    cr_assert_eq(os_read_path("/", text, sizeof text, &length), EISDIR);
     cr_assert_eq(os_read_file("/nowhere/at/all", text, sizeof text), 0);
     cr_assert_eq(errno, 42);
     unlink(path);
+}
+
+/* Opening waits for nobody; what is open then waits as others do. */
+Test(os, pipes_with_a_name) {
+    char path[] = "/tmp/myalloc-os-XXXXXX", text[8];
+    struct os_file file;
+    size_t length;
+    close(mkstemp(path));
+    unlink(path);
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    cr_assert_eq(os_create(path), -ENXIO);
+    cr_assert_eq(os_append(path), -ENXIO);
+    cr_assert_eq(os_file_create(&file, path), ENXIO);
+    cr_assert_eq(os_read_path(path, text, sizeof text, &length), ENXIO);
+    int reader = open(path, O_RDONLY | O_NONBLOCK), writer = os_append(path);
+    cr_assert_geq(writer, 0);
+    cr_assert_eq(fcntl(writer, F_GETFL) & (O_NONBLOCK | O_APPEND), O_APPEND);
+    cr_assert_eq(os_write(writer, "one", 3), 0);
+    cr_assert_eq(read(reader, text, sizeof text), 3);
+    cr_assert_eq(os_write(writer, "two", 3), 0);
+    cr_assert_eq(os_read_path(path, text, 3, &length), 0);
+    cr_assert(length == 3 && strncmp(text, "two", 3) == 0);
+    cr_assert_eq(os_read_path(path, text, sizeof text, &length), EAGAIN); /* its writer does not end */
+    os_close(writer);
+    close(reader);
+    unlink(path);
+}
+
+static enum os_filter_end run(const char *script, size_t room, struct os_filter *filter) {
+    static const char *environment[] = {"PATH=/usr/bin:/bin", NULL};
+    static char out[1 << 20];
+    const char *arguments[] = {"/bin/sh", "-c", script, NULL};
+    *filter = (struct os_filter){.arguments = arguments, .environment = environment, .text = "one\n", .bytes = 4,
+                                 .out = out, .room = room, .seconds = 1};
+    return os_filter(filter);
+}
+
+Test(os, a_text_goes_through_a_program) {
+    struct os_filter filter;
+    cr_assert_eq(run("sed s/n/N/; ulimit -v >&2", 100, &filter), OS_FILTER_DONE);
+    cr_assert_eq(strncmp(filter.out, "oNe\nunlimited\n", filter.length), 0);
+    cr_assert_eq(filter.length, 14);
+    cr_assert_eq(run("exit 3", 100, &filter), OS_FILTER_ENDED);
+    cr_assert_eq(filter.number, 3);
+    cr_assert_eq(run("kill -SEGV $$", 100, &filter), OS_FILTER_KILLED);
+    cr_assert_eq(filter.number, SIGSEGV);
+    cr_assert_eq(run("exec yes", sizeof(char[1 << 20]), &filter), OS_FILTER_ENDLESS);
+    cr_assert_eq(run("kill -STOP $$", 100, &filter), OS_FILTER_LATE);
+    cr_assert_eq(run("exec <&-; cat /nowhere/at/all; exit 0", 100, &filter), OS_FILTER_DONE);
+    const char *const missing[] = {"/nowhere/at/all", NULL};
+    filter.arguments = filter.environment = missing;
+    cr_assert_eq(os_filter(&filter), OS_FILTER_NOT_STARTED);
+    cr_assert_eq(filter.number, ENOENT);
+    filter.bytes = OS_FILTER_MOST + 1;
+    cr_assert_eq(os_filter(&filter), OS_FILTER_REFUSED);
+    cr_assert_eq(waitpid(-1, NULL, __WALL), -1);
 }
 
 /* Where the kernel can seal at all. */
