@@ -243,13 +243,21 @@ static int ask_all(int fd, int session) {
     return 6;
 }
 
+/* Lets a client go; its backend has ended when this returns. */
+static void leave(int fd) {
+    struct request last = {0};
+    char byte;
+    add_end(&last);
+    ask(fd, &last);
+    if (recv(fd, &byte, 1, 0) != 0)
+        wrong("a client that has left is not let go");
+    close(fd);
+}
+
 /* Eight clients at once, each with a backend of its own, who stay a moment when they have their answers, so that what
  * their backends hold can be seen; all have gone when this returns. */
 static void come_and_go(int round) {
     int clients[CLIENTS], requests = 0;
-    struct request last = {0};
-    char byte;
-    add_end(&last);
     for (int i = 0; i < CLIENTS; i++) {
         clients[i] = reach();
         requests = ask_all(clients[i], round * CLIENTS + i);
@@ -258,12 +266,7 @@ static void come_and_go(int round) {
         take_answers(clients[i], requests);
     pause_ms(STAY_MS);
     for (int i = 0; i < CLIENTS; i++)
-        ask(clients[i], &last);
-    for (int i = 0; i < CLIENTS; i++) {
-        if (recv(clients[i], &byte, 1, 0) != 0)
-            wrong("a client that has left is not let go");
-        close(clients[i]);
-    }
+        leave(clients[i]);
 }
 
 static void ask_standing(int fd, int round) {
@@ -293,6 +296,8 @@ static void serve(int rounds) {
     add_query(&last, "select count(*), sum(line), md5(string_agg(text, ',' order by session, line)) from visit");
     ask(standing[0], &last);
     take_answers(standing[0], 1);
+    for (int i = 0; i < STANDING; i++)
+        leave(standing[i]);
 }
 
 int main(int argc, char **argv) {
