@@ -34,8 +34,8 @@
 /* On tables of which little is used. The linker sorts sections by name, so these lie behind the small variables, which are
  * then all on a few pages. */
 #define BIG_TABLE __attribute__((section(".bss.table")))
-/* On functions that every process runs when it starts: they lie together in the shared library, beside what the loader reads
- * (kit/pages.ld), and come with it. */
+/* On functions that every process runs once, when it starts or ends: they lie together in the shared library, beside what the
+ * loader reads (kit/pages.ld), and come with it. */
 #define AT_START __attribute__((section(".text.startup")))
 #define LINE_ALIGNED __attribute__((aligned(CACHE_LINE)))
 /* Starts to bring what lies there, any address, into the cache. */

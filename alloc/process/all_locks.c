@@ -69,7 +69,7 @@ void all_locks_release(uint64_t signals_before) {
     os_signals_restore(signals_before);
 }
 
-bool all_locks_is_interrupted(void) {
+AT_START bool all_locks_is_interrupted(void) {
     bool any = false;
     for (size_t i = 0; i < SETS && !any; i++)
         any = lock_set_is_mine(sets[i]);

@@ -9,7 +9,7 @@
 #include "process/all_locks.h"
 
 /* Where this thread holds a lock or is changing its lists, a signal has come between. */
-static void look(void) {
+AT_START static void look(void) {
     if (report_thread.inside || all_locks_is_interrupted())
         aside_begin();
 }
@@ -23,7 +23,7 @@ bool exit_leaves_out(const char *what) {
 
 #if !MYALLOC_STATIC /* where libc's own cannot be replaced */
 
-static _Noreturn void go_on(const char *name, int status) {
+AT_START static _Noreturn void go_on(const char *name, int status) {
     look();
     void (*next)(int) = (void (*)(int))os_next_function(name);
     if (next != NULL)
@@ -31,11 +31,11 @@ static _Noreturn void go_on(const char *name, int status) {
     os_exit(status);
 }
 
-EXPORT void exit(int status) {
+AT_START EXPORT void exit(int status) {
     go_on("exit", status);
 }
 
-EXPORT void quick_exit(int status) {
+AT_START EXPORT void quick_exit(int status) {
     go_on("quick_exit", status);
 }
 

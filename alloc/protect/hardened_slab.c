@@ -353,7 +353,7 @@ size_t slabs_forget(const struct range *range) {
 
 /* ---- fork -------------------------------------------------------------------------------------------------------- */
 
-static struct lock *nth_range_lock(unsigned n) {
+AT_START static struct lock *nth_range_lock(unsigned n) {
     return range_plan != NULL && n < CLASS_COUNT ? &range_plan->ranges[n].state->lock : NULL;
 }
 
