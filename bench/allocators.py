@@ -86,8 +86,8 @@ def named(item, found, work):
         raise Wrong(f"--alloc {item}: {name} is not installed; `make bench-deps`, or: apt-get install {PEERS[name][1]}")
     if name == "myalloc":
         raise Wrong("--alloc myalloc: libmyalloc.so is not built; `make`, or name it in MYALLOC_LIBRARY")
-    raise Wrong(f"--alloc {item}: not one of {', '.join(['glibc', 'myalloc', *PEERS])}, {FLOOR}, nor NAME=/path/to/library.so or "
-                "NAME:VERSION=/path/to/library.so")
+    raise Wrong(f"--alloc {item}: not one of {', '.join(['glibc', 'myalloc', *PEERS])}, {FLOOR}, nor "
+                "NAME=/path/to/library.so or NAME:VERSION=/path/to/library.so")
 
 
 def serves_malloc(library):

@@ -254,8 +254,9 @@ def widening(count, few):
 
 @functools.lru_cache(maxsize=None)
 def mean_of(terms):
-    """Geometric mean over benchmarks, its interval (without ends if one has a single round), and how many they are. A term is
-    one benchmark's rows of ratios, one a round: (row,), or (row, base) where the median of the second divides that of the first.
+    """Geometric mean over benchmarks, its interval (without ends if one has a single round), and how many they are. A term
+    is one benchmark's rows of ratios, one a round: (row,), or (row, base) where the median of the second divides that of the
+    first.
 
     scipy.stats.bootstrap resamples the rounds of each row independently. It has nothing for rows too short for that, so
     the statistic is the mean of the deviations from the medians, each widened for its number of rounds."""

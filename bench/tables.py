@@ -82,7 +82,9 @@ def group_mean(results, name, metric, floor):
 
 def having(results, metric):
     """The benchmarks that have a row in the metric's table."""
-    return {key: result for key, result in results.items() if figures.has(result, metric)} if metric in figures.TOLD else results
+    if metric not in figures.TOLD:
+        return results
+    return {key: result for key, result in results.items() if figures.has(result, metric)}
 
 
 def shown(results):
@@ -176,9 +178,9 @@ def held(results):
     table = Table(HELD, ["", "", "over", *names], left=(0, 1, 2))
     for key, result in results.items():
         for when, over, by in wording.held(result):
-            best = min(by.values())
+            kinds = {name: "best" if value <= min(by.values()) else "" for name, value in by.items()}
             table.add(key if over else "", when, over,
-                      *(Cell(f"{by[name]:.2f}", "best" if by[name] <= best else "") if name in by else Cell("-") for name in names))
+                      *(Cell(f"{by[name]:.2f}", kinds[name]) if name in by else Cell("-") for name in names))
     return table
 
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* A peak of small blocks, nearly all of them freed in one of four patterns, then a while without any call, then a
  * while with a few small ones: when does the memory come back? It is held against the least that must stay, the pages on
- * which a live block lies; where no block stays, against the bytes that were live at the peak. The rate is of the calls by processor time: what giving back costs is in it, the
- * waiting is not. Written for this bench; the question is that of every report "I freed it, and the process still holds
- * it". */
+ * which a live block lies; where no block stays, against the bytes that were live at the peak. The rate is of the calls
+ * by processor time: what giving back costs is in it, the waiting is not. Written for this bench; the question is that of
+ * every report "I freed it, and the process still holds it". */
 #include "load.h"
 #include <malloc.h>
 #include <stdbool.h>
