@@ -7,7 +7,7 @@ TEST_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O1 -Wall -Wextra $(WERROR) -Wno-deprec
              -Wno-unknown-warning-option -fno-builtin -pthread -Itests
 TEST_CXXFLAGS = -std=c++17 -g -O1 -Wall -Wextra $(WERROR) -Itests
 # Tests of inner layers have the layers above and the OS of their own.
-INTERNAL = $(filter-out alloc/os/% %/start.c %/libc.c %/new.c %/introspect.c %/mcheck.c,\
+INTERNAL = $(filter-out alloc/os/% %/start.c %/libc.c %/prctl.c %/new.c %/introspect.c %/mcheck.c,\
                $(wildcard alloc/*/*.c))
 INTERNAL_OBJECTS = $(patsubst alloc/%.c,build/debug/%.o,$(INTERNAL))
 
@@ -45,7 +45,7 @@ INTERNAL_TESTS = $(call made_of,unit/internal_*)
 PRELOADS = build/tests/programs/kernel/intercept.so build/tests/programs/kernel/libmyalloc-planted.so
 PLAIN_FOLDERS = stress fork misuse fault options mcheck protect kernel
 plain = $(filter-out %/intercept %/planted,$(foreach folder,$(PLAIN_FOLDERS),$(call made_of,programs/$(folder)/*))) \
-        build/tests/programs/reports/buggy \
+        build/tests/programs/reports/buggy build/tests/programs/reports/names \
         $(call made_of,proofs/golden/*) $(call made_of,tools/gdb/*)
 BENCH_TESTS = $(patsubst %,%.so,$(subst /allocator_,/,$(call made_of,tools/bench/allocator_*))) \
               $(subst /load_,/,$(call made_of,tools/bench/load_*)) build/tests/tools/bench/nothing
@@ -75,14 +75,14 @@ $(INTERNAL_TESTS): build/tests/%: tests/%.c tests/unit/os_fake.c tests/unit/os_f
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_DEBUG=1 -o $@ $< tests/unit/os_fake.c \
 	    $(INTERNAL_OBJECTS) $(CRITERION) $(MORE_INTERNAL)
 # The OS layer itself, which can be told to refuse.
-OS_OBJECTS = $(patsubst %,build/fault/os/%.o,kernel memory place locked files pages process system os_fault)
+OS_OBJECTS = $(patsubst %,build/fault/os/%.o,kernel memory place locked self files pages process system os_fault)
 build/tests/unit/os_linux: tests/unit/os_linux.c $(OS_OBJECTS)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -DMYALLOC_FAULT=1 -o $@ $< $(OS_OBJECTS) $(CRITERION) $(MORE_INTERNAL)
 $(TSAN_TESTS): build/tests/%: tests/%.c $(call objects,tsan)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -Ialloc -fsanitize=thread -o $@ $< \
-	    $(filter-out %/libc.o %/new.o %/introspect.o %/mcheck.o,$(call objects,tsan))
+	    $(filter-out %/libc.o %/prctl.o %/new.o %/introspect.o %/mcheck.o,$(call objects,tsan))
 build/tests/programs/static/%: tests/programs/static/%.c tests/tap.h build/libmyalloc.a
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -static -o $@ $< build/libmyalloc.a
@@ -119,7 +119,7 @@ build/tests/programs/kernel/libmyalloc-planted.so: tests/programs/kernel/planted
 
 # The unwinder alone, beside libgcc's.
 UNWINDER = $(patsubst %,build/shared/%.o,$(patsubst alloc/%.c,%,$(filter-out %/stacks.c %/symtab.c %/modules.c %/backtrace.c,\
-               $(wildcard alloc/callers/*.c))) $(patsubst %,os/%,kernel memory locked files process system os_fault))
+               $(wildcard alloc/callers/*.c))) $(patsubst %,os/%,kernel memory locked self files process system os_fault))
 build/tests/programs/unwind/compare.so: tests/programs/unwind/compare.c $(UNWINDER)
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -O2 -Ialloc -shared -fPIC -fvisibility=hidden -o $@ $< $(UNWINDER) -ldl

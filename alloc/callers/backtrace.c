@@ -70,7 +70,7 @@ void backtrace_resolve(const void *address, struct backtrace_symbol *symbol, cha
     resolve_dynamic(call, symbol);
     if (MYALLOC_STATIC && symbol->module == NULL)
         resolve_static(call, symbol);
-    if (name != NULL && symbol->function == NULL && symbol->module != NULL &&
+    if (name != NULL && symbol->function == NULL && symbol->module != NULL && !os_is_shut_in() &&
         symtab_find(file_of(symbol), symbol->module_offset - 1, name, room, &symbol->offset)) {
         symbol->function = name;
         symbol->offset++;

@@ -21,7 +21,7 @@ struct backtrace_symbol {
 };
 
 /* With room for a name, a function that the dynamic loader does not know is looked for in the module's file, which takes as
- * long as reading its symbol table; its name is cut to the room. */
+ * long as reading its symbol table; its name is cut to the room. Not in a process that is shut in (os.h). */
 void backtrace_resolve(const void *address, struct backtrace_symbol *symbol, char *name, size_t room);
 
 /* Adds a line a frame: "    #0 function+0x1a (/path/module+0x11a2) (BuildId: 5f3a...)", in the form that symbolizers know. The

@@ -12,6 +12,7 @@
 #include "kit/path.h"
 #include "kit/readonly.h"
 #include "kit/text.h"
+#include "kit/thread_names.h"
 
 #define BUFFERS 2 /* one for a finding, one for a fault in the middle of it or another thread's */
 #define LINE_ROOM 1024
@@ -30,8 +31,9 @@ static _Atomic bool taken[BUFFERS];
 struct place {
     const char *log, *symbolizer;  /* NULL or empty: standard error, none */
     struct os_file standard_error; /* kept of it */
+    int open_log;                  /* since the program has shut itself in; -1 before */
 };
-READONLY_PAGES(struct place, place) = {{NULL, NULL, {-1, 0, 0}}};
+READONLY_PAGES(struct place, place) = {{NULL, NULL, {-1, 0, 0}, -1}};
 
 /* ---- where it goes ----------------------------------------------------------------------------------------------- */
 
@@ -57,7 +59,7 @@ static bool is_given(const char *name) {
 
 int finding_write(const char *text, size_t bytes) {
     int error = os_write(STDERR_FILENO, text, bytes);
-    return error == EBADF && place_pages.value.standard_error.fd >= 0
+    return error == EBADF && place_pages.value.standard_error.fd >= 0 && !os_is_shut_in()
                ? os_file_write(&place_pages.value.standard_error, text, bytes)
                : error;
 }
@@ -95,10 +97,29 @@ static void write_to_stderr(const char *text, size_t bytes) {
         finding_write(text, bytes);
 }
 
+static int open_log(void) {
+    char path[PATH_ROOM];
+    return path_fill(place_pages.value.log, path, sizeof path) ? os_append(path) : -1;
+}
+
+void finding_shut_in(void) {
+    if (!is_given(place_pages.value.log) || !readonly_open(&place_pages, sizeof place_pages))
+        return;
+    int fd = open_log();
+    struct os_file kept = {-1, 0, 0};
+    if (fd >= 0) {
+        os_file_keep(&kept, fd);
+        os_close(fd);
+    }
+    place_pages.value.open_log = kept.fd;
+    readonly_shut(&place_pages, sizeof place_pages);
+}
+
 /* The log is opened for each finding: a descriptor kept open is one that a program may close or take for its own. */
 static bool write_to_log(const char *text, size_t bytes) {
-    char path[PATH_ROOM];
-    int fd = path_fill(place_pages.value.log, path, sizeof path) ? os_append(path) : -1;
+    if (os_is_shut_in())
+        return place_pages.value.open_log >= 0 && os_write(place_pages.value.open_log, text, bytes) == 0;
+    int fd = open_log();
     if (fd < 0)
         return false;
     int error = ask_symbolizer(NULL, text, bytes, fd) ? 0 : os_write(fd, text, bytes);
@@ -241,13 +262,13 @@ void finding_end(struct finding *finding) {
         atomic_store(&taken[finding->buffer], false);
 }
 
-char *finding_thread(int thread, char *out, size_t room) {
-    char name[16];
+char *finding_thread(int life, char *out, size_t room) {
+    char name[THREAD_NAME_ROOM];
     *out = '\0';
-    if (thread == 0)
+    if (life == 0)
         return out;
-    os_thread_name(thread, name, sizeof name);
-    text_format(out, room, *name != '\0' ? "thread %d (%s)" : "thread %d", thread, name);
+    thread_name_find(life, name);
+    text_format(out, room, *name != '\0' ? "thread %d (%s)" : "thread %d", thread_number(life), name);
     return out;
 }
 

@@ -54,8 +54,8 @@ void finding_summary(struct finding *finding, const char *format, ...);
 /* Writes it. */
 void finding_end(struct finding *finding);
 
-/* "thread 4711 (name)", the name as far as it is known: of threads that live. Empty for thread 0. Returns `out`. */
-char *finding_thread(int thread, char *out, size_t room);
+/* "thread 4711 (name)", the name as far as it is known (thread_names.h). Empty for life 0. Returns `out`. */
+char *finding_thread(int life, char *out, size_t room);
 
 /* Where findings go from now on (path_fill), and the command that they pass through; empty texts for standard error, and for
  * none. At the start; the texts must stay. */
@@ -69,6 +69,10 @@ bool finding_has_symbolizer(void);
 /* Keeps a descriptor of standard error, for the case that the program closes its own: many do so as their last act, to see
  * whether all was written. At the start. */
 void finding_keep(void);
+
+/* The program begins to give up system calls: the log is opened now, and kept open. Standard error is not looked at any more:
+ * if it is closed, what is written is lost. */
+void finding_shut_in(void);
 
 /* Writes to standard error, or to what was kept of it. Returns 0, or the error's number. */
 int finding_write(const char *text, size_t bytes);

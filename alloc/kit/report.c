@@ -7,6 +7,7 @@
 #include "kit/finding.h"
 #include "kit/readonly.h"
 #include "kit/text.h"
+#include "kit/thread_names.h"
 
 _Atomic uint64_t report_counters[COUNTERS];
 READONLY_PAGES(_Atomic unsigned, report_action) = {REPORT_SAY | REPORT_ABORT};
@@ -43,24 +44,42 @@ static int id_in_libc(void) {
 }
 #endif
 
+static _Atomic int trust; /* 1: libc's number is right; 2: it is not */
+
 /* The first answer is that of the main thread at the start of a mode, before the program may have a filter: it says whether
  * libc has the number where it is looked for. */
-int report_thread_id(void) {
-    static _Atomic int trust; /* 1: libc's is right; 2: it is not */
+static NOINLINE int begin_life(void) {
     if (trust == 0)
         trust = id_in_libc() == os_thread_id() ? 1 : 2;
-    if (trust == 1)
-        return id_in_libc();
-    if (report_thread.id == 0)
-        report_thread.id = os_thread_id();
-    return report_thread.id;
+    int number = trust == 1 ? id_in_libc() : os_thread_id();
+    report_thread.life = number != 0 ? thread_life_begin(number) : 0;
+    return report_thread.life;
+}
+
+/* Where libc is right, a child of a fork that nobody has told finds a number that is not that of its life. */
+int report_thread_life(void) {
+    int life = report_thread.life;
+    if (LIKELY(life != 0 && (thread_number(life) == id_in_libc() || trust == 2)))
+        return life;
+    return begin_life();
+}
+
+bool report_thread_is_ours(void) {
+    int number = thread_number(report_thread_life());
+    return os_is_shut_in() || number == os_thread_id();
+}
+
+void report_thread_ended(void) {
+    thread_life_end(report_thread.life);
+    report_thread.life = 0;
 }
 
 /* What ends a finding of the level at which nothing is recorded of blocks. */
 static void end_plainly(struct finding *finding, const char *summary, const char *call, const char *advice) {
     char thread[48];
     if (!(report_action & REPORT_SHORT)) {
-        finding_line(finding, "  called by %s", finding_thread(report_thread_id(), thread, sizeof thread));
+        if (*finding_thread(report_thread_life(), thread, sizeof thread) != '\0')
+            finding_line(finding, "  called by %s", thread);
         finding_summary(finding, "%s%s%s", summary, *call != '\0' ? ": " : "", call);
         finding_line(finding, "  for more: %s", advice);
     }
@@ -101,8 +120,26 @@ void report_reentered(void) {
     os_abort();
 }
 
+void report_shut_in(void) {
+    static _Atomic bool begun;
+    if (!report_thread_is_ours() || atomic_exchange(&begun, true))
+        return;
+    thread_names_ask();
+    finding_shut_in();
+    os_shut_in();
+}
+
+/* The one thread of a new process has its number. Where the kernel is not asked, it has the name that it had in the parent. */
 void report_forked(void) {
-    report_thread.id = 0;
+    char name[THREAD_NAME_ROOM];
+    int before = report_thread.life;
+    report_thread.life = 0;
+    thread_names_forked();
+    if (os_is_shut_in()) {
+        thread_name_find(before, name);
+        os_shut_in_forked(thread_number(report_thread_life()));
+        thread_name_keep(report_thread.life, name);
+    }
     finding_forked();
 }
 

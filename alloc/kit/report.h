@@ -29,12 +29,23 @@ struct report_thread {
     const char *call; /* the function of the program's last call that took a slow path */
     bool inside;      /* between report_enter and report_leave */
     uint16_t aside;   /* calls of this thread that have it served apart (heap/aside.h) */
-    int id;           /* report_thread_id's answer, or 0 */
+    int life;         /* report_thread_life's answer, or 0 */
 };
 extern HIDDEN THREAD_LOCAL struct report_thread report_thread;
 
-/* The OS's number for this thread, asked for once a thread: the fork of a process tells it anew (report_forked). */
-int report_thread_id(void);
+/* This thread, as records name it (thread_names.h): asked for once a thread, and again in the child of a fork. 0 if it is not
+ * known, as of a thread that begins when the process is shut in, where libc does not say it. */
+int report_thread_life(void);
+
+/* False in the child of a vfork, which is another process in this one's memory. Cannot be told where the process is shut in. */
+bool report_thread_is_ours(void);
+
+/* The calling thread ends. If it makes calls nevertheless, it begins another life. */
+void report_thread_ended(void);
+
+/* The program begins to give up system calls (seccomp): what reports say of the process and its threads is asked now, and not
+ * any more (os_shut_in). */
+void report_shut_in(void);
 
 /* In the child of a fork. */
 void report_forked(void);

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -104,8 +103,10 @@ static int write_on(int fd, const char *text, size_t bytes) {
 #define SIGNAL_BIT(number) (UINT64_C(1) << ((number) - 1))
 #define WRITE_SIGNALS (SIGNAL_BIT(SIGPIPE) | SIGNAL_BIT(SIGXFSZ) | SIGNAL_BIT(SIGTTOU))
 
-/* Takes a signal that waits for this thread. False if the kernel refuses to give it. */
+/* Takes a signal that waits for this thread. False if the kernel refuses to give it, or must not be asked. */
 static bool take(uint64_t signal) {
+    if (os_is_shut_in())
+        return false;
     const struct timespec at_once = {0, 0};
     long got;
     do
@@ -126,7 +127,7 @@ static int write_all(int fd, const char *text, size_t bytes) {
     uint64_t blocked, waiting = 0;
     if (kernel_refused(kernel(SYS_rt_sigprocmask, SIG_BLOCK, &signals, &blocked, sizeof signals)))
         return write_on(fd, text, bytes);
-    if (blocked & signals) /* only a blocked signal waits */
+    if ((blocked & signals) && !os_is_shut_in()) /* only a blocked signal waits */
         kernel(SYS_rt_sigpending, &waiting, sizeof waiting);
     int error = write_on(fd, text, bytes);
     uint64_t come = signal_of(error) & ~waiting;
@@ -183,9 +184,4 @@ void os_file_keep(struct os_file *kept, int fd) {
     kept->fd = kernel_refused(number) ? -1 : (int)number;
     if (kept->fd >= 0)
         describe(kept->fd, &kept->device, &kept->inode);
-}
-
-bool os_is_terminal(int fd) {
-    char settings[128]; /* the kernel's struct termios has less than 64 bytes */
-    return !kernel_refused(kernel(SYS_ioctl, fd, TCGETS, settings));
 }

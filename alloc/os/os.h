@@ -189,8 +189,29 @@ void os_file_close(const struct os_file *file);
 /* Keeps a second descriptor of `fd`, closed by exec, for the case that the program closes the first; -1 if it is refused. */
 void os_file_keep(struct os_file *kept, int fd);
 
-/* True if a terminal is open there. */
+/* ---- self.c: who the process is ------------------------------------------------------------------------------------- */
+
+/* From now on the kernel may end the process for a call that is not one of memory or of writing (seccomp): none is made any
+ * more to say who the process is, and none that a report can do without. What is known now stays. For the whole process, for
+ * good. */
+void os_shut_in(void);
+bool os_is_shut_in(void);
+
+/* In the child of a fork of a process that is shut in: its number. If that is 0, not known, its parent's stands for it. */
+void os_shut_in_forked(int process);
+
+/* prctl(2). Returns its result, or an error number, negated. */
+long os_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
+
+/* True if a terminal is open there. Where the process is shut in, only of standard error is that known. */
 bool os_is_terminal(int fd);
+
+/* The thread's number is 0 where the process is shut in. */
+int os_process_id(void);
+int os_thread_id(void);
+
+/* Names this thread, unless the process is shut in; at most 15 bytes of the name are kept. */
+void os_name_thread(const char *name);
 
 /* ---- pages.c: which pages have memory --------------------------------------------------------------------------------- */
 
@@ -257,14 +278,9 @@ bool os_is_secure(void);
 /* What the process was given at its start (getauxval(3)); 0 if nothing of that type was. */
 uintptr_t os_given(unsigned long type);
 
-int os_process_id(void);
-int os_thread_id(void);
-
-/* The name of a thread of this process, as prctl(2) sets it; empty if it is not known: the thread has ended, say. */
+/* The name of a thread of this process, as prctl(2) sets it; empty if it is not known: the thread has ended, say, or the
+ * process is shut in. */
 void os_thread_name(int thread, char *out, size_t room);
-
-/* Names this thread; at most 15 bytes of the name are kept. */
-void os_name_thread(const char *name);
 
 /* sigaction(2): sets what a signal leads to, or asks. */
 void os_signal(int number, const struct sigaction *action, struct sigaction *old);
@@ -300,7 +316,7 @@ const char *os_error_text(int error);
 /* Runs a program with a text as its standard input and `out` as its standard output and error, and waits for its end. The
  * child has none of the process's signals and variables but `environment`, and the process's handler of SIGCHLD and its wait(2)
  * never hear of it. The text has at most OS_FILTER_MOST bytes. False if that is refused, where the program is not 0 at the end,
- * and in a process that has given up system calls (seccomp), which starting a program might end. */
+ * and in a process that is shut in, or was so from its start (seccomp), which starting a program might end. */
 #define OS_FILTER_MOST (64 * KIB)
 bool os_filter(const char *const *arguments, const char *const *environment, const char *text, size_t bytes, int out);
 

@@ -41,10 +41,6 @@ void os_signals_block_all(void) {
     kernel(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask);
 }
 
-void os_name_thread(const char *name) {
-    kernel(SYS_prctl, PR_SET_NAME, name);
-}
-
 AT_START void *os_next_function(const char *name) {
     return dlsym != NULL ? dlsym(RTLD_NEXT, name) : NULL;
 }
@@ -88,7 +84,7 @@ static int wait_for(long child) {
  * program may wait for children of its own. */
 bool os_filter(const char *const *arguments, const char *const *environment, const char *text, size_t bytes, int out) {
     int ends[2];
-    if (bytes > OS_FILTER_MOST || kernel(SYS_prctl, PR_GET_SECCOMP) != 0 ||
+    if (bytes > OS_FILTER_MOST || os_is_shut_in() || kernel(SYS_prctl, PR_GET_SECCOMP) != 0 ||
         kernel_refused(kernel(SYS_pipe2, ends, O_CLOEXEC | O_NONBLOCK)))
         return false;
     bool whole = kernel(SYS_write, ends[1], text, bytes) == (long)bytes;

@@ -7,8 +7,8 @@
 #include <link.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/auxv.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 
@@ -129,14 +129,6 @@ uintptr_t os_given(unsigned long type) {
     return kernel_given(type);
 }
 
-int os_process_id(void) {
-    return (int)kernel(SYS_getpid);
-}
-
-int os_thread_id(void) {
-    return (int)kernel(SYS_gettid);
-}
-
 /* "/proc/self/task/4711/comm"; `out` has room for it. */
 static void comm_path(int thread, char *out) {
     char digits[12];
@@ -152,8 +144,10 @@ static void comm_path(int thread, char *out) {
 /* /proc may not be there: the calling thread can say its own name without. */
 void os_thread_name(int thread, char *out, size_t room) {
     char path[48], name[17] = ""; /* the kernel's names have at most 15 characters; the file has a newline behind */
-    if (thread == os_thread_id()) {
-        kernel(SYS_prctl, PR_GET_NAME, name);
+    if (os_is_shut_in()) {
+        /* whoever kept it says it */
+    } else if (thread == os_thread_id()) {
+        os_prctl(PR_GET_NAME, (unsigned long)name, 0, 0, 0);
     } else {
         comm_path(thread, path);
         os_read_file(path, name, sizeof name - 1);
@@ -198,7 +192,7 @@ void os_signal(int number, const struct sigaction *action, struct sigaction *old
 #endif
 
 void os_raise(int number) {
-    kernel(SYS_tgkill, os_process_id(), os_thread_id(), number);
+    kernel(SYS_tgkill, kernel(SYS_getpid), kernel(SYS_gettid), number);
 }
 
 enum arch_access os_access(const void *context) {

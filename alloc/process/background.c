@@ -9,6 +9,7 @@
 #include "os/os.h"
 #include "kit/lock.h"
 #include "kit/report.h"
+#include "kit/thread_names.h"
 #include "kit/tunables.h"
 #include "heap/aside.h"
 #include "heap/decay.h"
@@ -161,7 +162,7 @@ void background_forked(void) {
 }
 
 void background_thread_ends(void) {
-    if (!atomic_load_explicit(&helper.there, memory_order_relaxed) || os_thread_id() != os_process_id())
+    if (!atomic_load_explicit(&helper.there, memory_order_relaxed) || thread_number(report_thread_life()) != os_process_id())
         return;
     atomic_store(&helper.main_ended, true);
     background_settle();

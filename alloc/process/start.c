@@ -47,10 +47,10 @@ static void start_modes(void) {
         mode_start();
     if (&__malloc_initialize_hook != NULL && __malloc_initialize_hook != NULL)
         __malloc_initialize_hook();
-    if (modes_has(MODE_CHECK | MODE_LEAKS | MODE_GUARDED | MODE_HARDENED)) {
+    if (modes_has(MODE_CHECK | MODE_LEAKS | MODE_GUARDED | MODE_HARDENED))
         unwind_prepare();
-        report_thread_id(); /* before the program may shut itself in (seccomp) */
-    }
+    if (modes_has(MODE_CHECK | MODE_LEAKS | MODE_GUARDED | MODE_HARDENED) || tunables.background != 0)
+        report_thread_life(); /* before the program may shut itself in (seccomp) */
     trap_start();
     if (modes_has(MODE_CHECK | MODE_HARDENED | MODE_GUARDED))
         atexit(check_at_exit);

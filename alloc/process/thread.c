@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "kit/modes.h"
+#include "kit/report.h"
 #include "heap/aside.h"
 #include "observe/reachable.h"
 #include "process/background.h"
@@ -21,6 +22,7 @@ static void thread_ends(void *unused) {
         reachable_thread_ended(&cache_self);
     background_thread_ends();
     cache_close();
+    report_thread_ended();
 }
 
 /* Who finds it begun does not wait: that is this thread, in a handler of a signal. To create another thread allocates. */

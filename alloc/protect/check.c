@@ -182,7 +182,7 @@ static void *enter(char *plain, size_t bytes, size_t align, const char *call) {
     forget_gone_locked(block);
     const struct check_record *record = check_record_enter(
         &(struct check_record){.block = block, .plain = plain, .bytes = bytes, .align_shift = (uint8_t)high_bit(align),
-                               .alloc_call = call, .alloc_stack = here, .alloc_thread = report_thread_id(),
+                               .alloc_call = call, .alloc_stack = here, .alloc_thread = report_thread_life(),
                                .state = CHECK_LIVE});
     if (record != NULL)
         check_canaries_write(record);
@@ -212,7 +212,7 @@ static bool adopt(void *p, size_t bytes, const char *call) {
     struct check_record *record = check_record_enter(
         &(struct check_record){.block = p, .plain = p, .bytes = bytes, .align_shift = ALIGN_SHIFT_LEAST, .bare = true,
                                .alloc_call = "a call that was not checked", .free_call = call, .free_stack = here,
-                               .free_thread = report_thread_id(),
+                               .free_thread = report_thread_life(),
                                .state = CHECK_FREED});
     if (record != NULL)
         hold_locked(record, &faults, &left);
@@ -277,7 +277,7 @@ static void *retire(void *p, const char *call, uint32_t stack, struct fault_list
     void *left = NULL;
     record->free_call = call;
     record->free_stack = stack;
-    record->free_thread = report_thread_id();
+    record->free_thread = report_thread_life();
     hold_locked(record, faults, &left);
     return left;
 }
@@ -292,7 +292,7 @@ static void shrink(void *p, size_t bytes, const char *call, uint32_t stack) {
     record->bytes = bytes;
     record->alloc_call = call;
     record->alloc_stack = stack;
-    record->alloc_thread = report_thread_id();
+    record->alloc_thread = report_thread_life();
     check_canaries_write(record);
 }
 
@@ -320,7 +320,7 @@ static void *attach(struct check_record *record, char *plain, size_t bytes, cons
     if (block != record->block || bytes != record->bytes) {
         record->alloc_call = call;
         record->alloc_stack = here;
-        record->alloc_thread = report_thread_id();
+        record->alloc_thread = report_thread_life();
     }
     record->block = block;
     record->plain = plain;

@@ -24,7 +24,7 @@ struct check_record {
     size_t bytes;
     const char *alloc_call, *free_call;
     uint32_t alloc_stack, free_stack; /* stacks.h */
-    int alloc_thread, free_thread;    /* the OS's numbers */
+    int alloc_thread, free_thread;    /* lives (kit/thread_names.h) */
     uint32_t place;                   /* FREED: its place in the quarantine's ring */
     uint8_t state, pattern, align_shift;
     bool bare : 1;     /* has no canaries: was no checked block before it was freed */

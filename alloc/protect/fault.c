@@ -169,7 +169,7 @@ static void say(const char *call, const void *p, const struct fault *fault, uint
         finding_begin(&finding, "%s(%p): %s", call, p, what);
     if (!(report_action & REPORT_SHORT)) {
         if (!late)
-            say_stack(&finding, "called from", "", report_thread_id(), here);
+            say_stack(&finding, "called from", "", report_thread_life(), here);
         if (fault->block_known)
             say_block(&finding, fault);
         if (fault->more != NULL)

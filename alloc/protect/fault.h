@@ -37,7 +37,7 @@ struct fault_block {
     size_t bytes, align;
     const char *alloc_call, *free_call; /* constant texts */
     uint32_t alloc_stack, free_stack;   /* stacks.h */
-    int alloc_thread, free_thread;      /* the OS's numbers; 0 if not known */
+    int alloc_thread, free_thread;      /* lives (kit/thread_names.h); 0 if not known */
     bool freed;
 };
 

@@ -45,7 +45,7 @@ static void canaries_look(const struct guarded_slot *slot, const char *pages, st
 }
 
 static void note_locked(const struct guarded_slot *slot, const char *call, uint32_t stack) {
-    guarded_events_add(&(struct guarded_event){slot->block.start, slot->block.bytes, call, stack, report_thread_id()});
+    guarded_events_add(&(struct guarded_event){slot->block.start, slot->block.bytes, call, stack, report_thread_life()});
 }
 
 static void count_locked(const struct guarded_slot *slot, bool enters) {
@@ -73,7 +73,7 @@ static void *alloc_locked(size_t bytes, size_t align, const char *call, uint32_t
     slot->block = (struct fault_block){.start = place(first, room, bytes, align), .bytes = bytes, .align = align};
     slot->block.alloc_call = call;
     slot->block.alloc_stack = here;
-    slot->block.alloc_thread = report_thread_id();
+    slot->block.alloc_thread = report_thread_life();
     slot->pages = (uint8_t)pages;
     slot->state = GUARDED_LIVE;
     canaries_write(slot, first);
@@ -161,7 +161,7 @@ static void *retire(void *p, const char *call, uint32_t stack, struct fault_list
     (void)faults;
     slot->block.free_call = call;
     slot->block.free_stack = stack;
-    slot->block.free_thread = report_thread_id();
+    slot->block.free_thread = report_thread_life();
     slot->block.freed = true;
     slot->state = GUARDED_FREED;
     guarded_slot_close(slot, guarded_pages_of(size, slot), slot->pages * OS_PAGE);
@@ -179,7 +179,7 @@ static void shrink(void *p, size_t bytes, const char *call, uint32_t stack) {
     slot->block.bytes = bytes;
     slot->block.alloc_call = call;
     slot->block.alloc_stack = stack;
-    slot->block.alloc_thread = report_thread_id();
+    slot->block.alloc_thread = report_thread_life();
     canary_write(guarded_pool.secret, (char *)p + bytes, guarded_pages_of(size, slot) + slot->pages * OS_PAGE, NULL);
 }
 

@@ -30,8 +30,9 @@ void guarded_events_say(struct finding *finding) {
         struct guarded_event event = events[(newest - i) % GUARDED_EVENTS];
         unsigned frames;
         void *const *stack = stacks_frames(event.stack, &frames);
-        finding_line(finding, "  %s: block of %z bytes at %p, %s", event.call, event.bytes, turned(event.block),
-                     finding_thread(event.thread, thread, sizeof thread));
+        finding_thread(event.thread, thread, sizeof thread);
+        finding_line(finding, "  %s: block of %z bytes at %p%s%s", event.call, event.bytes, turned(event.block),
+                     *thread != '\0' ? ", " : "", thread);
         backtrace_print(finding, stack, frames > 0);
     }
 }

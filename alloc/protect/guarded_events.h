@@ -16,7 +16,7 @@ struct guarded_event {
     size_t bytes;
     const char *call; /* constant text */
     uint32_t stack;   /* stacks.h */
-    int thread;       /* the OS's number for it */
+    int thread;       /* its life (kit/thread_names.h) */
 };
 
 /* Caller holds the lock of guarded.h. */

@@ -24,7 +24,7 @@ struct record {
     struct pages at; /* its first member is the block's start */
     uint64_t secret;
     uint32_t alloc_stack, free_stack; /* stacks.h */
-    int alloc_thread, free_thread;    /* the OS's numbers */
+    int alloc_thread, free_thread;    /* lives (kit/thread_names.h) */
     uint8_t alloc_call, free_call;    /* fault_call_number */
     uint8_t align_shift, state;
     bool reported; /* its damage was printed already (mcheck's function is told each time) */
@@ -169,7 +169,7 @@ static void conclude(const struct record *record, const char *slot, bool done) {
 static void *alloc(size_t bytes, size_t align, bool *zeroed, const char *call) {
     align = max_size(align, BLOCK_ALIGN);
     struct record record = {.at.bytes = bytes, .alloc_stack = stacks_capture(), .alloc_call = fault_call_number(call),
-                            .alloc_thread = report_thread_id(), .align_shift = (uint8_t)high_bit(align), .state = LIVE};
+                            .alloc_thread = report_thread_life(), .align_shift = (uint8_t)high_bit(align), .state = LIVE};
     size_t shift;
     *zeroed = true;
     if (bytes > SIZE_LIMIT / 2 || align > SIZE_LIMIT / 4)
@@ -312,7 +312,7 @@ static void *retire(void *p, const char *call, uint32_t stack, struct fault_list
     record->state = FREED;
     record->free_call = fault_call_number(call);
     record->free_stack = stack;
-    record->free_thread = report_thread_id();
+    record->free_thread = report_thread_life();
     live.bytes -= record->at.bytes;
     live.blocks--;
     live.taken -= record->at.data_bytes;
@@ -325,7 +325,7 @@ static void shrink(void *p, size_t bytes, const char *call, uint32_t stack) {
     record->at.bytes = bytes;
     record->alloc_call = fault_call_number(call);
     record->alloc_stack = stack;
-    record->alloc_thread = report_thread_id();
+    record->alloc_thread = report_thread_life();
     write_tail(record);
 }
 

@@ -24,7 +24,7 @@ enum slot_state { SLOT_UNUSED, SLOT_LIVE, SLOT_HELD, SLOT_FREED };
 
 struct slot {
     uint32_t alloc_stack, free_stack; /* stacks.h */
-    int alloc_thread, free_thread;    /* the OS's numbers */
+    int alloc_thread, free_thread;    /* lives (kit/thread_names.h) */
     uint32_t bytes;
     uint8_t alloc_call, free_call; /* fault_call_number */
     uint8_t align_shift;

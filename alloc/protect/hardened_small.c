@@ -261,7 +261,7 @@ static bool slot_take(const struct range *range, struct position *position) {
 static void slot_enter(const struct position *position, size_t bytes, size_t align, const char *call, uint32_t stack) {
     struct slot *slot = position->slot;
     slot->alloc_stack = stack;
-    slot->alloc_thread = report_thread_id();
+    slot->alloc_thread = report_thread_life();
     slot->bytes = (uint32_t)bytes;
     slot->alloc_call = fault_call_number(call);
     slot->align_shift = (uint8_t)high_bit(align);
@@ -348,7 +348,7 @@ static void *retire(void *p, const char *call, uint32_t stack, struct fault_list
     slot->reported = 0;
     slot->free_call = fault_call_number(call);
     slot->free_stack = stack;
-    slot->free_thread = report_thread_id();
+    slot->free_thread = report_thread_life();
     position.state->live_blocks--;
     position.state->live_bytes -= slot->bytes;
     wipe(&position);
@@ -364,7 +364,7 @@ static void shrink(void *p, size_t bytes, const char *call, uint32_t stack) {
     position.slot->bytes = (uint32_t)bytes;
     position.slot->alloc_call = fault_call_number(call);
     position.slot->alloc_stack = stack;
-    position.slot->alloc_thread = report_thread_id();
+    position.slot->alloc_thread = report_thread_life();
     if (range_has_memory(position.range))
         tail_write(&position, position.start + bytes);
 }

@@ -23,6 +23,7 @@
 static const int signals[] = {SIGSEGV, SIGBUS};
 #define SIGNALS (sizeof signals / sizeof *signals)
 static struct sigaction before[SIGNALS] BIG_TABLE; /* of use with fault_report:on only */
+#define UNKNOWN (-1) /* threads whose lives are not known count as one */
 static _Atomic int teller; /* the thread that tells of a fault; others wait until it has done */
 
 /* ---- what is told ------------------------------------------------------------------------------------------------ */
@@ -36,7 +37,8 @@ static const char *access_word(enum arch_access access) {
 /* The innermost frame is where the fault was, no return address: what is printed is one less. */
 static void say_where(struct finding *finding, void **frames, unsigned count) {
     char thread[48];
-    finding_line(finding, "  at, %s", finding_thread(report_thread_id(), thread, sizeof thread));
+    finding_thread(report_thread_life(), thread, sizeof thread);
+    finding_line(finding, "  at%s%s", *thread != '\0' ? ", " : "", thread);
     backtrace_print(finding, frames, count);
 }
 
@@ -97,7 +99,7 @@ static void say_hit(const struct protection *row, const struct fault_block *bloc
 
 /* A fault of this very report is not told. */
 static void tell(const struct protection *row, const struct fault_block *block, const struct access *access) {
-    int self = report_thread_id(), other = 0;
+    int life = report_thread_life(), self = life != 0 ? life : UNKNOWN, other = 0;
     while (!atomic_compare_exchange_strong(&teller, &other, self)) {
         if (other == self)
             return;

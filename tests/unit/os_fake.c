@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -24,6 +25,7 @@ void (*os_fake_while_remapping)(void), (*os_fake_while_purging)(void);
 void (*os_fake_before_break)(intptr_t), (*os_fake_after_break)(intptr_t);
 size_t os_fake_purged, os_fake_mapped, os_fake_reserved, os_fake_map_most = SIZE_MAX;
 uint64_t os_fake_clock = 1000;
+const char *os_fake_thread_name = "";
 const struct os_fake_file *os_fake_files;
 
 _Atomic uint64_t os_calls; /* in place of os_fault.c's */
@@ -431,14 +433,25 @@ bool os_filter(const char *const *arguments, const char *const *environment, con
     return false;
 }
 
+bool os_is_shut_in(void) {
+    return false;
+}
+
+void os_shut_in(void) {
+}
+
+void os_shut_in_forked(int process) {
+    (void)process;
+}
+
 bool os_is_terminal(int fd) {
     (void)fd;
     return false;
 }
 
 void os_thread_name(int thread, char *out, size_t room) {
-    (void)thread, (void)room;
-    *out = '\0';
+    (void)thread;
+    snprintf(out, room, "%s", os_fake_thread_name);
 }
 
 uintptr_t os_given(unsigned long type) {

@@ -21,6 +21,8 @@ extern uint64_t os_fake_clock;                     /* ms */
 extern size_t os_fake_mapped;                      /* bytes mapped now */
 extern size_t os_fake_reserved;                    /* bytes of addresses ever reserved, or mapped at an address of choice */
 
+extern const char *os_fake_thread_name;            /* of every thread */
+
 /* What os_read_file finds; the last row has no path. */
 struct os_fake_file {
     const char *path, *text;

@@ -451,3 +451,36 @@ Test(os, the_address_limit) {
     setrlimit(RLIMIT_AS, &limit);
     cr_assert_eq(os_address_limit(), 100 * GIB);
 }
+
+/* In a child, which any call but those of read(2), write(2) and its end would end. */
+static void shut_in(void) {
+    char name[16] = "some";
+    int process = os_process_id();
+    bool terminal = os_is_terminal(STDERR_FILENO);
+    os_shut_in();
+    if (os_prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0) != 0)
+        _exit(1);
+    os_name_thread("nobody");
+    os_thread_name(process, name, sizeof name);
+    os_shut_in_forked(0);
+    bool right = os_is_shut_in() && os_thread_id() == 0 && name[0] == '\0' && os_process_id() == process &&
+                 os_is_terminal(STDERR_FILENO) == terminal && !os_is_terminal(STDOUT_FILENO);
+    os_shut_in_forked(4711);
+    syscall(SYS_exit, right && os_process_id() == 4711 ? 0 : 2);
+}
+
+Test(os, who_is_shut_in_asks_nobody) {
+    char name[16] = "";
+    errno = 42;
+    cr_assert_eq(os_prctl(PR_SET_NAME, (unsigned long)"a name", 0, 0, 0), 0);
+    cr_assert_eq(os_prctl(-1, 0, 0, 0, 0), -EINVAL);
+    os_thread_name(os_thread_id(), name, sizeof name);
+    cr_assert_str_eq(name, "a name");
+    cr_assert(!os_is_shut_in() && errno == 42);
+    int status = -1;
+    pid_t child = fork();
+    if (child == 0)
+        shut_in();
+    waitpid(child, &status, 0);
+    cr_assert_eq(status, 0);
+}

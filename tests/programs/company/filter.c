@@ -2,8 +2,9 @@
 /* run: helper */
 /* A program that shuts itself in once it has started: from then on the kernel ends it for every system call that an allocator
  * has no business with (seccomp). Then threads allocate all sizes, pass blocks on and free them, memory is trimmed, and a child
- * is forked. Prints the number of a call that was not allowed. usage: filter ROUNDS [brk], where brk is refused, as by some
- * filters */
+ * is forked. Prints the number of a call that was not allowed. usage: filter ROUNDS [brk|twice|only|use]: brk is refused, as by
+ * some filters; the program first frees a block twice; or does only that, or reading one that is free, and nothing but memory
+ * and writing is allowed */
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -24,15 +25,14 @@ enum { THREADS = 4, KEPT = 64 };
 
 static int rounds; /* of each thread: a block made, another dropped */
 
-/* The allocator's: memory, waiting for each other, time and chance; then what threads, a fork and the end of the program need,
- * with their own calls of libc. */
+/* The allocator's: memory (rt_sigprocmask asks whether some can be read), waiting for each other, time and chance; writing and the
+ * end; then what threads and a fork need, with their own calls of libc. */
 static const int allowed[] = {
     SYS_mmap, SYS_munmap, SYS_mprotect, SYS_mremap, SYS_madvise, SYS_brk, SYS_futex, SYS_clock_gettime,
-    SYS_getrandom, SYS_clone, SYS_clone3, SYS_set_robust_list, SYS_rseq, SYS_rt_sigprocmask, SYS_exit, SYS_exit_group,
-    SYS_wait4,
-    SYS_write, SYS_rt_sigreturn, SYS_set_tid_address,
+    SYS_getrandom, SYS_rt_sigprocmask, SYS_write, SYS_exit_group,
+    SYS_clone, SYS_clone3, SYS_set_robust_list, SYS_rseq, SYS_exit, SYS_wait4, SYS_rt_sigreturn, SYS_set_tid_address,
 };
-enum { ALLOWED = sizeof allowed / sizeof *allowed };
+enum { ALLOWED = sizeof allowed / sizeof *allowed, ALLOWED_ALONE = 12 };
 
 static void not_allowed(int number, siginfo_t *info, void *context) {
     char line[] = "system call 0000\n";
@@ -42,10 +42,10 @@ static void not_allowed(int number, siginfo_t *info, void *context) {
     _exit(write(STDOUT_FILENO, line, sizeof line - 1) > 0 ? 3 : 4);
 }
 
-static void shut_in(bool refuse_brk) {
+static void shut_in(bool refuse_brk, unsigned allows) {
     struct sock_filter filter[ALLOWED * 2 + 4] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
     unsigned short length = 1;
-    for (unsigned i = 0; i < ALLOWED; i++) {
+    for (unsigned i = 0; i < allows; i++) {
         bool refuse = refuse_brk && allowed[i] == SYS_brk;
         filter[length++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)allowed[i], 0, 1);
         filter[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, refuse ? SECCOMP_RET_ERRNO | 1 : SECCOMP_RET_ALLOW);
@@ -107,22 +107,45 @@ static void run_threads(void) {
         pthread_join(threads[i], NULL);
 }
 
-static void *do_nothing(void *unused) {
+/* The block was allocated by a thread that has ended, before the program shut itself in. */
+static char *volatile mine;
+
+static void *take(void *unused) {
+    prctl(PR_SET_NAME, "taker");
+    mine = malloc(40);
     return unused;
+}
+
+__attribute__((noinline)) static void misuse(bool use) {
+    char *p = mine;
+    free(p);
+    if (use)
+        rounds += *(volatile char *)p;
+    else
+        free(p);
 }
 
 int main(int count, char **arguments) {
     int status = 0;
     pthread_t first; /* libc sets handlers of its own when the first thread is made */
-    if (pthread_create(&first, NULL, do_nothing, NULL) != 0 || pthread_join(first, NULL) != 0)
+    if (pthread_create(&first, NULL, take, NULL) != 0 || pthread_join(first, NULL) != 0)
         return 9;
     rounds = count > 1 ? atoi(arguments[1]) : 0;
     if (rounds < 3)
         return 10;
-    shut_in(count > 2 && strcmp(arguments[2], "brk") == 0);
+    const char *how = count > 2 ? arguments[2] : "";
+    bool alone = strcmp(how, "only") == 0 || strcmp(how, "use") == 0;
+    shut_in(strcmp(how, "brk") == 0, alone ? ALLOWED_ALONE : ALLOWED);
+    if (alone || strcmp(how, "twice") == 0)
+        misuse(*how == 'u');
+    if (alone)
+        _exit(write(STDOUT_FILENO, "done\n", 5) == 5 ? 0 : 7);
     run_threads();
     pid_t child = fork();
     if (child == 0) {
+        mine = malloc(40);
+        if (strcmp(how, "twice") == 0)
+            misuse(false);
         run_threads();
         _exit(0);
     }

@@ -51,6 +51,35 @@ static void *worker(void *unused) {
     return unused;
 }
 
+enum { ENDED = 1100 }; /* threads, more than names are kept of */
+static char *ended_blocks[ENDED];
+
+static void *ended(void *number) {
+    size_t i = (size_t)number;
+    char name[16];
+    snprintf(name, sizeof name, "ended-%zu", i);
+    if (i % 2 == 0)
+        pthread_setname_np(pthread_self(), name);
+    else
+        prctl(PR_SET_NAME, name);
+    ended_blocks[i] = malloc(24);
+    return NULL;
+}
+
+/* Blocks of the first thread, the last one and the one before are overrun. */
+static void end_threads(void) {
+    pthread_t thread;
+    for (size_t i = 0; i < ENDED; i++) {
+        pthread_create(&thread, NULL, ended, (void *)i);
+        pthread_join(thread, NULL);
+    }
+    for (size_t i = 0; i < ENDED; i++) {
+        if (i == 0 || i >= ENDED - 2)
+            ended_blocks[i][24] = 'x';
+        free(ended_blocks[i]);
+    }
+}
+
 static void own(int number) {
     (void)number;
     fputs("own handler\n", stderr);
@@ -124,6 +153,8 @@ int main(int argc, char **argv) {
     }
     if (strcmp(name, "reused") == 0)
         reuse();
+    if (strcmp(name, "ended") == 0)
+        end_threads();
     if (strcmp(name, "traced") == 0)
         mtrace();
     take(24);

@@ -6,6 +6,11 @@
 
 static char *message;
 
+struct work {
+    const char *name;
+    void *(*function)(void *);
+};
+
 static void *produce(void *unused) {
     message = malloc(100); /* ALLOCATED */
     return unused;
@@ -21,14 +26,17 @@ static void *clean(void *unused) {
     return unused;
 }
 
-static void run(const char *name, void *(*work)(void *)) {
+static void *begin(void *work) {
+    const struct work *mine = work;
+    pthread_setname_np(pthread_self(), mine->name);
+    return mine->function(NULL);
+}
+
+static void run(const char *name, void *(*function)(void *)) {
     pthread_t id;
-    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
-    pthread_mutex_lock(&gate);
-    if (pthread_create(&id, NULL, work, NULL) != 0)
+    struct work work = {name, function};
+    if (pthread_create(&id, NULL, begin, &work) != 0)
         abort();
-    pthread_setname_np(id, name);
-    pthread_mutex_unlock(&gate);
     pthread_join(id, NULL);
 }
 
