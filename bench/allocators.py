@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 
+import versions
+
 SYSTEM = pathlib.Path("/usr/lib") / f"{platform.machine()}-linux-gnu"
 PEERS = {
     "jemalloc": ("libjemalloc.so.2", "libjemalloc2"),
@@ -68,13 +70,14 @@ def named(item, found, work):
     """The allocator that one item of --alloc stands for."""
     name, is_path, path = item.partition("=")
     if is_path:
+        name, _, version = name.partition(":")
         if not name or name in ("best", COPY, FLOOR) or not name.replace("-", "_").isidentifier():
             raise Wrong(f"--alloc {item}: '{name}' cannot be its name; letters, digits, - and _, not best, {COPY} or {FLOOR}")
         if name == "glibc":
             raise Wrong(f"--alloc {item}: glibc is the system's own, which all are compared with; choose another name")
         if not pathlib.Path(path).is_file():
             raise Wrong(f"--alloc {item}: there is no file {path}")
-        return Allocator(name, str(pathlib.Path(path).resolve()))
+        return Allocator(name, str(pathlib.Path(path).resolve()), versions.of_library(path, version))
     if name == FLOOR:
         return floor(work)
     if name in found:
@@ -83,7 +86,8 @@ def named(item, found, work):
         raise Wrong(f"--alloc {item}: {name} is not installed; `make bench-deps`, or: apt-get install {PEERS[name][1]}")
     if name == "myalloc":
         raise Wrong("--alloc myalloc: libmyalloc.so is not built; `make`, or name it in MYALLOC_LIBRARY")
-    raise Wrong(f"--alloc {item}: not one of {', '.join(['glibc', 'myalloc', *PEERS])}, {FLOOR}, nor NAME=/path/to/library.so")
+    raise Wrong(f"--alloc {item}: not one of {', '.join(['glibc', 'myalloc', *PEERS])}, {FLOOR}, nor "
+                "NAME=/path/to/library.so or NAME:VERSION=/path/to/library.so")
 
 
 def serves_malloc(library):

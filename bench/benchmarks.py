@@ -4,12 +4,15 @@ import concurrent.futures
 import dataclasses
 import fnmatch
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
 
+import postgres
 
-EXPECTED = "expected-"  # files with what programs must write, for bench/checked.c
+EXPECTED = "expected-"  # files with what programs must write, for bench/checked.c and bench/postgres.c
+HELPERS = ("checked", "postgres", "redis")  # that start real programs
 STEADY_SECONDS = 60     # of a steady load that is named
 STEADY_SECONDS_ALL = 20 # of one that runs among all others
 
@@ -26,9 +29,15 @@ class Benchmark:
     seconds: int = 0      # that it runs for, whatever the allocator
     steady: bool = False  # its memory over time is the question: one long run of each allocator tells
     tree: bool = False    # what counts is the memory of all its processes together
-    checked: bool = False # started by bench/checked.c, whose memory is not its own
+    checked: bool = False # started by a helper that compares its output, and whose memory is not its own
     alone: bool = False   # orphans of the program are not part of it
+    fresh: tuple = ()     # a folder of the inputs, and its copy, which is made anew before each run
     missing: str = ""     # what is not installed of it: then it cannot run
+
+    def refresh(self, place):
+        if self.fresh:
+            shutil.rmtree(place / self.fresh[1], ignore_errors=True)
+            subprocess.run(["cp", "-a", *self.fresh], cwd=place, check=True)
 
 
 SQL = """
@@ -162,6 +171,8 @@ def make_inputs(work, chosen):
         write_inputs(work)
     if shutil.which("git") and any(benchmark.name == "git-log" for benchmark in chosen):
         subprocess.run(["bash", "-c", GIT], cwd=work, check=True)
+    if any(benchmark.name == "postgres" for benchmark in chosen):
+        postgres.make(work)
     for benchmark in programs_chosen:
         make_expected(benchmark, work)
 
@@ -190,6 +201,7 @@ def make_expected(benchmark, work):
     checked, *rest = benchmark.command
     env = dict(os.environ, **benchmark.environment)
     env.pop("LD_PRELOAD", None)
+    benchmark.refresh(work)
     done = subprocess.run([checked, "--make", *rest], cwd=work, env=env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
     if done.returncode != 0:
         sys.exit(f"bench: {benchmark.name} fails without any preload: {done.stderr.decode(errors='replace').strip()}")
@@ -302,8 +314,17 @@ def programs(folder):
                                             ("g++", "templates of the standard library", "cc1plus", "templates.cc")):
         command = compiler(compile_it) if shutil.which("gcc") else None
         found.append(program(name, about, *(command or [compile_it]), source))
+    return found + servers(folder)
+
+
+def servers(folder):
     absent = [command for command in ("redis-server", "redis-benchmark") if not shutil.which(command)]
-    return found + [
+    database = postgres.programs()
+    return [
+        Benchmark("postgres", "a server and clients that come and go: each has a process of its own",
+                  [str(folder / "postgres"), EXPECTED + "postgres", str((database or pathlib.Path()) / "postgres"),
+                   postgres.DATA, str(postgres.ROUNDS)], group="programs", tree=True, checked=True,
+                  fresh=(postgres.TEMPLATE, postgres.DATA), missing="" if database else "postgresql is not installed")] + [
         Benchmark(name, about, [str(folder / "redis"), *arguments], group="programs", alone=True,
                   missing=f"{' and '.join(absent)}: not installed" if absent else "")
         for name, about, *arguments in (
@@ -346,7 +367,7 @@ def compile_command(source, compilers=("gcc", "g++")):
 def build_loads(sources, folder, compilers=("gcc", "g++")):
     """Compiles all loads of the folder `sources`, and the helpers beside it, into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    header = (sources / "load.h").stat().st_mtime
+    header = max(path.stat().st_mtime for path in (sources / "load.h", sources.parent / "expected.h"))
 
     def build(source):
         program = folder / source.stem
@@ -354,4 +375,4 @@ def build_loads(sources, folder, compilers=("gcc", "g++")):
             subprocess.run([*compile_command(source, compilers), "-o", program, source], check=True)
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(build, [*sorted(sources.glob("*.c*")), sources.parent / "checked.c", sources.parent / "redis.c"]))
+        list(pool.map(build, [*sorted(sources.glob("*.c*")), *(sources.parent / f"{name}.c" for name in HELPERS)]))

@@ -8,9 +8,9 @@ from tables import Cell, Table
 KINDS = {-1: "best", 0: "", 1: "far"}  # of a cell: all metrics are the better the smaller
 
 
-def cell(found, floor):
+def cell(found, floor, failed=True):
     if not found:
-        return Cell("failed", "failed")
+        return Cell("failed", "failed") if failed else Cell("-")
     sign = figures.beyond(found, floor)
     return Cell(f"{found[0]:.3f} [{found[1]:.3f} {found[2]:.3f}]{'- +'[sign + 1]}", KINDS[sign])
 
@@ -19,11 +19,26 @@ def floor_of(pair, metric):
     return max(result.noise[metric] for result in pair)
 
 
+def common(before, after, keys):
+    return [{key: results[key] for key in keys} for results in (before, after)]
+
+
 def mean_cells(before, after, name, keys):
     """Geometric means over the benchmarks `keys`, a metric each."""
-    pair = [{key: results[key] for key in keys} for results in (before, after)]
+    pair = common(before, after, keys)
     floors = {metric: max(figures.mean_noise(results, metric) for results in (before, after)) for metric in METRICS}
-    return [cell(figures.change_mean(*pair, name, metric), floors[metric]) for metric in METRICS]
+    return [cell(figures.change_mean(*pair, name, metric), floors[metric], failed=False) for metric in METRICS]
+
+
+def failed_in(pair, name):
+    """The benchmarks on which the allocator, or glibc, by which it is measured, failed in one of the two."""
+    return [key for key in pair[0] if any(figures.failure(results[key], one) for results in pair for one in (name, "glibc"))]
+
+
+def without(pair, name):
+    """What the means of the allocator are not of."""
+    keys = failed_in(pair, name)
+    return [f"The means of {name} are not of {', '.join(keys)}, where it or glibc failed in one of the two."] if keys else []
 
 
 def of_allocator(before, after, name, keys):
@@ -31,9 +46,11 @@ def of_allocator(before, after, name, keys):
     for key in keys:
         pair = before[key], after[key]
         if all(name in names_of({key: result}) for result in pair):
-            table.add(key, *(cell(figures.change(*pair, name, metric), floor_of(pair, metric)) for metric in METRICS))
+            failed = bool(failed_in([{key: result} for result in pair], name))
+            table.add(key, *(cell(figures.change(*pair, name, metric), floor_of(pair, metric), failed) for metric in METRICS))
     if len(keys) > 1:
         table.add("geometric mean", *mean_cells(before, after, name, keys), kind="mean")
+        table.notes = without(common(before, after, keys), name)
     return table
 
 
@@ -41,6 +58,7 @@ def of_others(before, after, names, keys):
     table = Table("the others, geometric means: as they did not change, how far the two runs can be compared", ["", *METRICS])
     for name in names:
         table.add(name, *mean_cells(before, after, name, keys))
+        table.notes += without(common(before, after, keys), name)
     return table
 
 

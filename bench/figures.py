@@ -14,7 +14,11 @@ import math
 import numpy
 from scipy import stats
 
-METRICS = ("time", "cpu", "peak", "average", "faults")
+METRICS = ("time", "cpu", "peak", "average", "faults", "held")
+HELD = {"held-per-floor": "pages with a live byte", "held-per-live": "live bytes",  # what loads say in %, and of what
+        "held-per-peak": "bytes live at the peak"}
+MOMENTS = ("held-1s", "held-3s", "held-5s")  # the same so long after a peak: metrics of conditions
+TOLD = ("held", *MOMENTS)                    # metrics that only some loads have
 PAIR = ("myalloc", "copy")  # the second is a copy of the first: what differs between them is noise
 FLOOR_LEAST = 0.01          # no smaller difference is called one, however narrow the intervals
 PEAK_GRAIN = 128            # KiB: each CPU keeps back up to 32 pages from the kernel's count of a process
@@ -22,12 +26,22 @@ RESAMPLES = 2000
 UPPER = 0.975        # quantile at the upper end of a 95 % interval
 FEW = 5              # rounds; below, Student's
 WIDEST = 1000.0      # times or parts; no interval is shown wider
+FAILED_MOST = 0.25   # of the benchmarks; an allocator that fails on more has no means, and takes no benchmark from others'
 LOOKS_LEAST = 8      # with fewer an average over time means nothing
 SEED = 12345
 
 
+def held(sample, metric):
+    """Resident memory over what must stay, in parts, over time or at one moment; None if the load does not say it."""
+    said = [sample.figures[name][0] for name in (HELD if metric == "held" else [metric]) if name in sample.figures]
+    return said[0] / 100 if said else None
+
+
 def amount(result, sample, metric):
-    """The metric of one run. Where a load runs for a fixed time, time and CPU time are those of one operation."""
+    """The metric of one run, None if there is none. Where a load runs for a fixed time, time and CPU time are those of one
+    operation."""
+    if metric in TOLD:
+        return held(sample, metric)
     rate = sample.figures.get("rate", (0,))[0]
     if metric == "time":
         return 1 / rate if rate else sample.elapsed
@@ -46,11 +60,17 @@ def has_rate(result):
 
 
 def values(result, name, metric):
-    """One value a round; None if any of the allocator's runs failed."""
+    """One value a round; None if any of the allocator's runs failed, or the benchmark does not have that metric."""
     samples = [found.samples.get(name) for found in result.rounds]
     if any(sample is None or sample.status for sample in samples):
         return None
-    return numpy.array([max(amount(result, sample, metric), 1e-12) for sample in samples])
+    amounts = [amount(result, sample, metric) for sample in samples]
+    return None if None in amounts else numpy.array([max(value, 1e-12) for value in amounts])
+
+
+def has(result, metric):
+    """Whether the benchmark has that metric, as far as can be told: not where all runs failed."""
+    return any(values(result, name, metric) is not None for name in result.rounds[0].samples)
 
 
 def failure(result, name):
@@ -114,6 +134,25 @@ def averaged(results):
     often = {key: result for key, result in results.items() if len(result.rounds) > 1}
     others = {key: result for key, result in often.items() if result.group != "pairs"}
     return others or often
+
+
+def failed(results, name):
+    """The benchmarks on which a run of the allocator failed."""
+    return [key for key, result in results.items() if failure(result, name)]
+
+
+def compared(results, metric):
+    """The benchmarks that means of the metric are of, the same for all allocators: those on which none failed; and the
+    allocators that have no means, as they failed too often, with the benchmarks. What is held over time is the question of
+    loads that run once: only means of that are of such, too."""
+    if metric in TOLD:
+        asked = {key: result for key, result in results.items() if has(result, metric)}
+    else:
+        asked = averaged(results)
+    failures = {name: failed(asked, name) for name in names_of(asked)}
+    out = {name: keys for name, keys in failures.items() if len(keys) > FAILED_MOST * len(asked)}
+    gone = {key for name, keys in failures.items() if name not in out for key in keys}
+    return {key: result for key, result in asked.items() if key not in gone}, out
 
 
 def names_of(results):
@@ -215,8 +254,9 @@ def widening(count, few):
 
 @functools.lru_cache(maxsize=None)
 def mean_of(terms):
-    """Geometric mean over benchmarks, its interval, and how many they are. A term is one benchmark's rows of ratios, one a
-    round: (row,), or (row, base) where the median of the second divides that of the first.
+    """Geometric mean over benchmarks, its interval (without ends if one has a single round), and how many they are. A term
+    is one benchmark's rows of ratios, one a round: (row,), or (row, base) where the median of the second divides that of the
+    first.
 
     scipy.stats.bootstrap resamples the rounds of each row independently. It has nothing for rows too short for that, so
     the statistic is the mean of the deviations from the medians, each widened for its number of rounds."""
@@ -225,8 +265,10 @@ def mean_of(terms):
     rows = [numpy.log(row) for term in terms for row in term]
     medians = [numpy.median(row) for row in rows]
     parts = [(-1) ** i / len(terms) for term in terms for i in range(len(term))]
-    widths = [widening(count, few) for count, term in zip(counts, terms) for _ in term]
     middle = sum(part * median for part, median in zip(parts, medians))
+    if min(counts) == 1:
+        return math.exp(middle), math.exp(middle) / WIDEST, math.exp(middle) * WIDEST, len(terms)
+    widths = [widening(count, few) for count, term in zip(counts, terms) for _ in term]
 
     def statistic(*resamples, axis):
         return middle + sum(part * width * (numpy.median(resample, axis=axis) - median)
@@ -238,9 +280,10 @@ def mean_of(terms):
 
 def geometric(results, name, base, metric):
     """Geometric mean over the benchmarks of name / base (base: a name or "best"), its interval, and how many benchmarks
-    it is of; None if of none."""
+    it is of; None if of none, or if one of the two failed too often."""
+    common, out = compared(results, metric)
     terms = []
-    for result in averaged(results).values():
+    for result in common.values() if not {name, base} & out.keys() else ():
         against = best_peer(result, metric) if base == "best" else base
         above, below = values(result, name, metric), against and values(result, against, metric)
         if above is not None and below is not None:
@@ -252,13 +295,16 @@ def mean_noise(results, metric):
     """How far from 1 the equal pair's geometric mean came out, interval included: no smaller difference of means is one."""
     pair = pair_of(names_of(results))
     found = geometric(results, *reversed(pair), metric) if pair else None
-    return max([FLOOR_LEAST] + [abs(end - 1) for end in found[:3]]) if found else FLOOR_LEAST
+    return max([FLOOR_LEAST] + [abs(end - 1) for end in found[:3]]) if found and has_ends(found) else FLOOR_LEAST
 
 
 def relative(result, name, metric):
-    """Values of one allocator, relative to glibc in its own rounds if that ran, as ratios; None if it failed."""
-    mine, base = values(result, name, metric), values(result, "glibc", metric) if name != "glibc" else None
-    return mine if mine is None or base is None else mine / base
+    """Values of one allocator, relative to glibc in its own rounds if that took part, as ratios; None if one failed."""
+    mine = values(result, name, metric)
+    if name == "glibc" or "glibc" not in names_of({0: result}):
+        return mine
+    base = values(result, "glibc", metric)
+    return None if mine is None or base is None else mine / base
 
 
 def change(before, after, name, metric):

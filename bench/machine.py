@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The facts without which figures cannot be compared: machine, kernel, versions, the library's state, the date."""
 import datetime
-import hashlib
 import os
 import pathlib
 import platform
 import shutil
 import subprocess
+
+import versions
 
 HUGE = pathlib.Path("/sys/kernel/mm/transparent_hugepage")
 
@@ -43,9 +44,8 @@ def own_version(library, source):
     """Commit and digest of the library measured: the digest tells whether two files are of the same one."""
     if not library or not pathlib.Path(library).exists():
         return ""
-    digest = hashlib.sha256(pathlib.Path(library).read_bytes()).hexdigest()[:12]
     state = commit(source)
-    return (f"commit {state}, " if state else "") + f"sha256 {digest}"
+    return (f"commit {state}, " if state else "") + f"sha256 {versions.digest(pathlib.Path(library).read_bytes())}"
 
 
 def busy():
@@ -66,7 +66,7 @@ def facts(libraries, missing, seed):
         "load before": "{:.2f} {:.2f} {:.2f}".format(*os.getloadavg()),
         "compiler of the loads": said("gcc", "--version"),
         "library": libraries["myalloc"].version if "myalloc" in libraries else "",
-        "allocators": ", ".join(f"{a.name} {a.version}".strip() for a in libraries.values() if a.name != "myalloc"),
+        "allocators": "; ".join(f"{a.name} {a.version}".strip() for a in libraries.values() if a.name != "myalloc"),
         "allocators not installed": ", ".join(missing) or "none",
         "seed": seed,
     }

@@ -142,6 +142,7 @@ def run_once(benchmark, library, place, series=False, extra=()):
     as well."""
     for name in ("measured", "looks", "stdout", "stderr"):
         (place.work / name).unlink(missing_ok=True)
+    benchmark.refresh(place.where)
     status = start(benchmark, library, place, extra)
     head, tail = said(place)
     try:

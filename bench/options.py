@@ -69,7 +69,8 @@ def new_parser():
     add("--list", action="store_true", help="name the benchmarks")
     add("--only", default="*", metavar="PATTERNS", help="patterns of benchmarks, separated by commas")
     add("--alloc", type=names, default=None, metavar="NAMES",
-        help="allocators, separated by commas; NAME=/path/lib.so adds one; empty: an empty library preloaded")
+        help="allocators, separated by commas; NAME=/path/lib.so adds one, or NAME:VERSION=/path/lib.so; "
+        "empty: an empty library preloaded")
     add("--rounds", "--runs", type=rounds,
         help=f"at least so many ({ROUNDS}; --quick {ROUNDS_QUICK}); more until intervals are narrow")
     add("--minutes", type=positive, help=f"what all may take ({MINUTES:g}; --quick {MINUTES_QUICK:g}, own program "

@@ -17,10 +17,10 @@ PLOTS_MOST = 4_000_000  # bytes of plots of memory over time; the file stays bel
 def metric_parts(results, names):
     """(title, table or None, plots) of each metric."""
     several, parts = len(results) > 1, []
-    for metric in tables.SHOWN:
-        table = tables.by_metric(results, metric) if several else None
+    for metric in tables.shown(results):
+        rows, table = tables.having(results, metric), tables.by_metric(results, metric) if several else None
         drawn = [] if several and metric == "faults" else [Markup(plots.bars(members, names, metric))
-                                                           for members in wording.groups_of(results).values()]
+                                                           for members in wording.groups_of(rows).values()]
         parts.append((wording.TITLES[metric], table, drawn))
     return parts
 
@@ -45,7 +45,7 @@ def content(document):
     return {
         "document": document, "results": results,
         "notes": wording.notes(document), "failures": wording.failures(results),
-        "summary": tables.summary(results) if several else None,
+        "summary": tables.summary(document) if several else None,
         "scatter": Markup(plots.scatter(results, names)) if several else "",
         "single": [table for key, result in results.items() for table in tables.one(key, result)] if len(results) == 1 else [],
         "misses": tables.misses(results) if PAIR[0] in names else None,

@@ -54,7 +54,8 @@ def print_benchmarks(console, document):
             for table in tables.one(key, result):
                 print_table(console, table)
         return
-    for metric in tables.SHOWN:
+    print_table(console, tables.summary(document))
+    for metric in tables.shown(results):
         print_table(console, tables.by_metric(results, metric))
     if PAIR[0] in names_of(results):
         print_table(console, tables.against(results))

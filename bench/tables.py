@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: MIT
 """The tables of the report, as cells that the terminal (report.py) and the page (page.py) only have to draw."""
 import dataclasses
-import math
 
 import figures
 import wording
 from figures import METRICS, PAIR, differs, names_of
 from wording import TITLES, TOLERATED
 
-SHOWN = ("time", "peak", "average", "faults")              # metrics that have a table of all benchmarks
-BLOCKS = (("time", "cpu"), ("peak", "average", "faults"))  # of one benchmark's: what fits beside each other
+SHOWN = ("time", "peak", "average", "faults", "held")              # metrics that have a table of all benchmarks
+BLOCKS = (("time", "cpu"), ("peak", "average", "faults", "held"))  # of one benchmark's: what fits beside each other
 STEADY = "Memory over long runs: average of the first half of the run in MiB, times what the second took of it"
-HELD = "Memory held over time, resident over what must stay"
+HELD = "Resident memory over what must stay"
 COUNTERS = ("locks", "waits", "rmws", "oscalls")
 
 
@@ -55,27 +54,47 @@ def cell(result, name, metric):
     return Cell(text, kind, hint, f"{text:5}" + (f" {to_glibc[0]:.2f}" if to_glibc else ""))
 
 
-def mean(found, floor, base, itself=False):
-    """`0.874±0.186=`: a geometric mean, = if it cannot be told from 1."""
+def no_mean(results, name, metric):
+    """Why there is none: too many runs failed, or the metric is not there."""
+    keys = figures.compared(results, metric)[1].get(name)
+    return Cell(f"failed {len(keys)}", "failed", f"failed on {', '.join(keys)}") if keys else Cell("-")
+
+
+def mean(results, name, base, metric, floor, itself=False):
+    """`0.874±0.186=`: a geometric mean, = if it cannot be told from 1, `?` for the interval if there is none."""
+    found = figures.geometric(results, name, base, metric)
     if not found:
-        return Cell("-")
+        return no_mean(results, name, metric)
     same = not itself and not figures.beyond(found, floor)
-    mark = "=" if same else ""
-    return Cell(f"{found[0]:.3f}{mark}", "same" if same else "", hint_of(found, base),
-                f"{found[0]:.3f}±{(found[2] - found[1]) / 2:.3f}{mark or ' '}")
+    half = f"{(found[2] - found[1]) / 2:.3f}" if figures.has_ends(found) else "?"
+    return Cell(f"{found[0]:.3f}±{half}{'=' if same else ''}", "same" if same else "", hint_of(found, base),
+                f"{found[0]:.3f}±{half}{'=' if same else ' '}")
 
 
 def group_mean(results, name, metric, floor):
     """Of a group, to the best and to glibc."""
     found, to_glibc = (figures.geometric(results, name, base, metric) for base in ("best", "glibc"))
-    made = mean(found, floor, "best")
+    made = mean(results, name, "best", metric, floor)
     if found:
         made.long = f"{found[0]:.2f}{'=' if made.kind else ' '}" + (f" {to_glibc[0]:.2f}" if to_glibc else "")
     return made
 
 
+def having(results, metric):
+    """The benchmarks that have a row in the metric's table."""
+    if metric not in figures.TOLD:
+        return results
+    return {key: result for key, result in results.items() if figures.has(result, metric)}
+
+
+def shown(results):
+    """Metrics of which there is a table."""
+    return [metric for metric in SHOWN if having(results, metric)]
+
+
 def by_metric(results, metric):
     """All benchmarks: a row each, an allocator a column."""
+    results = having(results, metric)
     names, groups = names_of(results), wording.groups_of(results)
     table = Table(TITLES[metric], ["", "best", *names])
     for group, members in groups.items():
@@ -93,22 +112,26 @@ def by_metric(results, metric):
 
 
 def add_means(table, results, names, metric):
-    floor, all_ = figures.mean_noise(results, metric), len(figures.averaged(results))
+    floor, all_ = figures.mean_noise(results, metric), len(results if metric in figures.TOLD else figures.averaged(results))
     for base in ("best", "glibc"):
-        found = {name: figures.geometric(results, name, base, metric) for name in names}
-        table.add("ALL, geometric mean", f"to {base}", *(mean(found[name], floor, base, name == base) for name in names),
-                  kind="mean")
+        table.add("ALL, geometric mean", f"to {base}",
+                  *(mean(results, name, base, metric, floor, name == base) for name in names), kind="mean")
     counts = [found[3] if (found := figures.geometric(results, name, "best", metric)) else 0 for name in names]
     if any(count != all_ for count in counts):
         table.add("  of how many", f"of {all_}", *counts)
 
 
-def summary(results):
-    """Allocators by metrics."""
-    table = Table("Summary", ["geometric mean, to the best", *TITLES.values()])
+def summary(document):
+    """Allocators, with their versions, by metrics."""
+    results, versions = document.benchmarks, {allocator.name: allocator.version for allocator in document.allocators}
+    metrics = [metric for metric in METRICS if having(results, metric)]
+    floors = {metric: figures.mean_noise(results, metric) for metric in metrics}
+    table = Table("Summary: geometric means of ratios to the best of each benchmark, with 95 % intervals",
+                  ["", "version", *(TITLES[metric] for metric in metrics)], left=(0, 1))
     for name in names_of(results):
-        table.add(name, *(mean(figures.geometric(results, name, "best", metric), figures.mean_noise(results, metric), "best")
-                          for metric in METRICS))
+        table.add(name, versions.get(name) or "unknown", *(mean(results, name, "best", metric, floors[metric])
+                                                           for metric in metrics))
+    table.notes = wording.uncounted_texts(results)
     return table
 
 
@@ -116,10 +139,16 @@ def against(results):
     """myalloc over each other allocator: who is the strongest rival as a whole."""
     others = [name for name in names_of(results) if name != PAIR[0]]
     table = Table("myalloc relative to each other allocator, geometric means over all benchmarks", ["", *others])
-    for metric in SHOWN:
+    for metric in shown(results):
         floor = figures.mean_noise(results, metric)
-        table.add(TITLES[metric], *(mean(figures.geometric(results, PAIR[0], other, metric), floor, other) for other in others))
+        table.add(TITLES[metric], *(against_mean(results, other, metric, floor) for other in others))
     return table
+
+
+def against_mean(results, other, metric, floor):
+    """That of myalloc over the other; the one of the two that failed too often is told."""
+    made = mean(results, PAIR[0], other, metric, floor)
+    return made if made.text != "-" else no_mean(results, other, metric)
 
 
 def misses(results):
@@ -144,21 +173,14 @@ def said(results):
 
 
 def held(results):
-    """Of the loads that know what must stay: resident memory over that, over the time of the run."""
+    """Of the loads that know what must stay: resident memory over that."""
     names = names_of(results)
-    table = Table(HELD, ["", "over", *names], left=(0, 1))
-    logs = {name: [] for name in names}
+    table = Table(HELD, ["", "", "over", *names], left=(0, 1, 2))
     for key, result in results.items():
-        floor, by = wording.held(result)
-        for name, value in by.items():
-            logs[name].append(math.log(max(value, 1e-3)))
-        if by:
-            best = min(by.values())
-            table.add(key, floor, *(Cell(f"{by[name]:.2f}", "best" if by[name] <= best else "") if name in by else Cell("-")
-                                    for name in names))
-    if len(table.rows) > 1:
-        table.add("   geometric mean", "", *(f"{math.exp(sum(logs[name]) / len(logs[name])):.2f}"
-                                             if len(logs[name]) == len(table.rows) else "-" for name in names), kind="mean")
+        for when, over, by in wording.held(result):
+            kinds = {name: "best" if value <= min(by.values()) else "" for name, value in by.items()}
+            table.add(key if over else "", when, over,
+                      *(Cell(f"{by[name]:.2f}", kinds[name]) if name in by else Cell("-") for name in names))
     return table
 
 
@@ -217,7 +239,7 @@ def one_cell(result, name, metric):
 def one(key, result):
     """The tables of one benchmark: an allocator a row, a metric a column."""
     made = []
-    for metrics in BLOCKS:
+    for metrics in ([metric for metric in block if having({key: result}, metric)] for block in BLOCKS):
         table = Table("", ["", *(TITLES[metric] for metric in metrics)])
         for name in names_of({key: result}):
             table.add(name, *(one_cell(result, name, metric) for metric in metrics))

@@ -6,12 +6,14 @@ import figures
 from figures import PAIR
 
 TITLES = {"time": "Time", "cpu": "CPU time", "peak": "Peak memory", "average": "Average memory over time",
-          "faults": "Page faults (minor)"}
-TOLERATED = {"time": 1.10, "peak": 1.15, "average": 1.15}  # more than so many times the best is a miss
+          "faults": "Page faults (minor)", "held": "Memory held over time"}
+TOLERATED = {"time": 1.10, "peak": 1.15, "average": 1.15, "held": 1.15}  # more than so many times the best is a miss
 
 
 def amount_text(value, metric, rate=False):
-    """A median with its unit: KiB for memory, seconds for times."""
+    """A median with its unit: KiB for memory, seconds for times; what is held, in parts of what must stay."""
+    if metric == "held":
+        return f"{value:.2f}"
     if metric in ("peak", "average"):
         return f"{value / 1024:.1f} MiB"
     if metric == "faults":
@@ -63,21 +65,22 @@ def misses(results, name=PAIR[0]):
     return found
 
 
-HELD = {"held-per-floor": "pages with a live byte", "held-per-live": "live bytes"}  # what a load says in %, and of what
-
-
 def held(result):
-    """Resident memory over what must stay, over the time of the run: of what, and allocator -> median over rounds."""
-    said = all_figures(result)
-    for figure, (_, by) in said.items():
-        if figure in HELD:
-            return HELD[figure], {name: value / 100 for name, value in by.items()}
-    return "", {}
+    """Resident memory over what must stay: rows of when, over what, and allocator -> median over rounds."""
+    found = []
+    for figure, (_, by) in all_figures(result).items():
+        parts = {name: value / 100 for name, value in by.items()}
+        if figure in figures.HELD:
+            found.insert(0, ("over time", figures.HELD[figure], parts))
+        elif figure in figures.MOMENTS:
+            found.append((f"after {figure.removeprefix('held-')}", "", parts))
+    return found
 
 
 def said_figures(result):
     """What the load printed beyond its rate, and beyond what has a table of its own: name -> (unit, allocator -> median)."""
-    return {figure: said for figure, said in all_figures(result).items() if figure not in ("rate", *HELD)}
+    return {figure: said for figure, said in all_figures(result).items()
+            if figure not in ("rate", *figures.HELD, *figures.MOMENTS)}
 
 
 def all_figures(result):
@@ -112,7 +115,18 @@ def noise_text(results):
 def once_text(results):
     """Which benchmarks have one round, and what that means; ""."""
     once = [key for key in results if len(results[key].rounds) == 1]
-    return f"One round, which tells no difference and takes no part in means: {', '.join(once)}." if once else ""
+    return (f"One round, which tells no difference and takes no part in means but those of memory held: {', '.join(once)}."
+            if once else "")
+
+
+def uncounted_texts(results):
+    """Which benchmarks no mean is of because an allocator failed on them, and which allocators have no means."""
+    common, out = figures.compared(results, "time")
+    by = {name: [key for key in figures.failed(figures.averaged(results), name) if key not in common]
+          for name in figures.names_of(results) if name not in out}
+    kept = [f"Not in the means of any allocator, as {name} failed: {', '.join(keys)}." for name, keys in by.items() if keys]
+    return kept + [f"No means of {name}, which failed on {len(keys)} of {len(figures.averaged(results))} benchmarks: "
+                   f"{', '.join(keys)}." for name, keys in out.items()]
 
 
 def memory_texts(results):
@@ -134,7 +148,7 @@ def notes(document):
     results, said = document.benchmarks, []
     if results:
         dropped = sum(len(result.dropped) for result in results.values())
-        said = [noise_text(results), once_text(results), *memory_texts(results),
+        said = [noise_text(results), once_text(results), *uncounted_texts(results), *memory_texts(results),
                 f"{dropped} rounds dropped, because the host took more than 2 % of their time." if dropped else ""]
     return [*filter(None, said), *left_out_texts(document.left_out)]
 

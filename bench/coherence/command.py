@@ -51,7 +51,7 @@ def new_parser():
     add("--only", type=shared.names, default="*", metavar="PATTERNS", help="patterns of loads, separated by commas")
     add("--threads", type=threads, default=None, metavar="NUMBERS", help="numbers of threads, separated by commas (2,8,64)")
     add("--alloc", type=shared.names, default=None, metavar="NAMES",
-        help="allocators, separated by commas; NAME=/path/lib.so adds one")
+        help="allocators, separated by commas; NAME=/path/lib.so adds one, or NAME:VERSION=/path/lib.so")
     add("--work", type=shared.within(float, 0.001, 1000, "a number from 0.001 to 1000"), default=None, metavar="FACTOR",
         help="of the loads' work (1)")
     add("--seed", type=shared.seed, default=1, help="of the order of turns (1)")

@@ -279,8 +279,9 @@ static inline double processor_seconds(void) {
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
+/* Counts are whole; small parts of a whole get two digits more. */
 static inline void figure(const char *name, double value, const char *unit) {
-    printf("figure %s %.0f %s\n", name, value, unit);
+    printf("figure %s %.*f %s\n", name, value < 10 && value != (double)(long)value ? 2 : 0, value, unit);
 }
 
 static inline int lines_overlap(const struct block *block, uintptr_t line) {

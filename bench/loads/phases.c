@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* A peak of small blocks, nearly all of them freed in one of four patterns, then a while without any call, then a
- * while with a few small ones: when does the memory come back? Beside each figure stands the least that must stay, the
- * pages on which a live block lies. The rate is of the calls by processor time: what giving back costs is in it, the
- * waiting is not. Written for this bench; the question is that of every report "I freed it, and the process still holds
- * it". */
+ * while with a few small ones: when does the memory come back? It is held against the least that must stay, the pages on
+ * which a live block lies; where no block stays, against the bytes that were live at the peak. The rate is of the calls
+ * by processor time: what giving back costs is in it, the waiting is not. Written for this bench; the question is that of
+ * every report "I freed it, and the process still holds it". */
 #include "load.h"
 #include <malloc.h>
 #include <stdbool.h>
@@ -22,7 +22,9 @@ static struct block *table;
 static uint64_t *seen; /* pages, as a set */
 static size_t seen_size;
 static long before;
-static double held, needed; /* resident pages and floor, summed over looks */
+static double needed;       /* pages: the floor, or at the peak */
+static double held;         /* resident pages, summed over looks */
+static long looks;
 
 static bool is_kept(long i, uint64_t *random) {
     switch (pattern) {
@@ -63,24 +65,33 @@ static double kib(long pages) {
     return (double)pages * page_bytes() / 1024;
 }
 
-static void look(long floor, const char *name) {
-    long pages = resident_pages() - before;
-    held += (double)pages;
-    needed += (double)floor;
-    if (name != NULL)
-        figure(name, kib(pages), "KiB");
+/* Resident pages. Less than a MiB counts as one: what of it is there is hardly the load's. */
+static long look(void) {
+    long pages = resident_pages() - before, least = (1 << 20) / page_bytes();
+    held += (double)(pages > least ? pages : least);
+    looks++;
+    return pages;
+}
+
+/* A look so long after the frees, which is told. */
+static void tell(const char *name, long milliseconds) {
+    char moment[32];
+    double sum = held;
+    figure(name, kib(look()), "KiB");
+    snprintf(moment, sizeof moment, "held-%gs", (double)milliseconds / 1000);
+    figure(moment, 100 * (held - sum) / needed, "%");
 }
 
 /* Lets so many milliseconds pass, with a small call in each if there are to be calls, and looks at the memory every
  * tenth of a second. */
-static void pass(long milliseconds, bool with_calls, long floor) {
+static void pass(long milliseconds, bool with_calls) {
     struct timespec next;
     clock_gettime(CLOCK_MONOTONIC, &next);
     for (long i = 0; i < milliseconds; i++) {
         if (with_calls)
             free(checked(malloc(100 + (size_t)i % 50), 150));
         if (i % 100 == 0)
-            look(floor, NULL);
+            look();
         next.tv_nsec += 1000000;
         if (next.tv_nsec >= 1000000000) {
             next.tv_nsec -= 1000000000;
@@ -99,11 +110,13 @@ int main(int argc, char **argv) {
     memset(seen, 1, seen_size * sizeof *seen);
     before = resident_pages();
     uint64_t random = random_stream(0);
+    size_t bytes = 0;
     for (long i = 0; i < blocks; i++) {
         size_t size =
             random_below(&random, 64) == 0 ? random_between(&random, 1000, 7000) : random_between(&random, 16, 255);
         block_new(&table[i], size, (uint32_t)i);
         memset(table[i].at + sizeof(uint32_t), (int)table[i].tag, size - sizeof(uint32_t));
+        bytes += size;
     }
     figure("peak", kib(resident_pages() - before), "KiB");
     for (long i = 0; i < blocks; i++)
@@ -112,14 +125,14 @@ int main(int argc, char **argv) {
     long freed = resident_pages() - before, floor = count_floor();
     figure("freed", kib(freed), "KiB");
     figure("floor", kib(floor), "KiB");
-    pass(quiet / 3, false, floor);
-    look(floor, "quiet-third");
-    pass(quiet - quiet / 3, false, floor);
-    look(floor, "quiet");
-    pass(calls, true, floor);
-    look(floor, "calls");
-    if (needed > 0)
-        figure("held-per-floor", 100 * held / needed, "%");
+    needed = floor > 0 ? (double)floor : (double)bytes / (double)page_bytes();
+    pass(quiet / 3, false);
+    tell("quiet-third", quiet / 3);
+    pass(quiet - quiet / 3, false);
+    tell("quiet", quiet);
+    pass(calls, true);
+    tell("calls", quiet + calls);
+    figure(floor > 0 ? "held-per-floor" : "held-per-peak", 100 * held / (double)looks / needed, "%");
     figure("rate", (double)(2 * blocks) / processor_seconds(), "calls/s");
     malloc_trim(0);
     figure("trimmed", kib(resident_pages() - before), "KiB");
