@@ -52,6 +52,8 @@ struct bin {
  * is OPEN it keeps blocks and stands in the list of all caches. */
 enum cache_state { CACHE_NEW, CACHE_OPEN, CACHE_CLOSED };
 
+#define STALE_CLASSES (CLASS_COUNT - 1 - EXACT_MAX / BLOCK_ALIGN) /* those above a KiB, the last ones (cache_stale.h) */
+
 /* What only slow paths use of a cache, apart from it: static TLS is scarce. */
 struct cache_slow {
     struct bin wide[CLASS_COUNT - FAST_CLASSES]; /* the bins of the wide classes */
@@ -61,6 +63,8 @@ struct cache_slow {
     size_t earned_bytes;                /* K4 */
     unsigned last_shrunk;               /* class that was last to lose what it had earned to another class */
     unsigned last_set_aside;            /* class whose list was last set aside */
+    unsigned last_looked_at;            /* class whose list was last looked at (cache_stale.h) */
+    uint32_t seen[STALE_CLASSES];        /* says which list it had then */
     int calls_to_look;                  /* slow calls until this thread looks whether memory is to be given back */
     bool pause_again;                   /* a paused class has been called for the first time */
     uint8_t pause_left[FAST_CLASSES];   /* calls that a paused class makes before it goes on; 0 if it is not paused */

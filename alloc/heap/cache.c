@@ -14,6 +14,7 @@
 #include "heap/cache_growth.h"
 #include "heap/cache_bound.h"
 #include "heap/cache_pause.h"
+#include "heap/cache_stale.h"
 
 /* A class of blocks above a KiB is cold until its list was full eight times; meanwhile its freed blocks go home at once. Most
  * programs, at their start, free a few blocks of each of many sizes: lists would keep one of each, and its page. Measured on
@@ -212,6 +213,7 @@ void cache_come_by_slow(void) {
     report_enter();
     cache->slow->calls_to_look = CALLS_A_LOOK;
     pause_now_and_then(cache, now);
+    stale_look(cache);
     report_leave();
 }
 
