@@ -31,7 +31,7 @@
 
 /* Limits that the program has set for itself are not meant for this one. */
 static void lift_limits(void) {
-    static const int resources[] = {RLIMIT_AS, RLIMIT_DATA, RLIMIT_FSIZE};
+    static const int resources[] = {RLIMIT_AS, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_STACK};
     for (size_t i = 0; i < sizeof resources / sizeof *resources; i++) {
         struct rlimit limit;
         if (kernel_refused(kernel(SYS_prlimit64, 0, resources[i], NULL, &limit)))
