@@ -31,7 +31,7 @@
 
 /* Limits that the program has set for itself are not meant for this one. */
 static void lift_limits(void) {
-    static const int resources[] = {RLIMIT_AS, RLIMIT_DATA, RLIMIT_FSIZE};
+    static const int resources[] = {RLIMIT_AS, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_STACK};
     for (size_t i = 0; i < sizeof resources / sizeof *resources; i++) {
         struct rlimit limit;
         if (kernel_refused(kernel(SYS_prlimit64, 0, resources[i], NULL, &limit)))
@@ -68,11 +68,13 @@ _Noreturn static void become(const struct os_filter *filter, int in, int out) {
 }
 
 /* The kernel sends SIGCHLD at the end of whatever has become another program, to its parent; so that is this one, which becomes
- * none and passes the status on. All signals are blocked in it. The group is its own, so that what it starts is ended with it; and
+ * none and passes the status on. All signals are blocked in it. A program that ignores SIGCHLD would have the kernel drop its
+ * children's status, and what it starts inherits that: here the signal is as it is from the start. The group is its own, so that what it starts is ended with it; and
  * it ends where the thread that waits for it does. */
 _Noreturn static void stand_between(const struct os_filter *filter, int in, int out) {
     int status = NOT_STARTED << 8;
     long got;
+    os_signal(SIGCHLD, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
     kernel(SYS_setpgid, 0, 0);
     kernel(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
     long child = kernel(SYS_clone, 0, 0, 0, 0, 0);
