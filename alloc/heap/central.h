@@ -63,7 +63,8 @@ void central_count(unsigned class, struct central_totals *totals);
  * under the lock of the class. */
 void central_each_chain(unsigned class, void (*see)(const void *chain, size_t most, void *data), void *data);
 
-/* True if the block is free and at home, or in the class's transfer cache, or adopted. Takes the lock of the class. */
+/* True if the block is free and at home, or in the class's transfer cache, or adopted; or if there is none: its span was
+ * released and is of the class again, cut elsewhere or not as far yet. Takes the lock of the class. */
 bool central_holds(unsigned class, const void *block);
 
 /* Looks whether X1, C1, C2, C4 and O1 (home.h) hold. While nobody else is in the allocator (all_locks.h). */

@@ -44,7 +44,7 @@ bool central_holds(unsigned index, const void *block) {
     if (class == NULL)
         return false;
     lock_acquire(&class->lock, LOCK_CLASS);
-    wanted.found = span_is_block(block, index) && home_has(span_find(block), block, class->reciprocal);
+    wanted.found = !span_is_block(block, index) || home_has(span_find(block), block, class->reciprocal);
     if (!wanted.found)
         each_chain(class, look_in_chain, &wanted, &empty);
     if (!wanted.found)

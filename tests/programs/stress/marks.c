@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../../alloc/base/myalloc.h"
 #include "tap.h"
 
 enum { DEPTHS = 5, MOST = 3000, SIZES = 11 };
@@ -130,7 +131,7 @@ static void after_fork(size_t bytes, int depth) {
         abort();
 }
 
-/* As many blocks are freed as there may be without memory going back to the OS, and with it their marks. */
+/* As many blocks are freed as there may be without any of their memory going back to the OS at once. */
 static int depth_of(int wanted, size_t bytes) {
     size_t most = ((size_t)24 << 20) / bytes;
     return most < (size_t)wanted ? (int)most : wanted;
@@ -199,6 +200,7 @@ static void coincidences(void) {
 int main(void) {
     tap_watchdog(95);
     mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    mallopt(M_MYALLOC_DECAY_MS, 1000000); /* what goes back to the OS loses its mark */
     read_mark();
     tap(mark != 0 && (mark & 1) == 1 && mark >> 62 == 2, "a freed block has a mark that is no address");
     coincidences();
