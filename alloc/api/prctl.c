@@ -77,8 +77,8 @@ static void *find(_Atomic(void *) *known, const char *name) {
     return function;
 }
 
-/* The OS's number of a thread. Its clock of processor time has a name that libc puts together, without a call to the OS: ~number
- * << 3, and a few bits. */
+/* The OS's number of a thread. Its clock of processor time has a name that libc puts together, without a call to the OS:
+ * ~number << 3, and a few bits. */
 static int number_of(pthread_t thread) {
     static _Atomic(void *) known;
     int (*clock_of)(pthread_t, clockid_t *) = (int (*)(pthread_t, clockid_t *))find(&known, "pthread_getcpuclockid");

@@ -5,6 +5,8 @@
 
 #include "base/freelist.h"
 #include "base/sizeclass.h"
+#include "os/os.h"
+#include "kit/budget.h"
 #include "kit/report.h"
 #include "kit/tunables.h"
 #include "heap/aside.h"
@@ -66,12 +68,28 @@ static size_t gather(size_t pad) {
     return span_purge(pad);
 }
 
+/* Whether the OS would refuse even what a block needs beside all that has been taken: then it helps nothing to give that back. A
+ * program that asks for what there cannot be, again and again, keeps its lists. */
+static COLD bool is_hopeless(size_t bytes) {
+    size_t taken = budget_taken();
+    if (bytes > budget_limit())
+        return true;
+    if (bytes <= taken)
+        return false;
+    void *trial = os_map(bytes - taken, OS_PAGE, os_unmap);
+    if (trial != NULL)
+        os_unmap(trial, bytes - taken);
+    return trial == NULL;
+}
+
 void *plain_alloc(size_t bytes, size_t align, bool *zeroed) {
     if (bytes > SIZE_LIMIT - UNIT || align > SIZE_LIMIT - bytes)
         return plain_no_memory();
     void *p = alloc_once(bytes, align, zeroed);
     if (LIKELY(p != NULL))
         return p;
+    if (is_hopeless(bytes))
+        return plain_no_memory();
     gather(0);
     p = alloc_once(bytes, align, zeroed);
     return p ? p : plain_no_memory();

@@ -4,12 +4,12 @@
  * cannot be asked any more (os_shut_in).
  *
  * The OS gives the number of a thread that has ended to another one. So records name a *life*: the OS's number, and in the bits
- * above it a count that tells the threads of one number apart. The last THREAD_NAMES_MOST lives are kept with their names, those
- * that have ended given up first. The kernel is asked for the name of a life that has not ended, and nobody of one that is not
- * kept: its number may be another's by now.
+ * above it a count that tells the threads of one number apart. The last THREAD_NAMES_MOST lives are kept with their names,
+ * those that have ended given up first. The kernel is asked for the name of a life that has not ended, and nobody of one that
+ * is not kept: its number may be another's by now.
  *
- * No lock, and safe in a signal's handler: who begins a life takes a place for it by one exchange. Nothing is touched before the
- * first life begins.
+ * No lock, and safe in a signal's handler: who begins a life takes a place for it by one exchange. Nothing is touched before
+ * the first life begins.
  */
 #ifndef MYALLOC_THREAD_NAMES_H
 #define MYALLOC_THREAD_NAMES_H
@@ -34,7 +34,8 @@ void thread_life_end(int life);
 /* Keeps the first 15 bytes of a name, which may end without a NUL behind them. Of a life that is not kept any more: nothing. */
 void thread_name_keep(int life, const char *name);
 
-/* The same for another thread, which may not have begun its life: then it begins it with that name. 0 for one that has ended. */
+/* The same for another thread, which may not have begun its life: then it begins it with that name. 0 for one that has
+ * ended. */
 void thread_name_keep_other(int number, const char *name);
 
 /* The name, else an empty text. */

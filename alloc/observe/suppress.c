@@ -48,7 +48,8 @@ bool suppress_pattern_matches(const char *pattern, size_t length, const char *na
 
 /* Nothing but ^ and $: it would match every name, or none. */
 static bool has_no_name(const char *pattern, size_t length) {
-    return length == 0 || (length == 1 && (*pattern == '^' || *pattern == '$')) || (length == 2 && memcmp(pattern, "^$", 2) == 0);
+    bool is_anchor = length == 1 && (*pattern == '^' || *pattern == '$');
+    return length == 0 || is_anchor || (length == 2 && memcmp(pattern, "^$", 2) == 0);
 }
 
 static bool is_at(const char *at, const char *end, const char *text_there) {

@@ -14,7 +14,8 @@
 #include "observe/suppress.h"
 
 #define NAME_ROOM 4096 /* names of templates are long */
-#define ANSWERS_MOST (16 * MIB) /* of 64 KiB of questions, some thousand: 16 KiB each, for names of templates inlined in each other */
+/* To 64 KiB of questions, some thousand: 16 KiB each, for names of templates inlined in each other. */
+#define ANSWERS_MOST (16 * MIB)
 #define INLINED "inlined into "
 
 struct frame {

@@ -26,8 +26,8 @@ static long open_file(const char *path, int flags, int rights) {
     return fd;
 }
 
-/* The kernel lets the opening of a pipe wait for somebody at its other end; with O_NONBLOCK it does not, and refuses to open one
- * for writing that nobody reads (ENXIO). Once it is open, writing waits as it does elsewhere. */
+/* The kernel lets the opening of a pipe wait for somebody at its other end; with O_NONBLOCK it does not, and refuses to open
+ * one for writing that nobody reads (ENXIO). Once it is open, writing waits as it does elsewhere. */
 static long open_for_writing(const char *path, int flags, int rights) {
     long fd = open_file(path, O_WRONLY | O_CREAT | O_NOCTTY | O_NONBLOCK | flags, rights);
     if (!kernel_refused(fd))
@@ -35,7 +35,8 @@ static long open_for_writing(const char *path, int flags, int rights) {
     return fd;
 }
 
-/* By futex(2), which a filter of system calls lets through, because the allocator waits by it. Returns early behind a signal. */
+/* By futex(2), which a filter of system calls lets through, because the allocator waits by it. Returns early behind a
+ * signal. */
 static void wait_a_step(void) {
     const struct timespec most = {0, PATIENCE_STEP_MS * 1000000};
     const uint32_t word = 0;
@@ -83,7 +84,8 @@ size_t os_read_at(int fd, void *out, size_t bytes, uint64_t offset) {
     return os_fault(read_at) ? 0 : read_all(fd, out, bytes, offset);
 }
 
-/* Reads until the end, also what is not yet in a pipe. Returns 0, or the error number: ENXIO for a pipe that nobody writes to. */
+/* Reads until the end, also what is not yet in a pipe. Returns 0, or the error number: ENXIO for a pipe that nobody writes
+ * to. */
 static int read_stream(int fd, char *out, size_t room, size_t *length) {
     unsigned waited = 0;
     struct stat status;

@@ -44,7 +44,8 @@ static void lift_limits(void) {
 /* The ends of pipes may have the numbers that they are to get, where the program has closed those: first they get others. What
  * else is open, sockets of the program's among it, is none of this one's business. */
 static bool set_descriptors(int in, int out) {
-    long high_in = kernel(SYS_fcntl, in, F_DUPFD, STDERR_FILENO + 1), high_out = kernel(SYS_fcntl, out, F_DUPFD, STDERR_FILENO + 1);
+    long high_in = kernel(SYS_fcntl, in, F_DUPFD, STDERR_FILENO + 1);
+    long high_out = kernel(SYS_fcntl, out, F_DUPFD, STDERR_FILENO + 1);
     if (kernel_refused(high_in) || kernel_refused(high_out))
         return false;
     kernel(SYS_dup3, high_in, STDIN_FILENO, 0);
@@ -69,8 +70,8 @@ _Noreturn static void become(const struct os_filter *filter, int in, int out) {
 
 /* The kernel sends SIGCHLD at the end of whatever has become another program, to its parent; so that is this one, which becomes
  * none and passes the status on. All signals are blocked in it. A program that ignores SIGCHLD would have the kernel drop its
- * children's status, and what it starts inherits that: here the signal is as it is from the start. The group is its own, so that what it starts is ended with it; and
- * it ends where the thread that waits for it does. */
+ * children's status, and what it starts inherits that: here the signal is as it is from the start. The group is its own, so
+ * that what it starts is ended with it; and it ends where the thread that waits for it does. */
 _Noreturn static void stand_between(const struct os_filter *filter, int in, int out) {
     int status = NOT_STARTED << 8;
     long got;
@@ -101,7 +102,8 @@ static bool await(int fd, unsigned ms) {
 /* It stays to be waited for, so that its number is nobody else's. */
 static bool has_ended(long child) {
     siginfo_t info = {0};
-    return kernel_refused(kernel(SYS_waitid, P_PID, child, &info, WEXITED | WNOWAIT | WNOHANG | __WALL, NULL)) || info.si_pid != 0;
+    long asked = kernel(SYS_waitid, P_PID, child, &info, WEXITED | WNOWAIT | WNOHANG | __WALL, NULL);
+    return kernel_refused(asked) || info.si_pid != 0;
 }
 
 static uint64_t now_ms(void) {

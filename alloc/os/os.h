@@ -156,8 +156,8 @@ int os_open_read(const char *path);
 /* Reads up to `bytes` from `offset` on; returns how many there were. */
 size_t os_read_at(int fd, void *out, size_t bytes, uint64_t offset);
 
-/* Reads the start of a file that a user names, at most `room` bytes; of a pipe until its end. Waits at most two seconds at a time
- * for who writes to a pipe. Returns 0 or the error number: EISDIR for a folder, ENXIO for a pipe that nobody writes to. */
+/* Reads the start of a file that a user names, at most `room` bytes; of a pipe until its end. Waits at most two seconds at a
+ * time for who writes to a pipe. Returns 0 or the error number: EISDIR for a folder, ENXIO for a pipe that nobody writes to. */
 int os_read_path(const char *path, char *out, size_t room, size_t *length);
 
 /* Makes a file anew for writing. Returns its descriptor, closed on exec, or a negated errno value: ENXIO for a pipe that nobody
@@ -368,8 +368,8 @@ struct os_filter {
     int number;       /* set: as above */
 };
 
-/* Runs it and waits for its end. What it has started ends with it, unless that has left its process group. The process's handler
- * of SIGCHLD and its wait(2) never hear of it. */
+/* Runs it and waits for its end. What it has started ends with it, unless that has left its process group. The process's
+ * handler of SIGCHLD and its wait(2) never hear of it. */
 enum os_filter_end os_filter(struct os_filter *filter);
 
 #endif

@@ -25,8 +25,8 @@ enum { THREADS = 4, KEPT = 64 };
 
 static int rounds; /* of each thread: a block made, another dropped */
 
-/* The allocator's: memory (rt_sigprocmask asks whether some can be read), waiting for each other, time and chance; writing and the
- * end; then what threads and a fork need, with their own calls of libc. */
+/* The allocator's: memory (rt_sigprocmask asks whether some can be read), waiting for each other, time and chance; writing and
+ * the end; then what threads and a fork need, with their own calls of libc. */
 static const int allowed[] = {
     SYS_mmap, SYS_munmap, SYS_mprotect, SYS_mremap, SYS_madvise, SYS_brk, SYS_futex, SYS_clock_gettime,
     SYS_getrandom, SYS_rt_sigprocmask, SYS_write, SYS_exit_group,

@@ -202,8 +202,31 @@ static void hundred_gigabytes(void) {
         mappings(), before);
 }
 
+/* ---- what there cannot be ---------------------------------------------------------------------------------------- */
+
+/* Lists would be flushed for nothing. */
+static void hopeless_requests(void) {
+    enum { SOME = 1000, TIMES = 10000 };
+    static void *warm[SOME];
+    for (size_t i = 0; i < SOME; i++)
+        warm[i] = malloc(16 + i % 50 * 16);
+    for (size_t i = 0; i < SOME; i++)
+        free(warm[i]);
+    size_t before = mallinfo2().fsmblks, refused = 0;
+    for (volatile size_t i = 0, bytes = (size_t)1 << 46; i < TIMES; i++) {
+        errno = 0;
+        void *p = malloc(bytes);
+        refused += p == NULL && errno == ENOMEM;
+        free(p);
+    }
+    size_t after = mallinfo2().fsmblks;
+    tap(refused == TIMES, "64 TiB are refused each of %d times", TIMES);
+    tap(before > 0 && after >= before, "lists keep their blocks meanwhile (%zu -> %zu bytes)", before, after);
+}
+
 int main(void) {
     tap_watchdog(190);
+    hopeless_requests();
     hundred_gigabytes();
     many_threads();
     as_many_mappings_as_there_can_be();
