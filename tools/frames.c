@@ -22,6 +22,8 @@ static struct module {
     Dwfl_Module *module; /* NULL: cannot be read */
     Dwarf_Addr bias;     /* of libdw's addresses to the file's */
     char build_id[65];
+    Dwarf_Die *unit;      /* the one that was last found by looking at each; NULL: none yet */
+    Dwarf_Addr unit_bias; /* of libdw's addresses to those in it */
 } modules[MODULES_MOST];
 static int module_count;
 
@@ -73,7 +75,7 @@ static void open_module(struct module *module)
         read_build_id(module);
 }
 
-static const struct module *module_of(const char *path)
+static struct module *module_of(const char *path)
 {
     struct module *module = modules;
 
@@ -152,8 +154,9 @@ static void qualify(Dwarf_Die die, char *out, size_t room)
     free(scopes);
 }
 
-/* The name that the linker knows says of overloads which one it is. C has none, and functions that only their own file sees have
-   none in the debug information; of those that were not inlined the symbols have it. Rust's has a hash for people to read over. */
+/* The name that the linker knows says of overloads which one it is. C has none, and functions that only their own file sees
+   have none in the debug information; of those that were not inlined the symbols have it. Rust's has a hash for people to read
+   over. */
 static void set_name(const struct module *module, Dwarf_Addr address, struct frame *frame, Dwarf_Die *die, Dwarf_Die *unit)
 {
     Dwarf_Attribute attribute;
@@ -186,11 +189,51 @@ static void set_call(struct frame *frame, Dwarf_Die *die, Dwarf_Die *unit)
         set_place(frame, dw.dwarf_filesrc(files, file, NULL, NULL), (int)line);
 }
 
-/* Names the frames by the functions around the address, as they are nested. Returns their number. */
-static int name_frames(const struct module *module, Dwarf_Addr address, struct frame found[FRAMES_MOST])
+/* The unit that the address lies in, NULL if there is none. libdw finds it by a table, .debug_aranges, that gcc writes and
+   neither clang nor rustc does; then each unit is asked for its ranges, first the one that was found last. */
+static Dwarf_Die *unit_of(struct module *module, Dwarf_Addr address, Dwarf_Addr *bias)
+{
+    Dwarf_Die *unit = dw.dwfl_module_addrdie(module->module, address, bias);
+
+    if (unit)
+        return unit;
+    if (!module->unit || dw.dwarf_haspc(module->unit, address - module->unit_bias) <= 0) {
+        while ((unit = dw.dwfl_module_nextcu(module->module, unit, bias))) {
+            if (dw.dwarf_haspc(unit, address - *bias) > 0)
+                break;
+        }
+        if (!unit)
+            return NULL;
+        module->unit = unit;
+        module->unit_bias = *bias;
+    }
+    *bias = module->unit_bias;
+    return module->unit;
+}
+
+/* The line that the address belongs to. True if there is one. */
+static bool find_line(struct module *module, Dwarf_Addr address, struct frame *frame)
 {
     Dwarf_Addr bias;
-    Dwarf_Die *unit = dw.dwfl_module_addrdie(module->module, address, &bias), *scopes = NULL, *nested = NULL;
+    Dwfl_Line *line = dw.dwfl_module_getsrc(module->module, address);
+    Dwarf_Die *unit = line ? NULL : unit_of(module, address, &bias);
+    Dwarf_Line *of_unit = unit ? dw.dwarf_getsrc_die(unit, address - bias) : NULL;
+    int number = 0;
+
+    if (line) {
+        const char *file = dw.dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL);
+        set_place(frame, file, number);
+    } else if (of_unit && !dw.dwarf_lineno(of_unit, &number)) {
+        set_place(frame, dw.dwarf_linesrc(of_unit, NULL, NULL), number);
+    }
+    return line || of_unit;
+}
+
+/* Names the frames by the functions around the address, as they are nested. Returns their number. */
+static int name_frames(struct module *module, Dwarf_Addr address, struct frame found[FRAMES_MOST])
+{
+    Dwarf_Addr bias;
+    Dwarf_Die *unit = unit_of(module, address, &bias), *scopes = NULL, *nested = NULL;
     int used = 0, count = 0;
 
     if (unit && dw.dwarf_getscopes(unit, address - bias, &scopes) > 0)
@@ -212,23 +255,20 @@ static int name_frames(const struct module *module, Dwarf_Addr address, struct f
 
 int frames_find(const char *path, uint64_t offset, const char *build_id, struct frame found[FRAMES_MOST])
 {
-    const struct module *module = module_of(path);
+    struct module *module = module_of(path);
     const char *name;
-    Dwfl_Line *line;
-    int number = 0, count;
+    bool has_line;
+    int count;
 
     if (!module || !module->module || (build_id && *module->build_id && strcmp(build_id, module->build_id)))
         return 0;
     memset(found, 0, FRAMES_MOST * sizeof *found);
-    line = dw.dwfl_module_getsrc(module->module, offset + module->bias);
-    if (line)
-        set_place(&found[0], dw.dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL), 0);
-    found[0].line = number;
+    has_line = find_line(module, offset + module->bias, &found[0]);
     count = name_frames(module, offset + module->bias, found);
     if (count)
         return count;
     name = dw.dwfl_module_addrname(module->module, offset + module->bias);
     if (name)
         frames_demangle(name, found[0].function, sizeof found[0].function);
-    return name || line;
+    return name || has_line;
 }

@@ -17,6 +17,7 @@ typedef struct Dwfl_Module Dwfl_Module;
 typedef struct Dwfl_Line Dwfl_Line;
 typedef struct Elf Elf;
 typedef struct Dwarf_Files Dwarf_Files;
+typedef struct Dwarf_Line Dwarf_Line;
 typedef struct { void *addr, *cu, *abbrev; long padding; } Dwarf_Die;
 typedef struct { unsigned code, form; void *valp, *cu; } Dwarf_Attribute;
 typedef struct {
@@ -41,6 +42,11 @@ enum { DW_LANG_Rust = 0x1c };
     X(Dwfl_Line *, dwfl_module_getsrc, (Dwfl_Module *, Dwarf_Addr))                                                    \
     X(const char *, dwfl_lineinfo, (Dwfl_Line *, Dwarf_Addr *, int *, int *, Dwarf_Addr *, Dwarf_Addr *))              \
     X(Dwarf_Die *, dwfl_module_addrdie, (Dwfl_Module *, Dwarf_Addr, Dwarf_Addr *))                                     \
+    X(Dwarf_Die *, dwfl_module_nextcu, (Dwfl_Module *, Dwarf_Die *, Dwarf_Addr *))                                     \
+    X(int, dwarf_haspc, (Dwarf_Die *, Dwarf_Addr))                                                                     \
+    X(Dwarf_Line *, dwarf_getsrc_die, (Dwarf_Die *, Dwarf_Addr))                                                       \
+    X(const char *, dwarf_linesrc, (Dwarf_Line *, void *, void *))                                                     \
+    X(int, dwarf_lineno, (Dwarf_Line *, int *))                                                                        \
     X(int, dwarf_getscopes, (Dwarf_Die *, Dwarf_Addr, Dwarf_Die **))                                                   \
     X(int, dwarf_getscopes_die, (Dwarf_Die *, Dwarf_Die **))                                                           \
     X(int, dwarf_tag, (Dwarf_Die *))                                                                                   \
