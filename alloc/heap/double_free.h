@@ -10,9 +10,8 @@
 
 #include "base/base.h"
 
-/* True if the block, in a span of the class, is at home or in any thread's lists or in the class's transfer cache; or
- * none begins there any more. Takes
- * LOCK_CACHES, LOCK_CLASS and LOCK_SPANS. */
+/* True if the block, in a span of the class, is at home or in any thread's lists or in the class's transfer cache, or if none
+ * begins there any more. Takes LOCK_CACHES, LOCK_CLASS and LOCK_SPANS. */
 COLD bool double_free_is(const void *block, unsigned class);
 
 #endif

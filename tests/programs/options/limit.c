@@ -91,11 +91,17 @@ static void resizing(const char *name, size_t start, size_t step) {
 }
 
 static void clearing(void) {
+    for (int i = 0; i < 20; i++)
+        blocks[i] = malloc(100);
+    give(20);
+    size_t on_lists = mallinfo2().fsmblks;
     errno = 0;
     void *much = calloc(LIMIT / 8, 9);
     int error = errno;
+    size_t kept = mallinfo2().fsmblks;
     void *some = calloc(LIMIT / 16, 8);
     tap(much == NULL && error == ENOMEM && some != NULL, "calloc: too much is refused, half of it is there");
+    tap(on_lists > 0 && kept == on_lists, "what is above the limit costs no list its blocks (%zu bytes)", kept);
     free(some);
 }
 
