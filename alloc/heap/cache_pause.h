@@ -6,8 +6,9 @@
  * After PAUSE_CALLS of them the class goes on as before; so does each once there is nothing to give back. All are paused anew
  * at the first call of each class, so that a busy time which ends in calls of other classes leaves all lists paused.
  *
- * A class is paused as well when its list was full and most of what it had is free (central_is_emptied): such frees often are the last ones of many, and what follows may only take and free a block in turn, which no list ever serves
- * by a slow call. That costs its thread at most a two-hundredth of its time (CREDIT_A_MS).
+ * A class is paused as well when its list was full and most of what it had is free (central_is_emptied): such frees often are
+ * the last ones of many, and what follows may only take and free a block in turn, which no list ever serves by a slow call.
+ * That costs its thread at most a two-hundredth of its time (CREDIT_A_MS).
  *
  * Who has been busy in all its classes up to the last call, with more than a twelfth of what there was in use, and is seldom
  * busy from then on without once finding a list empty or full, does not come by. Who calls nothing does not either.
