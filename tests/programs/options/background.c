@@ -65,8 +65,8 @@ static bool has_helpers(int wanted) {
 }
 
 /* A peak of small blocks, one run of twenty kept; then no call until the memory is back, but for what the lists of a thread
- * keep, a sixteenth of the heap. */
-static bool gives_back(void) {
+ * keep, a sixteenth of the heap; or only calls that a list serves, of each of the sizes in turn. */
+static bool gives_back(bool calls) {
     static char *blocks[COUNT];
     uint64_t random = 7;
     memset(blocks, 1, sizeof blocks);
@@ -80,8 +80,11 @@ static bool gives_back(void) {
     for (size_t i = 0; i < COUNT; i++)
         if (i / RUN % KEPT != 0)
             free(blocks[i]);
-    while ((after = resident() - before) > live + live / 2 + peak / 8 && tries++ < TRIES)
+    while ((after = resident() - before) > live + live / 2 + peak / 8 && tries++ < TRIES) {
+        for (size_t bytes = 16; calls && bytes < 376; bytes += 16)
+            free(malloc(bytes));
         usleep(TRY_US);
+    }
     for (size_t i = 0; i < COUNT; i++)
         if (i / RUN % KEPT == 0)
             free(blocks[i]);
@@ -98,7 +101,7 @@ static bool forks(void) {
             pid_t grandchild = i == 0 ? fork() : -1;
             if (grandchild == 0)
                 _exit(has_helpers(1) ? 0 : 1);
-            bool good = has_helpers(1) && (i != 0 || tap_child_passed(grandchild)) && (i != 1 || gives_back());
+            bool good = has_helpers(1) && (i != 0 || tap_child_passed(grandchild)) && (i != 1 || gives_back(false));
             _exit(good && has_helpers(1) ? 0 : 1);
         }
         if (!tap_child_passed(child))
@@ -114,7 +117,7 @@ static bool turns(void) {
         if (mallopt(M_MYALLOC_BACKGROUND, 0) != 1 || (i % 10 == 0 && !has_helpers(0)))
             return false;
     }
-    return mallopt(M_MYALLOC_BACKGROUND, 2) == 0 && has_helpers(0) && mallopt(M_MYALLOC_BACKGROUND, 1) == 1 && gives_back();
+    return mallopt(M_MYALLOC_BACKGROUND, 2) == 0 && has_helpers(0) && mallopt(M_MYALLOC_BACKGROUND, 1) == 1 && gives_back(false);
 }
 
 static void *turn_often(void *unused) {
@@ -217,7 +220,8 @@ int main(int argc, char **argv) {
         leave_main();
     bool good = strcmp(part, "none") == 0     ? has_helpers(0)
                 : strcmp(part, "one") == 0    ? has_helpers(1)
-                : strcmp(part, "quiet") == 0  ? gives_back()
+                : strcmp(part, "quiet") == 0  ? gives_back(false)
+                : strcmp(part, "calls") == 0  ? gives_back(true)
                 : strcmp(part, "forks") == 0  ? forks()
                 : strcmp(part, "turns") == 0  ? turns()
                 : strcmp(part, "many") == 0   ? turned_by_many()
