@@ -254,6 +254,8 @@ static void pass_full(struct cache *cache, struct bin *bin, struct block *block,
     cache->slow->sent_away[class] = true;
     if (central_give(class, full, length) && !growth_swings(cache, class))
         growth_fall(cache, class);
+    if (full != NULL)
+        pause_emptied(cache, class);
 }
 
 /* The class is cold: the list and `block` go home to their spans. */
