@@ -235,9 +235,10 @@ void *cache_refill_slow(unsigned class) {
     return block;
 }
 
-/* The list is full and has been taken out of the bin as the chain `full` of `length` blocks. It becomes the spare chain, if there
- * is none and it is not too large for one, or else goes to the central lists: it is in the processor's cache, where walking it
- * costs less than walking the spare chain would. `block`, which is being freed, begins the new list: the next malloc takes it. */
+/* The list is full and has been taken out of the bin as the chain `full` of `length` blocks. It becomes the spare chain, if
+ * there is none and it is not too large for one, or else goes to the central lists: it is in the processor's cache, where
+ * walking it costs less than walking the spare chain would. `block`, which is being freed, begins the new list: the next malloc
+ * takes it. */
 static void pass_full(struct cache *cache, struct bin *bin, struct block *block, struct block *full, size_t length,
                       unsigned class) {
     mark_check_link(NULL, full, class);

@@ -5,10 +5,10 @@
  * memory that the process has in small blocks, shared out among the threads; a class that wants more than is left takes it
  * from one that has earned before.
  *
- * A *window* is a list of more than a batch. A class has one if its blocks go to the central lists and come back again and again:
- * a program that takes a hundred blocks and frees them, in turn, would send each over and have it fetched. What windows may have
- * in all is bounded apart. They are given up whenever small blocks need more memory than ever before, so that a peak finds
- * nothing in them that it could use; and when they are stale (cache_stale.h).
+ * A *window* is a list of more than a batch. A class has one if its blocks go to the central lists and come back again and
+ * again: a program that takes a hundred blocks and frees them, in turn, would send each over and have it fetched. What windows
+ * may have in all is bounded apart. They are given up whenever small blocks need more memory than ever before, so that a peak
+ * finds nothing in them that it could use; and when they are stale (cache_stale.h).
  *
  * Three numbers bound a list, and each has one meaning: `limit` is what the list may hold now, which free tests;
  * `earned_limit` is what `limit` is set to when the list is next begun; class_batch is the most that it can earn without a
