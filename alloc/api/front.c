@@ -127,11 +127,15 @@ static ALWAYS_INLINE void free_opened(void *p, const char *call, size_t bytes, s
 }
 
 /* True if this thread's lists, which are counted, have taken the block. While the unit map is hidden its class is not known. */
-static NOINLINE bool free_counted(void *p, size_t offset) {
-    unsigned class = (unsigned)(offset / CLASS_STEP);
-    if (class == 0 && mode_switch_hiding)
-        class = plain_class(p);
-    return class != 0 && class < FAST_CLASSES && !mark_is_on(p) && cache_counted_give(p, class, offset != 0);
+static NOINLINE bool free_counted_hidden(void *p) {
+    unsigned class = mode_switch_hiding ? plain_class(p) : 0;
+    return class != 0 && class < FAST_CLASSES && !mark_is_on(p) && cache_counted_give(p, class, false);
+}
+
+static ALWAYS_INLINE bool free_counted(void *p, size_t offset) {
+    if (UNLIKELY(offset == 0))
+        return free_counted_hidden(p);
+    return LIKELY(!mark_is_on(p)) && cache_counted_give(p, (unsigned)(offset / CLASS_STEP), true);
 }
 
 static COLD void free_first_slow(void *p, const char *call, size_t bytes, size_t align, size_t offset) {

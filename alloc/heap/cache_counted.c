@@ -8,7 +8,6 @@
 #include "kit/report.h"
 #include "heap/cache_growth.h"
 #include "heap/central.h"
-#include "heap/mark.h"
 #include "heap/region.h"
 
 #define CERTAIN 16 /* mean intervals: 1 - exp(-16) is 1 - 1e-7, and one of so many bytes is always taken */
@@ -145,24 +144,6 @@ void *cache_counted_take(unsigned class) {
     void *block = take(&cache_self, class);
     report_leave();
     return block;
-}
-
-bool cache_counted_give(void *p, unsigned class, bool raised) {
-    struct cache_slow *slow = cache_self.slow;
-    struct block *block = p, *chain = slow->spare[class];
-    size_t length = chain != NULL ? slow->spare_length[class] : 0;
-    if (length + 1 >= slow->earned_limit[class])
-        return false;
-    report_enter();
-    mark_set(block);
-    block->next = chain;
-    slow->spare_length[class] = (uint16_t)(length + 1);
-    ORDERED();
-    slow->spare[class] = block;
-    if (raised)
-        cache_self.bins[class].count--;
-    report_leave();
-    return true;
 }
 
 /* A block that has been counted elsewhere, or of a class that is not. */

@@ -21,6 +21,7 @@
 #define MYALLOC_CACHE_COUNTED_H
 
 #include "heap/bins.h"
+#include "heap/mark.h"
 
 /* How the weight of a sample is told: as many allocations as it stands for, in 65,536ths. */
 #define COUNTED_ONE ((uint64_t)1 << 16)
@@ -46,8 +47,22 @@ uint64_t cache_counted_due(unsigned class, size_t bytes);
 void *cache_counted_take(unsigned class);
 
 /* Puts a block of a class below FAST_CLASSES on this thread's lists; `raised`: its free has raised the bin's count. False if
- * there is no room: nothing has changed then. Caller: cache_is_counted. */
-bool cache_counted_give(void *p, unsigned class, bool raised);
+ * there is no room: nothing has changed then. Caller: cache_is_counted. Every free comes here, so it is as open to the handler of
+ * a signal that allocates as the fast paths are. */
+static ALWAYS_INLINE bool cache_counted_give(void *p, unsigned class, bool raised) {
+    struct cache_slow *slow = cache_self.slow;
+    struct block *block = p, *chain = slow->spare[class];
+    unsigned length = chain != NULL ? slow->spare_length[class] : 0;
+    if (UNLIKELY(length + 1 >= slow->earned_limit[class]))
+        return false;
+    mark_set(block);
+    block->next = chain;
+    slow->spare_length[class] = (uint16_t)(length + 1);
+    ORDERED();
+    slow->spare[class] = block;
+    cache_self.bins[class].count -= raised;
+    return true;
+}
 
 /* What cache_refill_slow and cache_overflow_slow do while lists are not plain: counted, or off. */
 void *cache_counted_refill(struct cache *cache, unsigned class);
