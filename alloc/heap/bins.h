@@ -76,6 +76,8 @@ struct cache_slow {
     uint8_t pause_left[FAST_CLASSES];   /* calls that a paused class makes before it goes on; 0 if it is not paused */
     uint64_t pause_called[(FAST_CLASSES + 63) / 64]; /* which were called since lists were paused by time, a bit each */
     uint64_t paused_at;                 /* when that was, ms */
+    uint64_t credit_at;                 /* when credit was last saved, ms; 0: never */
+    uint32_t credit, credit_kept;       /* frees of emptied classes that are paid; of them those kept for the last */
     void *last_sent_home;               /* last block of a cold class: if it is freed again at once, that is a double free */
     uint16_t spare_length[CLASS_COUNT]; /* K2 */
     union {

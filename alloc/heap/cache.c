@@ -266,6 +266,8 @@ static void pass_full(struct cache *cache, struct bin *bin, struct block *block,
     ORDERED();
     if (full != NULL && central_give(class, full, length))
         growth_fall(cache, class);
+    if (full != NULL)
+        pause_emptied(cache, class);
 }
 
 /* The class is cold: the list and `block` go home to their spans. */

@@ -42,6 +42,10 @@ void *central_take_single(unsigned class);
  * what the thread still has on its lists holds spans that are empty but for it. */
 bool central_give(unsigned class, void *chain, size_t count);
 
+/* True if no more than one in `part` of what the class had is out, as far as can be guessed without locks: of its spans, and of
+ * its share of the free memory that has not gone back yet. */
+bool central_is_emptied(unsigned index, size_t part);
+
 /* Gives a chain of any length straight to the spans. */
 void central_give_home(unsigned class, void *chain);
 

@@ -6,6 +6,9 @@
 #include "heap/home.h"
 #include "heap/central_class.h"
 
+/* A class of less than so much that is free is not worth a pause. */
+#define EMPTIED_LEAST (256 * KIB)
+
 /* ---- what is in a class ------------------------------------------------------------------------------------------- */
 
 /* Calls `see` with each chain that is parked or stacked. The walk calls it while nobody else is in the allocator, others under
@@ -196,4 +199,14 @@ void central_walk(struct walk *walk) {
         each_chain(class, walk_chain, walk, &empty);
         central_release_all(empty);
     }
+}
+
+READS_OTHERS bool central_is_emptied(unsigned index, size_t part) {
+    const struct class *class = central_find_class(index);
+    if (class == NULL)
+        return false;
+    size_t small = span_totals.small, dirty = span_totals.free_dirty, out = class_out(class), memory = class_memory(class);
+    if (small != 0)
+        memory += memory / UNIT * dirty / small * UNIT;
+    return out * part <= memory && memory - out >= EMPTIED_LEAST;
 }

@@ -5,6 +5,7 @@
 
 #include "os/os.h"
 #include "kit/tunables.h"
+#include "heap/huge.h"
 #include "heap/span.h"
 #include "heap/span_free.h"
 #include "heap/home.h"
@@ -55,10 +56,9 @@ static struct {
 
 /* ---- huge pages -------------------------------------------------------------------------------------------------- */
 
-READS_OTHERS static bool heap_has_huge_pages(void) {
-    size_t heap = (span_totals.free + span_totals.small + span_totals.large) << UNIT_SHIFT;
+static bool heap_has_huge_pages(void) {
     return tunables.hugepages == CHOICE_ON ||
-           (tunables.hugepages == CHOICE_AUTO && heap > HUGE_FROM && page_heap.huge_slow < HUGE_SLOW_MOST);
+           (tunables.hugepages == CHOICE_AUTO && atomic_load_explicit(&huge_were_given, memory_order_relaxed));
 }
 
 /* OS pages in [from, end), units of a region, that hold nothing, as far as is known: a guess, made without locks. What begins

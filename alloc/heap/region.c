@@ -11,6 +11,7 @@
 #include "kit/report.h"
 #include "kit/strip.h"
 #include "kit/tunables.h"
+#include "heap/huge.h"
 #include "heap/region_place.h"
 #include "heap/unitmap.h"
 
@@ -297,6 +298,8 @@ static uintptr_t move_break(struct region *heap, uintptr_t brk, size_t bytes, si
     size_t step = min_size((heap->mapped << UNIT_SHIFT) / GROW_PART, GROW_MAX);
     size_t wanted = align_up(max_size(max_size(bytes, GROW_MIN), step) + tunables.top_pad, UNIT);
     size_t gap = first_unit_behind(heap, brk) - brk;
+    if (heap->mapped << UNIT_SHIFT >= HUGE_FROM) /* to the end of a huge page, all of which can be made present then */
+        wanted = align_up(brk + gap + wanted, HUGE_PAGE) - (brk + gap);
     void *old = wanted <= SIZE_LIMIT - UNIT ? charged_sbrk(wanted + gap) : NULL;
     if (old == NULL) {
         wanted = bytes;

@@ -7,6 +7,7 @@
 #include "os/os.h"
 #include "kit/lock.h"
 #include "kit/tunables.h"
+#include "heap/huge.h"
 #include "heap/span_amount.h"
 #include "heap/span_free.h"
 #include "heap/span_tree.h"
@@ -15,24 +16,13 @@
 #define WARM_FROM (4 * MIB)         /* smaller heaps fault page by page: what is made present ahead may never be touched */
 #define WARM_STEP (64 * KIB)        /* so at most 1.6 % of the smallest such heap */
 #define KEPT_PART 64                /* of the memory in small blocks (1.6 %): what may be present for small spans to come */
-#define HUGE_SLOW_US 1000           /* 512 small pages are present after about as long */
 
 static bool populate_works = true;
 
 /* ---- the frontier ------------------------------------------------------------------------------------------------ */
 
-/* Makes the next 2 MiB present as a huge page. Where the kernel has none ready, that takes longer than small pages would: after
- * HUGE_SLOW_MOST of those no more are asked for. Returns where the memory that is present now ends, or `from`. */
-static uintptr_t warm_huge(uintptr_t from, uintptr_t mapped_end) {
-    uintptr_t start = align_up(from, HUGE_PAGE), end = start + HUGE_PAGE;
-    bool wanted = tunables.hugepages != CHOICE_OFF && page_heap.huge_slow < HUGE_SLOW_MOST && end <= mapped_end;
-    if (!wanted || !os_hugepage((void *)start, HUGE_PAGE))
-        return from;
-    uint64_t before = os_clock_us();
-    bool present = os_populate((void *)from, end - from);
-    if (!present || os_clock_us() - before > HUGE_SLOW_US)
-        page_heap.huge_slow++;
-    return present ? end : from;
+static bool heap_is_large(void) {
+    return span_totals.free + span_totals.small + span_totals.large >= HUGE_FROM >> UNIT_SHIFT;
 }
 
 /* A heap that grows steadily has its next pages made present before they are touched, many by one system call instead of by a
@@ -45,7 +35,7 @@ static void warm(struct region *region, size_t first, size_t units) {
         return;
     from = max_size(from, region->warm);
     bool ahead = page_heap.kept_units <= span_totals.small / KEPT_PART;
-    uintptr_t end = ahead && first << UNIT_SHIFT >= HUGE_FROM ? warm_huge(from, mapped_end) : from;
+    uintptr_t end = ahead && heap_is_large() ? huge_populate_locked(from, mapped_end) : from;
     if (end < to) {
         end = ahead ? align_up(to, WARM_STEP) : to;
         if (end > mapped_end)

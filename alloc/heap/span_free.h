@@ -24,14 +24,8 @@ struct page_heap {
     _Atomic uint64_t released_at;  /* when a span was last freed, ms */
     _Atomic bool was_silent;       /* for decay_ms none was freed, until just now */
     bool hidden;                   /* small spans are not in the unit map (span_show) */
-    int huge_slow;                 /* huge pages that took longer than small ones would have */
 };
 extern HIDDEN struct page_heap page_heap;
-
-/* From this size on the heap grows by huge pages, unless the kernel has none ready: twice is enough to know. With 128 MiB
- * instead, python took 2 % less memory, but `containers` 6 % more time. */
-#define HUGE_FROM (32 * MIB)
-#define HUGE_SLOW_MOST 2
 
 static inline struct region *span_region(const struct span *span) {
     return &regions[span->region];

@@ -6,6 +6,7 @@
 #include "heap/aside.h"
 #include "heap/cache.h"
 #include "heap/central.h"
+#include "heap/collapse.h"
 #include "heap/mapped.h"
 #include "heap/region.h"
 #include "heap/slab.h"
@@ -52,6 +53,7 @@ static void add_heap(struct stats *stats) {
     stats->free_dirty = spans.free_dirty << UNIT_SHIFT;
     stats->large = spans.large << UNIT_SHIFT;
     stats->large_count = spans.large_count;
+    stats->huge_made = collapse_count();
     stats->metadata = held.own + budget_own();
 }
 

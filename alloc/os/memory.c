@@ -25,6 +25,9 @@
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #define MADV_GUARD_REMOVE 103
@@ -296,6 +299,15 @@ bool os_populate(void *addr, size_t bytes) {
 
 bool os_hugepage(void *addr, size_t bytes) {
     return !os_fault(hugepage) && advise(addr, bytes, MADV_HUGEPAGE);
+}
+
+int os_collapse(void *addr, size_t bytes) {
+    return os_fault(collapse) ? ENOMEM : kernel_error(kernel(SYS_madvise, addr, bytes, MADV_COLLAPSE));
+}
+
+/* 3 is an answer since Linux 6.18: none but where they are asked for, as they are here. */
+bool os_huge_disabled(void) {
+    return kernel(SYS_prctl, PR_GET_THP_DISABLE) == 1;
 }
 
 void os_no_hugepage(void *addr, size_t bytes) {

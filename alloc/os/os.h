@@ -128,6 +128,14 @@ bool os_populate(void *addr, size_t bytes);
 /* Asks for huge pages behind a range that is aligned to HUGE_PAGE. False where the kernel will not. */
 bool os_hugepage(void *addr, size_t bytes);
 
+/* Makes the pages of a range that is aligned to HUGE_PAGE huge ones now, whatever the system's setting is; what has no memory
+ * gets some. The kernel copies, and page faults wait for it. Returns 0 or the error number: ENOMEM where it has no huge page,
+ * EAGAIN where something else has a page, EINVAL where the memory may not or it cannot, before Linux 6.1. */
+int os_collapse(void *addr, size_t bytes);
+
+/* Whether the process has given up huge pages (PR_SET_THP_DISABLE). */
+bool os_huge_disabled(void);
+
 /* Asks that there be none, whatever the system's setting is. */
 void os_no_hugepage(void *addr, size_t bytes);
 
@@ -248,6 +256,10 @@ void os_pages_close(struct os_pages *pages);
 /* The next range to look at, any address and length; what is not mapped has no memory. */
 void os_pages_over(struct os_pages *pages, const void *start, size_t bytes);
 
+/* How many OS pages of a range, which begins with one, have memory that only this process has: no other side of a fork, not the
+ * page of zeros. Between open and close; 0 where the kernel does not say. */
+size_t os_pages_alone(const struct os_pages *pages, const void *start, size_t bytes);
+
 /* The next run of pages in the range, lowest address first; false at its end, or if that is refused. */
 bool os_pages_next(struct os_pages *pages, struct os_pages_run *run);
 
@@ -270,6 +282,9 @@ uint64_t os_clock_us(void);
 
 /* Milliseconds of processor time that the process has had. */
 uint64_t os_process_ms(void);
+
+/* Microseconds of processor time that this thread has had. */
+uint64_t os_thread_us(void);
 
 /* Bytes that nobody can guess; where the kernel does not give them, bytes that are hard to guess. Any number. */
 void os_random(void *out, size_t bytes);

@@ -21,10 +21,10 @@
     X(put_back, mremap) X(reserve, mmap) X(reserve_zeros, mmap) X(map_at, mmap) X(reserve_at, mmap)                    \
     X(reserve_zeros_at, mmap) X(commit, mmap) X(commit_zeros, mmap) X(writable, mmap) X(decommit, give) X(purge, give) \
     X(purge_locked, give) X(discard, give) X(readonly, mmap) X(guard_install, pages) X(guard_remove, pages)            \
-    X(fence, advice)                                                                                                   \
-    X(populate, advice) X(hugepage, advice) X(random, random) X(read_file, file) X(create, file) X(append, file)       \
-    X(write, file) X(file_create, file) X(file_write, file) X(open_read, file) X(read_at, file) X(read_memory, file)   \
-    X(can_read, file) X(futex_sleep, wait) X(read_path, file) X(pages_open, file) X(pages_next, file)                  \
+    X(fence, advice) X(populate, advice) X(hugepage, advice) X(collapse, advice) X(random, random)                     \
+    X(read_file, file) X(create, file) X(append, file) X(write, file) X(file_create, file)                             \
+    X(file_write, file) X(open_read, file) X(read_at, file) X(read_memory, file) X(can_read, file)                     \
+    X(futex_sleep, wait) X(read_path, file) X(pages_open, file) X(pages_next, file) X(pages_alone, file)               \
     X(signal_stack, signals) X(replace_file, file)
 
 #define OS_FAULT_KIND(name, group) OS_FAULT_##name,

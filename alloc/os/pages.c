@@ -4,7 +4,8 @@
  * are, at 64 runs a call, leaves out the page of zeros that all memory shares which was only read, as the kernel's own sums do
  * (Rss), and tells huge pages. Where there is none of it, no /proc or an older kernel, mincore(2) says for each page whether it
  * is there: it counts pages of zeros as well. What is swapped out is in neither. Reading pagemap itself, 8 bytes a page, is the
- * third way, and was not taken: who may not see page numbers cannot tell pages of zeros from those that a fork shares.
+ * third way, and was not taken: who may not see page numbers cannot tell pages of zeros from those that a fork shares. It alone
+ * says which pages no other process has.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -20,6 +21,8 @@
 #define IS_PRESENT 8u
 #define IS_ZERO_PAGE 32u
 #define IS_HUGE 64u
+#define ENTRY_PRESENT ((uint64_t)1 << 63) /* of pagemap's own entries */
+#define ENTRY_ALONE ((uint64_t)1 << 56)   /* no other process has the page; since Linux 4.2 */
 
 struct scan {
     uint64_t size, flags, start, end, walk_end, runs, runs_most, pages_most, inverted, all_of, any_of, told;
@@ -76,6 +79,21 @@ static void look(struct os_pages *pages) {
         if (known && (there[i] & 1) != 0)
             add_run(pages, pages->at, pages->at + OS_PAGE);
     }
+}
+
+size_t os_pages_alone(const struct os_pages *pages, const void *start, size_t bytes) {
+    uint64_t entries[64];
+    size_t alone = 0, first = (uintptr_t)start / OS_PAGE, end = first + bytes / OS_PAGE;
+    if (os_fault(pages_alone) || pages->fd < 0)
+        return 0;
+    for (size_t at = first, got; at < end; at += got) {
+        got = os_read_at(pages->fd, entries, min_size(end - at, 64) * sizeof *entries, at * sizeof *entries) / sizeof *entries;
+        if (got == 0)
+            return 0;
+        for (size_t i = 0; i < got; i++)
+            alone += (entries[i] & (ENTRY_PRESENT | ENTRY_ALONE)) == (ENTRY_PRESENT | ENTRY_ALONE);
+    }
+    return alone;
 }
 
 static void read_on(struct os_pages *pages) {

@@ -80,6 +80,10 @@ uint64_t os_process_ms(void) {
     return in_units_of(CLOCK_PROCESS_CPUTIME_ID, 1000000);
 }
 
+uint64_t os_thread_us(void) {
+    return in_units_of(CLOCK_THREAD_CPUTIME_ID, 1000);
+}
+
 /* What the process was given at its start, the time, and where this call stands: hard to guess, and new at each call. */
 static void random_without_kernel(unsigned char *out, size_t bytes) {
     static _Atomic uint64_t calls;

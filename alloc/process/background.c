@@ -12,6 +12,7 @@
 #include "kit/thread_names.h"
 #include "kit/tunables.h"
 #include "heap/aside.h"
+#include "heap/collapse.h"
 #include "heap/decay.h"
 #include "heap/holes.h"
 #include "process/all_locks.h"
@@ -40,7 +41,7 @@ static struct {
 
 /* How long until there may be something to do. */
 static uint64_t ms_to_wait(void) {
-    uint64_t now = os_clock_ms(), decay = decay_due(), holes = holes_due(), due = decay < holes ? decay : holes;
+    uint64_t now = os_clock_ms(), due = min_size(min_size(decay_due(), holes_due()), collapse_due());
     return due <= now ? SLEEP_LEAST_MS : max_size(min_size(due - now, SLEEP_MOST_MS), SLEEP_LEAST_MS);
 }
 
@@ -58,6 +59,7 @@ static void step(void) {
     }
     decay_look(now);
     holes_look(now);
+    collapse_look(now);
 }
 
 static void *help(void *unused) {

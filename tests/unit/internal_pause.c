@@ -6,6 +6,7 @@
 #include "base/sizeclass.h"
 #include "heap/cache.h"
 #include "heap/cache_pause.h"
+#include "heap/central.h"
 #include "heap/decay.h"
 #include "heap/holes.h"
 #include "heap/span.h"
@@ -192,4 +193,56 @@ Test(pause, a_thread_whose_lists_serve_all_its_calls_comes_by) {
     }
     cr_assert_eq(span_totals.free_dirty, 0);
     cr_assert_eq(verify_heap(), 0);
+}
+
+/* ---- emptied classes --------------------------------------------------------------------------------------------- */
+
+enum { BLOCKS = 40000, LAST = 400 };
+static void *blocks[BLOCKS];
+
+/* Allocates all blocks, and frees all but the last ones. `saved` ms have passed since the clock was last asked. */
+static void free_most(size_t saved) {
+    for (size_t i = 0; i < BLOCKS; i++)
+        blocks[i] = front_alloc(SIZE, "malloc");
+    pause_lists();
+    cache_self.slow->credit = 0;
+    os_fake_clock += saved;
+    pause_lists();
+    memset(cache_self.slow->pause_left, 0, sizeof cache_self.slow->pause_left);
+    for (size_t i = LAST; i < BLOCKS; i++)
+        front_free(blocks[i], "free");
+    cr_assert_eq(verify_heap(), 0);
+}
+
+/* After how many of the last frees the class was paused. */
+static size_t free_last(void) {
+    size_t paused = 0;
+    for (size_t i = 0; i < LAST; i++) {
+        front_free(blocks[i], "free");
+        paused += is_paused();
+    }
+    cr_assert_eq(verify_heap(), 0);
+    return paused;
+}
+
+Test(pause, the_last_of_many_frees_leave_the_class_paused) {
+    free_most(100);
+    cr_assert(central_is_emptied(class, 12));
+    size_t paused = free_last();
+    cr_assert_gt(paused, LAST / 4, "%zu", paused);
+}
+
+Test(pause, what_is_not_paid_is_not_paused) {
+    free_most(0);
+    cr_assert_eq(cache_self.slow->credit, 0);
+    cr_assert_eq(free_last(), 0);
+}
+
+Test(pause, while_much_is_in_use_nothing_is_emptied) {
+    for (size_t i = 0; i < BLOCKS; i++)
+        blocks[i] = front_alloc(SIZE, "malloc");
+    for (size_t i = BLOCKS / 2; i < BLOCKS; i++)
+        front_free(blocks[i], "free");
+    cr_assert(!central_is_emptied(class, 12));
+    cr_assert(central_is_emptied(class, 1));
 }

@@ -26,12 +26,18 @@ void (*os_fake_while_remapping)(void), (*os_fake_while_purging)(void);
 void (*os_fake_before_break)(intptr_t), (*os_fake_after_break)(intptr_t);
 size_t os_fake_purged, os_fake_mapped, os_fake_reserved, os_fake_map_most = SIZE_MAX;
 uint64_t os_fake_clock = 1000;
+int os_fake_huge_count, os_fake_collapse_error;
+uint64_t os_fake_huge_us;
+uintptr_t os_fake_huge_at;
+size_t os_fake_pages_alone;
+bool os_fake_huge_disabled;
 const char *os_fake_thread_name = "";
 const struct os_fake_file *os_fake_files;
 
 _Atomic uint64_t os_calls; /* in place of os_fault.c's */
 
 static char *break_start, *break_now;
+static uint64_t thread_us;
 
 static bool refused(void) {
     return os_fake_refuse_map || (os_fake_refuse_nth > 0 && --os_fake_refuse_nth == 0);
@@ -243,14 +249,45 @@ bool os_discard(void *addr, size_t bytes) {
 
 bool os_populate(void *addr, size_t bytes) {
     (void)addr;
-    (void)bytes;
+    thread_us += bytes >= HUGE_PAGE ? os_fake_huge_us : 0;
     return true;
 }
 
 bool os_hugepage(void *addr, size_t bytes) {
-    (void)addr;
     (void)bytes;
+    os_fake_huge_count++;
+    os_fake_huge_at = (uintptr_t)addr;
     return true;
+}
+
+static uintptr_t collapsed[1024];
+static size_t collapsed_count;
+
+int os_collapse(void *addr, size_t bytes) {
+    if (bytes != HUGE_PAGE || (uintptr_t)addr % HUGE_PAGE != 0 || collapsed_count == 1024)
+        abort();
+    os_fake_huge_count++;
+    os_fake_huge_at = (uintptr_t)addr;
+    thread_us += os_fake_huge_us;
+    if (os_fake_collapse_error == 0)
+        collapsed[collapsed_count++] = (uintptr_t)addr;
+    return os_fake_collapse_error;
+}
+
+static bool is_collapsed(uintptr_t addr) {
+    for (size_t i = 0; i < collapsed_count; i++)
+        if (addr - collapsed[i] < HUGE_PAGE)
+            return true;
+    return false;
+}
+
+size_t os_pages_alone(const struct os_pages *pages, const void *start, size_t bytes) {
+    (void)pages, (void)start, (void)bytes;
+    return os_fake_pages_alone;
+}
+
+bool os_huge_disabled(void) {
+    return os_fake_huge_disabled;
 }
 
 void os_no_hugepage(void *addr, size_t bytes) {
@@ -280,6 +317,10 @@ uint64_t os_clock_ms(void) {
 
 uint64_t os_process_ms(void) {
     return os_fake_clock;
+}
+
+uint64_t os_thread_us(void) {
+    return thread_us;
 }
 
 uint64_t os_clock_us(void) {
@@ -518,7 +559,7 @@ void os_pages_over(struct os_pages *pages, const void *start, size_t bytes) {
 
 /* All pages have memory. */
 bool os_pages_next(struct os_pages *pages, struct os_pages_run *run) {
-    *run = (struct os_pages_run){pages->at, pages->end, false};
+    *run = (struct os_pages_run){pages->at, pages->end, is_collapsed(pages->at)};
     pages->at = pages->end;
     return run->start < run->end;
 }

@@ -21,6 +21,14 @@ extern uint64_t os_fake_clock;                     /* ms */
 extern size_t os_fake_mapped;                      /* bytes mapped now */
 extern size_t os_fake_reserved;                    /* bytes of addresses ever reserved, or mapped at an address of choice */
 
+/* Huge pages: how many were asked for, by either call, and where last; what each takes of the thread's time; what os_collapse
+ * says; of how many pages of a range this process alone has memory; PR_SET_THP_DISABLE. */
+extern int os_fake_huge_count, os_fake_collapse_error;
+extern uintptr_t os_fake_huge_at;
+extern uint64_t os_fake_huge_us;
+extern size_t os_fake_pages_alone;
+extern bool os_fake_huge_disabled;
+
 extern const char *os_fake_thread_name;            /* of every thread */
 
 /* What os_read_file finds; the last row has no path. */

@@ -261,7 +261,7 @@ Test(os, each_refusal_is_told) {
     cr_assert(!os_commit_zeros(page, 1) && !os_writable(page, 1) && !os_discard(page, 1));
     cr_assert(!os_commit(page, 1) && !os_guard_install(page, 1) && !os_guard_remove(page, 1));
     cr_assert(!os_purge(page, 1) && !os_purge_locked(page, 1));
-    cr_assert(!os_populate(page, 1) && !os_hugepage(page, 1) && !os_read_memory("x", page, 1));
+    cr_assert(!os_populate(page, 1) && !os_hugepage(page, 1) && os_collapse(page, 1) != 0 && !os_read_memory("x", page, 1));
     cr_assert_eq(os_read_file("/proc/self/stat", page, 1), 0);
     cr_assert_lt(os_create("/dev/null"), 0);
     cr_assert_lt(os_append("/dev/null"), 0);
@@ -470,6 +470,60 @@ Test(os, pages_that_have_memory_are_told) {
     cr_assert_eq(pages_in(&pages, p, 40) & ~((uint64_t)1 << 9), wanted, "mincore says the same, but for what was only read");
     cr_assert_eq(errno, 42);
     cr_assert_not(pages.refused);
+}
+
+Test(os, pages_of_this_process_alone_are_told) {
+    enum { PAGES = 300 };
+    struct os_pages pages;
+    char *p = os_map(PAGES * OS_PAGE, 1, os_unmap);
+    os_no_hugepage(p, PAGES * OS_PAGE);
+    for (size_t i = 0; i < PAGES; i += 3)
+        p[i * OS_PAGE] = 1;
+    cr_assert_eq(*(volatile char *)(p + OS_PAGE), 0); /* only read */
+    os_pages_open(&pages);
+    cr_assert_geq(pages.fd, 0);
+    cr_assert_eq(os_pages_alone(&pages, p, PAGES * OS_PAGE), PAGES / 3);
+    cr_assert_eq(os_pages_alone(&pages, p + OS_PAGE, 2 * OS_PAGE), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        p[0] = 2; /* has one of its own */
+        pause();
+    }
+    while (os_pages_alone(&pages, p, PAGES * OS_PAGE) != 1)
+        usleep(1000);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    cr_assert_eq(os_pages_alone(&pages, p, PAGES * OS_PAGE), PAGES / 3, "the other side has ended");
+    os_pages_close(&pages);
+    cr_assert_eq(os_pages_alone(&pages, p, PAGES * OS_PAGE), 0, "not known");
+}
+
+/* A kernel that has no huge page, or none at all, says so; what the memory holds is the same in any case. */
+Test(os, small_pages_become_a_huge_one) {
+    char *p = os_map(2 * HUGE_PAGE, HUGE_PAGE, os_unmap);
+    p = (char *)align_up((uintptr_t)p, HUGE_PAGE);
+    os_no_hugepage(p, HUGE_PAGE);
+    for (size_t i = 0; i < HUGE_PAGE; i += OS_PAGE)
+        p[i] = (char)(i / OS_PAGE);
+    cr_assert_eq(os_collapse(p, HUGE_PAGE), EINVAL, "where none are wanted");
+    uint64_t before = os_thread_us();
+    int error = os_hugepage(p, HUGE_PAGE) ? os_collapse(p, HUGE_PAGE) : EINVAL;
+    cr_assert(error == 0 || error == EINVAL || error == ENOMEM || error == EAGAIN || error == EBUSY, "%d", error);
+    cr_assert(error != 0 || os_thread_us() > before);
+    for (size_t i = 0; i < HUGE_PAGE; i += OS_PAGE)
+        cr_assert_eq(p[i], (char)(i / OS_PAGE));
+    struct os_pages pages;
+    struct os_pages_run run;
+    os_pages_open(&pages);
+    os_pages_over(&pages, p, HUGE_PAGE);
+    bool told = os_pages_next(&pages, &run) && pages.fd >= 0;
+    cr_assert(error != 0 || !told || run.huge);
+    os_pages_close(&pages);
+    cr_assert_not(os_huge_disabled());
+    if (os_prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) != 0)
+        return;
+    cr_assert(os_huge_disabled());
+    os_prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
 }
 
 Test(os, many_runs_of_pages) {

@@ -82,7 +82,7 @@ static int forks(int count, void (*work)(void)) {
 }
 
 static void while_threads_allocate(void) {
-    int count = tap_effort(500);
+    int count = tap_effort(250);
     start_workers(churn);
     tap(forks(count, child_work) == count, "%d forks while 4 threads allocate", count);
     stop_workers();
@@ -117,7 +117,7 @@ static void nested_work(void) {
 }
 
 static void nested(void) {
-    int count = tap_effort(100);
+    int count = tap_effort(50);
     start_workers(churn);
     tap(forks(count, nested_work) == count, "%d forks, three deep, with threads in the children", count);
     stop_workers();
@@ -138,7 +138,7 @@ static void while_threads_end(void) {
     pthread_t id;
     static _Atomic bool ended;
     pthread_create(&id, NULL, start_and_end, (void *)&ended);
-    int count = tap_effort(200), passed = forks(count, child_work);
+    int count = tap_effort(100), passed = forks(count, child_work);
     while (pthread_tryjoin_np(id, NULL) != 0)
         stop = true;
     stop_workers();
@@ -174,7 +174,7 @@ static void trim_work(void) {
 }
 
 static void while_memory_goes_back(void) {
-    int count = tap_effort(300);
+    int count = tap_effort(150);
     start_workers(free_and_trim);
     tap(forks(count, trim_work) == count, "%d forks while memory goes back to the OS", count);
     stop_workers();
@@ -266,7 +266,7 @@ static void large_heap(void) {
     static void *heap[COUNT];
     for (int i = 0; i < COUNT; i++)
         memset(heap[i] = malloc(300), 1, 300);
-    int count = tap_effort(300);
+    int count = tap_effort(150);
     tap(forks(count, child_work) == count, "%d forks of a 30 MB heap", count);
     for (int i = 0; i < COUNT; i++)
         free(heap[i]);

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include "../../../alloc/base/myalloc.h"
@@ -64,8 +65,8 @@ static bool has_helpers(int wanted) {
 }
 
 /* A peak of small blocks, one run of twenty kept; then no call until the memory is back, but for what the lists of a thread
- * keep, a sixteenth of the heap. */
-static bool gives_back(void) {
+ * keep, a sixteenth of the heap; or only calls that a list serves, of each of the sizes in turn. */
+static bool gives_back(bool calls) {
     static char *blocks[COUNT];
     uint64_t random = 7;
     memset(blocks, 1, sizeof blocks);
@@ -79,8 +80,11 @@ static bool gives_back(void) {
     for (size_t i = 0; i < COUNT; i++)
         if (i / RUN % KEPT != 0)
             free(blocks[i]);
-    while ((after = resident() - before) > live + live / 2 + peak / 8 && tries++ < TRIES)
+    while ((after = resident() - before) > live + live / 2 + peak / 8 && tries++ < TRIES) {
+        for (size_t bytes = 16; calls && bytes < 376; bytes += 16)
+            free(malloc(bytes));
         usleep(TRY_US);
+    }
     for (size_t i = 0; i < COUNT; i++)
         if (i / RUN % KEPT == 0)
             free(blocks[i]);
@@ -97,7 +101,7 @@ static bool forks(void) {
             pid_t grandchild = i == 0 ? fork() : -1;
             if (grandchild == 0)
                 _exit(has_helpers(1) ? 0 : 1);
-            bool good = has_helpers(1) && (i != 0 || tap_child_passed(grandchild)) && (i != 1 || gives_back());
+            bool good = has_helpers(1) && (i != 0 || tap_child_passed(grandchild)) && (i != 1 || gives_back(false));
             _exit(good && has_helpers(1) ? 0 : 1);
         }
         if (!tap_child_passed(child))
@@ -113,7 +117,7 @@ static bool turns(void) {
         if (mallopt(M_MYALLOC_BACKGROUND, 0) != 1 || (i % 10 == 0 && !has_helpers(0)))
             return false;
     }
-    return mallopt(M_MYALLOC_BACKGROUND, 2) == 0 && has_helpers(0) && mallopt(M_MYALLOC_BACKGROUND, 1) == 1 && gives_back();
+    return mallopt(M_MYALLOC_BACKGROUND, 2) == 0 && has_helpers(0) && mallopt(M_MYALLOC_BACKGROUND, 1) == 1 && gives_back(false);
 }
 
 static void *turn_often(void *unused) {
@@ -142,6 +146,42 @@ static bool turned_by_many(void) {
 }
 
 /* No room for a stack: told, once, and all goes on; the thread is there once there is room. */
+/* What of the process lies in huge pages. */
+static size_t in_huge_pages(void) {
+    return number_in("/proc/self/smaps_rollup", "AnonHugePages:", 10) * KIB;
+}
+
+/* Whether the kernel makes a huge page of small ones when it is asked. */
+static bool kernel_can(void) {
+    char *place = mmap(NULL, 4 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *at = (char *)(((uintptr_t)place + 2 * MIB - 1) & ~(2 * MIB - 1));
+    memset(at, 1, 2 * MIB);
+    bool can = madvise(at, 2 * MIB, 25 /* MADV_COLLAPSE */) == 0;
+    munmap(place, 4 * MIB);
+    return can;
+}
+
+/* A heap that is full has its first 32 MiB in small pages, until the helper has come by; the program does not notice. */
+static bool makes_huge_pages(void) {
+    enum { BLOCKS = 50000, BYTES = 1000 };
+    static char *blocks[BLOCKS];
+    if (!kernel_can()) {
+        puts("none");
+        return true;
+    }
+    for (size_t i = 0; i < BLOCKS; i++)
+        blocks[i] = memset(malloc(BYTES), (int)(i % 251), BYTES);
+    size_t before = in_huge_pages(), tries = 0;
+    while (in_huge_pages() <= before && ++tries < TRIES)
+        usleep(TRY_US);
+    bool same = true;
+    for (size_t i = 0; i < BLOCKS; i++)
+        same = same && (unsigned char)blocks[i][0] == i % 251 && memcmp(blocks[i], blocks[i] + 1, BYTES - 1) == 0;
+    if (tries == TRIES || !same)
+        printf("%zu, then %zu in huge pages; blocks are %s\n", before, in_huge_pages(), same ? "as before" : "changed");
+    return tries < TRIES && same;
+}
+
 static bool refused(void) {
     struct rlimit none = {1 * MIB, RLIM_INFINITY}, before;
     getrlimit(RLIMIT_AS, &before);
@@ -180,10 +220,12 @@ int main(int argc, char **argv) {
         leave_main();
     bool good = strcmp(part, "none") == 0     ? has_helpers(0)
                 : strcmp(part, "one") == 0    ? has_helpers(1)
-                : strcmp(part, "quiet") == 0  ? gives_back()
+                : strcmp(part, "quiet") == 0  ? gives_back(false)
+                : strcmp(part, "calls") == 0  ? gives_back(true)
                 : strcmp(part, "forks") == 0  ? forks()
                 : strcmp(part, "turns") == 0  ? turns()
                 : strcmp(part, "many") == 0   ? turned_by_many()
+                : strcmp(part, "huge") == 0   ? makes_huge_pages()
                 : strcmp(part, "refused") == 0 ? refused()
                                                : false;
     return good ? 0 : 1;
