@@ -2,7 +2,7 @@
 # Included by the Makefile: the builds of the allocator with checks, the test programs, and what runs them.
 
 # A stand-in for Criterion (builds for other machines): CRITERION=-Itests/proofs/builds/include
-CRITERION = -lcriterion
+CRITERION = -lcriterion -lm
 TEST_FLAGS = -std=gnu11 -D_GNU_SOURCE -g -O1 -Wall -Wextra $(WERROR) -Wno-deprecated-declarations -Wno-use-after-free \
              -Wno-unknown-warning-option -fno-builtin -pthread -Itests
 TEST_CXXFLAGS = -std=c++17 -g -O1 -Wall -Wextra $(WERROR) -Itests
@@ -43,7 +43,7 @@ OS_TESTS = build/tests/unit/os_linux
 INTERNAL_TESTS = $(call made_of,unit/internal_*)
 # Objects to preload with the library, or instead of it.
 PRELOADS = build/tests/programs/kernel/intercept.so build/tests/programs/kernel/libmyalloc-planted.so
-PLAIN_FOLDERS = stress fork misuse fault options mcheck protect kernel
+PLAIN_FOLDERS = stress fork misuse fault options mcheck protect kernel profile
 plain = $(filter-out %/intercept %/planted,$(foreach folder,$(PLAIN_FOLDERS),$(call made_of,programs/$(folder)/*))) \
         build/tests/programs/reports/buggy build/tests/programs/reports/names \
         $(call made_of,proofs/golden/*) $(call made_of,tools/gdb/*)

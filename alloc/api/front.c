@@ -7,7 +7,9 @@
 #include "kit/modes.h"
 #include "kit/tunables.h"
 #include "heap/aside.h"
+#include "heap/cache_counted.h"
 #include "heap/mapped.h"
+#include "heap/mode_switch.h"
 #include "heap/plain.h"
 #include "protect/protections.h"
 #include "protect/sampler.h"
@@ -55,6 +57,9 @@ static NOINLINE void *alloc_opened(size_t bytes, const char *call) {
     if (modes_any()) {
         if (aside_is_on())
             return front_aside_alloc(bytes, BLOCK_ALIGN);
+        void *block = cache_is_counted() && bytes <= FAST_MAX ? cache_counted_take(class_of(bytes)) : NULL;
+        if (block != NULL)
+            return block;
         return skips_guard(bytes) ? alloc_unsampled(bytes, call) : alloc_watched_slow(bytes, call);
     }
     verify_now_and_then();
@@ -121,6 +126,18 @@ static ALWAYS_INLINE void free_opened(void *p, const char *call, size_t bytes, s
         plain_free(p, call);
 }
 
+/* True if this thread's lists, which are counted, have taken the block. While the unit map is hidden its class is not known. */
+static NOINLINE bool free_counted_hidden(void *p) {
+    unsigned class = mode_switch_hiding ? plain_class(p) : 0;
+    return class != 0 && class < FAST_CLASSES && !mark_is_on(p) && cache_counted_give(p, class, false);
+}
+
+static ALWAYS_INLINE bool free_counted(void *p, size_t offset) {
+    if (UNLIKELY(offset == 0))
+        return free_counted_hidden(p);
+    return LIKELY(!mark_is_on(p)) && cache_counted_give(p, (unsigned)(offset / CLASS_STEP), true);
+}
+
 static COLD void free_first_slow(void *p, const char *call, size_t bytes, size_t align, size_t offset) {
     /* Opening the cache resets all counts, so this free's increment is gone and must not be taken back. */
     bool opened = thread_open();
@@ -137,6 +154,8 @@ NOINLINE void front_free_slow(void *p, const char *call, size_t bytes, size_t al
         counted->count -= offset != 0; /* K1: dropped */
         return;
     }
+    if (cache_is_counted() && free_counted(p, offset))
+        return;
     if (UNLIKELY(thread_is_new()))
         free_first_slow(p, call, bytes, align, offset);
     else

@@ -8,11 +8,13 @@
 #include "kit/report.h"
 #include "kit/tunables.h"
 #include "heap/cache.h"
+#include "heap/mode_switch.h"
 #include "heap/plain.h"
 #include "protect/check.h"
 #include "protect/judge.h"
 #include "protect/protections.h"
 #include "observe/observers.h"
+#include "observe/profile.h"
 #include "process/mode_start.h"
 
 /* A block is judged by a row of the table of protections, or it is plain: its row is NULL then. */
@@ -21,7 +23,8 @@
 static void arrive(const char *call) {
     if (modes_has(MODE_START))
         mode_start();
-    cache_settle();
+    if (cache_settle() && mode_switch_hiding)
+        mode_switch_look();
     if (modes_has(MODE_CHECK) && check_is_pedantic())
         protections_check(call);
 }
@@ -50,8 +53,12 @@ void *front_watched_plain(size_t bytes, size_t align, bool *zeroed) {
 /* All of a plain block is filled, so that what a later realloc adds in place is filled too. */
 static void *alloc_block(size_t bytes, size_t align, bool *zeroed, const char *call) {
     int saved = errno;
-    bool plain;
-    void *p = protections_alloc(bytes, align, zeroed, call, &plain);
+    bool plain = true;
+    uint64_t weight = modes_has(MODE_PROFILE) ? profile_due(bytes, align) : 0;
+    void *p = UNLIKELY(weight != 0) ? profile_alloc(bytes, align) : NULL;
+    *zeroed = false;
+    if (LIKELY(p == NULL))
+        p = protections_alloc(bytes, align, zeroed, call, &plain);
     errno = saved;
     if (p == NULL)
         p = plain ? front_watched_plain(bytes, align, zeroed) : plain_no_memory();
@@ -59,10 +66,14 @@ static void *alloc_block(size_t bytes, size_t align, bool *zeroed, const char *c
         perturb_alloc(p, plain ? plain_usable(p) : bytes);
         *zeroed = false;
     }
+    if (UNLIKELY(weight != 0) && p != NULL)
+        profile_allocated(p, bytes, weight, call);
     return p;
 }
 
 static void free_block(const struct protection *row, void *p, const char *call, size_t bytes, size_t align) {
+    if (modes_has(MODE_PROFILE))
+        profile_freeing(p);
     if (row != NULL) {
         judge_free(row, p, call, bytes, align);
     } else if (!protections_adopt(p, call)) {
@@ -96,12 +107,22 @@ static void *resize_plain(void *p, size_t old, size_t bytes) {
 }
 
 /* The same for any block. Where all blocks are protected, a plain one from before must move. */
-static void *resize_uncopied(const struct protection *row, void *p, size_t old, size_t bytes, const char *call) {
+static void *resize_unprofiled(const struct protection *row, void *p, size_t old, size_t bytes, const char *call) {
     if (row == NULL)
         return protections_serve_all() ? NULL : resize_plain(p, old, bytes);
     void *resized = row->resize != NULL ? row->resize(p, old, bytes, call) : NULL;
     if (resized != NULL && bytes > old)
         perturb_alloc((char *)resized + old, bytes - old);
+    return resized;
+}
+
+static void *resize_uncopied(const struct protection *row, void *p, size_t old, size_t bytes, const char *call) {
+    if (!modes_has(MODE_PROFILE))
+        return resize_unprofiled(row, p, old, bytes, call);
+    struct profile_record was = profile_freeing(p);
+    void *resized = resize_unprofiled(row, p, old, bytes, call);
+    bool same = resized == p && (row != NULL ? bytes : plain_usable(p)) == old;
+    profile_resized(&was, resized, bytes, same, call);
     return resized;
 }
 

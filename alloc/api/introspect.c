@@ -18,6 +18,8 @@
 #include "heap/mapped.h"
 #include "heap/cache_bound.h"
 #include "heap/mode_switch.h"
+#include "observe/profile.h"
+#include "observe/profile_text.h"
 #include "observe/resident.h"
 #include "observe/stats.h"
 #include "observe/trace.h"
@@ -170,6 +172,28 @@ EXPORT void muntrace(void) {
 
 EXPORT size_t myalloc_stats_json(char *out, size_t room) {
     return stats_json(out, room);
+}
+
+EXPORT int myalloc_profile_start(size_t interval) {
+    if (aside_is_on())
+        return -1;
+    if (modes_has(MODE_START)) /* what the environment asks for is done before */
+        mode_start();
+    profile_on(min_size(max_size(interval != 0 ? interval : tunables.profile_interval, 1), PROFILE_INTERVAL_MOST),
+               tunables.profile_seed);
+    return 0;
+}
+
+EXPORT void myalloc_profile_stop(void) {
+    if (!aside_is_on())
+        profile_off();
+}
+
+EXPORT int myalloc_profile_write(const char *path) {
+    int error = aside_is_on() ? EBUSY : profile_write(path);
+    if (error != 0)
+        errno = error;
+    return error != 0 ? -1 : 0;
 }
 
 EXPORT int malloc_trim(size_t pad) {

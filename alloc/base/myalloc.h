@@ -74,6 +74,23 @@ size_t myalloc_stats_json(char *out, size_t room);
  */
 int myalloc_check_heap(void);
 
+/*
+ * The heap profile: from now on a sample of allocations is recorded with their call stacks, one byte in about `interval` with
+ * the block that it lies in; 0 takes the option profile_interval, 512 KiB by default. Called again, it changes the interval.
+ * Other threads follow at their next slow operation. Returns 0, or -1 where the allocator cannot do so in this thread.
+ *
+ * myalloc_profile_stop ends that. What has been recorded stays, and of live blocks it is still noted when they are freed.
+ *
+ * myalloc_profile_write writes what is known to a file, which is replaced at once when all of it is there: the text form that
+ * pprof reads (myalloc(3)). %p in the path is the process id, %b the program's name, %% a percent sign. Returns 0, or -1 with
+ * errno set.
+ *
+ * Any thread may call them, also in a forked child; not in a signal handler.
+ */
+int myalloc_profile_start(size_t interval);
+void myalloc_profile_stop(void);
+int myalloc_profile_write(const char *path);
+
 #ifdef __cplusplus
 }
 #endif

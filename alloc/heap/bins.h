@@ -10,16 +10,18 @@
  *
  * K1 a bin's `count` is the length of its list minus its `limit`: it reaches 0 when the list is full, which is the one
  *    thing that free tests. While the class may keep nothing both are 0 and every operation is slow: the thread has not used
- *    the class yet, or it is paused, or the cache is not open, or threads keep no lists for now.
- * K2 spare[c] is NULL or a chain of spare_length[c] blocks. It waits between the list and the central lists, for one of four
+ *    the class yet, or it is paused, or the cache is not open, or threads keep no lists for now. While calls are counted
+ *    (cache_counted.h) the limit is 0 and the list may have blocks: every free is slow, and a malloc that finds none.
+ * K2 spare[c] is NULL or a chain of spare_length[c] blocks. It waits between the list and the central lists, for one of five
  *    reasons: the list was full and a new one was begun, so that a thread whose need wavers around the limit moves one pointer
  *    and no blocks; or the thread has freed blocks of a class of which it never allocated one (free_foreign); or the list was
- *    set aside so that the next allocation is a slow call; or the class is paused, so that every call is (cache_pause.h).
+ *    set aside so that the next allocation is a slow call; or the class is paused, so that every call is (cache_pause.h); or
+ *    calls are counted, and these blocks are not yet.
  * K3 bins[0] is always empty: there is no class 0. The unit map says 0 of everything that is no small block, so its frees
  *    are counted in bins[0], find it full and take the slow branch, which sets the count back.
  * K4 earned_bytes is the sum, over the classes, of the bytes by which earned_limit is above its start; window_bytes of those by
  *    which it is above a batch.
- * K5 while `idle` all bins and spares are empty.
+ * K5 while `lists` is LISTS_OFF all bins and spares are empty.
  *
  * No lock, no atomic: only its own thread touches a cache, except that a forked child reads the lists of all other threads
  * of its parent. So lists change in an order in which they are valid after every instruction (ORDERED).
@@ -53,14 +55,19 @@ struct bin {
  * is OPEN it keeps blocks and stands in the list of all caches. */
 enum cache_state { CACHE_NEW, CACHE_OPEN, CACHE_CLOSED };
 
+/* What threads' lists are for now: as fast as they can be; not used, since a mode must see every call; or counted, so that a
+ * sample of allocations is taken by their bytes (cache_counted.h). */
+enum cache_lists { LISTS_PLAIN, LISTS_OFF, LISTS_COUNTED };
+
 #define STALE_CLASSES (CLASS_COUNT - 1 - EXACT_MAX / BLOCK_ALIGN) /* those above a KiB, the last ones (cache_stale.h) */
 
 /* What only slow paths use of a cache, apart from it: static TLS is scarce. */
 struct cache_slow {
+    struct counted *counted;            /* NULL before this cache's calls are first counted */
     uint16_t earned_limit[CLASS_COUNT]; /* what a bin's limit is set to when the list is next begun: it grows with traffic */
     uint8_t times_full[CLASS_COUNT];    /* how often a list of this class was full, counted up to TIMES_FULL_WARM (cache.c) */
     struct bin wide[CLASS_COUNT - FAST_CLASSES]; /* the bins of the wide classes. From here on all is 0 at first; what stands
-                                                  * before is what the thread left that had it last (growth_begin) */
+                                                  * before is what the thread left that had it last */
     void *spare[CLASS_COUNT];           /* K2 */
     uint8_t swings[CLASS_COUNT];        /* how often the class sent blocks away and wanted some again (cache_growth.h) */
     bool sent_away[CLASS_COUNT];        /* it has since it last wanted some */
@@ -92,11 +99,12 @@ struct cache {
     struct bin bins[FAST_CLASSES];      /* first: cache_bin counts on it */
     struct cache_slow *slow;            /* NULL unless OPEN */
     enum cache_state state;
-    bool idle;                          /* keeps nothing, because threads keep no lists for now (cache_set_lists) */
+    uint8_t lists;                      /* enum cache_lists: what they are; the thread follows cache_lists_wanted */
     bool bounded;                       /* limits are granted by cache_bound.c and there are no spares */
 };
 
 extern HIDDEN THREAD_LOCAL struct cache cache_self;
+extern HIDDEN _Atomic uint8_t cache_lists_wanted; /* enum cache_lists; written by cache_set_lists */
 
 _Static_assert(sizeof(struct bin) == CLASS_STEP, "a rounded size is the byte offset of its bin");
 

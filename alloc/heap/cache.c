@@ -16,6 +16,7 @@
 #include "heap/holes.h"
 #include "heap/cache_growth.h"
 #include "heap/cache_bound.h"
+#include "heap/cache_counted.h"
 #include "heap/cache_pause.h"
 #include "heap/cache_stale.h"
 
@@ -31,7 +32,6 @@
 
 static struct lock caches_lock;
 static struct cache *caches;
-static _Atomic bool lists_off;
 
 /* What only slow paths use: the first thread's, and those of caches that were closed, for the next to be opened. */
 static struct cache_slow first_slow, *unused_slow = &first_slow;
@@ -82,41 +82,56 @@ static void flush(struct cache *cache, bool stays);
 
 /* True while blocks may stay on the lists of this thread. */
 static bool keeps(const struct cache *cache) {
-    return cache->state == CACHE_OPEN && !cache->idle && !atomic_load_explicit(&lists_off, memory_order_relaxed);
+    return cache->state == CACHE_OPEN &&
+           (cache->lists | atomic_load_explicit(&cache_lists_wanted, memory_order_relaxed)) == LISTS_PLAIN;
 }
 
-/* Empties the cache or lets it fill again, as is due. True if blocks may stay on its lists now. */
+/* What this cache's lists are to be. A bounded cache has none while calls are counted: its bound is of lists as they are
+ * else. */
+static enum cache_lists wanted_of(const struct cache *cache) {
+    enum cache_lists wanted = atomic_load_explicit(&cache_lists_wanted, memory_order_relaxed);
+    if (wanted != LISTS_COUNTED)
+        return wanted;
+    bool begun = cache->lists == LISTS_COUNTED || (!cache_bound_applies(cache) && cache_counted_begin());
+    return begun ? LISTS_COUNTED : LISTS_OFF;
+}
+
+/* Empties the cache or lets it fill again, as is due. True if its lists are plain now. */
 static COLD bool settle_slow(struct cache *cache) {
-    bool off = atomic_load_explicit(&lists_off, memory_order_relaxed);
     if (cache->state != CACHE_OPEN)
         return false;
-    if (off && !cache->idle) {
-        flush(cache, false);
+    enum cache_lists wanted = wanted_of(cache);
+    if (wanted == cache->lists)
+        return wanted == LISTS_PLAIN;
+    flush(cache, false);
+    if (wanted == LISTS_OFF) {
         central_flush(); /* threads without lists take blocks from spans, and never what is parked */
         growth_end(cache);
-    } else if (!off && cache->idle) {
+    } else {
         growth_begin(cache);
-        if (cache_bound_applies(cache))
-            cache_bound_empty(cache);
     }
-    cache->idle = off;
-    return !off;
+    if (wanted == LISTS_PLAIN && cache_bound_applies(cache))
+        cache_bound_empty(cache);
+    cache->lists = wanted;
+    return wanted == LISTS_PLAIN;
 }
 
 static bool ensure_kept(struct cache *cache) {
     return LIKELY(keeps(cache)) || settle_slow(cache);
 }
 
-void cache_set_lists(bool on) {
-    atomic_store_explicit(&lists_off, !on, memory_order_relaxed);
+void cache_set_lists(enum cache_lists lists) {
+    atomic_store_explicit(&cache_lists_wanted, lists, memory_order_relaxed);
 }
 
-void cache_settle(void) {
-    if (LIKELY(keeps(&cache_self)))
-        return;
+bool cache_settle(void) {
+    uint8_t was = cache_self.lists;
+    if (LIKELY(keeps(&cache_self)) || cache_is_counted())
+        return false;
     report_enter();
     settle_slow(&cache_self);
     report_leave();
+    return cache_self.lists != was;
 }
 
 /* Takes one block of the chain and makes the rest the list. If that is longer than the list's limit, its length is the limit
@@ -225,7 +240,7 @@ void cache_come_by_slow(void) {
 void *cache_refill_slow(unsigned class) {
     struct cache *cache = &cache_self;
     report_enter();
-    void *block = !ensure_kept(cache)                    ? central_take_single(class)
+    void *block = !ensure_kept(cache)                    ? cache_counted_refill(cache, class)
                   : UNLIKELY(cache_bound_applies(cache)) ? cache_bound_refill_slow(cache, class)
                                                          : refill(cache, class);
     report_leave();
@@ -330,8 +345,7 @@ void cache_overflow_slow(void *block, unsigned class) {
             bin_of(cache, class)->count++;
     }
     if (!kept) {
-        ((struct block *)block)->next = NULL;
-        central_give_home(class, block);
+        cache_counted_overflow(cache, block, class);
     } else if (UNLIKELY(cache_bound_applies(cache))) {
         cache_bound_overflow_slow(cache, block, class);
     } else {
@@ -356,7 +370,7 @@ void cache_free_uncounted_slow(void *block, unsigned class) {
 /* Gives away all that the cache holds. `stays`: the lists go on being used with what they have earned; otherwise they may hold
  * nothing from now on. */
 static void flush(struct cache *cache, bool stays) {
-    if (cache->idle || cache->state != CACHE_OPEN) /* holds nothing, and its limits stay 0 */
+    if (cache->lists == LISTS_OFF || cache->state != CACHE_OPEN) /* holds nothing, and its limits stay 0 */
         return;
     if (cache->bounded) {
         cache_bound_empty(cache);
@@ -394,6 +408,7 @@ void cache_close(void) {
     transfer_threads--;
     growth_end(cache);
     cache->state = CACHE_CLOSED;
+    cache->lists = LISTS_PLAIN; /* none: nothing is counted either */
     give_slow_locked(cache->slow);
     cache->slow = NULL;
     lock_release(&caches_lock, LOCK_CACHES);
@@ -411,7 +426,8 @@ void cache_each(void (*see)(const struct cache *cache, void *data), void *data) 
 READS_OTHERS size_t cache_length(const struct cache *cache, unsigned class) {
     const struct bin *bin = bin_of(cache, class);
     int32_t held = bin->count + bin->limit;
-    size_t listed = bin->head == NULL || held < 0 ? 0 : min_size((size_t)held, bin->limit);
+    size_t most = cache->lists == LISTS_COUNTED ? class_batch(class) : bin->limit;
+    size_t listed = bin->head == NULL || held < 0 ? 0 : min_size((size_t)held, most);
     return listed + (cache->slow->spare[class] != NULL ? cache->slow->spare_length[class] : 0);
 }
 
@@ -435,4 +451,5 @@ static void forked(void) {
         cache_self.slow->next = cache_self.slow->prev = NULL;
 }
 
-const struct lock_set cache_locks = {.rank = LOCK_CACHES, .lock = &caches_lock, .forked = forked};
+const struct lock_set cache_locks = {
+    .rank = LOCK_CACHES, .lock = &caches_lock, .forked = forked, .child = cache_counted_forked};

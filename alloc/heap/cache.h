@@ -89,12 +89,14 @@ bool cache_set_aside(void);
 /* Gives all that this thread's lists hold to the central lists. */
 void cache_flush(void);
 
-/* Whether threads keep lists at all: not while a mode must see every call (modes.h). A thread follows at its next slow call,
- * or by cache_settle. */
-void cache_set_lists(bool on);
+/* What threads' lists are from now on. A thread follows at its next slow call, or by cache_settle. */
+void cache_set_lists(enum cache_lists lists);
 
-/* Brings this thread's lists in line with cache_set_lists. */
-void cache_settle(void);
+/* Brings this thread's lists in line with cache_set_lists. True if they were not. */
+bool cache_settle(void);
+
+/* True if a thread's lists are still LISTS_PLAIN. */
+bool cache_any_plain(void);
 
 /* Opens this thread's cache. False if that has been done before; the cache may have been closed since. Until then, and once it
  * is closed, every block comes from its span and goes back there. Whoever opens it arranges for cache_close at the thread's

@@ -16,17 +16,28 @@ void cache_each_own_chain(unsigned class, void (*see)(const void *chain, size_t 
     see(cache_self.slow->spare[class], cache_self.slow->spare_length[class], data);
 }
 
+static void see_plain(const struct cache *cache, void *any) {
+    *(bool *)any |= __atomic_load_n(&cache->lists, __ATOMIC_RELAXED) == LISTS_PLAIN;
+}
+
+bool cache_any_plain(void) {
+    bool any = false;
+    cache_each(see_plain, &any);
+    return any;
+}
+
 /* K1, K2, K4 and K5 of this thread's cache. Those of others change at any time: fast paths take no lock. */
 static void walk_own(struct walk *walk, const struct cache *cache) {
     for (unsigned c = 1; c < CLASS_COUNT; c++) {
         const struct bin *bin = bin_of(cache, c);
         const struct block *spare = cache->slow->spare[c];
-        size_t most = (size_t)bin->limit + 1;
+        size_t most = cache->lists == LISTS_COUNTED ? length(bin) : (size_t)bin->limit + 1;
         report_walk(walk, span_chain_length(bin->head, c, most) == length(bin), "cache K1", bin);
         size_t most_spare = cache->slow->spare_length[c];
         report_walk(walk, spare == NULL || span_chain_length(spare, c, most_spare) == most_spare, "cache K2",
                     &cache->slow->spare[c]);
-        report_walk(walk, !cache->idle || (bin->head == NULL && bin->limit == 0 && spare == NULL), "cache K5", bin);
+        bool empty = bin->head == NULL && bin->limit == 0 && spare == NULL;
+        report_walk(walk, cache->lists != LISTS_OFF || empty, "cache K5", bin);
     }
     report_walk(walk, growth_is_counted(cache), "cache K4", &cache->slow->earned_bytes);
 }

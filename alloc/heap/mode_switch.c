@@ -8,15 +8,45 @@
 
 static struct lock mode_switch_lock;
 
-/* Guarded pages are given out, and freed, in calls that are slow anyway. */
+static bool counts;         /* calls are to be counted */
+_Atomic bool mode_switch_hiding; /* the unit map shows nothing until all threads' lists are counted */
+
+/* Guarded pages are given out, and freed, in calls that are slow anyway; so are the blocks that a profile records. */
 static bool needs_all(unsigned modes) {
-    return (modes & (MODE_ASIDE - 1) & ~(unsigned)(MODE_START | MODE_GUARDED)) != 0;
+    return (modes & (MODE_ASIDE - 1) & ~(unsigned)(MODE_START | MODE_GUARDED | MODE_PROFILE)) != 0;
+}
+
+/* What lists are, and what the unit map shows, where no mode needs to see all calls. A thread whose lists serve all its calls
+ * would never come by, so frees must be slow until each thread has. */
+static void settle_locked(void) {
+    cache_set_lists(counts ? LISTS_COUNTED : LISTS_PLAIN);
+    cache_settle();
+    atomic_store_explicit(&mode_switch_hiding, counts && cache_any_plain(), memory_order_relaxed);
+    span_show(!mode_switch_hiding);
+}
+
+void mode_switch_count(bool on) {
+    lock_acquire(&mode_switch_lock, LOCK_MODES);
+    counts = on;
+    if (!needs_all(modes_active))
+        settle_locked();
+    lock_release(&mode_switch_lock, LOCK_MODES);
+}
+
+COLD void mode_switch_look(void) {
+    lock_acquire(&mode_switch_lock, LOCK_MODES);
+    if (mode_switch_hiding && !cache_any_plain()) {
+        atomic_store_explicit(&mode_switch_hiding, false, memory_order_relaxed);
+        span_show(true);
+    }
+    lock_release(&mode_switch_lock, LOCK_MODES);
 }
 
 void mode_switch_on(unsigned modes) {
     lock_acquire(&mode_switch_lock, LOCK_MODES);
     if (needs_all(modes) && !needs_all(modes_active)) {
-        cache_set_lists(false);
+        cache_set_lists(LISTS_OFF);
+        atomic_store_explicit(&mode_switch_hiding, false, memory_order_relaxed);
         span_show(false);
         cache_flush();
         central_flush(); /* what is parked would not be taken by threads without lists */
@@ -28,13 +58,11 @@ void mode_switch_on(unsigned modes) {
 }
 
 void mode_switch_off(unsigned modes) {
-    ASSERT((modes & (MODE_CHECK | MODE_START | MODE_GUARDED | MODE_HARDENED)) == 0);
+    ASSERT((modes & (MODE_CHECK | MODE_START | MODE_GUARDED | MODE_HARDENED | MODE_PROFILE)) == 0);
     lock_acquire(&mode_switch_lock, LOCK_MODES);
     unsigned before = atomic_fetch_and_explicit(&modes_active, ~modes, memory_order_release);
-    if (needs_all(before) && !needs_all(before & ~modes)) {
-        span_show(true);
-        cache_set_lists(true);
-    }
+    if (needs_all(before) && !needs_all(before & ~modes))
+        settle_locked();
     lock_release(&mode_switch_lock, LOCK_MODES);
 }
 

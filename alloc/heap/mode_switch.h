@@ -7,6 +7,9 @@
  * There, and in the slow parts of realloc and malloc_usable_size, modes_any() sends the call to front_watched.c, which
  * serves each mode in turn. A mode needs no more than a bit in modes.h and its lines there.
  *
+ * A third state is in between, for a sample of allocations by their bytes: while calls are counted (cache_counted.h), the unit
+ * map shows what it shows, but lists are such that each free is slow, and each malloc of what has not been counted yet.
+ *
  * W1 while such a mode is on, no small span is in the unit map (looked at as U1), and lists only shrink: a thread empties its
  *    own at its first slow call, of which every free is one, and from then on they stay empty (looked at as K5).
  *
@@ -24,6 +27,16 @@
 /* Switch modes, any bits of enum mode. Any time, by any thread that holds no lock of the allocator. */
 void mode_switch_on(unsigned modes);
 void mode_switch_off(unsigned modes);
+
+/* Whether threads count their calls, while no mode is on that must see all. Until the last thread has seen that they do, frees
+ * are slow as if there were one. Any time, as above. */
+void mode_switch_count(bool on);
+
+/* True while that is waited for. */
+extern HIDDEN _Atomic bool mode_switch_hiding;
+
+/* Looks whether all threads have seen it by now. Caller holds no lock. */
+void mode_switch_look(void);
 
 /* The environment has been read: MODE_START ends. */
 void mode_switch_started(void);

@@ -16,6 +16,7 @@
 #include "heap/holes.h"
 #include "heap/mapped.h"
 #include "heap/mark.h"
+#include "heap/slab.h"
 
 /* From here on a block that outgrows its place moves its pages instead of copying them. */
 #define STEAL_MIN (128 * KIB)
@@ -104,7 +105,8 @@ unsigned plain_class(const void *p) {
 
 struct span *plain_large_span(const void *p) {
     struct span *span = span_find(p);
-    return span != NULL && span->state == SPAN_LARGE && span_address(span) == p ? span : NULL;
+    bool large = span != NULL && span->state == SPAN_LARGE && span_address(span) == p && !slab_is(span);
+    return large ? span : NULL;
 }
 
 void plain_free_small_slow(void *p, unsigned class, const char *call, bool counted) {
@@ -131,7 +133,7 @@ void plain_free_small_slow(void *p, unsigned class, const char *call, bool count
 
 const char *plain_missing(const void *p, bool frees) {
     enum mapped_past past = mapped_past(p);
-    bool was_block = cache_was_last_home(p) || past == MAPPED_STARTED;
+    bool was_block = cache_was_last_home(p) || past == MAPPED_STARTED || slab_was_block(p);
     if (was_block && frees)
         return DOUBLE_FREE;
     return was_block || past == MAPPED_COVERED || span_is_free(p) ? NOT_LIVE : INVALID_POINTER;
@@ -143,7 +145,10 @@ void plain_report_missing(const void *p, const char *call, bool frees) {
 
 void plain_free(void *p, const char *call) {
     struct span *span = span_find(p);
-    if (span != NULL && span->state == SPAN_LARGE && span_address(span) == p) {
+    if (span != NULL && slab_is(span)) {
+        if (!slab_free(span, p))
+            plain_report_missing(p, call, true);
+    } else if (span != NULL && span->state == SPAN_LARGE && span_address(span) == p) {
         if (!span_release_large(span))
             report_bad_call(call, p, DOUBLE_FREE);
         cache_come_by_large();
@@ -160,6 +165,8 @@ void plain_free(void *p, const char *call) {
 
 size_t plain_usable(const void *p) {
     unsigned class = plain_class(p);
+    if (class == 0)
+        class = slab_class_of(p);
     if (class != 0)
         return class_bytes(class);
     const struct span *span = plain_large_span(p);
@@ -190,7 +197,7 @@ void *plain_start(const void *p) {
     if (span == NULL)
         return mapped_bytes(p) != 0 || aside_bytes(p) != 0 ? (void *)(uintptr_t)p : NULL;
     char *start = span_address(span);
-    if (span->state != SPAN_SMALL)
+    if (span->state != SPAN_SMALL && !slab_is(span))
         return start;
     size_t size = class_bytes(span->class), index = (size_t)((const char *)p - start) / size;
     return index < span_carved(span) ? start + index * size : NULL;

@@ -206,6 +206,7 @@ struct span *span_acquire_large(size_t units, size_t align, bool *zeroed) {
     if (span != NULL) {
         if (slack > 0)
             span = trim_to_align(span, units, align);
+        span->class = 0;
         span->state = SPAN_LARGE;
         *zeroed = span_dirty_count(span_region(span), span_index(span), units) == 0;
         use_units(span_region(span), span_index(span), units);

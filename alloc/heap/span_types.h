@@ -14,7 +14,7 @@ enum span_state {
     SPAN_TAIL,  /* last unit of a FREE span of several */
     SPAN_SMALL, /* cut into blocks of one class */
     SPAN_PART,  /* inside a SMALL span */
-    SPAN_LARGE, /* one block */
+    SPAN_LARGE, /* one block, or a slab (slab.h) */
     SPAN_HELD,  /* by one thread, that works on its memory without the lock: nobody else may take, merge, resize or free it */
 };
 
@@ -39,7 +39,7 @@ struct span {
     uint16_t live;              /* SMALL: blocks that are not home */
     uint16_t carved;            /* SMALL: blocks cut so far, from the start */
     uint16_t capacity;          /* SMALL: blocks that fit */
-    uint8_t class;              /* SMALL */
+    uint8_t class;              /* SMALL; LARGE: that of its slots if it is a slab, else 0 (slab.h) */
     uint8_t state;              /* enum span_state */
     uint8_t region;             /* index into regions, set on first use */
     bool listed;                /* SMALL: is on its class's list; HELD: is one block still */

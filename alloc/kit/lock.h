@@ -24,6 +24,7 @@ enum lock_rank {
     LOCK_CACHES,
     LOCK_FIRST_USE,
     LOCK_CLASS,
+    LOCK_SLABS,
     LOCK_SPANS,
     LOCK_MAPPED,
     LOCK_HARDENED,
@@ -31,6 +32,7 @@ enum lock_rank {
     LOCK_META,
     LOCK_STACKS,
     LOCK_LEAKS,
+    LOCK_PROFILE,
     LOCK_TRACE,
     LOCK_NONE
 };

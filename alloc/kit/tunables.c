@@ -277,16 +277,21 @@ const char *tunables_lacks(const struct tunables *values, const struct tunable *
     case TUNABLE_AT_late_write:
     case TUNABLE_AT_bad_pointer:
         return value != 0 || checked ? NULL : "protect, check or mcheck()";
+    case TUNABLE_AT_profile_interval:
+    case TUNABLE_AT_profile_seed:
+    case TUNABLE_AT_profile_out:
+        return values->profile ? NULL : "profile:1";
     case TUNABLE_AT_leaks_exit:
     case TUNABLE_AT_leaks_suppress:
         return value == 0 || values->leaks != 0 ? NULL : "leaks";
     case TUNABLE_AT_symbolizer_seconds:
         return values->symbolizer[0] != '\0' ? NULL : "symbolizer";
     case TUNABLE_AT_stack_depth:
-        return checked || values->leaks != 0 ? NULL : "leaks, protect, check or mcheck()";
+        checked = checked || values->leaks != 0 || values->profile;
+        return checked ? NULL : "leaks, profile, protect, check or mcheck()";
     case TUNABLE_AT_at_signals:
-        checked = checked || values->leaks != 0 || values->stats[0] != '\0';
-        return value == 0 || checked ? NULL : "stats, leaks, protect or check";
+        checked = checked || values->leaks != 0 || values->profile || values->stats[0] != '\0';
+        return value == 0 || checked ? NULL : "stats, leaks, profile, protect or check";
     default:
         return NULL;
     }

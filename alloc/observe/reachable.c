@@ -12,6 +12,7 @@
 #include "heap/region.h"
 #include "callers/walker.h"
 #include "protect/protections.h"
+#include "observe/profile_table.h"
 
 #define PIECE (64 * KIB)       /* read at a time */
 #define WINDOW (2 * MIB)       /* whose page entries are read at a time */
@@ -115,7 +116,8 @@ static bool is_own(const struct scan *scan, uintptr_t page) {
     for (size_t i = 0; i < scan->own_count; i++)
         if (page >= scan->own[i].start && page < scan->own[i].end)
             return true;
-    if (region_find(p) != NULL || region_is_meta(p) || mapped_is_table(p) || protections_is_no_root(p) || walker_covers(p))
+    if (region_find(p) != NULL || region_is_meta(p) || mapped_is_table(p) || protections_is_no_root(p) || walker_covers(p) ||
+        profile_table_covers(p))
         return true;
     /* The checks put canaries around a block, so that its memory starts before it. */
     return find(scan, page) != NONE || find(scan, page + OS_PAGE - 1) != NONE;

@@ -9,6 +9,7 @@
 #include "heap/collapse.h"
 #include "heap/mapped.h"
 #include "heap/region.h"
+#include "heap/slab.h"
 #include "heap/span.h"
 #include "protect/protections.h"
 
@@ -80,6 +81,17 @@ static void add_hardened(struct stats *stats) {
     stats->live_blocks += totals.blocks;
 }
 
+/* Slabs are LARGE spans: what of them is in no block is as free as a span's tail. */
+static void add_slabs(struct stats *stats) {
+    struct slab_totals slabs;
+    slab_count(&slabs);
+    stats->large -= min_size(slabs.slabs * UNIT, stats->large);
+    stats->large_count -= min_size(slabs.slabs, stats->large_count);
+    stats->live += slabs.bytes;
+    stats->live_blocks += slabs.blocks;
+    stats->tails += slabs.slabs * UNIT - slabs.bytes;
+}
+
 void stats_read(struct stats *stats) {
     *stats = (struct stats){0};
     if (aside_is_on()) /* the structures may be half changed */
@@ -88,6 +100,7 @@ void stats_read(struct stats *stats) {
     for (unsigned c = 1; c < CLASS_COUNT; c++)
         add_class(stats, c);
     add_heap(stats);
+    add_slabs(stats);
     add_guarded(stats);
     add_hardened(stats);
     struct mapped_totals mapped;

@@ -5,7 +5,9 @@
 #endif
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "os/kernel.h"
@@ -192,6 +194,45 @@ static int write_all(int fd, const char *text, size_t bytes) {
 
 int os_write(int fd, const char *text, size_t bytes) {
     return os_fault(write) ? ENOSPC : write_all(fd, text, bytes);
+}
+
+/* ---- a file made at once ------------------------------------------------------------------------------------------ */
+
+static int write_and_close(int fd, const char *text, size_t bytes) {
+    int error = write_all(fd, text, bytes);
+    os_close(fd);
+    return error;
+}
+
+static int write_beside(const char *beside, const char *path, const char *text, size_t bytes) {
+    long fd = open_file(beside, O_WRONLY | O_CREAT | O_EXCL | O_NOCTTY, 0644);
+    if (kernel_refused(fd))
+        return kernel_error(fd);
+    int error = write_and_close((int)fd, text, bytes);
+    if (error == 0)
+        error = kernel_error(kernel(SYS_renameat, AT_FDCWD, beside, AT_FDCWD, path));
+    if (error != 0)
+        kernel(SYS_unlinkat, AT_FDCWD, beside, 0);
+    return error;
+}
+
+/* The new file lies beside the old one, under a name that no other process takes, until it has its name. */
+int os_replace_file(const char *path, const char *text, size_t bytes) {
+    char beside[PATH_MAX];
+    struct stat status;
+    if (os_fault(replace_file))
+        return EACCES;
+    bool plain = kernel_refused(kernel(SYS_newfstatat, AT_FDCWD, path, &status, 0)) || S_ISREG(status.st_mode);
+    if (!plain) {
+        long fd = open_for_writing(path, 0, 0);
+        return kernel_refused(fd) ? kernel_error(fd) : write_and_close((int)fd, text, bytes);
+    }
+    size_t length = strlen(path);
+    if (length + sizeof ".part" > sizeof beside)
+        return ENAMETOOLONG;
+    memcpy(beside, path, length);
+    memcpy(beside + length, ".part", sizeof ".part");
+    return write_beside(beside, path, text, bytes);
 }
 
 /* ---- files that the program may close ---------------------------------------------------------------------------- */

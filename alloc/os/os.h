@@ -181,6 +181,10 @@ void os_close(int fd);
  * then it is EAGAIN. */
 int os_write(int fd, const char *text, size_t bytes);
 
+/* Makes a file of the text at once: whoever opens the path finds the file as it was or the new one, whole. What is there and no
+ * plain file (a pipe, a device) is written to as it is. Returns 0, or the error's number; the file is as it was then. */
+int os_replace_file(const char *path, const char *text, size_t bytes);
+
 /* A file of ours for writing. The program may close its descriptor behind our back and open something else that gets the
  * same number: what it was when we opened it is remembered and looked at before each write. */
 struct os_file {

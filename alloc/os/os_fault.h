@@ -25,7 +25,7 @@
     X(read_file, file) X(create, file) X(append, file) X(write, file) X(file_create, file)                             \
     X(file_write, file) X(open_read, file) X(read_at, file) X(read_memory, file) X(can_read, file)                     \
     X(futex_sleep, wait) X(read_path, file) X(pages_open, file) X(pages_next, file) X(pages_alone, file)               \
-    X(signal_stack, signals)
+    X(signal_stack, signals) X(replace_file, file)
 
 #define OS_FAULT_KIND(name, group) OS_FAULT_##name,
 enum os_fault_kind { OS_FAULT_KINDS(OS_FAULT_KIND) OS_FAULT_COUNT };

@@ -8,6 +8,7 @@
 #include "heap/mode_switch.h"
 #include "protect/guarded.h"
 #include "protect/hardened.h"
+#include "observe/profile.h"
 
 /* Where hardened blocks are refused, the level below takes their place. */
 static void check_instead(bool hardened) {
@@ -31,5 +32,7 @@ AT_START void mode_start(void) {
         report_set_action((unsigned)tunables.check);
     if (modes != 0)
         mode_switch_on(modes);
+    if (tunables.profile)
+        profile_on(tunables.profile_interval, tunables.profile_seed);
     mode_switch_started();
 }

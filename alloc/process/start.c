@@ -20,6 +20,7 @@
 #include "protect/trap.h"
 #include "protect/protections.h"
 #include "observe/leaks.h"
+#include "observe/profile_text.h"
 #include "observe/stats.h"
 #include "process/background.h"
 #include "process/end_signals.h"
@@ -47,9 +48,9 @@ static void start_modes(void) {
         mode_start();
     if (&__malloc_initialize_hook != NULL && __malloc_initialize_hook != NULL)
         __malloc_initialize_hook();
-    if (modes_has(MODE_CHECK | MODE_LEAKS | MODE_GUARDED | MODE_HARDENED))
+    if (modes_has(MODE_CHECK | MODE_LEAKS | MODE_GUARDED | MODE_HARDENED | MODE_PROFILE))
         unwind_prepare();
-    if (modes_has(MODE_CHECK | MODE_LEAKS | MODE_GUARDED | MODE_HARDENED) || tunables.background != 0)
+    if (modes_has(MODE_CHECK | MODE_LEAKS | MODE_GUARDED | MODE_HARDENED | MODE_PROFILE) || tunables.background != 0)
         report_thread_life(); /* before the program may shut itself in (seccomp) */
     trap_start();
     if (modes_has(MODE_CHECK | MODE_HARDENED | MODE_GUARDED))
@@ -67,6 +68,11 @@ static void tell_at_exit(void) {
         stats_write(tunables.stats);
 }
 
+static void profile_at_exit(void) {
+    if (!exit_leaves_out("profile"))
+        profile_tell();
+}
+
 /* The same where a signal ends the process. */
 static void tell_at_signal(void) {
     if (modes_has(MODE_CHECK | MODE_HARDENED | MODE_GUARDED))
@@ -74,6 +80,8 @@ static void tell_at_signal(void) {
     if (modes_has(MODE_LEAKS))
         leaks_report();
     stats_write(tunables.stats);
+    if (tunables.profile)
+        profile_tell();
 }
 
 /* What is read-only from now on. In a static program the code and the pages of RELRO are the program's own to change. */
@@ -96,6 +104,8 @@ __attribute__((constructor(101))) static void start(void) {
     leaks_arrange_status();
     if (tunables.stats[0] != '\0')
         atexit(tell_at_exit);
+    if (tunables.profile)
+        atexit(profile_at_exit);
     thread_arrange();
     if (MYALLOC_DEBUG)
         atexit(verify_at_exit);

@@ -10,8 +10,10 @@
 #include "heap/cache.h"
 #include "heap/central.h"
 #include "heap/mapped.h"
+#include "heap/slab.h"
 #include "heap/span.h"
 #include "protect/protections.h"
+#include "observe/profile_table.h"
 #include "observe/stats.h"
 #include "process/all_locks.h"
 
@@ -33,9 +35,11 @@ size_t verify_heap(void) {
     span_walk(&walk);
     if (walk.broken == 0) { /* the others find their way by the spans */
         central_walk(&walk);
+        slab_walk(&walk);
         cache_walk(&walk);
         mapped_walk(&walk);
         protections_walk(&walk);
+        profile_table_walk(&walk);
         if (alone)
             walk_sum(&walk);
     }

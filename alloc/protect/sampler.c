@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "protect/sampler.h"
 
+#include "base/exponential.h"
 #include "os/os.h"
 #include "kit/tunables.h"
 
@@ -18,25 +19,17 @@ static _Atomic uint64_t clock_paid, process_paid;
 THREAD_LOCAL struct sampler sampler_self;
 _Atomic bool sampler_takes_all;
 
-/* splitmix64's output function (S. Vigna); the state is a counter. */
-static uint64_t mix(uint64_t x) {
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-    return x ^ x >> 31;
-}
-
 static _Atomic uint32_t seeds; /* drawn by this process and those it was forked from */
 
 /* Without the kernel's random numbers: whoever guesses which allocations are sampled gains nothing by it. */
 static void seed(void) {
-    sampler_self.random = mix(os_clock_us() ^ (uintptr_t)&sampler_self ^ (uint64_t)seeds++ << 32) | 1;
+    sampler_self.random = exponential_seed(os_clock_us() ^ (uintptr_t)&sampler_self, seeds++) | 1;
 }
 
 uint64_t sampler_draw(void) {
     if (sampler_self.random == 0)
         seed();
-    sampler_self.random += UINT64_C(0x9e3779b97f4a7c15);
-    return mix(sampler_self.random);
+    return exponential_random(&sampler_self.random);
 }
 
 void sampler_forked(void) {

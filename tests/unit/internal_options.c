@@ -262,7 +262,7 @@ Test(options, precedence) {
 /* Each option by itself, and beside those that it needs. */
 Test(options, what_does_nothing_is_told) {
     static const struct {
-        const char *option, *beside[5];
+        const char *option, *beside[6];
     } cases[] = {
         {"sample_interval:7", {"protect:sample", "protect:paranoid"}},
         {"sample_memory:1m", {"protect:sample", "protect:paranoid"}},
@@ -274,11 +274,14 @@ Test(options, what_does_nothing_is_told) {
         {"double_free:off", {"protect:sample", "check:3"}},
         {"late_write:off", {"protect:sample", "check:3"}},
         {"bad_pointer:off", {"protect:sample", "check:3"}},
-        {"stack_depth:3", {"leaks:1", "check:1", "protect:sample"}},
+        {"stack_depth:3", {"leaks:1", "check:1", "protect:sample", "profile:1"}},
         {"leaks_exit:3", {"leaks:1", "leaks:2"}},
         {"leaks_suppress:file", {"leaks:1", "leaks:2"}},
         {"symbolizer_seconds:3", {"symbolizer:file"}},
-        {"at_signals:on", {"stats:1", "leaks:1", "check:1", "protect:sample"}},
+        {"at_signals:on", {"stats:1", "leaks:1", "check:1", "protect:sample", "profile:1"}},
+        {"profile_interval:1m", {"profile:1"}},
+        {"profile_seed:7", {"profile:1"}},
+        {"profile_out:file", {"profile:1"}},
     };
     char list[128], *variables[] = {list, NULL};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -288,7 +288,7 @@ Test(verify, mapped_l1) {
 }
 
 Test(verify, cache_k5) {
-    cache_self.idle = true;
+    cache_self.lists = LISTS_OFF;
     names("cache K5");
 }
 

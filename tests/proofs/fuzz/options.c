@@ -178,8 +178,8 @@ static void expect_value(const char *variable, size_t row, const char *text, siz
 }
 
 /* Options that do nothing by themselves, at values from `least` to `most`: what must be set for them, one letter each: p
- * protect:sample or paranoid, f fault_report beside that, a any protect, c check, l leaks, s stats, y symbolizer. In the order
- * of the rows. */
+ * protect:sample or paranoid, f fault_report beside that, a any protect, c check, l leaks, r profile, s stats, y symbolizer. In
+ * the order of the rows. */
 static void expect_lacks(void) {
     static const struct {
         size_t row, least, most;
@@ -190,9 +190,10 @@ static void expect_lacks(void) {
         {TUNABLE_AT_late_write, 0, 0, "ac"},      {TUNABLE_AT_bad_pointer, 0, 0, "ac"},
         {TUNABLE_AT_sample_interval, 0, SIZE_MAX, "p"}, {TUNABLE_AT_sample_memory, 0, SIZE_MAX, "p"},
         {TUNABLE_AT_fault_report, 1, 1, "p"},     {TUNABLE_AT_fault_stacks, 1, 1, "f"},
-        {TUNABLE_AT_symbolizer_seconds, 0, SIZE_MAX, "y"}, {TUNABLE_AT_stack_depth, 0, SIZE_MAX, "acl"},
+        {TUNABLE_AT_symbolizer_seconds, 0, SIZE_MAX, "y"}, {TUNABLE_AT_stack_depth, 0, SIZE_MAX, "aclr"},
         {TUNABLE_AT_leaks_exit, 1, SIZE_MAX, "l"}, {TUNABLE_AT_leaks_suppress, 0, SIZE_MAX, "l"},
-        {TUNABLE_AT_at_signals, 1, 1, "acls"},
+        {TUNABLE_AT_at_signals, 1, 1, "aclrs"},   {TUNABLE_AT_profile_interval, 0, SIZE_MAX, "r"},
+        {TUNABLE_AT_profile_seed, 0, SIZE_MAX, "r"}, {TUNABLE_AT_profile_out, 0, SIZE_MAX, "r"},
     };
     size_t level = values[TUNABLE_AT_protect].number;
     char set[8] = "";
@@ -201,6 +202,7 @@ static void expect_lacks(void) {
     strcat(set, level != LEVEL_OFF ? "a" : "");
     strcat(set, values[TUNABLE_AT_check].number != 0 ? "c" : "");
     strcat(set, values[TUNABLE_AT_leaks].number != 0 ? "l" : "");
+    strcat(set, values[TUNABLE_AT_profile].number != 0 ? "r" : "");
     strcat(set, values[TUNABLE_AT_stats].text[0] != '\0' ? "s" : "");
     strcat(set, values[TUNABLE_AT_symbolizer].text[0] != '\0' ? "y" : "");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

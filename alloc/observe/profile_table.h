@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a profile knows: each live block that was sampled has a record, and what they stand for is summed up by call site: the
+ * call stack, the function that was called, and the size class.
+ *
+ * A sample stands for `weight` allocations of its size. Sums are made of weights, so that what is added when a block is
+ * allocated is taken away exactly when it is freed. Of each site there is what is live, what was allocated in all, and what was
+ * live when all sites together were at their most. For that nothing is copied when a new peak is reached: a site keeps what it
+ * had at the last peak when it next changes (`peaks`).
+ *
+ * Q1 what is live at a site is the sum of the records that name it, and totals.bytes that of all sites.
+ * Q2 a record is taken away before its block is free and entered after it is handed out.
+ *
+ * Lock: LOCK_PROFILE, for table work alone, but for the tables' growth.
+ */
+#ifndef MYALLOC_PROFILE_TABLE_H
+#define MYALLOC_PROFILE_TABLE_H
+
+#include "base/base.h"
+#include "kit/lock.h"
+
+struct profile_record {
+    uintptr_t block;  /* the key of the table (base/address_map.h); 0: no record */
+    uint64_t site;    /* key of its site */
+    uint64_t weight;  /* allocations that it stands for, in 65,536ths (COUNTED_ONE) */
+    size_t bytes;     /* as the program asked */
+    uint64_t time;    /* os_clock_ms */
+    const char *call; /* the function that allocated it; constant text */
+    int life;         /* report_thread_life of the thread that did */
+    uint32_t stack;   /* stacks.h; 0: unknown */
+};
+
+/* Of allocations in 65,536ths, and of bytes. */
+struct profile_sum {
+    uint64_t weight, bytes;
+};
+
+struct profile_site {
+    uint64_t key; /* stack, call and class; of the table */
+    const char *call;
+    uint32_t stack, epoch; /* peaks there had been when `peak` was kept */
+    struct profile_sum live, all, peak;
+    size_t samples; /* ever */
+};
+
+struct profile_totals {
+    size_t sites, samples, live_samples;
+    struct profile_sum live, all, peak;
+    size_t refused; /* samples for which there was no memory */
+};
+
+/* Enters a sample; `class` is its size class, 0 for a larger one. The record's site is set here. */
+void profile_table_add(struct profile_record *record, unsigned class);
+
+/* Takes the record of a block away and returns it; all 0 if there is none. */
+struct profile_record profile_table_remove(const void *p);
+
+/* Puts a record back that has been taken away. */
+void profile_table_put_back(const struct profile_record *record);
+
+/* A copy of all sites, in memory of budget_map of *room bytes; how many there are is in the totals. NULL if there are none, or
+ * if memory is refused. */
+struct profile_site *profile_table_copy(struct profile_totals *totals, size_t *room);
+
+/* True if `p` lies in the tables: no root for the leak report. */
+bool profile_table_covers(const void *p);
+
+/* Looks whether Q1 holds. While nobody else is in the allocator (all_locks.h). */
+struct walk;
+void profile_table_walk(struct walk *walk);
+
+extern HIDDEN const struct lock_set profile_locks;
+
+#endif
