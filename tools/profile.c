@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* `myalloc profile [--interval BYTES] [--seed N] [--out FILE] [--] PROGRAM [ARGUMENTS]`: as `myalloc run`, with the options that
-   have the library write a heap profile when the program ends. */
+/* `myalloc profile [--interval BYTES] [--seed N] [--out FILE] [--] PROGRAM [ARGUMENTS]`: as `myalloc run`, with the options
+   that have the library write a heap profile when the program ends. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -56,7 +56,8 @@ static int set_options(const char *const values[OPTIONS])
         const char *quote = !values[i] ? "" : strchr(values[i], '"') ? "'" : strpbrk(values[i], ",'") ? "\"" : "";
 
         if (values[i])
-            used += (size_t)snprintf(list + used, sizeof list - used, ",%s:%s%s%s", options[i].tunable, quote, values[i], quote);
+            used += (size_t)snprintf(list + used, sizeof list - used, ",%s:%s%s%s", options[i].tunable, quote, values[i],
+                                     quote);
     }
     if (asprintf(&value, "%s%s%s", others ? others : "", others && *others ? "," : "", list) < 0)
         return -1;

@@ -47,8 +47,8 @@ uint64_t cache_counted_due(unsigned class, size_t bytes);
 void *cache_counted_take(unsigned class);
 
 /* Puts a block of a class below FAST_CLASSES on this thread's lists; `raised`: its free has raised the bin's count. False if
- * there is no room: nothing has changed then. Caller: cache_is_counted. Every free comes here, so it is as open to the handler of
- * a signal that allocates as the fast paths are. */
+ * there is no room: nothing has changed then. Caller: cache_is_counted. Every free comes here, so it is as open to the
+ * handler of a signal that allocates as the fast paths are. */
 static ALWAYS_INLINE bool cache_counted_give(void *p, unsigned class, bool raised) {
     struct cache_slow *slow = cache_self.slow;
     struct block *block = p, *chain = slow->spare[class];
