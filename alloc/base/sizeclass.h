@@ -36,7 +36,8 @@ static inline size_t class_bytes(unsigned class) {
     return class <= EXACT_CLASSES ? class * (size_t)CLASS_STEP : class_sizes[class];
 }
 
-/* Blocks that move together between a thread's bin and the central free lists; also the most that a bin holds. */
+/* Blocks that move together between a thread's bin and the central free lists; also the most that a bin holds
+ * without a window (heap/cache_growth.h). */
 unsigned class_batch(unsigned class);
 
 /* Units of a span of the class: as few as leave at most an eighth of the span behind its last block; or of a grown one, for a

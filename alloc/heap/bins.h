@@ -17,7 +17,8 @@
  *    set aside so that the next allocation is a slow call; or the class is paused, so that every call is (cache_pause.h).
  * K3 bins[0] is always empty: there is no class 0. The unit map says 0 of everything that is no small block, so its frees
  *    are counted in bins[0], find it full and take the slow branch, which sets the count back.
- * K4 earned_bytes is the sum, over the classes, of the bytes by which earned_limit is above its start.
+ * K4 earned_bytes is the sum, over the classes, of the bytes by which earned_limit is above its start; window_bytes of those by
+ *    which it is above a batch.
  * K5 while `idle` all bins and spares are empty.
  *
  * No lock, no atomic: only its own thread touches a cache, except that a forked child reads the lists of all other threads
@@ -56,11 +57,16 @@ enum cache_state { CACHE_NEW, CACHE_OPEN, CACHE_CLOSED };
 
 /* What only slow paths use of a cache, apart from it: static TLS is scarce. */
 struct cache_slow {
-    struct bin wide[CLASS_COUNT - FAST_CLASSES]; /* the bins of the wide classes */
-    void *spare[CLASS_COUNT];           /* K2 */
     uint16_t earned_limit[CLASS_COUNT]; /* what a bin's limit is set to when the list is next begun: it grows with traffic */
     uint8_t times_full[CLASS_COUNT];    /* how often a list of this class was full, counted up to TIMES_FULL_WARM (cache.c) */
+    struct bin wide[CLASS_COUNT - FAST_CLASSES]; /* the bins of the wide classes. From here on all is 0 at first; what stands
+                                                  * before is what the thread left that had it last (growth_begin) */
+    void *spare[CLASS_COUNT];           /* K2 */
+    uint8_t swings[CLASS_COUNT];        /* how often the class sent blocks away and wanted some again (cache_growth.h) */
+    bool sent_away[CLASS_COUNT];        /* it has since it last wanted some */
     size_t earned_bytes;                /* K4 */
+    size_t window_bytes;                /* K4 */
+    size_t small_seen;                  /* units of small spans beyond which windows are given up */
     unsigned last_shrunk;               /* class that was last to lose what it had earned to another class */
     unsigned last_set_aside;            /* class whose list was last set aside */
     unsigned last_looked_at;            /* class whose list was last looked at (cache_stale.h) */

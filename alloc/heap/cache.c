@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "heap/cache.h"
 
+#include <stddef.h>
+#include <string.h>
+
 #include "base/freelist.h"
 #include "os/os.h"
 #include "kit/report.h"
@@ -38,7 +41,7 @@ static struct cache_slow *take_slow_locked(void) {
     if (slow == NULL)
         return region_meta(sizeof *slow);
     unused_slow = slow->next_unused;
-    *slow = (struct cache_slow){0};
+    memset(slow->wide, 0, sizeof *slow - offsetof(struct cache_slow, wide));
     return slow;
 }
 
@@ -173,7 +176,9 @@ static void *refill(struct cache *cache, unsigned class) {
         return NULL;
     }
     growth_refilled(bin, class);
-    return use_chain(cache, bin, class, chain, count);
+    void *block = use_chain(cache, bin, class, chain, count);
+    growth_wanted(cache, class);
+    return block;
 }
 
 static bool set_aside(struct cache *cache, unsigned class) {
@@ -230,26 +235,25 @@ void *cache_refill_slow(unsigned class) {
     return block;
 }
 
-/* The list is full and has been taken out of the bin as the chain `full` of `length` blocks. It becomes the spare chain, if it
- * is not too large for one, and the spare chain before it goes to the central lists. `block`, which is being freed, begins the
- * new list: the next malloc takes it while it is still in the processor's cache. */
+/* The list is full and has been taken out of the bin as the chain `full` of `length` blocks. It becomes the spare chain, if
+ * there is none and it is not too large for one, or else goes to the central lists: it is in the processor's cache, where
+ * walking it costs less than walking the spare chain would. `block`, which is being freed, begins the new list: the next malloc
+ * takes it. */
 static void pass_full(struct cache *cache, struct bin *bin, struct block *block, struct block *full, size_t length,
                       unsigned class) {
     mark_check_link(NULL, full, class);
-    if (cache->slow->spare[class] != NULL || cache->slow->earned_limit[class] < 2)
+    bool spare = cache->slow->spare[class] != NULL;
+    if (spare || cache->slow->earned_limit[class] < 2 || growth_swings(cache, class))
         growth_earn(cache, class);
-    struct block *old = cache->slow->spare[class];
-    size_t old_length = cache->slow->spare_length[class];
     block->next = NULL;
     bin_put(bin, block, 1, cache->slow->earned_limit[class]);
     ORDERED();
-    if (class_bytes(class) * length <= growth_spare_most()) {
+    if (!spare && class_bytes(class) * length <= growth_spare_most()) {
         bin_put_spare(cache, class, full, length);
-        full = old;
-        length = old_length;
+        return;
     }
-    ORDERED();
-    if (full != NULL && central_give(class, full, length))
+    cache->slow->sent_away[class] = true;
+    if (central_give(class, full, length) && !growth_swings(cache, class))
         growth_fall(cache, class);
     if (full != NULL)
         pause_emptied(cache, class);
@@ -279,6 +283,7 @@ static void keep_single(struct cache *cache, struct bin *bin, struct block *bloc
         return;
     }
     bin_put(bin, NULL, 0, cache->slow->earned_limit[class]);
+    cache->slow->sent_away[class] = true;
     central_give(class, block, 1);
 }
 

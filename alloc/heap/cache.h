@@ -4,8 +4,8 @@
  * K1-K5 and the fast moves; cache_growth.h the lengths of lists.
  *
  * A block goes to the list of the thread that frees it, whoever allocated it: there is no owner to look up. When the list is
- * empty, blocks come from the spare chain, then from the central lists; when it is full, it becomes the spare chain and the
- * spare chain before it goes to the central lists.
+ * empty, blocks come from the spare chain, then from the central lists; when it is full, it becomes the spare chain, or goes to
+ * the central lists if there is one.
  *
  * K6 every cache on the list of open caches is OPEN, and its `prev` is the one before it, NULL in the first.
  *

@@ -29,19 +29,17 @@
 
 #define SHRINK_TRIES 8 /* classes looked at, in turn, for one that has earned something: a bound on the time of a slow call */
 
+/* Windows: what they may have in all, shared out among the threads; the longest; of blocks of which size on: smaller ones move
+ * by tens, and a pair of a hundred costs few instructions anyway.
+ * They are given up when small spans have grown by a part since the last time, or by so many units. */
+#define WINDOW_MOST (1 * MIB)
+#define WINDOW_BLOCKS 1024
+#define WINDOW_FROM 512
+#define GIVEN_UP_PART 32
+#define GIVEN_UP_UNITS 8
+
 size_t growth_first_limit(unsigned class) {
     return min_size(max_size(FIRST_LIMIT_BYTES / class_bytes(class), 1), class_batch(class));
-}
-
-void growth_begin(struct cache *cache) {
-    for (unsigned c = 1; c < CLASS_COUNT; c++) {
-        struct bin *bin = bin_of(cache, c);
-        cache->slow->earned_limit[c] = (uint16_t)growth_first_limit(c);
-        bin->refill_most = (uint16_t)max_size(FIRST_REFILL_BYTES / class_bytes(c), 1);
-        bin->count = bin->limit = 0; /* K1: until the class is used */
-    }
-    cache->slow->earned_bytes = 0;
-    memset(cache->slow->pause_left, 0, sizeof cache->slow->pause_left);
 }
 
 void growth_end(struct cache *cache) {
@@ -76,10 +74,29 @@ void growth_give_spare(struct cache *cache, unsigned class) {
         central_give(class, spare, cache->slow->spare_length[class]);
 }
 
+/* Blocks of a list that are more than a batch. */
+static size_t window_part(size_t blocks, unsigned class) {
+    size_t batch = class_batch(class);
+    return blocks > batch ? blocks - batch : 0;
+}
+
+/* K4; the class has no window afterwards. */
+static void set_earned(struct cache *cache, unsigned class, size_t blocks) {
+    size_t old = cache->slow->earned_limit[class], size = class_bytes(class);
+    cache->slow->earned_bytes += (blocks - old) * size;
+    if (UNLIKELY(cache->slow->window_bytes > 0))
+        cache->slow->window_bytes -= window_part(old, class) * size;
+    cache->slow->earned_limit[class] = (uint16_t)blocks;
+}
+
+/* The same for more than a batch. */
+static void set_window(struct cache *cache, unsigned class, size_t blocks) {
+    set_earned(cache, class, blocks);
+    cache->slow->window_bytes += window_part(blocks, class) * class_bytes(class);
+}
+
 void growth_fall(struct cache *cache, unsigned class) {
-    size_t first = growth_first_limit(class);
-    cache->slow->earned_bytes -= (cache->slow->earned_limit[class] - first) * class_bytes(class);
-    cache->slow->earned_limit[class] = (uint16_t)first;
+    set_earned(cache, class, growth_first_limit(class));
     growth_give_spare(cache, class);
 }
 
@@ -95,23 +112,101 @@ static void shrink_another(struct cache *cache, unsigned wants) {
     }
 }
 
-void growth_earn(struct cache *cache, unsigned class) {
-    size_t old = cache->slow->earned_limit[class], longer = min_size(old * 2, class_batch(class));
-    size_t more = (longer - old) * class_bytes(class);
-    if (more == 0)
-        return;
-    size_t most = earned_most((uint32_t)transfer_threads);
-    if (cache->slow->earned_bytes + more > most)
-        shrink_another(cache, class);
-    if (cache->slow->earned_bytes + more > most)
-        return;
-    cache->slow->earned_bytes += more;
-    cache->slow->earned_limit[class] = (uint16_t)longer;
+/* What lists have earned beside windows. */
+static size_t earned_plainly(const struct cache *cache) {
+    return cache->slow->earned_bytes - cache->slow->window_bytes;
 }
 
-size_t growth_count_earned(const struct cache *cache) {
-    size_t bytes = 0;
-    for (unsigned c = 1; c < CLASS_COUNT; c++)
-        bytes += (cache->slow->earned_limit[c] - growth_first_limit(c)) * class_bytes(c);
-    return bytes;
+static void earn_window(struct cache *cache, unsigned class) {
+    size_t old = cache->slow->earned_limit[class], longer = min_size(old * 2, WINDOW_BLOCKS);
+    size_t most = part_of(WINDOW_MOST, (uint32_t)transfer_threads);
+    if (longer > old && cache->slow->window_bytes + (longer - old) * class_bytes(class) <= most)
+        set_window(cache, class, longer);
+}
+
+void growth_earn(struct cache *cache, unsigned class) {
+    size_t old = cache->slow->earned_limit[class], longer = min_size(old * 2, class_batch(class));
+    if (longer <= old) {
+        if (growth_swings(cache, class))
+            earn_window(cache, class);
+        return;
+    }
+    size_t more = (longer - old) * class_bytes(class), most = earned_most((uint32_t)transfer_threads);
+    if (earned_plainly(cache) + more > most)
+        shrink_another(cache, class);
+    if (earned_plainly(cache) + more <= most)
+        set_earned(cache, class, longer);
+}
+
+void growth_end_window(struct cache *cache, unsigned class) {
+    cache->slow->swings[class] = 0;
+    if (cache->slow->earned_limit[class] > class_batch(class))
+        set_earned(cache, class, class_batch(class));
+}
+
+/* Small blocks have more memory than ever before: what waits in windows could have served instead. */
+static COLD void give_up_windows_slow(struct cache *cache) {
+    for (unsigned c = 1; c < CLASS_COUNT; c++) {
+        size_t held;
+        if (cache->slow->earned_limit[c] <= class_batch(c))
+            continue;
+        growth_end_window(cache, c);
+        struct bin *bin = bin_of(cache, c);
+        struct block *list = bin_take(bin, &held);
+        bin_put(bin, NULL, 0, cache->slow->earned_limit[c]);
+        ORDERED();
+        if (list != NULL)
+            central_give_home(c, list);
+    }
+}
+
+void growth_wanted_slow(struct cache *cache, unsigned class) {
+    struct cache_slow *slow = cache->slow;
+    size_t small = span_totals.small;
+    if (slow->sent_away[class]) {
+        slow->sent_away[class] = false;
+        if (slow->swings[class] < SWINGS_LEAST && class_bytes(class) >= WINDOW_FROM)
+            slow->swings[class]++;
+    }
+    if (small <= slow->small_seen)
+        return;
+    slow->small_seen = small + max_size(small / GIVEN_UP_PART, GIVEN_UP_UNITS);
+    if (slow->window_bytes > 0)
+        give_up_windows_slow(cache);
+}
+
+/* Of what the thread before has earned, windows are left out, and all is halved until this one may have so much. */
+static void inherit(struct cache *cache) {
+    size_t most = earned_most((uint32_t)transfer_threads + 1);
+    for (unsigned c = 1; c < CLASS_COUNT; c++) {
+        size_t left = cache->slow->earned_limit[c], first = growth_first_limit(c);
+        cache->slow->earned_limit[c] = (uint16_t)first;
+        if (left > first)
+            set_earned(cache, c, min_size(left, class_batch(c)));
+    }
+    while (cache->slow->earned_bytes > most)
+        for (unsigned c = 1; c < CLASS_COUNT; c++)
+            if (cache->slow->earned_limit[c] > growth_first_limit(c))
+                set_earned(cache, c, max_size(cache->slow->earned_limit[c] / 2u, growth_first_limit(c)));
+}
+
+void growth_begin(struct cache *cache) {
+    cache->slow->earned_bytes = cache->slow->window_bytes = 0;
+    inherit(cache);
+    for (unsigned c = 1; c < CLASS_COUNT; c++) {
+        struct bin *bin = bin_of(cache, c);
+        bool earned = cache->slow->earned_limit[c] > growth_first_limit(c);
+        bin->refill_most = (uint16_t)max_size((earned ? OS_PAGE : FIRST_REFILL_BYTES) / class_bytes(c), 1);
+        bin->count = bin->limit = 0; /* K1: until the class is used */
+    }
+    memset(cache->slow->pause_left, 0, sizeof cache->slow->pause_left);
+}
+
+bool growth_is_counted(const struct cache *cache) {
+    size_t earned = 0, window = 0;
+    for (unsigned c = 1; c < CLASS_COUNT; c++) {
+        earned += (cache->slow->earned_limit[c] - growth_first_limit(c)) * class_bytes(c);
+        window += window_part(cache->slow->earned_limit[c], c) * class_bytes(c);
+    }
+    return earned == cache->slow->earned_bytes && window == cache->slow->window_bytes;
 }

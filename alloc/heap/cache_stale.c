@@ -15,6 +15,7 @@ static uint32_t list_says(const struct bin *bin) {
 static void send_home(struct cache *cache, struct bin *bin, unsigned class) {
     size_t held;
     growth_give_spare(cache, class);
+    growth_end_window(cache, class);
     struct block *list = bin_take(bin, &held);
     bin_put(bin, NULL, 0, cache->slow->earned_limit[class]);
     ORDERED();

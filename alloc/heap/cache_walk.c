@@ -28,7 +28,7 @@ static void walk_own(struct walk *walk, const struct cache *cache) {
                     &cache->slow->spare[c]);
         report_walk(walk, !cache->idle || (bin->head == NULL && bin->limit == 0 && spare == NULL), "cache K5", bin);
     }
-    report_walk(walk, cache->slow->earned_bytes == growth_count_earned(cache), "cache K4", &cache->slow->earned_bytes);
+    report_walk(walk, growth_is_counted(cache), "cache K4", &cache->slow->earned_bytes);
 }
 
 /* K1 of a cache that is not OPEN: nothing is kept. */
