@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files of the central lists share (central.h): the classes in use, and a chain sent home. central.c hands blocks out
- * and takes them back, central_walk.c looks at all that is there. Nobody else includes this.
+ * and takes them back, central_walk.c looks at all that is there; observe/page.c tells where
+ * the counts of classes lie.
  */
 #ifndef MYALLOC_CENTRAL_CLASS_H
 #define MYALLOC_CENTRAL_CLASS_H

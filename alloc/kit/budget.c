@@ -16,7 +16,7 @@
 #define CGROUP_ROOT "/sys/fs/cgroup"
 #define NO_LIMIT_FROM ((size_t)1 << 60) /* version 1 has no word for "none": it says 2^63 less a page */
 
-static _Atomic size_t taken, peak, own;
+struct budget_sums budget_sums;
 static _Atomic size_t cgroup_limit; /* 0: not looked up yet */
 
 /* ---- control groups ---------------------------------------------------------------------------------------------- */
@@ -110,21 +110,21 @@ size_t budget_limit(void) {
 /* ---- the sum ----------------------------------------------------------------------------------------------------- */
 
 bool budget_charge(size_t bytes) {
-    size_t limit = budget_limit(), old = atomic_load_explicit(&taken, memory_order_relaxed), highest;
+    size_t limit = budget_limit(), old = atomic_load_explicit(&budget_sums.taken, memory_order_relaxed), highest;
     do {
         if (bytes > limit || old > limit - bytes)
             return false;
     } while (
-        !atomic_compare_exchange_weak_explicit(&taken, &old, old + bytes, memory_order_relaxed, memory_order_relaxed));
-    highest = atomic_load_explicit(&peak, memory_order_relaxed);
-    while (old + bytes > highest && !atomic_compare_exchange_weak_explicit(&peak, &highest, old + bytes,
+        !atomic_compare_exchange_weak_explicit(&budget_sums.taken, &old, old + bytes, memory_order_relaxed, memory_order_relaxed));
+    highest = atomic_load_explicit(&budget_sums.peak, memory_order_relaxed);
+    while (old + bytes > highest && !atomic_compare_exchange_weak_explicit(&budget_sums.peak, &highest, old + bytes,
                                                                            memory_order_relaxed, memory_order_relaxed))
         continue;
     return true;
 }
 
 void budget_refund(size_t bytes) {
-    atomic_fetch_sub_explicit(&taken, bytes, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&budget_sums.taken, bytes, memory_order_relaxed);
 }
 
 static void *between_fences(size_t bytes, void *(*reserve)(size_t)) {
@@ -172,7 +172,7 @@ bool budget_commit(void *addr, size_t bytes) {
         return false;
     bool done = os_commit(addr, bytes);
     if (done)
-        atomic_fetch_add_explicit(&own, bytes, memory_order_relaxed);
+        atomic_fetch_add_explicit(&budget_sums.own, bytes, memory_order_relaxed);
     else
         budget_refund(bytes);
     return done;
@@ -181,14 +181,14 @@ bool budget_commit(void *addr, size_t bytes) {
 bool budget_uncommit(void *addr, size_t bytes, bool unmap) {
     if (!(unmap ? os_unmap(addr, bytes) : os_decommit(addr, bytes)))
         return false;
-    atomic_fetch_sub_explicit(&own, bytes, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&budget_sums.own, bytes, memory_order_relaxed);
     budget_refund(bytes);
     return true;
 }
 
 void budget_unmap(void *addr, size_t bytes) {
     own_forget(addr);
-    atomic_fetch_sub_explicit(&own, bytes, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&budget_sums.own, bytes, memory_order_relaxed);
     budget_unreserve(addr, bytes);
     budget_refund(bytes);
 }
@@ -211,13 +211,13 @@ void budget_give_back(void *addr, size_t bytes) {
 }
 
 size_t budget_taken(void) {
-    return atomic_load_explicit(&taken, memory_order_relaxed);
+    return atomic_load_explicit(&budget_sums.taken, memory_order_relaxed);
 }
 
 size_t budget_peak(void) {
-    return atomic_load_explicit(&peak, memory_order_relaxed);
+    return atomic_load_explicit(&budget_sums.peak, memory_order_relaxed);
 }
 
 size_t budget_own(void) {
-    return atomic_load_explicit(&own, memory_order_relaxed);
+    return atomic_load_explicit(&budget_sums.own, memory_order_relaxed);
 }

@@ -15,6 +15,12 @@
 #include "base/address_map.h"
 #include "base/base.h"
 
+/* What has been taken, the most that it was, and what of it is own data (budget_own). */
+struct budget_sums {
+    _Atomic size_t taken, peak, own;
+};
+extern HIDDEN struct budget_sums budget_sums;
+
 /* Adds to the sum. False if the limit does not allow it; nothing is charged then. */
 bool budget_charge(size_t bytes);
 void budget_refund(size_t bytes);

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The page of numbers: where the allocator's counts lie, for tools that read them in another process (process_vm_readv). They
+ * are the counts that the allocator has anyway: none is copied or updated for the page, no call has an instruction of it, and
+ * it can be read while the program hangs or holds any lock.
+ *
+ * A tool finds the page by a note in the ELF file that the library is linked into, a shared library or a static program, as it
+ * lies in the memory of the process: the file may be gone, or be in another mount namespace. The note's contents are the
+ * distance from themselves to the page, 8 bytes.
+ *
+ * Each number is one word, read whole. Different ones may be of different moments, so what the reader adds up is approximate
+ * while the program allocates; a sequence lock would cost the slow paths that write them two stores each, and would not make
+ * the counts of different locks be of one moment. Rejected: to copy them into the page, which is never as new as they are.
+ */
+#ifndef MYALLOC_PAGE_H
+#define MYALLOC_PAGE_H
+
+#include <stdint.h>
+
+#define PAGE_NOTE "myalloc" /* the name in the note, with its NUL */
+#define PAGE_NOTE_TYPE 1
+#define PAGE_VERSION 1 /* of struct page and the rows of page.def; a reader of another one reads no further */
+
+enum {
+#define NUMBER(name, kind, address, meaning) PAGE_AT_##name,
+#include "observe/page.def"
+#undef NUMBER
+    PAGE_NUMBERS
+};
+
+/* Addresses are those of the process that has the page. */
+struct page {
+    uint32_t version, bytes;     /* PAGE_VERSION; the length of this structure */
+    uint32_t unit_shift;         /* a unit is 1 << unit_shift bytes */
+    uint32_t class_bytes;        /* distance from one size class to the next */
+    uint32_t class_most;         /* size classes that there may be */
+    uint32_t size_at, out_at, spans_at; /* in a size class: the size of its blocks, 16 bits; how many the program or lists of
+                                           threads have, and its spans, 32 bits each */
+    const void *numbers[PAGE_NUMBERS]; /* each of a size_t */
+    const void *classes, *class_count; /* the size classes in use, in the order of first use; how many, 32 bits */
+};
+
+#endif

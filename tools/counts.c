@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+#include "counts.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <link.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "message.h"
+
+enum { SEGMENTS = 64, NOTES = 4096 }; /* more than files have: what is behind these is not looked at */
+
+/* What kind of number a row is. */
+enum kind { BYTES, UNITS, COUNT };
+static const enum kind kinds[] = {
+#define NUMBER(name, kind, address, meaning) kind,
+#include "observe/page.def"
+#undef NUMBER
+};
+
+struct search {
+    int number, error; /* error: of the last look, 0 if memory could be read */
+    uintptr_t page;    /* 0: not found */
+};
+
+/* ---- where the page is ------------------------------------------------------------------------------------------- */
+
+/* Looks for our note among those at `start`. */
+static uintptr_t find_note(const char *notes, size_t bytes, uintptr_t start)
+{
+    size_t at = 0;
+
+    while (at + sizeof(ElfW(Nhdr)) <= bytes) {
+        ElfW(Nhdr) note;
+        size_t name = at + sizeof note, contents;
+        int64_t distance;
+
+        memcpy(&note, notes + at, sizeof note);
+        contents = name + ((note.n_namesz + 3ul) & ~3ul);
+        if (contents + note.n_descsz > bytes)
+            return 0;
+        if (note.n_namesz == sizeof PAGE_NOTE && note.n_type == PAGE_NOTE_TYPE && note.n_descsz == sizeof distance &&
+            !memcmp(notes + name, PAGE_NOTE, sizeof PAGE_NOTE)) {
+            memcpy(&distance, notes + contents, sizeof distance);
+            return start + contents + (uintptr_t)distance;
+        }
+        at = contents + ((note.n_descsz + 3ul) & ~3ul);
+    }
+    return 0;
+}
+
+/* Looks into the ELF file that is mapped at `start`, if it is one. */
+static bool look_into(uintptr_t start, void *data)
+{
+    struct search *search = data;
+    ElfW(Ehdr) header;
+    ElfW(Phdr) segments[SEGMENTS];
+    uintptr_t base = start;
+
+    search->error = process_memory(search->number, start, &header, sizeof header);
+    if (search->error)
+        return search->error == EPERM || search->error == ESRCH;
+    if (memcmp(header.e_ident, ELFMAG, SELFMAG) || header.e_phentsize != sizeof *segments || header.e_phnum > SEGMENTS ||
+        process_memory(search->number, start + header.e_phoff, segments, header.e_phnum * sizeof *segments))
+        return false;
+    for (size_t i = 0; i < header.e_phnum; i++) {
+        if (segments[i].p_type == PT_LOAD && segments[i].p_offset == 0)
+            base = start - segments[i].p_vaddr;
+    }
+    for (size_t i = 0; i < header.e_phnum && !search->page; i++) {
+        char notes[NOTES];
+
+        if (segments[i].p_type == PT_NOTE && segments[i].p_filesz <= sizeof notes &&
+            !process_memory(search->number, base + segments[i].p_vaddr, notes, segments[i].p_filesz))
+            search->page = find_note(notes, segments[i].p_filesz, base + segments[i].p_vaddr);
+    }
+    return search->page != 0;
+}
+
+/* ---- reading it -------------------------------------------------------------------------------------------------- */
+
+static int read_numbers(int number, const struct page *page, struct counts *counts)
+{
+    for (size_t i = 0; i < PAGE_NUMBERS; i++) {
+        size_t word = 0;
+        int error = process_memory(number, (uintptr_t)page->numbers[i], &word, sizeof word);
+
+        if (error)
+            return error;
+        counts->numbers[i] = kinds[i] == UNITS ? (uint64_t)word << page->unit_shift : word;
+    }
+    return 0;
+}
+
+static int read_classes(int number, const struct page *page, struct counts *counts)
+{
+    uint32_t used = 0;
+    int error = process_memory(number, (uintptr_t)page->class_count, &used, sizeof used);
+    char *classes;
+
+    if (error)
+        return error;
+    counts->classes = used < page->class_most ? used : page->class_most;
+    if (counts->classes == 0)
+        return 0;
+    classes = calloc(counts->classes, page->class_bytes);
+    if (!classes)
+        return ENOMEM;
+    error = process_memory(number, (uintptr_t)page->classes, classes, counts->classes * page->class_bytes);
+    for (size_t i = 0; i < counts->classes && !error; i++) {
+        const char *class = classes + i * page->class_bytes;
+        uint32_t blocks, spans;
+        uint16_t size;
+
+        memcpy(&size, class + page->size_at, sizeof size);
+        memcpy(&blocks, class + page->out_at, sizeof blocks);
+        memcpy(&spans, class + page->spans_at, sizeof spans);
+        counts->class[i].size = size;
+        counts->class[i].blocks = blocks;
+        counts->class[i].spans = spans;
+    }
+    free(classes);
+    return error;
+}
+
+/* Whether a page of this version says nothing that we have no room for: it is what another process has written. */
+static bool is_sound(const struct page *page)
+{
+    return page->bytes == sizeof *page && page->unit_shift < 32 && page->class_most <= COUNTS_CLASSES &&
+           page->class_bytes >= sizeof(uint32_t) && page->class_bytes <= 4096 &&
+           page->size_at <= page->class_bytes - sizeof(uint16_t) && page->out_at <= page->class_bytes - sizeof(uint32_t) &&
+           page->spans_at <= page->class_bytes - sizeof(uint32_t);
+}
+
+/* ---- what is wrong ----------------------------------------------------------------------------------------------- */
+
+static int say(int number, int error)
+{
+    if (error == ESRCH || error == ENOENT)
+        return fail(EXIT_FAILURE, "there is no process %d, or it has ended", number);
+    if (error == EPERM || error == EACCES)
+        return fail(EXIT_FAILURE,
+                    "process %d may not be read: be its user, or root (sudo); where "
+                    "/proc/sys/kernel/yama/ptrace_scope is not 0, only root may, or who has CAP_SYS_PTRACE",
+                    number);
+    if (error == EFAULT)
+        return fail(EXIT_FAILURE, "process %d has begun another program, or ended, while it was read", number);
+    return fail(EXIT_FAILURE, "process %d cannot be read: %s", number, strerror(error));
+}
+
+int counts_read(int number, struct counts *counts)
+{
+    struct search search = {.number = number};
+    struct process after;
+    struct page page;
+    uint32_t version = 0;
+    int error;
+
+    *counts = (struct counts){0};
+    if (!process_read(number, &counts->process))
+        return say(number, ESRCH);
+    if (!process_each_file(number, look_into, &search))
+        return say(number, errno);
+    if (search.error == EPERM || search.error == ESRCH)
+        return say(number, search.error);
+    if (!search.page)
+        return fail(EXIT_FAILURE, "process %d (%s) does not run on myalloc, or on one without numbers for tools", number,
+                    counts->process.name);
+    error = process_memory(number, search.page, &version, sizeof version);
+    if (!error && version != PAGE_VERSION)
+        return fail(EXIT_FAILURE, "process %d has a library of another version (numbers %u, this command reads %d): use "
+                    "its own", number, version, PAGE_VERSION);
+    if (!error)
+        error = process_memory(number, search.page, &page, sizeof page);
+    if (!error && !is_sound(&page))
+        return fail(EXIT_FAILURE, "process %d has a page of numbers that cannot be right: it has been overwritten", number);
+    if (!error)
+        error = read_numbers(number, &page, counts);
+    if (!error)
+        error = read_classes(number, &page, counts);
+    if (!error && (!process_read(number, &after) || after.started != counts->process.started))
+        error = ESRCH;
+    return error ? say(number, error) : 0;
+}

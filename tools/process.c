@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#include "process.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* A file of /proc/NUMBER. */
+static FILE *open_file(int number, const char *name)
+{
+    char path[64];
+
+    snprintf(path, sizeof path, "/proc/%d/%s", number, name);
+    return fopen(path, "re");
+}
+
+bool process_read(int number, struct process *process)
+{
+    FILE *file = open_file(number, "stat");
+    char line[1024], *open, *close;
+    unsigned long long pages = 0;
+    size_t length;
+    int found;
+
+    if (!file)
+        return false;
+    length = fread(line, 1, sizeof line - 1, file);
+    fclose(file);
+    line[length] = '\0';
+    open = strchr(line, '(');
+    close = strrchr(line, ')'); /* the name may have any character, also this one */
+    if (!open || !close)
+        return false;
+    *process = (struct process){.number = number};
+    snprintf(process->name, sizeof process->name, "%.*s", (int)(close - open - 1), open + 1);
+    /* proc(5): from the third field on, the state. */
+    found = sscanf(close + 1, " %*c %*s %*s %*s %*s %*s %*s %llu %*s %llu %*s %*s %*s %*s %*s %*s %*s %llu %*s %llu %*s %llu",
+                   &process->minor_faults, &process->major_faults, &process->threads, &process->started, &pages);
+    process->resident = pages * (unsigned long long)sysconf(_SC_PAGESIZE);
+    return found == 5;
+}
+
+int process_memory(int number, uintptr_t from, void *out, size_t bytes)
+{
+    struct iovec here = {out, bytes}, there = {(void *)from, bytes};
+    ssize_t got = process_vm_readv(number, &here, 1, &there, 1, 0);
+
+    if (got < 0)
+        return errno;
+    return (size_t)got == bytes ? 0 : EFAULT;
+}
+
+bool process_each_file(int number, bool (*see)(uintptr_t start, void *data), void *data)
+{
+    FILE *file = open_file(number, "maps");
+    char *line = NULL;
+    size_t room = 0;
+    bool seen = false;
+
+    if (!file)
+        return false;
+    while (!seen && getline(&line, &room, file) > 0) {
+        unsigned long start, offset, inode;
+
+        if (sscanf(line, "%lx-%*x r%*3s %lx %*s %lu", &start, &offset, &inode) == 3 && offset == 0 && inode != 0)
+            seen = see(start, data);
+    }
+    free(line);
+    fclose(file);
+    return true;
+}
