@@ -69,8 +69,8 @@ static size_t gather(size_t pad) {
     return span_purge(pad);
 }
 
-/* Whether the OS would refuse even what a block needs beside all that has been taken: then it helps nothing to give that back. A
- * program that asks for what there cannot be, again and again, keeps its lists. */
+/* Whether the OS would refuse even what a block needs beside all that has been taken: then it helps nothing to give that back.
+ * A program that asks for what there cannot be, again and again, keeps its lists. */
 static COLD bool is_hopeless(size_t bytes) {
     size_t taken = budget_taken();
     if (bytes > budget_limit())

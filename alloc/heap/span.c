@@ -96,11 +96,14 @@ static struct span *cut_anywhere(size_t units, bool small) {
 
 /* The first `units` of a FREE span, its rest freed again. */
 static struct span *cut_free(struct span *span, size_t units) {
-    size_t rest = span->units - units;
+    struct region *region = span_region(span);
+    size_t first = span_index(span), rest = span->units - units;
     span_free_remove(span);
     span->units = (uint32_t)units;
-    if (rest > 0)
-        (span->kept ? span_free_keep : span_free_insert)(span_region(span), span_index(span) + units, rest);
+    if (rest > 0 && span->kept)
+        span_free_keep(region, first + units, rest);
+    else if (rest > 0)
+        span_free_insert_counted(region, first + units, rest, span->dirty - span_dirty_count(region, first, units));
     return span;
 }
 
@@ -238,7 +241,7 @@ static bool grow_in_place(struct span *span, size_t units) {
     if (have > 0)
         span_free_remove(after);
     if (have > more)
-        span_free_insert(region, first + units, have - more);
+        span_free_insert_counted(region, first + units, have - more, after->dirty - span_dirty_count(region, end, more));
     else if (have < more)
         region->frontier = first + units;
     use_units(region, end, more);

@@ -60,26 +60,30 @@ static struct span **tree_of(const struct span *span) {
     return span->kept ? &page_heap.kept : &page_heap.tree;
 }
 
-static void insert(struct region *region, size_t first, size_t units, bool kept) {
+static void insert(struct region *region, size_t first, size_t units, size_t dirty, bool kept) {
     struct span *span = &region->spans[first], *tail = span + units - 1;
     tail->state = SPAN_TAIL;
     tail->head = (uint32_t)first;
     span->state = SPAN_FREE;
     span->units = (uint32_t)units;
     span->region = (uint8_t)(region - regions);
-    span->dirty = (uint32_t)span_dirty_count(region, first, units);
+    span->dirty = (uint32_t)dirty;
     span->kept = kept;
     count_free(span, true);
     span_tree_insert(tree_of(span), span);
 }
 
 void span_free_insert(struct region *region, size_t first, size_t units) {
-    insert(region, first, units, false);
+    insert(region, first, units, span_dirty_count(region, first, units), false);
+}
+
+void span_free_insert_counted(struct region *region, size_t first, size_t units, size_t dirty) {
+    insert(region, first, units, dirty, false);
 }
 
 void span_free_keep(struct region *region, size_t first, size_t units) {
     span_dirty_set(region, first, units, true);
-    insert(region, first, units, true);
+    insert(region, first, units, units, true);
 }
 
 void span_free_remove(struct span *span) {
@@ -116,16 +120,19 @@ struct span *span_free_before(struct region *region, size_t first) {
 
 struct span *span_free_coalesce(struct region *region, size_t first, size_t units) {
     struct span *before = span_free_before(region, first), *after = &region->spans[first + units];
+    size_t dirty = span_dirty_count(region, first, units);
     if (before != NULL) {
         first -= before->units;
         units += before->units;
+        dirty += before->dirty;
         span_free_remove(before);
     }
     if (first + units < region->frontier && after->state == SPAN_FREE) {
         units += after->units;
+        dirty += after->dirty;
         span_free_remove(after);
     }
-    span_free_insert(region, first, units);
+    span_free_insert_counted(region, first, units, dirty);
     return &region->spans[first];
 }
 

@@ -54,6 +54,9 @@ size_t span_dirty_count(const struct region *region, size_t first, size_t units)
 /* Makes [first, first + units) one FREE span. No FREE span may touch it. */
 void span_free_insert(struct region *region, size_t first, size_t units);
 
+/* The same where it is known how many of them are dirty: to count them takes time by the length, which may be gigabytes. */
+void span_free_insert_counted(struct region *region, size_t first, size_t units, size_t dirty);
+
 /* The same for units that were made present for small spans, which are to have them: a large block would take the pages, and
  * may never touch them. Counted as dirty, so that they go back with age. When a neighbour joins them they are kept no more. */
 void span_free_keep(struct region *region, size_t first, size_t units);

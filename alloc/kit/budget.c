@@ -114,8 +114,8 @@ bool budget_charge(size_t bytes) {
     do {
         if (bytes > limit || old > limit - bytes)
             return false;
-    } while (
-        !atomic_compare_exchange_weak_explicit(&budget_sums.taken, &old, old + bytes, memory_order_relaxed, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&budget_sums.taken, &old, old + bytes, memory_order_relaxed,
+                                                    memory_order_relaxed));
     highest = atomic_load_explicit(&budget_sums.peak, memory_order_relaxed);
     while (old + bytes > highest && !atomic_compare_exchange_weak_explicit(&budget_sums.peak, &highest, old + bytes,
                                                                            memory_order_relaxed, memory_order_relaxed))

@@ -364,8 +364,8 @@ bool os_is_aborting(void);
 /* How that has ended. */
 enum os_filter_end {
     OS_FILTER_DONE,        /* by status 0 */
-    OS_FILTER_REFUSED,     /* the system has no pipe or process for it, or the process has given up system calls (seccomp), which
-                              starting a program might end */
+    OS_FILTER_REFUSED,     /* the system has no pipe or process for it, or the process has given up system calls (seccomp),
+                              which starting a program might end */
     OS_FILTER_NOT_STARTED, /* `number` is the error */
     OS_FILTER_ENDED,       /* by another status: `number` */
     OS_FILTER_KILLED,      /* by the signal `number` */

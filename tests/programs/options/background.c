@@ -117,7 +117,8 @@ static bool turns(void) {
         if (mallopt(M_MYALLOC_BACKGROUND, 0) != 1 || (i % 10 == 0 && !has_helpers(0)))
             return false;
     }
-    return mallopt(M_MYALLOC_BACKGROUND, 2) == 0 && has_helpers(0) && mallopt(M_MYALLOC_BACKGROUND, 1) == 1 && gives_back(false);
+    return mallopt(M_MYALLOC_BACKGROUND, 2) == 0 && has_helpers(0) && mallopt(M_MYALLOC_BACKGROUND, 1) == 1 &&
+           gives_back(false);
 }
 
 static void *turn_often(void *unused) {

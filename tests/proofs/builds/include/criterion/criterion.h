@@ -76,6 +76,7 @@ __attribute__((format(printf, 4, 5), unused)) static void unit_failed(const char
 #define cr_expect_neq(a, b, ...) cr_expect((a) != (b), ##__VA_ARGS__)
 #define cr_assert_lt(a, b, ...) cr_assert((a) < (b), ##__VA_ARGS__)
 #define cr_assert_leq(a, b, ...) cr_assert((a) <= (b), ##__VA_ARGS__)
+#define cr_assert_float_eq(a, b, epsilon, ...) cr_assert((a) - (b) <= (epsilon) && (b) - (a) <= (epsilon), ##__VA_ARGS__)
 #define cr_assert_gt(a, b, ...) cr_assert((a) > (b), ##__VA_ARGS__)
 #define cr_assert_geq(a, b, ...) cr_assert((a) >= (b), ##__VA_ARGS__)
 #define cr_expect_geq(a, b, ...) cr_expect((a) >= (b), ##__VA_ARGS__)
