@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "heap/cache.h"
 
-#include <stddef.h>
-#include <string.h>
-
 #include "base/freelist.h"
 #include "os/os.h"
 #include "kit/report.h"
@@ -41,7 +38,7 @@ static struct cache_slow *take_slow_locked(void) {
     if (slow == NULL)
         return region_meta(sizeof *slow);
     unused_slow = slow->next_unused;
-    memset(slow->wide, 0, sizeof *slow - offsetof(struct cache_slow, wide));
+    *slow = (struct cache_slow){.counted = slow->counted};
     return slow;
 }
 
@@ -251,9 +248,8 @@ void *cache_refill_slow(unsigned class) {
 }
 
 /* The list is full and has been taken out of the bin as the chain `full` of `length` blocks. It becomes the spare chain, if
- * there is none and it is not too large for one, or else goes to the central lists: it is in the processor's cache, where
- * walking it costs less than walking the spare chain would. `block`, which is being freed, begins the new list: the next malloc
- * takes it. */
+ * there is none and it is not too large, or goes to the central lists: it is in the processor's cache, where walking it costs
+ * less than walking the spare chain would. `block`, which is being freed, begins the new list. */
 static void pass_full(struct cache *cache, struct bin *bin, struct block *block, struct block *full, size_t length,
                       unsigned class) {
     mark_check_link(NULL, full, class);
@@ -270,8 +266,7 @@ static void pass_full(struct cache *cache, struct bin *bin, struct block *block,
     cache->slow->sent_away[class] = true;
     if (central_give(class, full, length) && !growth_swings(cache, class))
         growth_fall(cache, class);
-    if (full != NULL)
-        pause_emptied(cache, class);
+    pause_emptied(cache, class);
 }
 
 /* The class is cold: the list and `block` go home to their spans. */

@@ -42,6 +42,17 @@ size_t growth_first_limit(unsigned class) {
     return min_size(max_size(FIRST_LIMIT_BYTES / class_bytes(class), 1), class_batch(class));
 }
 
+void growth_begin(struct cache *cache) {
+    for (unsigned c = 1; c < CLASS_COUNT; c++) {
+        struct bin *bin = bin_of(cache, c);
+        cache->slow->earned_limit[c] = (uint16_t)growth_first_limit(c);
+        bin->refill_most = (uint16_t)max_size(FIRST_REFILL_BYTES / class_bytes(c), 1);
+        bin->count = bin->limit = 0; /* K1: until the class is used */
+    }
+    cache->slow->earned_bytes = cache->slow->window_bytes = 0;
+    memset(cache->slow->pause_left, 0, sizeof cache->slow->pause_left);
+}
+
 void growth_end(struct cache *cache) {
     for (unsigned c = 1; c < CLASS_COUNT; c++) {
         struct bin *bin = bin_of(cache, c);
@@ -173,33 +184,6 @@ void growth_wanted_slow(struct cache *cache, unsigned class) {
     slow->small_seen = small + max_size(small / GIVEN_UP_PART, GIVEN_UP_UNITS);
     if (slow->window_bytes > 0)
         give_up_windows_slow(cache);
-}
-
-/* Of what the thread before has earned, windows are left out, and all is halved until this one may have so much. */
-static void inherit(struct cache *cache) {
-    size_t most = earned_most((uint32_t)transfer_threads + 1);
-    for (unsigned c = 1; c < CLASS_COUNT; c++) {
-        size_t left = cache->slow->earned_limit[c], first = growth_first_limit(c);
-        cache->slow->earned_limit[c] = (uint16_t)first;
-        if (left > first)
-            set_earned(cache, c, min_size(left, class_batch(c)));
-    }
-    while (cache->slow->earned_bytes > most)
-        for (unsigned c = 1; c < CLASS_COUNT; c++)
-            if (cache->slow->earned_limit[c] > growth_first_limit(c))
-                set_earned(cache, c, max_size(cache->slow->earned_limit[c] / 2u, growth_first_limit(c)));
-}
-
-void growth_begin(struct cache *cache) {
-    cache->slow->earned_bytes = cache->slow->window_bytes = 0;
-    inherit(cache);
-    for (unsigned c = 1; c < CLASS_COUNT; c++) {
-        struct bin *bin = bin_of(cache, c);
-        bool earned = cache->slow->earned_limit[c] > growth_first_limit(c);
-        bin->refill_most = (uint16_t)max_size((earned ? OS_PAGE : FIRST_REFILL_BYTES) / class_bytes(c), 1);
-        bin->count = bin->limit = 0; /* K1: until the class is used */
-    }
-    memset(cache->slow->pause_left, 0, sizeof cache->slow->pause_left);
 }
 
 bool growth_is_counted(const struct cache *cache) {

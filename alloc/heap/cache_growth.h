@@ -26,8 +26,7 @@
 /* The limit that a class starts with. */
 size_t growth_first_limit(unsigned class);
 
-/* Every class is as before its first use; what it has earned is what the thread had that left the cache's slow part, as far as
- * this one may have so much, and else nothing. */
+/* Every class is as before its first use, with nothing earned. */
 void growth_begin(struct cache *cache);
 
 /* Nothing may stay on the lists from now on. They are empty (K1). */

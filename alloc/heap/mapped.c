@@ -30,7 +30,7 @@ static _Atomic size_t kept;     /* entries with KEPT */
 static _Atomic size_t promised; /* entries to come (L3); raised under the lock, lowered without it */
 static THREAD_LOCAL uint32_t promised_here; /* those of this thread: a forked child has no others. Never less than its part */
 static size_t cursor;           /* where the next kept mapping is looked for */
-static struct mapping gone[GONE]; /* the last that were freed or moved */
+static struct mapping gone[GONE] BIG_TABLE; /* the last that were freed or moved */
 static size_t gone_count;
 
 static void raise_promised(void) {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Windows: the long lists of classes whose blocks are taken and freed by the hundred, in turn. */
 #include <criterion/criterion.h>
-#include <pthread.h>
 
 #include "base/sizeclass.h"
 #include "heap/cache.h"
@@ -94,32 +93,4 @@ Test(window, is_bounded) {
         }
     cr_assert_leq(cache_self.slow->window_bytes, MIB);
     cr_assert_eq(verify_heap(), 0);
-}
-
-static void *busy(void *result) {
-    in_turn(SMALL, TURNS);
-    *(size_t *)result = earned(SMALL);
-    return NULL;
-}
-
-static void *starts(void *result) {
-    front_free(front_alloc(SMALL, "malloc"), "free");
-    *(size_t *)result = earned(SMALL);
-    cr_assert_eq(verify_heap(), 0);
-    return NULL;
-}
-
-static size_t run(void *(*function)(void *)) {
-    pthread_t thread;
-    size_t result = 0;
-    cr_assert_eq(pthread_create(&thread, NULL, function, &result), 0);
-    cr_assert_eq(pthread_join(thread, NULL), 0);
-    return result;
-}
-
-Test(inherited, a_thread_starts_where_the_one_before_stood) {
-    front_free(front_alloc(SMALL, "malloc"), "free");
-    size_t left = run(busy), first = growth_first_limit(class_of(SMALL));
-    cr_assert_gt(left, first);
-    cr_assert_eq(run(starts), left);
 }
