@@ -2,7 +2,6 @@
 """A terminal for tests of what draws on one: a pseudo-terminal, and the screen as it would look."""
 import fcntl
 import os
-import pathlib
 import pty
 import re
 import select
@@ -14,16 +13,19 @@ import termios
 import time
 
 # The session's first process, as a shell is: the command is a job of it, in a process group of its own, so that it can be
-# stopped. Ends as the command does.
+# stopped. Tells its number by a pipe, and ends as the command does.
 LEADER = """import fcntl, os, signal, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-child = os.fork()
+told, child = int(sys.argv[1]), os.fork()
 if child == 0:
+    os.close(told)
     os.setpgid(0, 0)
     os.tcsetpgrp(0, os.getpgrp())
     signal.signal(signal.SIGTTOU, signal.SIG_DFL)
-    os.execvp(sys.argv[1], sys.argv[1:])
+    os.execvp(sys.argv[2], sys.argv[2:])
+os.write(told, b"%d" % child)
+os.close(told)
 status = os.waitpid(child, 0)[1]
 sys.exit(os.waitstatus_to_exitcode(status) % 256)
 """
@@ -37,20 +39,16 @@ class Terminal:
     def __init__(self, command, columns, rows, environment):
         self.main, self.other = pty.openpty()
         self.apart, self.cursor, self.wrong, self.styles = False, True, set(), set()
-        self.rest = b""
+        self.rest, self.last = b"", None
         self.resize(columns, rows)
         self.before = termios.tcgetattr(self.other)
-        self.leader = subprocess.Popen([sys.executable, "-S", "-c", LEADER, *map(str, command)], stdin=self.other,
-                                       stdout=self.other, stderr=self.other, env=environment, start_new_session=True)
-        self.number = self.find_child()
-
-    def find_child(self):
-        for _ in range(500):
-            found = pathlib.Path(f"/proc/{self.leader.pid}/task/{self.leader.pid}/children").read_text().split()
-            if found:
-                return int(found[0])
-            time.sleep(0.01)
-        return 0
+        told, tells = os.pipe()
+        self.leader = subprocess.Popen([sys.executable, "-S", "-c", LEADER, str(tells), *map(str, command)], stdin=self.other,
+                                       stdout=self.other, stderr=self.other, env=environment, pass_fds=[tells],
+                                       start_new_session=True)
+        os.close(tells)
+        self.number = int(os.read(told, 20))  # fails if the leader ends without one: 0 would be our own process group
+        os.close(told)
 
     def resize(self, columns, rows):
         self.columns, self.rows, self.resized = columns, rows, time.monotonic()
@@ -69,13 +67,17 @@ class Terminal:
         return True
 
     def until(self, holds, seconds=60):
-        """Reads until `holds` of the screen's text is true; whether it came to that."""
+        """Reads until `holds` is true of the text of a screen that is drawn to its end; whether it came to that."""
         end = time.monotonic() + seconds
-        while not holds("\n".join(self.lines)):
+        while not (self.is_whole() and holds("\n".join(self.lines))):
             if time.monotonic() > end:
                 return False
             self.read(0.1)
         return True
+
+    def is_whole(self):
+        """A picture ends with the end of the last row's style."""
+        return not self.apart or (self.row == self.rows - 1 and self.last == (b"m", "0") and not self.rest)
 
     def show(self):
         while self.rest:
@@ -93,6 +95,7 @@ class Terminal:
                 self.rest = mark + rest
 
     def obey(self, kind, numbers):
+        self.last = kind, numbers
         if kind == b"H":
             self.row, self.column = (int(number) - 1 for number in numbers.split(";"))
             if self.row >= self.rows:
