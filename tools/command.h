@@ -13,7 +13,7 @@ struct command {
 };
 
 extern const struct command command_compare, command_metrics, command_options, command_profile, command_run, command_symbolize,
-    command_version;
+    command_top, command_version;
 
 /* Its usage line, summary and details, to standard output. */
 void command_print_help(const struct command *command);

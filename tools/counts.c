@@ -135,51 +135,88 @@ static bool is_sound(const struct page *page)
 
 /* ---- what is wrong ----------------------------------------------------------------------------------------------- */
 
-static int say(int number, int error)
+static enum counts_result result_of(int error, struct counts *counts)
 {
-    if (error == ESRCH || error == ENOENT)
+    counts->detail = (unsigned)error;
+    switch (error) {
+    case 0: return COUNTS_READ;
+    case ESRCH:
+    case ENOENT: return COUNTS_ENDED;
+    case EPERM:
+    case EACCES: return COUNTS_FORBIDDEN;
+    case EFAULT: return COUNTS_CHANGED;
+    default: return COUNTS_REFUSED;
+    }
+}
+
+int counts_say(int number, const struct counts *counts, enum counts_result result)
+{
+    switch (result) {
+    case COUNTS_READ:
+        return 0;
+    case COUNTS_ENDED:
         return fail(EXIT_FAILURE, "there is no process %d, or it has ended", number);
-    if (error == EPERM || error == EACCES)
+    case COUNTS_FORBIDDEN:
         return fail(EXIT_FAILURE,
                     "process %d may not be read: be its user, or root (sudo); where "
                     "/proc/sys/kernel/yama/ptrace_scope is not 0, only root may, or who has CAP_SYS_PTRACE",
                     number);
-    if (error == EFAULT)
+    case COUNTS_CHANGED:
         return fail(EXIT_FAILURE, "process %d has begun another program, or ended, while it was read", number);
-    return fail(EXIT_FAILURE, "process %d cannot be read: %s", number, strerror(error));
-}
-
-int counts_read(int number, struct counts *counts)
-{
-    struct search search = {.number = number};
-    struct process after;
-    struct page page;
-    uint32_t version = 0;
-    int error;
-
-    *counts = (struct counts){0};
-    if (!process_read(number, &counts->process))
-        return say(number, ESRCH);
-    if (!process_each_file(number, look_into, &search))
-        return say(number, errno);
-    if (search.error == EPERM || search.error == ESRCH)
-        return say(number, search.error);
-    if (!search.page)
+    case COUNTS_ABSENT:
         return fail(EXIT_FAILURE, "process %d (%s) does not run on myalloc, or on one without numbers for tools", number,
                     counts->process.name);
-    error = process_memory(number, search.page, &version, sizeof version);
-    if (!error && version != PAGE_VERSION)
+    case COUNTS_VERSION:
         return fail(EXIT_FAILURE, "process %d has a library of another version (numbers %u, this command reads %d): use "
-                    "its own", number, version, PAGE_VERSION);
-    if (!error)
-        error = process_memory(number, search.page, &page, sizeof page);
-    if (!error && !is_sound(&page))
+                    "its own", number, counts->detail, PAGE_VERSION);
+    case COUNTS_UNSOUND:
         return fail(EXIT_FAILURE, "process %d has a page of numbers that cannot be right: it has been overwritten", number);
+    default:
+        return fail(EXIT_FAILURE, "process %d cannot be read: %s", number, strerror((int)counts->detail));
+    }
+}
+
+/* ---- a look ------------------------------------------------------------------------------------------------------ */
+
+/* The page at `at`, and what it leads to. */
+static enum counts_result look_at(uintptr_t at, int number, struct counts *counts)
+{
+    struct process after;
+    struct page page;
+    int error = process_memory(number, at, &counts->detail, sizeof counts->detail);
+
+    if (!error && counts->detail != PAGE_VERSION)
+        return COUNTS_VERSION;
+    if (!error)
+        error = process_memory(number, at, &page, sizeof page);
+    if (!error && !is_sound(&page))
+        return COUNTS_UNSOUND;
     if (!error)
         error = read_numbers(number, &page, counts);
     if (!error)
         error = read_classes(number, &page, counts);
     if (!error && (!process_read(number, &after) || after.started != counts->process.started))
         error = ESRCH;
-    return error ? say(number, error) : 0;
+    if (!error && after.image != counts->process.image)
+        error = EFAULT;
+    return result_of(error, counts);
+}
+
+enum counts_result counts_look(int number, struct counts *counts)
+{
+    struct search search = {.number = number};
+
+    *counts = (struct counts){0};
+    if (!process_read(number, &counts->process))
+        return COUNTS_ENDED;
+    if (!process_each_file(number, look_into, &search))
+        return result_of(errno, counts);
+    if (search.error == EPERM || search.error == ESRCH)
+        return result_of(search.error, counts);
+    return search.page ? look_at(search.page, number, counts) : COUNTS_ABSENT;
+}
+
+int counts_read(int number, struct counts *counts)
+{
+    return counts_say(number, counts, counts_look(number, counts));
 }

@@ -11,8 +11,21 @@
 
 enum { COUNTS_CLASSES = 512 }; /* more than there are */
 
+/* How a look at a process ended. */
+enum counts_result {
+    COUNTS_READ,
+    COUNTS_ENDED,     /* there is none, or it ended */
+    COUNTS_FORBIDDEN, /* the kernel does not let us */
+    COUNTS_CHANGED,   /* it began another program meanwhile */
+    COUNTS_ABSENT,    /* it does not run on the library */
+    COUNTS_VERSION,   /* its page is of another version: `detail` */
+    COUNTS_UNSOUND,   /* its page cannot be right */
+    COUNTS_REFUSED,   /* anything else: `detail` is errno */
+};
+
 struct counts {
     struct process process;
+    unsigned detail; /* of a result that is not COUNTS_READ */
     uint64_t numbers[PAGE_NUMBERS]; /* in bytes, or of what they count */
     size_t classes;
     struct {
@@ -20,7 +33,13 @@ struct counts {
     } class[COUNTS_CLASSES];
 };
 
-/* Reads them. Returns 0; or says what is wrong and what would help, and returns the exit status. */
+/* Reads them. The process is known, but with COUNTS_ENDED. */
+enum counts_result counts_look(int number, struct counts *counts);
+
+/* Says what is wrong and what would help; returns the exit status, 0 for COUNTS_READ. */
+int counts_say(int number, const struct counts *counts, enum counts_result result);
+
+/* Both: returns 0; or says what is wrong and what would help, and returns the exit status. */
 int counts_read(int number, struct counts *counts);
 
 #endif

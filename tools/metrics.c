@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* `myalloc metrics PID...`: the allocator's counts of running processes as OpenMetrics text. */
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,14 +88,6 @@ static void print_classes(const struct counts *all, size_t count)
 
 /* ---- the command ------------------------------------------------------------------------------------------------- */
 
-static int read_number(const char *text)
-{
-    char *end;
-    long number = strtol(text, &end, 10);
-
-    return *text < '0' || *text > '9' || *end || number <= 0 || number > INT_MAX ? 0 : (int)number;
-}
-
 static int run(int argc, char **argv)
 {
     struct counts *all;
@@ -106,10 +97,10 @@ static int run(int argc, char **argv)
     if (argc < 2)
         return fail(STATUS_USAGE, "metrics needs the number of a process; see 'myalloc help metrics'");
     for (int i = 1; i < argc; i++) {
-        if (!read_number(argv[i]))
+        if (!process_number(argv[i]))
             return fail(STATUS_USAGE, "metrics: '%s' is no number of a process", argv[i]);
         for (int j = 1; j < i; j++) {
-            if (read_number(argv[j]) == read_number(argv[i]))
+            if (process_number(argv[j]) == process_number(argv[i]))
                 return fail(STATUS_USAGE, "metrics: process %s is named twice", argv[i]);
         }
     }
@@ -117,7 +108,7 @@ static int run(int argc, char **argv)
     if (!all)
         return fail(EXIT_FAILURE, "out of memory");
     for (int i = 1; i < argc; i++) {
-        if (counts_read(read_number(argv[i]), &all[count]))
+        if (counts_read(process_number(argv[i]), &all[count]))
             status = EXIT_FAILURE;
         else
             count++;

@@ -2,11 +2,14 @@
 #include "process.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+enum { KERNEL_THREAD = 0x00200000 }; /* PF_KTHREAD of the flags in its stat */
 
 /* A file of /proc/NUMBER. */
 static FILE *open_file(int number, const char *name)
@@ -17,11 +20,19 @@ static FILE *open_file(int number, const char *name)
     return fopen(path, "re");
 }
 
+int process_number(const char *text)
+{
+    char *end;
+    long number = strtol(text, &end, 10);
+
+    return *text < '0' || *text > '9' || *end || number <= 0 || number > INT_MAX ? 0 : (int)number;
+}
+
 bool process_read(int number, struct process *process)
 {
     FILE *file = open_file(number, "stat");
     char line[1024], *open, *close;
-    unsigned long long pages = 0;
+    unsigned long long pages = 0, flags = 0, code = 0, stack = 0;
     size_t length;
     int found;
 
@@ -37,10 +48,34 @@ bool process_read(int number, struct process *process)
     *process = (struct process){.number = number};
     snprintf(process->name, sizeof process->name, "%.*s", (int)(close - open - 1), open + 1);
     /* proc(5): from the third field on, the state. */
-    found = sscanf(close + 1, " %*c %*s %*s %*s %*s %*s %*s %llu %*s %llu %*s %*s %*s %*s %*s %*s %*s %llu %*s %llu %*s %llu",
-                   &process->minor_faults, &process->major_faults, &process->threads, &process->started, &pages);
+    found = sscanf(close + 1, " %c %*s %*s %*s %*s %*s %llu %llu %*s %llu %*s %*s %*s %*s %*s %*s %*s %llu %*s %llu %*s %llu"
+                   " %*s %llu %*s %llu", &process->state, &flags, &process->minor_faults, &process->major_faults,
+                   &process->threads, &process->started, &pages, &code, &stack);
+    process->is_kernel = flags & KERNEL_THREAD;
+    process->image = code + stack * 31;
     process->resident = pages * (unsigned long long)sysconf(_SC_PAGESIZE);
-    return found == 5;
+    return found == 9;
+}
+
+bool process_has_ended(const struct process *process)
+{
+    return process->state == 'Z' || process->state == 'X';
+}
+
+unsigned long long process_status(int number, const char *name)
+{
+    FILE *file = open_file(number, "status");
+    char line[256];
+    unsigned long long value = 0;
+    size_t length = strlen(name);
+
+    while (file && fgets(line, sizeof line, file)) {
+        if (!strncmp(line, name, length) && line[length] == ':')
+            value = strtoull(line + length + 1, NULL, 10);
+    }
+    if (file)
+        fclose(file);
+    return value;
 }
 
 int process_memory(int number, uintptr_t from, void *out, size_t bytes)

@@ -11,12 +11,24 @@
 struct process {
     int number;
     char name[64];
+    char state;                 /* its letter, as in proc(5) */
+    bool is_kernel;             /* a thread of the kernel, which has no memory of its own */
     unsigned long long started; /* in ticks since the machine's start: tells a process from a later one of its number */
+    unsigned long long image;   /* changes when it begins another program; 0 for who may not read the process */
     unsigned long long minor_faults, major_faults, threads, resident; /* resident: bytes */
 };
 
+/* A number as a process may have it, from 1 on; 0 if the text is none. */
+int process_number(const char *text);
+
 /* False if there is no such process. */
 bool process_read(int number, struct process *process);
+
+/* Whether it has ended and only waits for its parent to ask how. */
+bool process_has_ended(const struct process *process);
+
+/* A line of its status by its name, as "VmHWM": the number on it, without its unit; 0 if there is none. */
+unsigned long long process_status(int number, const char *name);
 
 /* Copies memory of it, any address. Returns 0 or errno: EPERM if one may not, ESRCH if it has ended, EFAULT if it has no such
    memory. */
