@@ -17,12 +17,6 @@
 #include "heap/cache_pause.h"
 #include "heap/cache_stale.h"
 
-/* A class of blocks above a KiB is cold until its list was full eight times; meanwhile its freed blocks go home at once. Most
- * programs, at their start, free a few blocks of each of many sizes: lists would keep one of each, and its page. Measured on
- * replayed starts of python3, perl and gawk together with lent blocks: alloc/heap/README.md, "Small programs". */
-#define COLD_BYTES 1024
-#define TIMES_FULL_WARM 8
-
 #define FOREIGN_MOST 16 /* blocks that a thread may free of a class before it has a list without having allocated */
 
 #define CALLS_A_LOOK 4 /* slow calls from one look at the clock to the next: 40 instructions each */
@@ -305,8 +299,7 @@ static void overflow(struct cache *cache, struct bin *bin, struct block *block, 
         pause_give_slow(cache, bin, block, class);
         return;
     }
-    if (cache->slow->times_full[class] < TIMES_FULL_WARM && class_bytes(class) > COLD_BYTES) {
-        cache->slow->times_full[class]++;
+    if (growth_is_cold(cache, class)) {
         go_home(cache, bin, block, list, class);
     } else if (bin->limit == 0) {
         free_foreign(cache, bin, block, class);

@@ -12,9 +12,6 @@
 
 #define CERTAIN 16 /* mean intervals: 1 - exp(-16) is 1 - 1e-7, and one of so many bytes is always taken */
 
-#define COLD_BYTES 1024  /* as cache.c has them: */
-#define TIMES_FULL_WARM 8
-
 /* What a thread counts with. */
 struct counted {
     uint64_t random;
@@ -183,9 +180,7 @@ void cache_counted_overflow(struct cache *cache, struct block *block, unsigned c
     block->next = bin_take_spare(cache, class);
     size_t length = block->next != NULL ? slow->spare_length[class] + 1u : 1;
     mark_check_link(block, block->next, class);
-    bool cold = slow->times_full[class] < TIMES_FULL_WARM && class_bytes(class) > COLD_BYTES;
-    if (cold) {
-        slow->times_full[class]++;
+    if (growth_is_cold(cache, class)) {
         slow->last_sent_home = block;
         central_give_home(class, block);
         return;

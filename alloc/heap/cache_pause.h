@@ -19,7 +19,6 @@
 #define MYALLOC_CACHE_PAUSE_H
 
 #include "heap/bins.h"
-#include "heap/decay.h"
 
 static inline bool pause_is_on(const struct cache *cache, unsigned class) {
     return class < FAST_CLASSES && cache->slow->pause_left[class] != 0;

@@ -7,6 +7,7 @@
 #include "kit/tunables.h"
 
 #define SETTING "/sys/kernel/mm/transparent_hugepage/"
+#define NEAR (64 * KIB)    /* what small pages take before a huge page: more than it is to be present ahead by little */
 #define SLOW_US 1000       /* of processor time: 512 small pages are present after about as long */
 #define BACK_OFF_FACTOR 4  /* so that of 128 huge pages, a heap of 256 MiB, at most four are slow, of 8 GiB eight */
 #define BACK_OFF_MOST 1024
@@ -75,7 +76,7 @@ static void learn(bool quick) {
 /* Processor time counts, and not that of the clock: others may run in between, which says nothing of the kernel. */
 uintptr_t huge_populate_locked(uintptr_t from, uintptr_t most) {
     uintptr_t start = align_up(from, HUGE_PAGE), end = start + HUGE_PAGE;
-    if (end > most || !is_allowed() || !is_due(start) || !os_hugepage((void *)start, HUGE_PAGE))
+    if (start - from > NEAR || end > most || !is_allowed() || !is_due(start) || !os_hugepage((void *)start, HUGE_PAGE))
         return from;
     uint64_t before = os_thread_us();
     bool present = os_populate((void *)from, end - from);

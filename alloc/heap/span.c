@@ -45,32 +45,39 @@ static void warm(struct region *region, size_t first, size_t units) {
     region->warm = end;
 }
 
-/* Before a large block is cut at the frontier: pages behind it that were made present are kept for small spans. 10,000 blocks
- * of 60,000 bytes with one page in use each, beside as many small ones of 8,000, took 235 MB instead of 122, as each of the
- * large ones took pages that were meant for the next small one. */
+/* Units at the frontier that were made present. Before a large block is cut there, they are kept for small spans, even if the
+ * heap has to grow for it. 10,000 blocks of 60,000 bytes with one page in use each, beside as many small ones of 8,000, took 235
+ * MB instead of 122, as each of the large ones took pages that were meant for the next small one. */
+static size_t warm_units(const struct region *region) {
+    size_t warm_end = region->warm < region->base ? 0 : (region->warm - region->base) >> UNIT_SHIFT;
+    return warm_end > region->frontier ? warm_end - region->frontier : 0;
+}
+
 static void keep_warm(struct region *region, size_t units) {
-    size_t first = region->frontier, warm_end = (region->warm - region->base) >> UNIT_SHIFT;
-    if (warm_end <= first || warm_end + units > region->mapped)
-        return;
-    region->frontier = warm_end;
-    span_free_keep(region, first, warm_end - first);
+    size_t first = region->frontier;
+    region->frontier += units;
+    span_free_keep(region, first, units);
 }
 
 /* Cuts `units` at the frontier, with the FREE span that ends there, if any. */
 static struct span *frontier_cut(struct region *region, size_t units, bool small) {
     struct span *before;
-    size_t old_frontier;
+    size_t old_frontier, warm;
     do { /* again whenever the frontier has leapt over foreign memory: what ended there does so no more, and the rest is FREE */
         size_t left;
         old_frontier = region->frontier;
         before = span_free_before(region, old_frontier);
-        if (!region_grow(region, units - (before ? before->units : 0), &left))
+        warm = small || before != NULL || tunables.populate ? 0 : warm_units(region);
+        size_t more = units - (before ? before->units : 0);
+        if (warm > 0 && !region_grow(region, warm + more, &left))
+            warm = 0;
+        if (warm == 0 && !region_grow(region, more, &left))
             return NULL;
         if (left > 0)
             span_free_coalesce(region, old_frontier, left);
     } while (region->frontier != old_frontier);
-    if (!small && before == NULL && !tunables.populate)
-        keep_warm(region, units);
+    if (warm > 0)
+        keep_warm(region, warm);
     size_t first = region->frontier;
     if (before != NULL) {
         first -= before->units;

@@ -16,6 +16,7 @@
 #include "spans.h"
 
 #define SETTING "/sys/kernel/mm/transparent_hugepage/"
+static const struct os_fake_file never[] = {{SETTING "enabled", "always madvise [never]\n"}, {NULL, NULL}};
 enum { RANGE = HUGE_PAGE / UNIT, ALL = HUGE_PAGE / OS_PAGE_MIN, FEW = ALL / 64, FROM = HUGE_FROM / UNIT };
 
 /* Whether huge pages are allowed where the two files say that. */
@@ -68,8 +69,7 @@ Test(huge, a_small_one_does_not) {
 }
 
 Test(huge, none_where_the_kernel_says_never) {
-    static const struct os_fake_file files[] = {{SETTING "enabled", "always madvise [never]\n"}, {NULL, NULL}};
-    os_fake_files = files;
+    os_fake_files = never;
     cr_assert_eq(grow(128), 0);
 }
 
@@ -160,8 +160,7 @@ Test(collapse, none_where_the_kernel_says_so) {
 }
 
 Test(collapse, never) {
-    static const struct os_fake_file files[] = {{SETTING "enabled", "always madvise [never]\n"}, {NULL, NULL}};
-    os_fake_files = files;
+    os_fake_files = never;
     cr_assert_eq(pass(20000), 0);
 }
 
