@@ -26,6 +26,7 @@
 struct part {
     bool all;            /* pages of any age */
     bool refused;        /* the OS has refused, so that no more is asked for */
+    bool proved;         /* it was seen to do what it says */
     bool gives;          /* what lies in the huge page at hand may go */
     uintptr_t huge_page; /* its number */
     uintptr_t kept_small; /* the end of what was last asked not to be a huge page */
@@ -135,6 +136,14 @@ static bool is_idle(const struct span *span, size_t page) {
     return (span[page / PAGES_A_UNIT].idle_pages >> page % PAGES_A_UNIT & 1) != 0;
 }
 
+/* Whether the kernel does what it says is seen by a touch, which brings a page back for a moment: once in a part is enough, as
+ * nobody counts on what pages of a used span hold. */
+static bool give_pages(struct part *part, void *addr, size_t bytes) {
+    if (part->proved && os_discard(addr, bytes))
+        return true;
+    return part->proved = span_purge_pages(addr, bytes);
+}
+
 /* Gives the idle pages of a span that is apart to the OS, each run of them by one call. Those that are refused are idle no
  * more. */
 static void purge_idle(struct part *part, struct span *span) {
@@ -146,7 +155,7 @@ static void purge_idle(struct part *part, struct span *span) {
             continue;
         size_t bytes = (end - page) * OS_PAGE;
         part->calls -= part->calls > 0;
-        part->refused = part->refused || !span_purge_pages(span_address(span) + page * OS_PAGE, bytes);
+        part->refused = part->refused || !give_pages(part, span_address(span) + page * OS_PAGE, bytes);
         part->given += part->refused ? 0 : bytes;
         for (; part->refused && page < end; page++)
             span[page / PAGES_A_UNIT].idle_pages &= (uint16_t)~(1u << page % PAGES_A_UNIT);

@@ -47,15 +47,17 @@ static bool purge(void *addr, size_t bytes) {
     return error == 0 || (error == EINVAL && purge_unlocked(addr, bytes));
 }
 
-/* One word is written before, so that it can be seen whether the kernel has done what it says. */
+/* As os_purge (memory.c). */
 bool os_purge_locked(void *addr, size_t bytes) {
     _Atomic uint64_t *word = addr;
     if (os_fault(purge_locked))
         return false;
     uint64_t old = atomic_load_explicit(word, memory_order_relaxed);
     atomic_store_explicit(word, 1, memory_order_relaxed);
-    if (purge(addr, bytes) && atomic_load_explicit(word, memory_order_relaxed) == 0)
+    if (purge(addr, bytes) && atomic_load_explicit(word, memory_order_relaxed) == 0) {
+        purge(addr, bytes);
         return true;
+    }
     atomic_store_explicit(word, old, memory_order_relaxed);
     return false;
 }

@@ -255,13 +255,18 @@ bool os_decommit(void *addr, size_t bytes) {
     return true;
 }
 
-/* Of the first page one word is written before, so that it can be seen whether the kernel has done what it says. */
+/* Of the first page one word is written before, so that it can be seen whether the kernel has done what it says. Some kernels
+ * have no page of zeros to show to who only looks, but take memory for it, and where huge pages were asked for, a huge one: so
+ * once it was seen, the memory is given back again. */
 bool os_purge(void *addr, size_t bytes) {
     _Atomic uint64_t *word = addr;
     if (os_fault(purge))
         return false;
     atomic_store_explicit(word, 1, memory_order_relaxed);
-    return advise(addr, bytes, MADV_DONTNEED) && atomic_load_explicit(word, memory_order_relaxed) == 0;
+    if (!advise(addr, bytes, MADV_DONTNEED) || atomic_load_explicit(word, memory_order_relaxed) != 0)
+        return false;
+    advise(addr, bytes, MADV_DONTNEED);
+    return true;
 }
 
 bool os_discard(void *addr, size_t bytes) {
