@@ -78,12 +78,16 @@ struct cache_slow {
     unsigned last_looked_at;            /* class whose list was last looked at (cache_stale.h) */
     uint32_t seen[STALE_CLASSES];        /* says which list it had then */
     int calls_to_look;                  /* slow calls until this thread looks whether memory is to be given back */
+    uint8_t wide_calls;                 /* that lists of wide classes have served */
     bool pause_again;                   /* a paused class has been called for the first time */
     uint8_t pause_left[FAST_CLASSES];   /* calls that a paused class makes before it goes on; 0 if it is not paused */
     uint64_t pause_called[(FAST_CLASSES + 63) / 64]; /* which were called since lists were paused by time, a bit each */
     uint64_t paused_at;                 /* when that was, ms */
+    uint64_t emptied[(FAST_CLASSES + 63) / 64]; /* classes that are paused because they were emptied, a bit each */
+    uint64_t emptied_until;             /* when these pauses end at the latest, ms */
+    uint32_t emptied_floor;             /* they end when no more credit is left than that */
     uint64_t credit_at;                 /* when credit was last saved, ms; 0: never */
-    uint32_t credit, credit_kept;       /* frees of emptied classes that are paid; of them those kept for the last */
+    uint32_t credit, credit_kept;       /* calls of emptied classes that are paid; of them those kept for the last */
     void *last_sent_home;               /* last block of a cold class: if it is freed again at once, that is a double free */
     uint16_t spare_length[CLASS_COUNT]; /* K2 */
     union {

@@ -29,23 +29,6 @@ void *cache_refill_slow(unsigned class);
  * is a bin: not for a wide class while the cache is not OPEN. */
 void cache_overflow_slow(void *block, unsigned class);
 
-/* Takes the first block of a wide class's list; NULL if there is none. */
-static inline void *cache_pop_wide(unsigned class) {
-    if (UNLIKELY(cache_self.slow == NULL))
-        return NULL;
-    struct bin *bin = &cache_self.slow->wide[class - FAST_CLASSES];
-    report_enter();
-    struct block *block = bin->head;
-    if (block != NULL) {
-        mark_check_link(block, block->next, class);
-        bin->head = block->next;
-        bin->count--;
-        mark_clear(block);
-    }
-    report_leave();
-    return block;
-}
-
 void cache_come_by_slow(void);
 
 /* For each slow path that holds no lock, when it is done: gives free memory back if that is due (decay.h), and now and then
@@ -60,6 +43,26 @@ static inline void cache_come_by(void) {
 static inline void cache_come_by_large(void) {
     if (decay_has_work() || holes_may_be())
         cache_come_by_slow();
+}
+
+/* Takes the first block of a wide class's list; NULL if there is none. Such a list does not pause; its thread comes by at each
+ * 64th call that it serves. */
+static inline void *cache_pop_wide(unsigned class) {
+    if (UNLIKELY(cache_self.slow == NULL))
+        return NULL;
+    struct bin *bin = &cache_self.slow->wide[class - FAST_CLASSES];
+    report_enter();
+    struct block *block = bin->head;
+    if (block != NULL) {
+        mark_check_link(block, block->next, class);
+        bin->head = block->next;
+        bin->count--;
+        mark_clear(block);
+    }
+    report_leave();
+    if (block != NULL && ++cache_self.slow->wide_calls % 64 == 0)
+        cache_come_by_large();
+    return block;
 }
 
 /* Frees a block of the class whose free no fast path has counted. */

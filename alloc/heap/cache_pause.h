@@ -7,11 +7,14 @@
  * at the first call of each class, so that a busy time which ends in calls of other classes leaves all lists paused.
  *
  * A class is paused as well when its list was full and most of what it had is free (central_is_emptied): such frees often are
- * the last ones of many, and what follows may only take and free a block in turn, which no list ever serves by a slow call.
- * That costs its thread at most a two-hundredth of its time (CREDIT_A_MS).
+ * the last ones of many, and what follows may only take and free a block in turn, which no list ever serves by a slow call. It
+ * stays so by time and not by count: until the memory has gone back, or its calls have come faster than time pays for them.
+ * Blocks that it wants meanwhile are taken from the central lists, and what is more than a list goes there. All that costs a
+ * thread at most a two-hundredth of its time (CREDIT_A_MS).
  *
  * Who has been busy in all its classes up to the last call, with more than a twelfth of what there was in use, and is seldom
- * busy from then on without once finding a list empty or full, does not come by. Who calls nothing does not either.
+ * busy from then on without once finding a list empty or full, does not come by; nor who goes on with more than 200 calls a ms
+ * that lists serve. Who calls nothing does not either.
  *
  * Works on the calling thread's own cache, between report_enter and report_leave.
  */

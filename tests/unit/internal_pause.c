@@ -11,6 +11,7 @@
 #include "heap/holes.h"
 #include "heap/span.h"
 #include "kit/report.h"
+#include "kit/tunables.h"
 #include "process/verify.h"
 #include "api/front.h"
 #include "os_fake.h"
@@ -230,6 +231,63 @@ Test(pause, the_last_of_many_frees_leave_the_class_paused) {
     cr_assert(central_is_emptied(class, 12));
     size_t paused = free_last();
     cr_assert_gt(paused, LAST / 4, "%zu", paused);
+}
+
+/* Emptied: neither frees nor calls by the hundred end that, as long as time pays for them. */
+static void empty_class(void) {
+    tunables.decay_ms = 1000 * 1000; /* nothing is old for a while */
+    free_most(1000);
+    free_last();
+    cr_assert(is_paused());
+}
+
+static void pair(void) {
+    front_free(front_alloc(SIZE, "malloc"), "free");
+}
+
+Test(pause, an_emptied_class_stays_paused_by_time) {
+    empty_class();
+    for (size_t i = 0; i < 10 * CALLS; i++) {
+        pair();
+        cr_assert(is_paused(), "pair %zu", i);
+    }
+    cr_assert_eq(verify_heap(), 0);
+}
+
+Test(pause, such_a_pause_ends_when_nothing_pays_any_more) {
+    empty_class();
+    uint32_t credit = cache_self.slow->credit;
+    size_t pairs = 0;
+    for (; is_paused(); pairs++)
+        pair();
+    cr_assert(pairs <= credit && pairs >= credit / 4, "%zu pairs for %u", pairs, credit);
+    cr_assert_eq(verify_heap(), 0);
+}
+
+Test(pause, or_after_a_time) {
+    empty_class();
+    os_fake_clock += 3 * decay_period_ms();
+    pause_lists();
+    pair();
+    pair();
+    cr_assert_not(is_paused());
+}
+
+Test(pause, and_takes_blocks_where_none_wait) {
+    empty_class();
+    void *taken[MOST];
+    for (size_t i = 0; i < MOST; i++) {
+        taken[i] = front_alloc(SIZE, "malloc");
+        cr_assert_not_null(taken[i]);
+        cr_assert(is_paused(), "block %zu", i);
+    }
+    cr_assert_eq(verify_heap(), 0);
+    for (size_t i = 0; i < MOST; i++) {
+        front_free(taken[i], "free");
+        cr_assert(is_paused(), "block %zu", i);
+    }
+    cr_assert_leq(waiting(), cache_self.slow->earned_limit[class], "what is more goes to the central lists");
+    cr_assert_eq(verify_heap(), 0);
 }
 
 Test(pause, what_is_not_paid_is_not_paused) {
