@@ -12,7 +12,7 @@ struct command {
     int (*run)(int argc, char **argv);
 };
 
-extern const struct command command_compare, command_metrics, command_options, command_profile, command_run, command_symbolize,
+extern const struct command command_compare, command_ctl, command_metrics, command_options, command_profile, command_run, command_symbolize,
     command_top, command_version;
 
 /* Its usage line, summary and details, to standard output. */
