@@ -225,8 +225,8 @@ static int say_done(const struct post *post, const struct request *request)
         break;
     case MAILBOX_CHECK:
         if (result)
-            return fail(EXIT_FAILURE, "process %d: %" PRIu64 " invariants of the heap are broken; its standard error names them",
-                        post->counts.process.number, result);
+            return fail(EXIT_FAILURE, "process %d: %" PRIu64 " invariants of the heap are broken; its standard error names "
+                        "them", post->counts.process.number, result);
         puts("done: 0 invariants are broken");
         break;
     case MAILBOX_BACKGROUND:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Another process, looked at without its help: by /proc and process_vm_readv(2). It is not stopped, and changed by process_write
-   alone. */
+/* Another process, looked at without its help: by /proc and process_vm_readv(2). It is not stopped, and changed by
+   process_write alone. */
 #ifndef TOOLS_PROCESS_H
 #define TOOLS_PROCESS_H
 

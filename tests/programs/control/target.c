@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* run: helper */
-/* What `myalloc ctl` is tried on (tests/tools/ctl.test). Allocates only when a line of its input says so, and answers each line with one;
- * with an argument, so many threads work on patterned blocks all the time and look whether they stay as they are. */
+/* What `myalloc ctl` is tried on (tests/tools/ctl.test). Allocates only when a line of its input says so, and answers each
+ * line with one; with an argument, so many threads work on patterned blocks all the time and look whether they stay as they
+ * are. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
