@@ -46,7 +46,7 @@ SELDOM = $(wildcard alloc/callers/*.c alloc/protect/*.c alloc/observe/*.c alloc/
          $(patsubst %,alloc/%.c,base/exponential heap/cache_counted heap/collapse heap/slab \
                                 api/dlopen api/front_aside api/front_watched api/introspect api/mcheck \
                                 kit/finding kit/path kit/random kit/report kit/symbolizer kit/text kit/tunables \
-                                os/files os/filter os/locked os/process process/all_locks process/background process/end_signals \
+                                os/files os/filter os/locked os/process process/all_locks process/background process/control process/end_signals \
                                 process/exit process/verify)
 SOURCES = $(filter-out $(SELDOM),$(wildcard alloc/*/*.c)) $(SELDOM)
 TOOLS = $(filter-out tools/measure.c,$(wildcard tools/*.c))

@@ -43,7 +43,7 @@ OS_TESTS = build/tests/unit/os_linux
 INTERNAL_TESTS = $(call made_of,unit/internal_*)
 # Objects to preload with the library, or instead of it.
 PRELOADS = build/tests/programs/kernel/intercept.so build/tests/programs/kernel/libmyalloc-planted.so
-PLAIN_FOLDERS = stress fork misuse fault options mcheck protect kernel profile
+PLAIN_FOLDERS = stress fork misuse fault options mcheck protect kernel profile control
 plain = $(filter-out %/intercept %/planted,$(foreach folder,$(PLAIN_FOLDERS),$(call made_of,programs/$(folder)/*))) \
         build/tests/programs/reports/buggy build/tests/programs/reports/names \
         $(call made_of,proofs/golden/*) $(call made_of,tools/gdb/*)

@@ -178,23 +178,28 @@ int counts_say(int number, const struct counts *counts, enum counts_result resul
 
 /* ---- a look ------------------------------------------------------------------------------------------------------ */
 
-/* The page at `at`, and what it leads to. */
-static enum counts_result look_at(uintptr_t at, int number, struct counts *counts)
+/* The page at `at`. */
+static enum counts_result read_page(uintptr_t at, int number, struct counts *counts, struct page *page)
 {
-    struct process after;
-    struct page page;
     int error = process_memory(number, at, &counts->detail, sizeof counts->detail);
 
     if (!error && counts->detail != PAGE_VERSION)
         return COUNTS_VERSION;
     if (!error)
-        error = process_memory(number, at, &page, sizeof page);
-    if (!error && !is_sound(&page))
+        error = process_memory(number, at, page, sizeof *page);
+    if (!error && !is_sound(page))
         return COUNTS_UNSOUND;
+    return result_of(error, counts);
+}
+
+/* What it leads to. */
+static enum counts_result follow(const struct page *page, int number, struct counts *counts)
+{
+    struct process after;
+    int error = read_numbers(number, page, counts);
+
     if (!error)
-        error = read_numbers(number, &page, counts);
-    if (!error)
-        error = read_classes(number, &page, counts);
+        error = read_classes(number, page, counts);
     if (!error && (!process_read(number, &after) || after.started != counts->process.started))
         error = ESRCH;
     if (!error && after.image != counts->process.image)
@@ -202,7 +207,7 @@ static enum counts_result look_at(uintptr_t at, int number, struct counts *count
     return result_of(error, counts);
 }
 
-enum counts_result counts_look(int number, struct counts *counts)
+enum counts_result counts_page(int number, struct counts *counts, struct page *page)
 {
     struct search search = {.number = number};
 
@@ -213,7 +218,15 @@ enum counts_result counts_look(int number, struct counts *counts)
         return result_of(errno, counts);
     if (search.error == EPERM || search.error == ESRCH)
         return result_of(search.error, counts);
-    return search.page ? look_at(search.page, number, counts) : COUNTS_ABSENT;
+    return search.page ? read_page(search.page, number, counts, page) : COUNTS_ABSENT;
+}
+
+enum counts_result counts_look(int number, struct counts *counts)
+{
+    struct page page;
+    enum counts_result result = counts_page(number, counts, &page);
+
+    return result == COUNTS_READ ? follow(&page, number, counts) : result;
 }
 
 int counts_read(int number, struct counts *counts)

@@ -36,6 +36,9 @@ struct counts {
 /* Reads them. The process is known, but with COUNTS_ENDED. */
 enum counts_result counts_look(int number, struct counts *counts);
 
+/* Reads the page alone; what it says fits this command, its addresses may be any. The process is known in `counts`. */
+enum counts_result counts_page(int number, struct counts *counts, struct page *page);
+
 /* Says what is wrong and what would help; returns the exit status, 0 for COUNTS_READ. */
 int counts_say(int number, const struct counts *counts, enum counts_result result);
 

@@ -6,6 +6,8 @@
 enum {
     STATUS_USAGE = 2,            /* a command line that the tool does not understand */
     STATUS_CANNOT_SYMBOLIZE = 3,
+    STATUS_PENDING = 4, /* a command for another process that it has not answered yet; that is busy with another one */
+    STATUS_BUSY = 5,
     STATUS_CANNOT_PRELOAD = 125, /* these three as in env(1), nohup(1) and timeout(1) */
     STATUS_NOT_EXECUTABLE = 126,
     STATUS_NOT_FOUND = 127,

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,20 +63,51 @@ bool process_has_ended(const struct process *process)
     return process->state == 'Z' || process->state == 'X';
 }
 
-unsigned long long process_status(int number, const char *name)
+/* The rest of a line of its status behind the name and the colon; empty if there is none. */
+static void read_status(int number, const char *name, char *out, size_t room)
 {
     FILE *file = open_file(number, "status");
     char line[256];
-    unsigned long long value = 0;
     size_t length = strlen(name);
 
+    *out = '\0';
     while (file && fgets(line, sizeof line, file)) {
         if (!strncmp(line, name, length) && line[length] == ':')
-            value = strtoull(line + length + 1, NULL, 10);
+            snprintf(out, room, "%s", line + length + 1);
     }
     if (file)
         fclose(file);
-    return value;
+}
+
+unsigned long long process_status(int number, const char *name)
+{
+    char line[256];
+
+    read_status(number, name, line, sizeof line);
+    return strtoull(line, NULL, 10);
+}
+
+unsigned long long process_status_last(int number, const char *name)
+{
+    char line[256], *last;
+
+    read_status(number, name, line, sizeof line);
+    line[strcspn(line, "\n")] = '\0';
+    last = strrchr(line, '\t');
+    return strtoull(last ? last : line, NULL, 10);
+}
+
+bool process_is_privileged(int number)
+{
+    FILE *file = open_file(number, "auxv");
+    ElfW(auxv_t) entry;
+    bool found = false;
+
+    while (file && fread(&entry, sizeof entry, 1, file) == 1)
+        found = found || (entry.a_type == AT_SECURE && entry.a_un.a_val);
+    if (file)
+        fclose(file);
+    return found;
 }
 
 int process_memory(int number, uintptr_t from, void *out, size_t bytes)
@@ -86,6 +118,16 @@ int process_memory(int number, uintptr_t from, void *out, size_t bytes)
     if (got < 0)
         return errno;
     return (size_t)got == bytes ? 0 : EFAULT;
+}
+
+int process_write(int number, uintptr_t to, const void *from, size_t bytes)
+{
+    struct iovec here = {(void *)(uintptr_t)from, bytes}, there = {(void *)to, bytes};
+    ssize_t put = process_vm_writev(number, &here, 1, &there, 1, 0);
+
+    if (put < 0)
+        return errno;
+    return (size_t)put == bytes ? 0 : EFAULT;
 }
 
 bool process_each_file(int number, bool (*see)(uintptr_t start, void *data), void *data)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Another process, looked at without its help: by /proc and process_vm_readv(2). It is neither stopped nor changed. */
+/* Another process, looked at without its help: by /proc and process_vm_readv(2). It is not stopped, and changed by
+   process_write alone. */
 #ifndef TOOLS_PROCESS_H
 #define TOOLS_PROCESS_H
 
@@ -30,9 +31,18 @@ bool process_has_ended(const struct process *process);
 /* A line of its status by its name, as "VmHWM": the number on it, without its unit; 0 if there is none. */
 unsigned long long process_status(int number, const char *name);
 
+/* The last number on such a line: of "NSpid" what the process itself takes for its number. */
+unsigned long long process_status_last(int number, const char *name);
+
+/* Whether it has more rights than who started it (AT_SECURE). False if that may not be read. */
+bool process_is_privileged(int number);
+
 /* Copies memory of it, any address. Returns 0 or errno: EPERM if one may not, ESRCH if it has ended, EFAULT if it has no such
    memory. */
 int process_memory(int number, uintptr_t from, void *out, size_t bytes);
+
+/* The same the other way: writes memory of it. */
+int process_write(int number, uintptr_t to, const void *from, size_t bytes);
 
 /* Calls `see` with the start of each mapping that begins at the start of a file, until that returns true. False if the list
    cannot be read; errno says why. */

@@ -13,6 +13,8 @@
 #include "heap/plain.h"
 #include "protect/protections.h"
 #include "protect/sampler.h"
+#include "process/background.h"
+#include "process/control.h"
 #include "process/thread.h"
 #include "process/verify.h"
 #include "api/front_aside.h"
@@ -26,6 +28,7 @@ static void *alloc_any(size_t bytes, size_t align, bool *zeroed, const char *cal
         return front_aside_alloc(bytes, align);
     }
     thread_open();
+    background_answer();
     verify_now_and_then();
     report_thread.call = call;
     if (modes_any())
@@ -51,8 +54,7 @@ static NOINLINE void *alloc_unsampled(size_t bytes, const char *call) {
     return front_watched_plain(bytes, BLOCK_ALIGN, &zeroed);
 }
 
-/* front_alloc_slow once the thread's cache is open, or memory for it was refused. */
-static NOINLINE void *alloc_opened(size_t bytes, const char *call) {
+static ALWAYS_INLINE void *alloc_answered(size_t bytes, const char *call) {
     bool zeroed;
     if (modes_any()) {
         if (aside_is_on())
@@ -65,6 +67,17 @@ static NOINLINE void *alloc_opened(size_t bytes, const char *call) {
     verify_now_and_then();
     report_thread.call = call;
     return plain_alloc(bytes ? bytes : 1, BLOCK_ALIGN, &zeroed);
+}
+
+/* Apart, so that others save no registers over a call. */
+static COLD void *alloc_knocked(size_t bytes, const char *call) {
+    background_answer_slow();
+    return alloc_answered(bytes, call);
+}
+
+/* front_alloc_slow once the thread's cache is open, or memory for it was refused. */
+static NOINLINE void *alloc_opened(size_t bytes, const char *call) {
+    return modes_knocked() ? alloc_knocked(bytes, call) : alloc_answered(bytes, call);
 }
 
 /* A thread's first slow call, apart from front_alloc_slow: that one then saves no registers over a call to open the cache,
@@ -144,6 +157,22 @@ static COLD void free_first_slow(void *p, const char *call, size_t bytes, size_t
     free_opened(p, call, bytes, align, offset, !opened);
 }
 
+/* The rest of front_free_slow. */
+static ALWAYS_INLINE void free_rest(void *p, const char *call, size_t bytes, size_t align, size_t offset) {
+    if (cache_is_counted() && free_counted(p, offset))
+        return;
+    if (UNLIKELY(thread_is_new()))
+        free_first_slow(p, call, bytes, align, offset);
+    else
+        free_opened(p, call, bytes, align, offset, true);
+}
+
+/* Behind the free: the fast path has counted it before. */
+static COLD void free_knocked(void *p, const char *call, size_t bytes, size_t align, size_t offset) {
+    free_rest(p, call, bytes, align, offset);
+    background_answer_slow();
+}
+
 NOINLINE void front_free_slow(void *p, const char *call, size_t bytes, size_t align,
                               struct bin THREAD_SEGMENT *counted) {
     cache_self.bins[0].count = 0; /* K3: where every free of something else than a small block is counted */
@@ -154,12 +183,10 @@ NOINLINE void front_free_slow(void *p, const char *call, size_t bytes, size_t al
         counted->count -= offset != 0; /* K1: dropped */
         return;
     }
-    if (cache_is_counted() && free_counted(p, offset))
-        return;
-    if (UNLIKELY(thread_is_new()))
-        free_first_slow(p, call, bytes, align, offset);
+    if (modes_knocked())
+        free_knocked(p, call, bytes, align, offset);
     else
-        free_opened(p, call, bytes, align, offset, true);
+        free_rest(p, call, bytes, align, offset);
 }
 
 /* ---- size and resizing ------------------------------------------------------------------------------------------- */
@@ -230,6 +257,7 @@ static NOINLINE void *realloc_slow(void *p, size_t bytes, const char *call) {
     if (aside_is_on())
         return front_aside_realloc(p, bytes);
     thread_open();
+    background_answer();
     report_thread.call = call;
     if (modes_any())
         return front_watched_realloc(p, bytes, call);
@@ -250,8 +278,5 @@ void *front_realloc(void *p, size_t bytes, const char *call) {
 }
 
 size_t front_trim(size_t pad) {
-    if (aside_is_on())
-        return 0;
-    size_t bytes = modes_any() ? protections_trim(false) : 0;
-    return bytes + plain_trim(pad);
+    return aside_is_on() ? 0 : control_trim(pad);
 }

@@ -15,6 +15,7 @@
 #include "kit/text.h"
 #include "kit/tunables.h"
 #include "heap/aside.h"
+#include "heap/decay.h"
 #include "heap/mapped.h"
 #include "heap/cache_bound.h"
 #include "heap/mode_switch.h"
@@ -36,6 +37,8 @@ EXPORT int mallopt(int parameter, int value) {
         mode_switch_on(MODE_PERTURB);
     else if (parameter == M_PERTURB)
         mode_switch_off(MODE_PERTURB);
+    if (parameter == M_MYALLOC_DECAY_MS)
+        decay_changed();
     if (parameter == M_MYALLOC_CACHE_LIMIT)
         cache_bound_now();
     if (parameter == M_MYALLOC_BACKGROUND)

@@ -12,6 +12,7 @@
 #include "protect/check.h"
 #include "protect/judge.h"
 #include "protect/protections.h"
+#include "process/background.h"
 #include "process/mode_start.h"
 #include "process/verify.h"
 
@@ -42,5 +43,6 @@ EXPORT enum mcheck_status mprobe(void *p) {
 }
 
 EXPORT int myalloc_check_heap(void) {
+    background_answer(); /* a debugger may call this for it */
     return verify_heap() == 0 ? 0 : -1;
 }

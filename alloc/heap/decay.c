@@ -40,6 +40,10 @@ void decay_look_slow(uint64_t now) {
     turn_end(&stepping);
 }
 
+void decay_changed(void) {
+    atomic_store_explicit(&due_at, 0, memory_order_relaxed);
+}
+
 uint64_t decay_due(void) {
     return decay_has_work() ? atomic_load_explicit(&due_at, memory_order_relaxed) : UINT64_MAX;
 }

@@ -38,6 +38,9 @@ uint64_t decay_period_ms(void);
 
 void decay_look_slow(uint64_t now);
 
+/* decay_ms has been set: the next step is due at once, not when it was by what was set before. */
+void decay_changed(void);
+
 /* When the next step is due, ms; UINT64_MAX if there is nothing to give back. */
 uint64_t decay_due(void);
 

@@ -333,6 +333,13 @@ int mapped_mallopt(int parameter, int value) {
     return done;
 }
 
+bool mapped_set(size_t at, size_t value) {
+    lock_acquire(&mapped_lock, LOCK_MAPPED);
+    bool done = tunables_set(at, value);
+    lock_release(&mapped_lock, LOCK_MAPPED);
+    return done;
+}
+
 size_t mapped_list(size_t *at, struct mapped_range *out, size_t room) {
     size_t count = 0;
     lock_acquire(&mapped_lock, LOCK_MAPPED);

@@ -62,6 +62,9 @@ void mapped_trim(void);
 /* tunables_mallopt under LOCK_MAPPED, so that a concurrent free cannot overwrite the threshold just set. */
 int mapped_mallopt(int parameter, int value);
 
+/* tunables_set under it. */
+bool mapped_set(size_t at, size_t value);
+
 /* A consistent copy of mapped_totals, which are written under the lock. */
 void mapped_count(struct mapped_totals *totals);
 

@@ -219,8 +219,8 @@ static bool concerns_us(const char *variable) {
 
 /* What is opened later is a path from here on. */
 static void keep_folder(const struct tunables *from) {
-    const char *const paths[] = {from->log, from->symbolizer, from->stats, from->trace};
-    bool relative = false;
+    const char *const paths[] = {from->log, from->symbolizer, from->stats, from->trace, from->profile_out};
+    bool relative = from->profile && from->profile_out[0] == '\0';
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
         relative |= paths[i][0] != '\0' && paths[i][0] != '/';
     if (relative)

@@ -27,6 +27,14 @@ enum mode {
 /* Bits of enum mode, and the count. Written by heap/mode_switch.c and heap/aside.c only. */
 extern HIDDEN _Atomic unsigned modes_active;
 
+/* Not 0: a command may wait in the mailbox (observe/mailbox.h). Written from outside, at any time and with any value. */
+extern HIDDEN _Atomic uint32_t modes_knock;
+
+/* For slow paths: true if the mailbox is to be looked into (process/background.h). */
+static inline bool modes_knocked(void) {
+    return UNLIKELY(atomic_load_explicit(&modes_knock, memory_order_relaxed) != 0);
+}
+
 /* True if any mode is on. */
 static inline bool modes_any(void) {
     return UNLIKELY(atomic_load_explicit(&modes_active, memory_order_acquire) != 0);

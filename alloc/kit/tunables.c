@@ -73,16 +73,21 @@ static size_t number_of(int parameter, int value) {
     }
 }
 
+bool tunables_set(size_t at, size_t value) {
+    if (!readonly_open(&tunables, sizeof tunables))
+        return false;
+    bool done = set_number(&tunables, &tunables_rows[at], value);
+    readonly_shut(&tunables, sizeof tunables);
+    return done;
+}
+
 int tunables_mallopt(int parameter, int value) {
     size_t at = 0;
     while (at < TUNABLES && (parameter == 0 || tunables_rows[at].parameter != parameter))
         at++;
     if (at == TUNABLES)
         return 1; /* as glibc */
-    if ((parameter <= M_MYALLOC_DECAY_MS && value < -1) || !readonly_open(&tunables, sizeof tunables))
-        return 0;
-    bool done = set_number(&tunables, &tunables_rows[at], number_of(parameter, value));
-    readonly_shut(&tunables, sizeof tunables);
+    bool done = (parameter > M_MYALLOC_DECAY_MS || value >= -1) && tunables_set(at, number_of(parameter, value));
     if (done && parameter == M_CHECK_ACTION)
         report_set_action((unsigned)value & (REPORT_SAY | REPORT_ABORT | REPORT_SHORT));
     return done;
@@ -280,7 +285,7 @@ const char *tunables_lacks(const struct tunables *values, const struct tunable *
     case TUNABLE_AT_profile_interval:
     case TUNABLE_AT_profile_seed:
     case TUNABLE_AT_profile_out:
-        return values->profile ? NULL : "profile:1";
+        return values->profile ? NULL : "profile:1, or 'myalloc ctl' later";
     case TUNABLE_AT_leaks_exit:
     case TUNABLE_AT_leaks_suppress:
         return value == 0 || values->leaks != 0 ? NULL : "leaks";

@@ -81,6 +81,10 @@ char *tunables_allowed(const struct tunable *tunable, char *out, size_t room);
  * two quotes. */
 char *tunables_value(const struct tunables *from, const struct tunable *tunable, char *out, size_t room);
 
+/* Sets the number of a row. False, and nothing has changed, if it is out of the row's bounds or the tunables cannot be written
+ * (readonly.h). */
+bool tunables_set(size_t at, size_t value);
+
 /* mallopt(3), as glibc: 1 and nothing changes if no tunable has the parameter; 0 and nothing changes if the value is out of
  * bounds, which only M_MXFAST and the M_MYALLOC_ parameters have, or the tunables cannot be written (readonly.h); else 1. */
 int tunables_mallopt(int parameter, int value);

@@ -6,11 +6,13 @@
 #include "base/base.h"
 #include "base/sizeclass.h"
 #include "kit/budget.h"
+#include "kit/modes.h"
 #include "kit/tunables.h"
 #include "heap/central_class.h"
 #include "heap/mapped.h"
 #include "heap/span_types.h"
 #include "heap/transfer.h"
+#include "observe/letters.h"
 
 _Static_assert(sizeof central_class_count == 4, "read as 32 bits");
 
@@ -32,6 +34,11 @@ const struct page page_of_numbers __attribute__((used)) = {
     },
     .classes = central_classes,
     .class_count = &central_class_count,
+    .mailbox_version = MAILBOX_VERSION,
+    .mailbox_bytes = sizeof(struct mailbox),
+    .mailbox = &letters_mailbox,
+    .knock = &modes_knock,
+    .control = &tunables.control,
 };
 
 /* The note: length of its name and of its contents, type, name, contents. The linker gives a PT_NOTE to its section. */

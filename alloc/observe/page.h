@@ -19,7 +19,7 @@
 
 #define PAGE_NOTE "myalloc" /* the name in the note, with its NUL */
 #define PAGE_NOTE_TYPE 1
-#define PAGE_VERSION 1 /* of struct page and the rows of page.def; a reader of another one reads no further */
+#define PAGE_VERSION 2 /* of struct page and the rows of page.def; a reader of another one reads no further */
 
 enum {
 #define NUMBER(name, kind, address, meaning) PAGE_AT_##name,
@@ -38,6 +38,9 @@ struct page {
                                            threads have, and its spans, 32 bits each */
     const void *numbers[PAGE_NUMBERS]; /* each of a size_t */
     const void *classes, *class_count; /* the size classes in use, in the order of first use; how many, 32 bits */
+    uint32_t mailbox_version, mailbox_bytes; /* MAILBOX_VERSION; its length */
+    const void *mailbox, *knock;       /* mailbox.h; the knock is of 32 bits */
+    const void *control;               /* a size_t, 0 where the option control is off */
 };
 
 #endif

@@ -99,12 +99,9 @@ static int write_sites(const char *path, const struct profile_site *sites, const
     return error;
 }
 
-int profile_write(const char *pattern) {
-    char path[PATH_ROOM];
+static int write_to(const char *path) {
     struct profile_totals totals;
     size_t room;
-    if (!path_fill(pattern, path, sizeof path))
-        return ENAMETOOLONG;
     struct profile_site *sites = profile_table_copy(&totals, &room);
     int error = sites == NULL && totals.sites > 0 ? ENOMEM : write_sites(path, sites, &totals);
     if (sites != NULL)
@@ -112,8 +109,27 @@ int profile_write(const char *pattern) {
     return error;
 }
 
+int profile_write(const char *pattern) {
+    char path[PATH_ROOM];
+    return path_fill(pattern, path, sizeof path) ? write_to(path) : ENAMETOOLONG;
+}
+
+static const char *out(void) {
+    return tunables.profile_out[0] != '\0' ? tunables.profile_out : "%b.%p.heap";
+}
+
+/* Where the program was started is known only if an option made it worth keeping; else it is where the program is now. */
+int profile_dump(char *path, size_t room) {
+    char filled[PATH_ROOM];
+    if (!path_fill(out(), filled, sizeof filled))
+        return ENAMETOOLONG;
+    size_t at = filled[0] != '/' && os_folder(path, room) ? strlen(path) : 0;
+    text_format(path + at, room - at, at != 0 ? "/%s" : "%s", filled);
+    return write_to(filled);
+}
+
 void profile_tell(void) {
-    const char *where = tunables.profile_out[0] != '\0' ? tunables.profile_out : "%b.%p.heap";
+    const char *where = out();
     int error = profile_write(where);
     if (error != 0)
         report_line("profile: the file %s cannot be written: %s", where, path_error(error));

@@ -20,6 +20,9 @@
  * (os_replace_file). Returns 0, or the error's number; nothing is told. Takes no other lock while it writes. */
 int profile_write(const char *pattern);
 
+/* The same where profile_out says. `path` gets the whole path. */
+int profile_dump(char *path, size_t room);
+
 /* The same where profile_out says, when the program ends; errors are told on standard error. */
 void profile_tell(void);
 

@@ -23,13 +23,15 @@
 #include "protect/hardened_mapped.h"
 #include "protect/hardened_slab.h"
 #include "observe/leaks.h"
+#include "observe/letters.h"
 #include "observe/profile_table.h"
 #include "observe/trace.h"
 
 /* Ascending ranks, behind those of modules that have no lock; random_locks must know of the child before those who draw numbers
  * in it, and trace_locks switches a mode when forked, which uses what stands before it. */
 static const struct lock_set *const sets[] = {
-    &random_locks,   &environment_locks, &ways_locks,   &decay_locks,  &holes_locks,  &mode_switch_locks, &check_locks,
+    &random_locks,   &environment_locks, &ways_locks,   &decay_locks,  &holes_locks,  &letters_locks,
+    &mode_switch_locks, &check_locks,
     &cache_locks,    &central_locks,     &slab_locks,   &span_locks,   &mapped_locks, &range_locks,
     &hardened_mapped_locks,              &hardened_locks, &guarded_locks,  &region_locks, &stacks_locks,
     &leaks_locks,    &profile_locks,     &trace_locks,

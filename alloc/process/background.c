@@ -6,16 +6,22 @@
 #include <stdatomic.h>
 
 #include "base/base.h"
+#include "base/myalloc.h"
 #include "os/os.h"
 #include "kit/lock.h"
+#include "kit/modes.h"
 #include "kit/report.h"
 #include "kit/thread_names.h"
 #include "kit/tunables.h"
 #include "heap/aside.h"
+#include "heap/cache.h"
 #include "heap/collapse.h"
 #include "heap/decay.h"
 #include "heap/holes.h"
+#include "heap/mapped.h"
+#include "observe/letters.h"
 #include "process/all_locks.h"
+#include "process/control.h"
 
 #define NAME "myalloc"
 #define SLEEP_LEAST_MS 10       /* the pace of steps; all of them together take a tenth of a processor at the most */
@@ -26,6 +32,7 @@
 /* A static program has these only if it uses threads itself. */
 #pragma weak pthread_create
 #pragma weak pthread_join
+#pragma weak pthread_detach
 
 static struct {
     struct turn turn;          /* of starting or ending the helper; what is not atomic is of the thread that is at it */
@@ -50,6 +57,38 @@ static void tell(const char *why) {
         report_line("background:on: %s; free memory goes back only when the program calls", why);
 }
 
+static bool is_wanted(void) {
+    return tunables.background != 0 && !atomic_load(&helper.main_ended);
+}
+
+/* A command for the helper, from outside: it goes by itself then, as nobody else may come by. True if so. */
+static bool answer(void) {
+    struct mailbox_letter letter;
+    if (!control_may_act() || !letters_read(&letter))
+        return false;
+    if (letter.command != MAILBOX_BACKGROUND || letter.argument > 1) {
+        control_do(&letter);
+        return false;
+    }
+    letters_take(&letter);
+    mapped_mallopt(M_MYALLOC_BACKGROUND, (int)letter.argument);
+    letters_answer(&letter, MAILBOX_DONE, 0, NULL);
+    return letter.argument == 0;
+}
+
+/* Ends the helper from within. False if another thread ends it, and waits, or it is wanted again. libc frees in it what it
+ * allocated for it, after all that a thread's end runs: so its cache is one that is closed already. */
+static bool leave(void) {
+    if (is_wanted() || pthread_detach == NULL || !turn_try(&helper.turn))
+        return false;
+    cache_try_open();
+    cache_close();
+    pthread_detach(helper.thread);
+    atomic_store_explicit(&helper.there, false, memory_order_release);
+    turn_end(&helper.turn);
+    return true;
+}
+
 static void step(void) {
     static uint64_t transit_at; /* the helper's own, also in a child */
     uint64_t now = os_clock_ms();
@@ -66,6 +105,8 @@ static void *help(void *unused) {
     os_signals_block_all();
     os_name_thread(NAME);
     while (atomic_load_explicit(&helper.ends, memory_order_acquire) == 0) {
+        if (modes_knocked() && answer() && leave())
+            break;
         step();
         if (!os_futex_sleep(&helper.ends, 0, ms_to_wait())) {
             tell("the system refuses to let a thread sleep");
@@ -135,10 +176,6 @@ static void end(void) {
     atomic_store_explicit(&helper.there, false, memory_order_release);
 }
 
-static bool is_wanted(void) {
-    return tunables.background != 0 && !atomic_load(&helper.main_ended);
-}
-
 void background_settle(void) {
     bool done = true;
     if (lock_is_forking() || aside_is_on()) /* a handler of fork, with all locks held */
@@ -150,6 +187,40 @@ void background_settle(void) {
             done = start();
         turn_end(&helper.turn);
     }
+}
+
+/* ---- commands from outside --------------------------------------------------------------------------------------- */
+
+static bool is_settled(void) {
+    return atomic_load(&helper.there) == (tunables.background != 0);
+}
+
+/* A thread is made and waited for only where the program could do so itself: not under locks of libc's. */
+static void switch_helper(const struct mailbox_letter *letter) {
+    int on = letter->argument == 1;
+    if (MYALLOC_STATIC || pthread_create == NULL || pthread_join == NULL) {
+        letters_take(letter);
+        letters_answer(letter, MAILBOX_UNFIT, 0, NULL);
+    } else if (control_is_for_libc()) {
+        letters_leave();
+    } else {
+        letters_take(letter);
+        mapped_mallopt(M_MYALLOC_BACKGROUND, on);
+        background_settle();
+        letters_answer(letter, is_settled() ? MAILBOX_DONE : MAILBOX_REFUSED, EAGAIN, NULL);
+    }
+}
+
+void background_answer_slow(void) {
+    struct mailbox_letter letter;
+    int error = errno;
+    if (!control_may_act() || !letters_read(&letter))
+        return;
+    if (letter.command == MAILBOX_BACKGROUND && letter.argument <= 1)
+        switch_helper(&letter);
+    else
+        control_do(&letter);
+    errno = error;
 }
 
 /* ---- forks, and the end of the main thread ------------------------------------------------------------------------ */

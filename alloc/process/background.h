@@ -13,9 +13,21 @@
 #ifndef MYALLOC_BACKGROUND_H
 #define MYALLOC_BACKGROUND_H
 
+#include "base/base.h"
+#include "kit/modes.h"
+
 /* Starts or ends the helper, as the option says by now; once it has been told to end, waits until it is gone. At the start, and
  * when the option has been set by mallopt. Another thread that is at it does it instead. With no lock held. */
 void background_settle(void);
+
+/* For slow paths that hold no lock, while this thread's lists are in order, once somebody has knocked: answers the command that
+ * waits in the mailbox (control.h), if there is one and this is the place for it. errno stays. */
+COLD void background_answer_slow(void);
+
+static inline void background_answer(void) {
+    if (modes_knocked())
+        background_answer_slow();
+}
 
 /* In a forked child, when it is whole. */
 void background_forked(void);
