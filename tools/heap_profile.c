@@ -298,8 +298,8 @@ static const char *check_totals(const struct heap_profile *profile)
     }
     for (int kind = 0; kind < HEAP_KINDS; kind++) {
         if (sum.of[kind].bytes != profile->totals.of[kind].bytes)
-            return say("has %" PRId64 " bytes in its lines but %" PRId64 " in its first ones; copy it anew, or have the program "
-                       "write it again", sum.of[kind].bytes, profile->totals.of[kind].bytes);
+            return say("has %" PRId64 " bytes in its lines but %" PRId64 " in its first ones; copy it anew, or have the "
+                       "program write it again", sum.of[kind].bytes, profile->totals.of[kind].bytes);
     }
     return NULL;
 }

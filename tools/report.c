@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* `myalloc report [OPTIONS] FILE...`: who holds the memory, by heap profiles that the library wrote. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,14 +14,17 @@
 #include "message.h"
 #include "out_file.h"
 #include "report_folded.h"
+#include "report_html.h"
 #include "report_pprof.h"
+#include "report_speedscope.h"
 #include "report_table.h"
 #include "sheet.h"
 
 enum { ROWS = 20, COLUMNS_LEAST = 60 };
-enum output { OUT_PPROF, OUT_FOLDED, OUTPUTS };
+enum output { OUT_PPROF, OUT_FOLDED, OUT_SPEEDSCOPE, OUT_HTML, OUTPUTS };
 
-static const char *const output_options[OUTPUTS] = {[OUT_PPROF] = "--pprof", [OUT_FOLDED] = "--folded"};
+static const char *const output_options[OUTPUTS] = {[OUT_PPROF] = "--pprof", [OUT_FOLDED] = "--folded",
+                                                     [OUT_SPEEDSCOPE] = "--speedscope", [OUT_HTML] = "--html"};
 
 struct settings {
     struct table_form form;
@@ -79,8 +83,8 @@ static int set_value(struct settings *settings, const char *option, const char *
         return set_rows(settings, value);
     for (size_t i = 0; i < OUTPUTS; i++) {
         if (settings->out[i] && i != output && !strcmp(settings->out[i], value))
-            return fail_in(STATUS_USAGE, "report", "%s and %s are to be written to the same file, '%s'", output_options[i], option,
-                           value);
+            return fail_in(STATUS_USAGE, "report", "%s and %s are to be written to the same file, '%s'", output_options[i],
+                           option, value);
     }
     settings->out[output] = value;
     settings->has_output = true;
@@ -108,6 +112,9 @@ static int read_arguments(struct settings *settings, int argc, char **argv)
                        "'myalloc help report'");
     if (settings->form.is_change && settings->count != 2)
         return fail_in(STATUS_USAGE, "report", "--diff takes two profiles, before and after, not %zu", settings->count);
+    if (settings->form.is_change && settings->out[OUT_SPEEDSCOPE])
+        return fail_in(STATUS_USAGE, "report", "--speedscope has no form for growth; --diff goes with --html, --folded and "
+                       "--pprof");
     if (settings->out[OUT_PPROF] && !gzip_load())
         return fail_in(EXIT_FAILURE, "report", "--pprof needs " GZIP_LIBRARY "; install the package " GZIP_PACKAGE);
     return 0;
@@ -159,18 +166,20 @@ static int read_profiles(const struct settings *settings, struct samples *sample
 
 /* ---- outputs ----------------------------------------------------------------------------------------------------- */
 
-static bool write_output(FILE *out, enum output output, const struct settings *settings, const struct stacks *stacks)
+static bool write_output(FILE *out, enum output output, const struct table_form *form, const struct stacks *stacks)
 {
-    const struct table_form *form = &settings->form;
-
     switch (output) {
     case OUT_PPROF:
         return report_pprof(out, stacks->samples);
     case OUT_FOLDED:
         report_folded(out, stacks, form->kind, form->is_change);
         return true;
+    case OUT_SPEEDSCOPE:
+        report_speedscope(out, stacks, form->kind, form->of);
+        return true;
     default:
-        return false;
+        report_html(out, stacks, form->kind, form->is_change, form->of);
+        return true;
     }
 }
 
@@ -179,7 +188,7 @@ static int write_outputs(const struct settings *settings, const struct stacks *s
     for (int i = 0; i < OUTPUTS; i++) {
         const char *path = settings->out[i];
         FILE *out = path ? out_file_open(path) : NULL;
-        bool is_whole = !path || (out && write_output(out, i, settings, stacks));
+        bool is_whole = !path || (out && write_output(out, i, &settings->form, stacks));
 
         if (!path)
             continue;
@@ -205,29 +214,30 @@ static void set_terminal(struct table_form *form)
 /* What the profiles are of, in few words. */
 static char *subject(const struct settings *settings, const char *program, const struct samples *samples)
 {
-    char figure[FIGURE_BYTES];
+    int64_t interval = samples->interval;
 
     if (settings->form.is_change)
         return memory_format("%s, from %s to %s", base_name(program), settings->files[0], settings->files[1]);
     if (settings->count > 1)
         return memory_format("%s, %zu profiles", base_name(program), settings->count);
-    if (samples->interval == 1)
+    if (interval == 1)
         return memory_format("%s, all blocks recorded", base_name(program));
-    return memory_format("%s, one byte in %s was sampled", base_name(program), figure_bytes(figure, (double)samples->interval));
+    if (interval % 1024)
+        return memory_format("%s, one byte in %" PRId64 " sampled", base_name(program), interval);
+    return memory_format("%s, one byte in %" PRId64 "K sampled", base_name(program), interval / 1024);
 }
 
-static int report(const struct settings *settings, struct samples *samples, const char *program)
+static int report(struct settings *settings, struct samples *samples, const char *program)
 {
-    struct table_form form = settings->form;
     static struct stacks stacks;
 
     samples_name(samples);
     stacks_make(&stacks, samples, settings->has_lines);
+    settings->form.of = subject(settings, program, samples);
     if (settings->has_output)
         return write_outputs(settings, &stacks);
-    form.of = subject(settings, program, samples);
-    set_terminal(&form);
-    report_table(&stacks, &form);
+    set_terminal(&settings->form);
+    report_table(&stacks, &settings->form);
     return EXIT_SUCCESS;
 }
 
@@ -266,6 +276,8 @@ const struct command command_report = {
                "  --exact           whole numbers\n"
                "  --pprof FILE      write pprof's profile.proto, gzip; 'go tool pprof FILE' reads it\n"
                "  --folded FILE     write folded stacks; 'flamegraph.pl FILE' draws them\n"
+               "  --speedscope FILE write it for speedscope, a viewer\n"
+               "  --html FILE       write a page with a flame graph for a browser; it needs nothing else\n"
                "\n"
                "With one that writes there is no table; FILE may be - for standard output. Names come from debug\n"
                "information as in 'myalloc symbolize'; without any, a function is shown as MODULE+0xADDRESS.\n",
