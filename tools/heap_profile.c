@@ -207,6 +207,7 @@ static bool read_map(struct heap_map *map, const char *at)
 {
     static const char deleted[] = " (deleted)";
     size_t length;
+    int64_t inode;
 
     if (!take_address(&at, &map->start) || !take(&at, "-") || !take_address(&at, &map->end) || !take(&at, " ") ||
         strcspn(at, " ") != 4)
@@ -214,10 +215,11 @@ static bool read_map(struct heap_map *map, const char *at)
     at += 5;
     if (!take_address(&at, &map->offset) || !take(&at, " "))
         return false;
-    for (int skipped = 0; skipped < 2; skipped++) { /* device and inode */
-        at += strcspn(at, " ");
-        at += strspn(at, " ");
-    }
+    at += strcspn(at, " "); /* the device */
+    if (!take(&at, " ") || !take_number(&at, &inode))
+        return false;
+    map->inode = (uint64_t)inode;
+    at += strspn(at, " ");
     length = strlen(at);
     map->is_deleted = length > sizeof deleted - 1 && !strcmp(at + length - (sizeof deleted - 1), deleted);
     map->path = memory_copy(at, map->is_deleted ? length - (sizeof deleted - 1) : length);
@@ -305,7 +307,7 @@ static const char *check_totals(const struct heap_profile *profile)
 }
 
 /* Opened so that a pipe that nobody writes to is empty, and does not wait for ever. */
-static const char *open_file(const char *path, FILE **file)
+static const char *open_file(const char *path, FILE **file, time_t *written)
 {
     struct stat status;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -313,10 +315,11 @@ static const char *open_file(const char *path, FILE **file)
     if (fd < 0)
         return say("cannot be read: %s%s", strerror(errno),
                    errno == ENOENT ? "; 'myalloc profile PROGRAM' writes NAME.PID.heap" : "");
-    if (!fstat(fd, &status) && S_ISDIR(status.st_mode)) {
+    if (fstat(fd, &status) || S_ISDIR(status.st_mode)) {
         close(fd);
         return say("is a directory; name the profiles in it");
     }
+    *written = S_ISREG(status.st_mode) ? status.st_mtime : 0;
     fcntl(fd, F_SETFL, 0);
     *file = fdopen(fd, "r");
     return *file ? NULL : say("cannot be read: %s", strerror(errno));
@@ -329,7 +332,7 @@ const char *heap_profile_read(const char *path, struct heap_profile *profile)
 
     reader = (struct reader){.profile = profile};
     memset(profile, 0, sizeof *profile);
-    wrong = open_file(path, &reader.file);
+    wrong = open_file(path, &reader.file, &profile->written);
     if (wrong)
         return wrong;
     wrong = read_head(&reader);

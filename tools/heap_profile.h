@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 /* What is live, what was allocated in all, what was live at the peak. */
 enum heap_kind { HEAP_LIVE, HEAP_ALL, HEAP_PEAK, HEAP_KINDS };
@@ -29,12 +30,14 @@ struct heap_site {
 /* A file's code, or the kernel's, as it lay in the program's memory. */
 struct heap_map {
     uint64_t start, end, offset; /* addresses, and what of the file lies at the start */
+    uint64_t inode;
     char *path;                  /* "" if there is no file; without the kernel's " (deleted)" */
     bool is_deleted;
 };
 
 struct heap_profile {
     int64_t interval; /* one byte in about so many was sampled */
+    time_t written;   /* when; 0 if the file does not tell */
     struct heap_amounts totals;
     struct heap_site *sites;
     size_t site_count, site_room;

@@ -70,14 +70,18 @@ static void *find_or_add(void **tree, const void *key, size_t bytes, int (*compa
 
 /* ---- modules ----------------------------------------------------------------------------------------------------- */
 
-static bool is_there(const char *path)
+/* Looks at the file that now has the module's path. A file that is written again has a later time; one that is put in its place
+   may bring its time along, but has another number. */
+static void look_at_file(struct module *module, const struct heap_map *map, time_t written)
 {
     struct stat status;
 
-    return !stat(path, &status) && S_ISREG(status.st_mode) && !access(path, R_OK);
+    module->is_gone = map->is_deleted || stat(module->path, &status) || !S_ISREG(status.st_mode) || access(module->path, R_OK);
+    if (!module->is_gone && written)
+        module->is_newer = status.st_mtime > written || (status.st_ino != map->inode && status.st_ctime > written);
 }
 
-static struct module *module_of(struct samples *samples, const struct heap_map *map)
+static struct module *module_of(struct samples *samples, const struct heap_map *map, time_t written)
 {
     struct module key = {.path = map->path, .is_file = map->path[0] == '/', .start = UINT64_MAX}, *module;
     bool is_new;
@@ -88,7 +92,8 @@ static struct module *module_of(struct samples *samples, const struct heap_map *
     module->path = memory_copy(map->path, strlen(map->path));
     module->name = strrchr(module->path, '/') ? strrchr(module->path, '/') + 1 : module->path;
     module->build_id = "";
-    module->is_gone = module->is_file && (map->is_deleted || !is_there(map->path));
+    if (module->is_file)
+        look_at_file(module, map, written);
     module->number = samples->module_count;
     samples->modules = memory_room(samples->modules, samples->module_count, &samples->module_room, sizeof module);
     samples->modules[samples->module_count++] = module;
@@ -115,12 +120,20 @@ struct mapped {
     uint64_t bias;
 };
 
-/* The module of a map; where it lay is taken from the first profile that has it, of those modules from `first_new` on. */
-static struct module *placed_module(struct samples *samples, const struct heap_map *map, uint64_t address, size_t first_new)
-{
-    struct module *module = module_of(samples, map);
+struct adding {
+    struct samples *samples;
+    const struct heap_profile *profile;
+    struct mapped *mapped; /* one for each of its maps */
+    size_t first_new; /* modules before it are those of other profiles */
+};
 
-    if (module->number < first_new)
+/* The module of a map; where it lay is taken from the first profile that has it, if that is the one that is being
+   added. */
+static struct module *placed_module(const struct adding *adding, const struct heap_map *map, uint64_t address)
+{
+    struct module *module = module_of(adding->samples, map, adding->profile->written);
+
+    if (module->number < adding->first_new)
         return module;
     if (module->start == UINT64_MAX)
         module->bias = address - address_in(module, map, address);
@@ -133,13 +146,6 @@ static struct module *placed_module(struct samples *samples, const struct heap_m
 }
 
 /* ---- samples ----------------------------------------------------------------------------------------------------- */
-
-struct adding {
-    struct samples *samples;
-    const struct heap_profile *profile;
-    struct mapped *mapped; /* one for each of its maps */
-    size_t first_new; /* modules before it are those of other profiles */
-};
 
 /* The place of a return address, or of the address 0, which stands for an unknown caller. */
 static struct place *place_of(const struct adding *adding, uint64_t returned)
@@ -154,7 +160,7 @@ static struct place *place_of(const struct adding *adding, uint64_t returned)
         struct mapped *mapped = &adding->mapped[map - adding->profile->maps];
 
         if (!mapped->module) {
-            mapped->module = placed_module(samples, map, address, adding->first_new);
+            mapped->module = placed_module(adding, map, address);
             mapped->bias = address - address_in(mapped->module, map, address);
         }
         key.module = mapped->module;
@@ -198,7 +204,7 @@ bool samples_add(struct samples *samples, const struct heap_profile *profile, bo
     bool fits = true;
 
     if (program)
-        placed_module(samples, program, program->start, adding.first_new);
+        placed_module(&adding, program, program->start);
     for (size_t i = 0; i < profile->site_count; i++) {
         const struct heap_site *site = &profile->sites[i];
         struct sample *sample = sample_of(&adding, site);
@@ -257,7 +263,7 @@ static void name_place(struct samples *samples, struct place *place, bool may_as
     free(plain);
 }
 
-static void tell_gone(const struct samples *samples)
+static void tell_modules(const struct samples *samples)
 {
     for (size_t i = 0; i < samples->module_count; i++) {
         const struct module *module = samples->modules[i];
@@ -265,6 +271,9 @@ static void tell_gone(const struct samples *samples)
         if (module->is_gone)
             fail_in(0, "report", "%s is not there any more, or has been replaced; its functions are shown as %s+0x...",
                     module->path, module->name);
+        else if (module->is_newer)
+            fail_in(0, "report", "%s is newer than the profile; if it has been built anew, names and lines in it are wrong",
+                    module->path);
     }
 }
 
@@ -275,7 +284,13 @@ void samples_name(struct samples *samples)
     if (!may_ask)
         fail_in(0, "report", "functions have no names without " LIBDW_NAME " of elfutils; install the package " LIBDW_PACKAGE);
     else
-        tell_gone(samples);
+        tell_modules(samples);
+    for (size_t i = 0; may_ask && i < samples->module_count; i++) {
+        struct module *module = samples->modules[i];
+
+        if (module->is_file && !module->is_gone && !module->is_newer)
+            module->build_id = frames_build_id(module->path);
+    }
     for (size_t i = 0; i < samples->place_count; i++)
         name_place(samples, samples->places[i], may_ask);
 }

@@ -11,7 +11,8 @@ struct module {
     char *path;
     const char *name;              /* without folders */
     const char *build_id;          /* hexadecimal digits; "" if unknown */
-    bool is_file, is_gone;         /* named by a path; which is not, or no more, what ran */
+    bool is_file, is_gone;         /* named by a path; which is not there, or no more what ran */
+    bool is_newer;                 /* than the profile, as far as its times tell: it may not be what ran */
     uint64_t start, limit, offset; /* where it lay in the first process that had it */
     uint64_t bias;                 /* of addresses there to those that its symbols have */
     size_t number;                 /* from 0, as all numbers here */
@@ -59,8 +60,8 @@ struct samples {
 /* Adds a profile to what is now, or what was before. False if numbers get too large. */
 bool samples_add(struct samples *samples, const struct heap_profile *profile, bool is_before);
 
-/* Names all places, by debug information where there is some. Modules of which none can be had because they are not there any
-   more, or are not what ran, are told on standard error, one line each. */
+/* Names all places, by debug information where there is some. Modules that are gone, or may not be what ran, are told on
+   standard error, one line each. */
 void samples_name(struct samples *samples);
 
 #endif

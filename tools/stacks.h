@@ -11,7 +11,7 @@ struct name {
     const char *function, *file; /* file: "" if unknown */
     int line;                    /* 0: unknown, or not asked for */
     size_t number;
-    struct heap_amounts flat, total; /* what it has allocated itself, and what it and those that it called; after minus before */
+    struct heap_amounts flat, total; /* what it has itself, and what it and those have that it called; now less before */
     const void *seen;                /* of stacks.c */
 };
 
