@@ -198,12 +198,19 @@ READS_OTHERS static unsigned class_to_visit(const struct span *span) {
     return index != 0 && span->listed ? index : 0;
 }
 
+/* To the next unit that something may begin at. The structures inside of a free span have no memory once it was given back, and
+ * are not touched. A guess, made without locks: too far is made good by the next look. */
+READS_OTHERS static size_t units_to_next(const struct span *span, size_t most) {
+    return span->state == SPAN_FREE ? max_size(min_size(span->units, most), 1) : 1;
+}
+
 /* Goes over the units of a region from *unit on, as many as the part may. True at the region's end. */
 static bool visit_region(struct part *part, struct region *region, size_t *unit) {
     bool huge = !part->all && heap_has_huge_pages();
-    for (; *unit < region->frontier && part->units > 0 && part->calls > 0; ++*unit, part->units--) {
+    for (size_t next; *unit < region->frontier && part->units > 0 && part->calls > 0; *unit += next, part->units--) {
         struct span *span = &region->spans[*unit];
         unsigned index = class_to_visit(span);
+        next = units_to_next(span, region->frontier - *unit);
         if (index == 0)
             continue;
         bool may = part->all || (known[index].pauses == 0 && (!huge || may_break(part, region, *unit)));

@@ -5,6 +5,7 @@
 
 #include "base/freelist.h"
 #include "base/sizeclass.h"
+#include "os/os.h"
 #include "kit/lock.h"
 #include "kit/report.h"
 #include "heap/span_free.h"
@@ -42,26 +43,43 @@ READS_OTHERS bool span_chain_leads_to(const void *chain, unsigned class, const v
     return at == block;
 }
 
-/* S4, by a look at the first and the last word of each clean unit. */
-static bool clean_units_hold_zeros(const struct region *region, size_t first, size_t units) {
-    for (size_t at = first; at < first + units; at++) {
+/* Whether the clean units in an address range begin and end with a word of zeros, as far as both lie in it. */
+static bool clean_units_hold_zeros(const struct region *region, uintptr_t from, uintptr_t to) {
+    const size_t last = UNIT / sizeof(uint64_t) - 1;
+    for (size_t at = (from - region->base) >> UNIT_SHIFT; region->base + (at << UNIT_SHIFT) < to; at++) {
         const uint64_t *words = (const uint64_t *)(region->base + (at << UNIT_SHIFT));
-        if (span_dirty_count(region, at, 1) == 0 && (words[0] | words[UNIT / sizeof *words - 1]) != 0)
+        bool first_in = (uintptr_t)words >= from, last_in = (uintptr_t)(words + last) < to;
+        if (span_dirty_count(region, at, 1) == 0 && ((first_in && words[0] != 0) || (last_in && words[last] != 0)))
             return false;
     }
     return true;
 }
 
-static void walk_free(struct walk *walk, const struct region *region, const struct span *span, size_t first) {
+/* S4, by a look at the first and the last word of each clean unit. Only where there is memory, as a page without any would get
+ * some by the look, unless the kernel has a page of zeros; a process that is shut in cannot ask for that. */
+static bool is_clean_as_said(struct os_pages *pages, const struct region *region, const struct span *span) {
+    uintptr_t start = (uintptr_t)span_address(span), end = start + ((size_t)span->units << UNIT_SHIFT);
+    struct os_pages_run run;
+    if (span->dirty == span->units)
+        return true;
+    if (os_is_shut_in())
+        return clean_units_hold_zeros(region, start, end);
+    os_pages_over(pages, (const void *)start, end - start);
+    while (os_pages_next(pages, &run))
+        if (!clean_units_hold_zeros(region, run.start, run.end))
+            return false;
+    return true;
+}
+
+static void walk_free(struct walk *walk, struct os_pages *pages, const struct region *region, const struct span *span,
+                      size_t first) {
     const struct span *last = span + span->units - 1;
     bool at_end = first + span->units >= region->frontier;
     report_walk(walk, last == span || (last->state == SPAN_TAIL && last->head == first), "span S1", span);
     report_walk(walk, at_end || span[span->units].state != SPAN_FREE, "span S2", span);
     const struct span *tree = span->kept ? page_heap.kept : page_heap.tree;
     report_walk(walk, span_tree_contains(tree, span), "span S3", span);
-    report_walk(walk,
-                span->dirty == span_dirty_count(region, first, span->units) &&
-                    clean_units_hold_zeros(region, first, span->units),
+    report_walk(walk, span->dirty == span_dirty_count(region, first, span->units) && is_clean_as_said(pages, region, span),
                 "span S4", span);
 }
 
@@ -82,7 +100,8 @@ static void walk_map(struct walk *walk, const char *start, size_t units, unsigne
 }
 
 /* Looks at the span that starts at unit `first`, and adds it up. Returns how many units to go on by. */
-static size_t walk_span(struct walk *walk, const struct region *region, size_t first, struct span_totals *found) {
+static size_t walk_span(struct walk *walk, struct os_pages *pages, const struct region *region, size_t first,
+                        struct span_totals *found) {
     const struct span *span = &region->spans[first];
     const char *start = (const char *)region->base + (first << UNIT_SHIFT);
     bool used = span->state == SPAN_SMALL || span->state == SPAN_LARGE || span->state == SPAN_HELD;
@@ -95,7 +114,7 @@ static size_t walk_span(struct walk *walk, const struct region *region, size_t f
     if (used)
         walk_used(walk, region, span, first);
     else
-        walk_free(walk, region, span, first);
+        walk_free(walk, pages, region, span, first);
     walk_map(walk, start, span->units, span->state == SPAN_SMALL ? span_map_entry(span) : 0);
     found->free += span->state == SPAN_FREE ? span->units : 0;
     found->free_count += span->state == SPAN_FREE;
@@ -116,12 +135,15 @@ static void walk_bits(struct walk *walk, const struct region *region) {
 
 void span_walk(struct walk *walk) {
     struct span_totals found = {0};
+    struct os_pages pages = {.fd = -1};
+    if (!os_is_shut_in())
+        os_pages_open(&pages);
     lock_acquire(&page_heap.lock, LOCK_SPANS);
     for (unsigned i = 0; i < region_count; i++) {
         region_walk(walk, &regions[i]);
         walk_bits(walk, &regions[i]);
         for (size_t at = 0; at < regions[i].frontier;)
-            at += walk_span(walk, &regions[i], at, &found);
+            at += walk_span(walk, &pages, &regions[i], at, &found);
     }
     report_walk(walk, found.small == span_totals.small && found.large == span_totals.large, "span S1", &span_totals);
     report_walk(walk, found.free == span_totals.free && found.free_count == span_totals.free_count &&
@@ -129,13 +151,17 @@ void span_walk(struct walk *walk) {
     bool mapped = unitmap.limit == 0 || unitmap.table != NULL;
     report_walk(walk, mapped && unitmap.limit <= (size_t)1 << (ADDRESS_BITS - UNIT_SHIFT), "unitmap U2", &unitmap);
     lock_release(&page_heap.lock, LOCK_SPANS);
+    os_pages_close(&pages);
 }
 
 void span_each_small(void (*see)(struct span *span, void *data), void *data) {
     lock_acquire(&page_heap.lock, LOCK_SPANS);
     for (unsigned i = 0; i < region_count; i++)
-        for (size_t at = 0; at < regions[i].frontier; at++)
-            if (regions[i].spans[at].state == SPAN_SMALL)
-                see(&regions[i].spans[at], data);
+        for (size_t at = 0; at < regions[i].frontier;) {
+            struct span *span = &regions[i].spans[at];
+            if (span->state == SPAN_SMALL)
+                see(span, data);
+            at += span->state == SPAN_NONE ? 1 : span->units; /* NONE here is a hole: foreign memory */
+        }
     lock_release(&page_heap.lock, LOCK_SPANS);
 }
