@@ -39,7 +39,7 @@ ALLOC_FLAGS = -std=gnu11 -D_GNU_SOURCE -Ialloc $(NO_BUILTIN) -fvisibility=hidden
 LINK_FLAGS = -fPIC -shared -nostartfiles -Wl,-soname,libmyalloc.so -Wl,--version-script=$(EXPORTS) -Wl,-z,nodelete -Wl,-z,now \
              -Wl,-z,relro -Wl,-z,noseparate-code -Wl,--sort-section=name -Wl,--no-undefined -Wl,--hash-style=gnu \
              -Wl,-T,alloc/kit/pages.ld
-TOOL_FLAGS = -g $(WARN) $(CPPFLAGS) $(CFLAGS) -std=gnu11 -D_GNU_SOURCE -Ialloc
+TOOL_FLAGS = -g $(WARN) $(CPPFLAGS) $(CFLAGS) -std=gnu11 -D_GNU_SOURCE -Ialloc -Ibuild
 
 # Code and variables that every program uses come first in the library, those of few programs behind, without memory till used.
 SELDOM = $(wildcard alloc/callers/*.c alloc/protect/*.c alloc/observe/*.c alloc/heap/*_walk.c) \
@@ -114,7 +114,11 @@ INSTALLED = build/installed$(LIBDIR)/myalloc
 TOOL_SHARES = $(patsubst %,alloc/%.c,kit/tunables kit/environment kit/report kit/symbolizer kit/finding kit/path kit/text \
                   kit/thread_names kit/readonly base/sizeclass os/kernel os/os_fault os/memory os/self os/files os/filter \
                   os/process os/system)
-build/myalloc $(INSTALLED): $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*/*.h alloc/*/*.def) build/flags
+# The page of `myalloc report --html` as a string of C.
+build/report_page.h: tools/report_page.html
+	@mkdir -p $(@D)
+	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n" \\/' -e '1i #define REPORT_PAGE \\' -e '$$a ""' $< > $@
+build/myalloc $(INSTALLED): build/report_page.h $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*/*.h alloc/*/*.def) build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -DMYALLOC_VERSION='"$(VERSION)"' -DMYALLOC_LIBDIR='"$(LIBDIR)"' $(LDFLAGS) -o $@ \
 	    $(TOOLS) $(TOOL_SHARES)

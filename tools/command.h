@@ -12,8 +12,8 @@ struct command {
     int (*run)(int argc, char **argv);
 };
 
-extern const struct command command_compare, command_ctl, command_metrics, command_options, command_profile, command_run,
-    command_symbolize, command_top, command_version;
+extern const struct command command_compare, command_ctl, command_metrics, command_options, command_profile, command_report,
+    command_run, command_symbolize, command_top, command_version;
 
 /* Its usage line, summary and details, to standard output. */
 void command_print_help(const struct command *command);

@@ -49,3 +49,24 @@ bool elf_read(int fd, struct elf_file *file)
         read_segments(fd, &header, file);
     return true;
 }
+
+bool elf_address(int fd, uint64_t offset, uint64_t *address)
+{
+    ElfW(Ehdr) header;
+    ElfW(Phdr) segment;
+
+    if (pread(fd, &header, sizeof header, 0) != (ssize_t)sizeof header || memcmp(header.e_ident, ELFMAG, SELFMAG) ||
+        header.e_ident[EI_CLASS] != NATIVE_CLASS)
+        return false;
+    for (unsigned i = 0; i < header.e_phnum; i++) {
+        off_t at = (off_t)(header.e_phoff + (size_t)i * header.e_phentsize);
+
+        if (pread(fd, &segment, sizeof segment, at) != (ssize_t)sizeof segment)
+            return false;
+        if (segment.p_type == PT_LOAD && offset >= segment.p_offset && offset - segment.p_offset < segment.p_filesz) {
+            *address = offset - segment.p_offset + segment.p_vaddr;
+            return true;
+        }
+    }
+    return false;
+}

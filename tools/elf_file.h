@@ -4,6 +4,7 @@
 #define TOOLS_ELF_FILE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct elf_file {
     unsigned char class; /* ELFCLASS32 or ELFCLASS64 */
@@ -14,5 +15,9 @@ struct elf_file {
 
 /* Reads the headers from the open file `fd`. False when it is no ELF file. */
 bool elf_read(int fd, struct elf_file *file);
+
+/* The address, as its symbols have it, of what lies at `offset` in a file of this machine's class. False if nothing of it is
+   loaded from there. */
+bool elf_address(int fd, uint64_t offset, uint64_t *address);
 
 #endif

@@ -2,6 +2,7 @@
 #include "frames.h"
 
 #include <dlfcn.h>
+#include <elf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +94,13 @@ static struct module *module_of(const char *path)
     return module;
 }
 
+const char *frames_build_id(const char *path)
+{
+    const struct module *module = module_of(path);
+
+    return module ? module->build_id : "";
+}
+
 static void set_place(struct frame *frame, const char *file, int line)
 {
     const char *slash = file && !has_paths ? strrchr(file, '/') : NULL;
@@ -154,6 +162,17 @@ static void qualify(Dwarf_Die die, char *out, size_t room)
     free(scopes);
 }
 
+/* The name of the symbol that the address lies in, or NULL. A function of another module that this one refers to by its address
+   has a symbol here as well, which says where its stub is and not what follows. */
+static const char *symbol_name(const struct module *module, Dwarf_Addr address)
+{
+    Elf64_Sym symbol = {0};
+    uint64_t offset;
+    const char *name = dw.dwfl_module_addrinfo(module->module, address, &offset, &symbol, NULL, NULL, NULL);
+
+    return symbol.st_shndx == SHN_UNDEF ? NULL : name;
+}
+
 /* The name that the linker knows says of overloads which one it is. C has none, and functions that only their own file sees
    have none in the debug information; of those that were not inlined the symbols have it. Rust's has a hash for people to read
    over. */
@@ -164,7 +183,7 @@ static void set_name(const struct module *module, Dwarf_Addr address, struct fra
     const char *name = linkage ? dw.dwarf_formstring(linkage) : NULL;
 
     if (!name && dw.dwarf_tag(die) == DW_TAG_subprogram)
-        name = dw.dwfl_module_addrname(module->module, address);
+        name = symbol_name(module, address);
     if (name && !strncmp(name, "_Z", 2) && dw.dwarf_srclang(unit) != DW_LANG_Rust)
         frames_demangle(name, frame->function, sizeof frame->function);
     else
@@ -267,7 +286,7 @@ int frames_find(const char *path, uint64_t offset, const char *build_id, struct 
     count = name_frames(module, offset + module->bias, found);
     if (count)
         return count;
-    name = dw.dwfl_module_addrname(module->module, offset + module->bias);
+    name = symbol_name(module, offset + module->bias);
     if (name)
         frames_demangle(name, found[0].function, sizeof found[0].function);
     return name || has_line;

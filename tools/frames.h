@@ -23,6 +23,9 @@ bool frames_start(bool paths);
    their number: 0 if nothing is known. */
 int frames_find(const char *module, uint64_t address, const char *build_id, struct frame found[FRAMES_MOST]);
 
+/* The build-id of the module's file in hexadecimal digits, "" if it has none. */
+const char *frames_build_id(const char *module);
+
 /* A C++ name as the source has it, or the name itself, into `out`. */
 void frames_demangle(const char *name, char *out, size_t room);
 

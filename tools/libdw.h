@@ -4,6 +4,7 @@
 #ifndef TOOLS_LIBDW_H
 #define TOOLS_LIBDW_H
 
+#include <elf.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,7 +39,8 @@ enum { DW_LANG_Rust = 0x1c };
     X(int, dwfl_report_end, (Dwfl *, void *, void *))                                                                  \
     X(Elf *, dwfl_module_getelf, (Dwfl_Module *, Dwarf_Addr *))                                                        \
     X(int, dwfl_module_build_id, (Dwfl_Module *, const unsigned char **, Dwarf_Addr *))                                \
-    X(const char *, dwfl_module_addrname, (Dwfl_Module *, Dwarf_Addr))                                                 \
+    X(const char *, dwfl_module_addrinfo,                                                                              \
+      (Dwfl_Module *, Dwarf_Addr, uint64_t *, Elf64_Sym *, unsigned *, void *, Dwarf_Addr *))                          \
     X(Dwfl_Line *, dwfl_module_getsrc, (Dwfl_Module *, Dwarf_Addr))                                                    \
     X(const char *, dwfl_lineinfo, (Dwfl_Line *, Dwarf_Addr *, int *, int *, Dwarf_Addr *, Dwarf_Addr *))              \
     X(Dwarf_Die *, dwfl_module_addrdie, (Dwfl_Module *, Dwarf_Addr, Dwarf_Addr *))                                     \

@@ -15,3 +15,15 @@ int fail(int status, const char *format, ...)
     fputc('\n', stderr);
     return status;
 }
+
+int fail_in(int status, const char *command, const char *format, ...)
+{
+    va_list arguments;
+
+    fprintf(stderr, "myalloc %s: ", command);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+    return status;
+}

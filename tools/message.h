@@ -16,4 +16,7 @@ enum {
 /* Writes "myalloc: <the formatted text>\n" to stderr and returns `status`. */
 int fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The same behind "myalloc COMMAND: ". */
+int fail_in(int status, const char *command, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
 #endif

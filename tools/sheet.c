@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "sheet.h"
 
+#include <langinfo.h>
+#include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +21,12 @@ static void cut(char *text, size_t columns)
             return;
         }
     }
+}
+
+bool sheet_locale_is_wide(void)
+{
+    setlocale(LC_CTYPE, "");
+    return !strcmp(nl_langinfo(CODESET), "UTF-8");
 }
 
 void sheet_add(struct sheet *sheet, enum style style, const char *format, ...)

@@ -23,6 +23,9 @@ struct sheet {
     bool is_wide;   /* characters beyond ASCII can be shown */
 };
 
+/* Whether the user's locale has characters beyond ASCII. */
+bool sheet_locale_is_wide(void);
+
 /* Adds a line. If there is no memory, it is left out. */
 void sheet_add(struct sheet *sheet, enum style style, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* `myalloc top [PID]`: watches processes that run on the library, on the terminal or as lines of text or JSON. */
 #include <errno.h>
-#include <langinfo.h>
-#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,15 +71,9 @@ static int read_arguments(struct settings *settings, int argc, char **argv)
 
 /* ---- rounds for a pipe --------------------------------------------------------------------------------------------- */
 
-static bool is_wide(void)
-{
-    setlocale(LC_CTYPE, "");
-    return !strcmp(nl_langinfo(CODESET), "UTF-8");
-}
-
 static void print_text(struct watch *watch)
 {
-    struct sheet sheet = {.columns = PIPE_COLUMNS, .is_wide = is_wide()};
+    struct sheet sheet = {.columns = PIPE_COLUMNS, .is_wide = sheet_locale_is_wide()};
 
     if (watch->one) {
         top_text_events(&sheet, &watch->events, WATCH_EVENTS);
@@ -134,7 +126,7 @@ static int watch_on(const struct settings *settings, struct watch *watch)
 {
     if (settings->is_batch || settings->is_json)
         return print_rounds(settings, watch);
-    return top_view(watch, settings->interval, is_wide());
+    return top_view(watch, settings->interval, sheet_locale_is_wide());
 }
 
 static int run(int argc, char **argv)

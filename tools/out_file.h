@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* A file that is there as a whole or not at all: it is written beside its place and then put there. What is no plain file (a
+   device, a pipe) is written to, as is standard output under the name "-". One at a time. */
+#ifndef TOOLS_OUT_FILE_H
+#define TOOLS_OUT_FILE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+/* NULL, with errno, if it cannot be written. */
+FILE *out_file_open(const char *path);
+
+/* Puts it in its place, if all `is_whole`. False, with errno, if not all could be written: then nothing has changed. */
+bool out_file_close(bool is_whole);
+
+#endif

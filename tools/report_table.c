@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+#include "report_table.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "memory.h"
+#include "sheet.h"
+
+enum { EXACT_CELL = 16, FIGURE_CELL = 7, PERCENT_CELL = 7, NARROW = 76 };
+
+static const char *const kinds[] = {[HEAP_LIVE] = "live", [HEAP_ALL] = "allocated in all", [HEAP_PEAK] = "live at the peak"};
+
+const char *report_kind(enum heap_kind kind)
+{
+    return kinds[kind];
+}
+
+/* ---- cells ------------------------------------------------------------------------------------------------------- */
+
+static const char *number_text(const struct table_form *form, int64_t value, bool is_bytes)
+{
+    static char text[32];
+    const char *sign = form->is_change && value > 0 ? "+" : "";
+
+    if (form->is_exact)
+        snprintf(text, sizeof text, "%s%" PRId64, sign, value);
+    else if (form->is_change)
+        is_bytes ? figure_change(text, (double)value, true) : figure_rate(text, (double)value, true);
+    else
+        is_bytes ? figure_bytes(text, (double)value) : figure_count(text, (double)value);
+    return text;
+}
+
+static void put_number(const struct table_form *form, int64_t value, bool is_bytes)
+{
+    printf("%*s", form->is_exact ? EXACT_CELL : FIGURE_CELL, number_text(form, value, is_bytes));
+}
+
+/* Of a change it is the part of what there was. */
+static void put_percent(int64_t value, int64_t whole)
+{
+    char text[32] = "-";
+
+    if (whole) {
+        double percent = 100 * (double)value / (double)whole;
+
+        snprintf(text, sizeof text, percent >= 99999 ? ">99999%%" : "%.*f%%", percent > 999 || percent < -99 ? 0 : 1, percent);
+    }
+    printf("%*s", PERCENT_CELL, text);
+}
+
+/* A label on a line that has `used` columns already. Bytes that go on with a character of UTF-8 take no column; what a
+   terminal might obey is a question mark. */
+static void put_label(const struct table_form *form, const char *label, size_t used)
+{
+    size_t left = form->columns > used ? form->columns - used : form->columns ? 1 : SIZE_MAX, length = 0;
+    const char *end = form->is_wide ? "\xe2\x80\xa6" : "~";
+
+    for (const char *c = label; *c; c++)
+        length += (*c & 0xc0) != 0x80;
+    for (size_t shown = 0; *label; label++) {
+        if ((*label & 0xc0) != 0x80 && ++shown == left && length > left) {
+            fputs(end, stdout);
+            break;
+        }
+        putchar((unsigned char)*label < ' ' || *label == 0x7f ? '?' : *label);
+    }
+    putchar('\n');
+}
+
+/* On a narrow terminal names need the place of two columns that others make up for. */
+static bool is_narrow(const struct table_form *form)
+{
+    return form->columns && form->columns < NARROW;
+}
+
+static size_t columns_of_numbers(const struct table_form *form)
+{
+    size_t number = form->is_exact ? EXACT_CELL : FIGURE_CELL;
+
+    if (form->has_stacks)
+        return 2 * number + PERCENT_CELL;
+    return is_narrow(form) ? 3 * number + PERCENT_CELL : 4 * number + 2 * PERCENT_CELL;
+}
+
+/* "" changes nothing. */
+static void colour(const struct table_form *form, const char *code)
+{
+    if (form->has_colours && *code)
+        printf("\033[%sm", code);
+}
+
+/* Of growth red, of what shrank blue. */
+static const char *colour_of(const struct table_form *form, int64_t value)
+{
+    return !form->is_change ? "" : value > 0 ? "31" : value < 0 ? "34" : "";
+}
+
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
+
+static int64_t whole_of(const struct stacks *stacks, const struct table_form *form)
+{
+    return form->is_change ? stacks->samples->before.of[form->kind].bytes : stacks->samples->now.of[form->kind].bytes;
+}
+
+static void put_name(const struct stacks *stacks, const struct name *name, const struct table_form *form)
+{
+    const struct heap_amount *flat = &name->flat.of[form->kind], *total = &name->total.of[form->kind];
+
+    colour(form, colour_of(form, flat->bytes ? flat->bytes : total->bytes));
+    put_number(form, flat->bytes, true);
+    put_percent(flat->bytes, whole_of(stacks, form));
+    put_number(form, total->bytes, true);
+    if (!is_narrow(form))
+        put_percent(total->bytes, whole_of(stacks, form));
+    put_number(form, flat->objects, false);
+    if (!is_narrow(form))
+        put_number(form, total->objects, false);
+    colour(form, form->is_change ? "0" : "");
+    fputs("  ", stdout);
+    put_label(form, name->label, columns_of_numbers(form) + 2);
+}
+
+static void put_names(struct stacks *stacks, const struct table_form *form)
+{
+    size_t shown = 0, left = 0;
+    int cell = form->is_exact ? EXACT_CELL : FIGURE_CELL;
+
+    stacks_sort_names(stacks, form->kind);
+    colour(form, "1");
+    if (is_narrow(form))
+        printf("%*s%*s%*s%*s  FUNCTION\n", cell, "FLAT", PERCENT_CELL, "%", cell, "CUM", cell, "OBJ");
+    else
+        printf("%*s%*s%*s%*s%*s%*s  FUNCTION\n", cell, "FLAT", PERCENT_CELL, "%", cell, "CUM", PERCENT_CELL, "%", cell, "OBJ",
+               cell, "CUMOBJ");
+    colour(form, "0");
+    for (size_t i = 0; i < stacks->name_count; i++) {
+        const struct name *name = stacks->names[i];
+        bool is_empty = !name->flat.of[form->kind].bytes && !name->total.of[form->kind].bytes &&
+                        !name->total.of[form->kind].objects;
+
+        if (!is_empty && form->rows && shown == form->rows)
+            left++;
+        else if (!is_empty)
+            put_name(stacks, name, form), shown++;
+    }
+    if (left)
+        printf("%zu more with --top 0\n", left);
+}
+
+static void put_stack(const struct stacks *stacks, const struct stack *stack, const struct table_form *form)
+{
+    const struct heap_amount *amount = &stack->change.of[form->kind];
+
+    colour(form, colour_of(form, amount->bytes));
+    put_number(form, amount->bytes, true);
+    put_percent(amount->bytes, whole_of(stacks, form));
+    put_number(form, amount->objects, false);
+    colour(form, form->is_change ? "0" : "");
+    for (size_t i = stack->depth; i-- > 0;) {
+        if (i + 1 < stack->depth)
+            printf("%*s", (int)columns_of_numbers(form), "");
+        fputs("  ", stdout);
+        put_label(form, stack->names[i]->label, columns_of_numbers(form) + 2);
+    }
+}
+
+static void put_stacks(struct stacks *stacks, const struct table_form *form)
+{
+    int cell = form->is_exact ? EXACT_CELL : FIGURE_CELL;
+    size_t shown = 0, left = 0;
+
+    stacks_sort(stacks, form->kind);
+    colour(form, "1");
+    printf("%*s%*s%*s  CALL STACK, innermost first\n", cell, "BYTES", PERCENT_CELL, "%", cell, "OBJ");
+    colour(form, "0");
+    for (size_t i = 0; i < stacks->count; i++) {
+        const struct heap_amount *amount = &stacks->list[i]->change.of[form->kind];
+        bool is_empty = !amount->bytes && !amount->objects;
+
+        if (!is_empty && form->rows && shown == form->rows)
+            left++;
+        else if (!is_empty)
+            put_stack(stacks, stacks->list[i], form), shown++;
+    }
+    if (left)
+        printf("%zu more with --top 0\n", left);
+}
+
+void report_table(struct stacks *stacks, const struct table_form *form)
+{
+    const struct heap_amount *sum = &stacks->change.of[form->kind];
+    char *bytes = memory_format("%s", number_text(form, sum->bytes, true));
+    char *head = memory_format(form->is_change ? "growth: %s bytes, %s objects %s: %s" : "%s bytes in %s objects %s: %s", bytes,
+                               number_text(form, sum->objects, false), report_kind(form->kind), form->of);
+
+    put_label(form, head, 0);
+    free(bytes);
+    free(head);
+    if (form->has_stacks)
+        put_stacks(stacks, form);
+    else
+        put_names(stacks, form);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* Call stacks as a table for people. */
+#ifndef TOOLS_REPORT_TABLE_H
+#define TOOLS_REPORT_TABLE_H
+
+#include "stacks.h"
+
+struct table_form {
+    enum heap_kind kind;
+    bool is_exact;    /* whole numbers, not figures with a unit */
+    bool has_stacks;  /* rows are call stacks, not functions */
+    bool is_change;   /* between profiles */
+    size_t rows;      /* at most so many; 0: all */
+    size_t columns;   /* what is longer is cut; 0: nothing is */
+    bool has_colours, is_wide; /* wide: characters beyond ASCII can be shown */
+    const char *of;   /* what it is about, for the first line */
+};
+
+/* To standard output. Names are sorted anew. */
+void report_table(struct stacks *stacks, const struct table_form *form);
+
+/* What a kind is, in few words. */
+const char *report_kind(enum heap_kind kind);
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+#include "stacks.h"
+
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "memory.h"
+
+/* ---- names ------------------------------------------------------------------------------------------------------- */
+
+static int compare_names(const void *one, const void *other)
+{
+    return strcmp(((const struct name *)one)->label, ((const struct name *)other)->label);
+}
+
+static char *label_of(const struct place_line *line, bool lines)
+{
+    const struct function *function = line->function;
+    const char *slash = strrchr(function->file, '/');
+
+    if (lines && *function->file)
+        return memory_format("%s %s:%d", function->name, slash ? slash + 1 : function->file, line->line);
+    return memory_copy(function->name, strlen(function->name));
+}
+
+static struct name *name_of(struct stacks *stacks, const struct place_line *line, bool lines)
+{
+    struct name key = {.label = label_of(line, lines)}, **found = tfind(&key, &stacks->name_tree, compare_names), *name;
+
+    if (found) {
+        free(key.label);
+        return *found;
+    }
+    name = memory_new(sizeof *name);
+    *name = (struct name){.label = key.label, .function = line->function->name, .file = line->function->file,
+                          .line = lines ? line->line : 0, .number = stacks->name_count};
+    if (!tsearch(name, &stacks->name_tree, compare_names))
+        memory_fail();
+    stacks->names = memory_room(stacks->names, stacks->name_count, &stacks->name_room, sizeof name);
+    return stacks->names[stacks->name_count++] = name;
+}
+
+/* ---- stacks ------------------------------------------------------------------------------------------------------ */
+
+static int compare_stacks(const void *one, const void *other)
+{
+    const struct stack *a = one, *b = other;
+
+    if (a->depth != b->depth)
+        return a->depth < b->depth ? -1 : 1;
+    return memcmp(a->names, b->names, a->depth * sizeof *a->names);
+}
+
+static struct stack *stack_of(struct stacks *stacks, const struct sample *sample, bool lines)
+{
+    struct stack *stack = memory_new(sizeof *stack), **found;
+    size_t at;
+
+    for (size_t i = 0; i < sample->depth; i++)
+        stack->depth += sample->places[i]->line_count;
+    at = stack->depth;
+    stack->names = memory_new(stack->depth * sizeof *stack->names);
+    for (size_t i = 0; i < sample->depth; i++) {
+        for (size_t j = 0; j < sample->places[i]->line_count; j++)
+            stack->names[--at] = name_of(stacks, &sample->places[i]->lines[j], lines);
+    }
+    found = tsearch(stack, &stacks->tree, compare_stacks);
+    if (!found)
+        memory_fail();
+    if (*found != stack) {
+        free(stack->names);
+        free(stack);
+        return *found;
+    }
+    stacks->list = memory_room(stacks->list, stacks->count, &stacks->room, sizeof stack);
+    return stacks->list[stacks->count++] = stack;
+}
+
+static struct heap_amounts difference(const struct heap_amounts *now, const struct heap_amounts *before)
+{
+    struct heap_amounts change;
+
+    for (int kind = 0; kind < HEAP_KINDS; kind++) {
+        change.of[kind].objects = now->of[kind].objects - before->of[kind].objects;
+        change.of[kind].bytes = now->of[kind].bytes - before->of[kind].bytes;
+    }
+    return change;
+}
+
+/* Gives the stack's change to its names, once to each, however often the function called itself. Their sums are no larger than
+   that of all samples, which fits (samples_add). */
+static void count_names(struct stack *stack)
+{
+    heap_amounts_add(&stack->names[stack->depth - 1]->flat, &stack->change);
+    for (size_t i = 0; i < stack->depth; i++) {
+        if (stack->names[i]->seen != stack)
+            heap_amounts_add(&stack->names[i]->total, &stack->change);
+        stack->names[i]->seen = stack;
+    }
+}
+
+void stacks_make(struct stacks *stacks, const struct samples *samples, bool lines)
+{
+    *stacks = (struct stacks){.samples = samples, .change = difference(&samples->now, &samples->before)};
+    for (size_t i = 0; i < samples->count; i++) {
+        struct stack *stack = stack_of(stacks, samples->list[i], lines);
+
+        heap_amounts_add(&stack->before, &samples->list[i]->before);
+        heap_amounts_add(&stack->now, &samples->list[i]->now);
+    }
+    for (size_t i = 0; i < stacks->count; i++) {
+        struct stack *stack = stacks->list[i];
+
+        stack->change = difference(&stack->now, &stack->before);
+        count_names(stack);
+    }
+}
+
+/* ---- order ------------------------------------------------------------------------------------------------------- */
+
+static int64_t larger_first(int64_t a, int64_t b)
+{
+    a = a < 0 ? -a : a;
+    b = b < 0 ? -b : b;
+    return a < b ? 1 : a > b ? -1 : 0;
+}
+
+static int order_names(const void *one, const void *other, void *kind)
+{
+    const struct name *a = *(struct name *const *)one, *b = *(struct name *const *)other;
+    const struct heap_amount *flat_a = &a->flat.of[*(enum heap_kind *)kind], *flat_b = &b->flat.of[*(enum heap_kind *)kind];
+    const struct heap_amount *a_all = &a->total.of[*(enum heap_kind *)kind], *b_all = &b->total.of[*(enum heap_kind *)kind];
+    int64_t order = larger_first(flat_a->bytes, flat_b->bytes);
+
+    order = order ? order : larger_first(a_all->bytes, b_all->bytes);
+    return order ? (int)order : strcmp(a->label, b->label);
+}
+
+void stacks_sort_names(struct stacks *stacks, enum heap_kind kind)
+{
+    qsort_r(stacks->names, stacks->name_count, sizeof *stacks->names, order_names, &kind);
+}
+
+static int order_stacks(const void *one, const void *other, void *kind)
+{
+    const struct stack *a = *(struct stack *const *)one, *b = *(struct stack *const *)other;
+    int64_t order = larger_first(a->change.of[*(enum heap_kind *)kind].bytes, b->change.of[*(enum heap_kind *)kind].bytes);
+
+    for (size_t i = 0; !order && i < a->depth && i < b->depth; i++)
+        order = strcmp(a->names[i]->label, b->names[i]->label);
+    return order ? (order < 0 ? -1 : 1) : a->depth < b->depth ? -1 : a->depth > b->depth;
+}
+
+void stacks_sort(struct stacks *stacks, enum heap_kind kind)
+{
+    qsort_r(stacks->list, stacks->count, sizeof *stacks->list, order_stacks, &kind);
+}
