@@ -65,7 +65,7 @@ enum cache_lists { LISTS_PLAIN, LISTS_OFF, LISTS_COUNTED };
 struct cache_slow {
     struct counted *counted;            /* NULL before this cache's calls are first counted */
     uint16_t earned_limit[CLASS_COUNT]; /* what a bin's limit is set to when the list is next begun: it grows with traffic */
-    uint8_t times_full[CLASS_COUNT];    /* how often a list of this class was full, counted up to TIMES_FULL_WARM (cache_growth.h) */
+    uint8_t times_full[CLASS_COUNT];    /* how often a list of this class was full, up to TIMES_FULL_WARM (cache_growth.h) */
     struct bin wide[CLASS_COUNT - FAST_CLASSES]; /* the bins of the wide classes */
     void *spare[CLASS_COUNT];           /* K2 */
     uint8_t swings[CLASS_COUNT];        /* how often the class sent blocks away and wanted some again (cache_growth.h) */

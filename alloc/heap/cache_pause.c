@@ -12,8 +12,8 @@
 #define PAUSE_EACH_MS 20 /* pausing walks over the lists, some 1000 blocks */
 #define PAUSE_CALLS 16
 
-/* An emptied class is paused as long as time pays for its calls, so many a ms; one takes some 25 ns more than a fast one, so that
- * is half a hundredth of the time. */
+/* An emptied class is paused as long as time pays for its calls, so many a ms; one takes some 25 ns more than a fast one, so
+ * that is half a hundredth of the time. */
 #define CREDIT_A_MS 200
 #define CREDIT_MOST (1000 * CREDIT_A_MS) /* what can be saved */
 #define FREES_A_CREDIT 4                 /* a free looks at the clock at each fourth call, and takes less */

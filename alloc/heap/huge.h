@@ -21,8 +21,8 @@
 #define HUGE_FROM (32 * MIB)
 
 /* Makes [from, end) present, where `end` is the end of the first whole huge page behind `from`, which becomes one if the kernel
- * has it. Returns `end`, or `from` if none is wanted now, it is refused, `end` lies beyond `most`, or the huge page is not near:
- * small pages come before it first, so that little more than one is present ahead. */
+ * has it. Returns `end`, or `from` if none is wanted now, it is refused, `end` lies beyond `most`, or the huge page is not
+ * near: small pages come before it first, so that little more than one is present ahead. */
 uintptr_t huge_populate_locked(uintptr_t from, uintptr_t most);
 
 /* Whether the heap may have huge pages that were asked for. Any thread, without the lock. */

@@ -46,8 +46,8 @@ static void warm(struct region *region, size_t first, size_t units) {
 }
 
 /* Units at the frontier that were made present. Before a large block is cut there, they are kept for small spans, even if the
- * heap has to grow for it. 10,000 blocks of 60,000 bytes with one page in use each, beside as many small ones of 8,000, took 235
- * MB instead of 122, as each of the large ones took pages that were meant for the next small one. */
+ * heap has to grow for it. 10,000 blocks of 60,000 bytes with one page in use each, beside as many small ones of 8,000, took
+ * 235 MB instead of 122, as each of the large ones took pages that were meant for the next small one. */
 static size_t warm_units(const struct region *region) {
     size_t warm_end = region->warm < region->base ? 0 : (region->warm - region->base) >> UNIT_SHIFT;
     return warm_end > region->frontier ? warm_end - region->frontier : 0;

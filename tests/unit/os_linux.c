@@ -496,7 +496,7 @@ Test(os, pages_that_have_memory_are_told) {
     cr_assert_eq(pages_in(&pages, p + 4 * OS_PAGE, 1), 1);
     cr_assert_eq(pages_in(&pages, p + 6 * OS_PAGE, 2), 0);
     os_pages_close(&pages);
-    cr_assert_eq((pages_in(&pages, p, 40) ^ wanted) & ~((uint64_t)1 << 9), 0, "mincore says the same, but for what was only read");
+    cr_assert_eq((pages_in(&pages, p, 40) ^ wanted) & ~((uint64_t)1 << 9), 0, "mincore says it, but for what was only read");
     cr_assert_eq(errno, 42);
     cr_assert_not(pages.refused);
 }

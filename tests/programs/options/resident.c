@@ -169,8 +169,8 @@ static void only_read(void) {
     size_t taken = unnamed_resident() - unnamed;
     json_read();
     bool pagemap = strstr(json_text, "\"told_by\": \"pagemap\"") != NULL;
-    tap(sum == 0 && (!pagemap || is_near(resident("live") - before.part[0], taken, NEAR)), "what was only read is resident as the kernel says%s",
-        pagemap ? "" : " # SKIP the kernel has no PAGEMAP_SCAN");
+    bool right = sum == 0 && (!pagemap || is_near(resident("live") - before.part[0], taken, NEAR));
+    tap(right, "what was only read is resident as the kernel says%s", pagemap ? "" : " # SKIP the kernel has no PAGEMAP_SCAN");
     free((void *)p);
 }
 

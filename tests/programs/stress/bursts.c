@@ -89,8 +89,8 @@ static void try_burst(size_t threads, size_t bytes) {
         tap_watchdog(60);
         run(threads, bytes);
     }
-    tap(tap_child_passed(child), "%zu threads that free 60 MB of blocks of %zu bytes%s, and then call lists only", threads, bytes,
-        bytes == MIXED ? " (mixed)" : "");
+    tap(tap_child_passed(child), "%zu threads that free 60 MB of blocks of %zu bytes%s, and then call lists only", threads,
+        bytes, bytes == MIXED ? " (mixed)" : "");
 }
 
 int main(void) {
