@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so timeout=280 */
+/* run: libs=so timeout=840 */
 /* Children in all ways while threads allocate: thousands of forks, children that start threads, parents that are killed,
  * vfork whose child allocates in its parent's memory, spawned programs, and forks without handlers where there is one thread.
  * --forks N --seed N --soak (10,000 forks) */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so,debug timeout=60 */
+/* run: libs=so,debug timeout=120 */
 /* A fork handler registered before the library's own runs while the fork holds all locks. It uses sizes that nobody used
  * before, and other threads use each at once, too: they must wait for the fork like for everything else. */
 #include <malloc.h>

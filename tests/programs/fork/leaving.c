@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so timeout=100 */
+/* run: libs=so timeout=300 */
 /* A handler of a signal that calls exit, as POSIX does not allow, though its thread may be in malloc: what runs at exit
  * allocates and frees. stepped.c does it at every instruction of a few calls; here signals come at random times in traffic of
  * all sizes, with protections on too. The debug build looks at exit whether all lists are as long as they say, which the list

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so,debug timeout=60 */
+/* run: libs=so,debug timeout=120 */
 /* Handlers of fork that are registered while another thread forks. libc holds a lock while it makes room in its list of
  * handlers, and fork() takes it after the allocator's own handler has run. A handler registered before the allocator's runs
  * between the two; there it lets a thread register so many handlers that the list must grow, several times, and waits for

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so timeout=300 */
+/* run: libs=so timeout=900 */
 /*
  * A signal handler that allocates, though it must not, after each single instruction of the library: the processor's trap
  * flag raises SIGTRAP after every one, and at the Nth the handler uses the allocator, for N = 1, 2, ... to the end of the

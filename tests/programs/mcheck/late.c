@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so,debug timeout=60 */
+/* run: libs=so,debug timeout=120 */
 /* mcheck() in the middle of a program's life: blocks from before are told from others and stay usable, blocks from then
  * on are checked; what mprobe says of each; a realloc, a fork, other threads. */
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so,debug timeout=60 */
+/* run: libs=so,debug timeout=120 */
 /* M_PERTURB: each byte of an allocated block is the complement, of a freed one the value; calloc is zero all the same.
  * Switched on and off at run time; `perturb VALUE` expects it from the environment. */
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so,debug timeout=150 */
+/* run: libs=so,debug timeout=450 */
 /* A limit on what is taken from the OS: never passed, NULL with ENOMEM beyond it, and what is free is given back first.
  */
 #include <errno.h>

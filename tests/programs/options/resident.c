@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so,debug timeout=120 */
+/* run: libs=so,debug timeout=360 */
 /* Where the resident memory is: the parts add up to what the kernel counts, each pattern of memory is found in its part, and
  * malloc_trim gives back what is said before. */
 #include <malloc.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so,debug timeout=120 */
+/* run: libs=so,debug timeout=360 */
 /* The statistics add up whenever no thread is inside the allocator, and `live` is what the program counts itself. */
 #include <malloc.h>
 #include <pthread.h>

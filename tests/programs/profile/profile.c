@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so,debug,ubsan timeout=120 */
+/* run: libs=so,debug,ubsan timeout=360 */
 /* The heap profile by the functions of myalloc.h: each way to allocate is recorded with its name, each way to free takes the
  * record away, whichever thread does; it goes on and off while threads allocate; a forked child keeps what is live. */
 #include <malloc.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so,debug timeout=100 */
+/* run: libs=so,debug timeout=300 */
 /* What is told at exit of blocks that are never freed, at each level that looks at them, wherever the block lies: a NUL one
  * byte behind its end, the commonest of overruns. And protect:paranoid goes on where the kernel's number of mappings would end
  * it: blocks lie side by side then, one line says so, and what is written behind one is told all the same. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so,debug timeout=100 */
+/* run: libs=so,debug timeout=300 */
 /* What the pages of the library may do at the end of a busy program, at every level of protection, as the kernel tells it:
  * nothing is writable and executable; what the loader has made read-only (RELRO) stays so, whatever was freed, set and
  * switched; and under protect:paranoid so does what steers the allocator, but for the moment of a mallopt. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so,debug timeout=100 */
+/* run: libs=so,debug timeout=300 */
 /* What each entry point answers to sizes and alignments that cannot be, as glibc's manual and its malloc have it: a table of
  * calls with the errno, at every level of protection. A call that fails changes nothing, and errno stays where it succeeds. */
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so timeout=120 paced */
+/* run: libs=so timeout=360 paced */
 /*
  * Young processes that free a burst of blocks and from then on make calls that their lists serve, a hundred pairs a ms: the
  * memory goes back all the same. Each case is a process of its own, of one size or of mixed ones, with one thread and several.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so,debug,ubsan timeout=60 */
+/* run: libs=so,debug,ubsan timeout=120 */
 /* Threads that lived before any library's constructor ran, as another library's constructor may start them: what they
  * leave behind must not be looked for in their memory, which later threads get. */
 #include <malloc.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so,debug timeout=120 serial */
+/* run: libs=so,debug timeout=360 serial */
 /* Pages inside of used spans: what of them is resident after malloc_trim and by age, to the page; and threads that check all
  * their bytes, with forks, while pages come and go. --seconds N --seed N */
 #include <malloc.h>

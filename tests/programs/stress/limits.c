@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so timeout=200 */
+/* run: libs=so timeout=600 */
 /* The largest numbers: as many mappings as the kernel allows, thousands of threads, and 100 GiB of addresses. What is refused
  * is refused with ENOMEM, nothing is lost, and all comes back. */
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so,debug,ubsan timeout=100 */
+/* run: libs=so,debug,ubsan timeout=300 */
 /* The mark of freed blocks. Every second free of a block is told, in each class, however many blocks were freed between, and
  * wherever the block lies meanwhile: on this thread's list or its spare chain, on another thread's, in the transfer cache, at
  * home. And what only looks like a freed block is freed like any other: the program copies what it finds in memory that it has

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so,debug timeout=150 serial */
+/* run: libs=so,debug timeout=450 serial */
 /* Memory: what a producer and a consumer hold stays flat, what is freed goes back, the heap lives with foreign sbrk. */
 #include <malloc.h>
 #include <pthread.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so,debug timeout=60 */
+/* run: libs=so,debug timeout=120 */
 /* C++'s operators in a program that has no C++ runtime, and then in one that loads it as a plug-in would, outside the global
  * scope: what happens when memory runs out. */
 #include <dlfcn.h>

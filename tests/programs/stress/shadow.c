@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so,debug,ubsan timeout=200 */
+/* run: libs=so,debug,ubsan timeout=600 */
 /*
  * The shadow model: every block is filled with a pattern of its own, to its last usable byte, and looked at before it is
  * freed, resized or passed on, so that any overlap of two blocks is caught. Threads come and go, pass blocks to each

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so paced timeout=330 args=--seconds,100 */
+/* run: libs=so paced timeout=990 args=--seconds,100 */
 /*
  * A program like a server, for a long time: sessions come and go, each with a few hundred blocks of many sizes, buffers that
  * grow by realloc, and blocks that another thread frees; threads end and new ones begin; the load rises and falls. What is

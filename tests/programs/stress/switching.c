@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so,debug,ubsan timeout=120 */
+/* run: libs=so,debug,ubsan timeout=360 */
 /* A mode goes on and off all the time while threads free: every free must be counted where it was put, whichever way it
  * was going when the switch was thrown. */
 #include <malloc.h>

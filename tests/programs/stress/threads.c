@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so,debug timeout=120 */
+/* run: libs=so,debug timeout=360 */
 /* Threads that come and go: what they leave behind is found again, and what they cached is not lost. */
 #include <malloc.h>
 #include <pthread.h>
