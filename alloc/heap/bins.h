@@ -80,11 +80,11 @@ struct cache_slow {
     int calls_to_look;                  /* slow calls until this thread looks whether memory is to be given back */
     uint8_t wide_calls;                 /* that lists of wide classes have served */
     bool pause_again;                   /* a paused class has been called for the first time */
-    uint8_t pause_left[FAST_CLASSES];   /* calls that a paused class makes before it goes on; 0 if it is not paused */
+    uint8_t pause_left[FAST_CLASSES];   /* calls that a paused class makes before it goes on, or PAUSE_EMPTIED (cache_pause.h);
+                                           0 if it is not paused */
     uint64_t pause_called[(FAST_CLASSES + 63) / 64]; /* which were called since lists were paused by time, a bit each */
     uint64_t paused_at;                 /* when that was, ms */
-    uint64_t emptied[(FAST_CLASSES + 63) / 64]; /* classes that are paused because they were emptied, a bit each */
-    uint64_t emptied_until;             /* when these pauses end at the latest, ms */
+    uint64_t emptied_until;             /* when pauses of emptied classes end at the latest, ms */
     uint32_t emptied_floor;             /* they end when no more credit is left than that */
     uint64_t credit_at;                 /* when credit was last saved, ms; 0: never */
     uint32_t credit, credit_kept;       /* calls of emptied classes that are paid; of them those kept for the last */

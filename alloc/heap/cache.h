@@ -45,8 +45,10 @@ static inline void cache_come_by_large(void) {
         cache_come_by_slow();
 }
 
-/* Takes the first block of a wide class's list; NULL if there is none. Such a list does not pause; its thread comes by at each
- * 64th call that it serves. */
+#define WIDE_CALLS_A_LOOK 64
+
+/* Takes the first block of a wide class's list; NULL if there is none. Such a list does not pause; its thread comes by once in
+ * WIDE_CALLS_A_LOOK calls that it serves. */
 static inline void *cache_pop_wide(unsigned class) {
     if (UNLIKELY(cache_self.slow == NULL))
         return NULL;
@@ -60,7 +62,7 @@ static inline void *cache_pop_wide(unsigned class) {
         mark_clear(block);
     }
     report_leave();
-    if (block != NULL && ++cache_self.slow->wide_calls % 64 == 0)
+    if (block != NULL && ++cache_self.slow->wide_calls % WIDE_CALLS_A_LOOK == 0)
         cache_come_by_large();
     return block;
 }

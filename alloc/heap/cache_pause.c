@@ -23,28 +23,23 @@
 #define KEPT_PART 4
 #define EMPTIED_PERIODS 3                /* until what was freed last has been given back */
 
-static uint64_t bit_of(unsigned class) {
-    return (uint64_t)1 << class % 64;
-}
-
 /* Whether a paused class is so because it was emptied. */
 static bool is_emptied(const struct cache_slow *slow, unsigned class) {
-    return (slow->emptied[class / 64] & bit_of(class)) != 0;
+    return slow->pause_left[class] == PAUSE_EMPTIED;
 }
 
 /* The class goes on with a list. */
 static void end(struct cache *cache, struct bin *bin, unsigned class, struct block *list, size_t length) {
     cache->slow->pause_left[class] = 0;
-    cache->slow->emptied[class / 64] &= ~bit_of(class);
     bin_put(bin, list, length, max_size(cache->slow->earned_limit[class], length));
 }
 
 /* Whether this call is to be the paused class's last slow one. The thread comes by at each. */
 static bool ends(struct cache *cache, unsigned class) {
     struct cache_slow *slow = cache->slow;
-    uint64_t *word = &slow->pause_called[class / 64];
-    slow->pause_again = slow->pause_again || (*word & bit_of(class)) == 0;
-    *word |= bit_of(class);
+    uint64_t *word = &slow->pause_called[class / 64], bit = (uint64_t)1 << class % 64;
+    slow->pause_again = slow->pause_again || (*word & bit) == 0;
+    *word |= bit;
     if (is_emptied(slow, class))
         return slow->credit <= slow->emptied_floor || slow->credit_at >= slow->emptied_until ||
                !(decay_is_worth_it() || holes_may_be());
@@ -132,12 +127,9 @@ void pause_emptied(struct cache *cache, unsigned class) {
     size_t part = slow->credit > kept ? USED_PART : slow->credit > reserve ? USED_PART_LAST : USED_PART_RESERVE;
     if (!central_is_emptied(class, part))
         return;
-    begin(cache, class, PAUSE_CALLS);
-    if (pause_is_on(cache, class)) {
-        slow->emptied[class / 64] |= bit_of(class);
-        slow->emptied_floor = floor;
-        slow->emptied_until = slow->credit_at + EMPTIED_PERIODS * decay_period_ms();
-    }
+    begin(cache, class, PAUSE_EMPTIED);
+    slow->emptied_floor = floor;
+    slow->emptied_until = slow->credit_at + EMPTIED_PERIODS * decay_period_ms();
 }
 
 void pause_now_and_then(struct cache *cache, uint64_t now) {

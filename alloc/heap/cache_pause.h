@@ -23,6 +23,8 @@
 
 #include "heap/bins.h"
 
+#define PAUSE_EMPTIED UINT8_MAX /* instead of a count of calls: the class is paused because it was emptied */
+
 static inline bool pause_is_on(const struct cache *cache, unsigned class) {
     return class < FAST_CLASSES && cache->slow->pause_left[class] != 0;
 }
