@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "json_text.h"
 #include "kit/environment.h"
 #include "message.h"
 #include "base/myalloc.h"
@@ -98,22 +99,10 @@ static void print_all(void)
 
 /* ---- for machines ------------------------------------------------------------------------------------------------ */
 
-static void print_json_string(const char *text)
-{
-    putchar('"');
-    for (; *text; text++) {
-        if ((unsigned char)*text < 0x20 || *text == '"' || *text == '\\')
-            printf("\\u%04x", (unsigned char)*text);
-        else
-            putchar(*text);
-    }
-    putchar('"');
-}
-
 static void print_json_field(const char *key, const char *value, const char *end)
 {
     printf("\"%s\": ", key);
-    print_json_string(value);
+    json_text(stdout, value);
     fputs(end, stdout);
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "json_text.h"
 #include "top_text.h"
 
 static const char *const number_names[] = {
@@ -18,10 +19,7 @@ static void print_name(const char name[64])
 {
     char printable[64];
 
-    putchar('"');
-    for (const char *c = top_name(printable, name); *c; c++)
-        printf(*c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
-    putchar('"');
+    json_text(stdout, top_name(printable, name));
 }
 
 static void print_rate(const char *name, double rate, bool is_known)
