@@ -45,7 +45,7 @@ TOOL_FLAGS = -g $(WARN) $(CPPFLAGS) $(CFLAGS) -std=gnu11 -D_GNU_SOURCE -Ialloc -
 SELDOM = $(wildcard alloc/callers/*.c alloc/protect/*.c alloc/observe/*.c alloc/heap/*_walk.c) \
          $(patsubst %,alloc/%.c,base/exponential heap/cache_counted heap/collapse heap/slab \
                                 api/dlopen api/front_aside api/front_watched api/introspect api/mcheck \
-                                kit/finding kit/path kit/random kit/report kit/symbolizer kit/text kit/tunables \
+                                kit/finding kit/path kit/probe kit/random kit/report kit/symbolizer kit/text kit/tunables \
                                 os/files os/filter os/locked os/process process/all_locks process/background process/control process/end_signals \
                                 process/exit process/verify)
 SOURCES = $(filter-out $(SELDOM),$(wildcard alloc/*/*.c)) $(SELDOM)

@@ -119,7 +119,7 @@ static void *resize_unprofiled(const struct protection *row, void *p, size_t old
 static void *resize_uncopied(const struct protection *row, void *p, size_t old, size_t bytes, const char *call) {
     if (!modes_has(MODE_PROFILE))
         return resize_unprofiled(row, p, old, bytes, call);
-    struct profile_record was = profile_freeing(p);
+    struct profile_record was = profile_resizing(p);
     void *resized = resize_unprofiled(row, p, old, bytes, call);
     bool same = resized == p && (row != NULL ? bytes : plain_usable(p)) == old;
     profile_resized(&was, resized, bytes, same, call);

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "os/os.h"
+#include "kit/probe.h"
 #include "kit/tunables.h"
 #include "heap/huge.h"
 #include "heap/span.h"
@@ -139,9 +140,11 @@ static bool is_idle(const struct span *span, size_t page) {
 /* Whether the kernel does what it says is seen by a touch, which brings a page back for a moment: once in a part is enough, as
  * nobody counts on what pages of a used span hold. */
 static bool give_pages(struct part *part, void *addr, size_t bytes) {
-    if (part->proved && os_discard(addr, bytes))
-        return true;
-    return part->proved = span_purge_pages(addr, bytes);
+    if (!part->proved || !os_discard(addr, bytes))
+        return part->proved = span_purge_pages(addr, bytes);
+    if (probe_purge_is_on())
+        probe_purge((uintptr_t)addr, bytes, 0);
+    return true;
 }
 
 /* Gives the idle pages of a span that is apart to the OS, each run of them by one call. Those that are refused are idle no

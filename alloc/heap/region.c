@@ -8,6 +8,7 @@
 #include "kit/lock.h"
 #include "kit/name.h"
 #include "kit/own.h"
+#include "kit/probe.h"
 #include "kit/report.h"
 #include "kit/strip.h"
 #include "kit/tunables.h"
@@ -262,11 +263,13 @@ void region_each_own(void (*see)(const void *start, size_t bytes, void *data), v
         see(regions[i].dirty, reserved_bytes(regions[i].max_units), data);
 }
 
-/* region_prepare for units of a region. What is present already need not be made present by span.c. */
+/* A region has got units. What is present already need not be made present by span.c. */
 static void prepare_units(struct region *region, uintptr_t start, size_t bytes) {
     region_prepare((void *)start, bytes);
     if (tunables.populate)
         region->warm = start + bytes;
+    if (probe_grow_is_on())
+        probe_grow(start, bytes, 0);
 }
 
 static void *charged_sbrk(size_t bytes) {

@@ -5,6 +5,7 @@
 
 #include "os/os.h"
 #include "kit/lock.h"
+#include "kit/probe.h"
 #include "kit/tunables.h"
 #include "heap/span.h"
 #include "heap/span_free.h"
@@ -13,12 +14,19 @@ static _Atomic bool is_locked; /* memory of the heap was, when it was given back
 
 /* Memory that the program has locked goes as well, but where nothing is to be trimmed: real-time programs, which must not fault
  * later, lock all of it and set M_TRIM_THRESHOLD to -1. */
-bool span_purge_pages(void *addr, size_t bytes) {
+static bool purge(void *addr, size_t bytes) {
     if (os_purge(addr, bytes))
         return true;
     bool given = tunables.trim_threshold != SIZE_MAX && os_purge_locked(addr, bytes);
     if (given)
         atomic_store_explicit(&is_locked, true, memory_order_relaxed);
+    return given;
+}
+
+bool span_purge_pages(void *addr, size_t bytes) {
+    bool given = purge(addr, bytes);
+    if (probe_purge_is_on() && given)
+        probe_purge((uintptr_t)addr, bytes, 0);
     return given;
 }
 

@@ -8,6 +8,7 @@
 #include "os/os.h"
 #include "kit/name.h"
 #include "kit/own.h"
+#include "kit/probe.h"
 #include "kit/report.h"
 #include "kit/text.h"
 #include "kit/tunables.h"
@@ -109,11 +110,18 @@ size_t budget_limit(void) {
 
 /* ---- the sum ----------------------------------------------------------------------------------------------------- */
 
+/* Tells that the limit does not allow so much more. Returns false. */
+static COLD bool over_limit(size_t bytes, size_t taken, size_t limit) {
+    if (probe_refuse_is_on())
+        probe_refuse(bytes, taken, limit);
+    return false;
+}
+
 bool budget_charge(size_t bytes) {
     size_t limit = budget_limit(), old = atomic_load_explicit(&budget_sums.taken, memory_order_relaxed), highest;
     do {
         if (bytes > limit || old > limit - bytes)
-            return false;
+            return over_limit(bytes, old, limit);
     } while (!atomic_compare_exchange_weak_explicit(&budget_sums.taken, &old, old + bytes, memory_order_relaxed,
                                                     memory_order_relaxed));
     highest = atomic_load_explicit(&budget_sums.peak, memory_order_relaxed);

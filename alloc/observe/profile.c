@@ -6,6 +6,7 @@
 #include "base/sizeclass.h"
 #include "os/os.h"
 #include "kit/modes.h"
+#include "kit/probe.h"
 #include "kit/report.h"
 #include "heap/cache_counted.h"
 #include "heap/mode_switch.h"
@@ -71,18 +72,30 @@ void profile_allocated(const void *p, size_t bytes, uint64_t weight, const char 
     record.stack = stacks_capture();
     record.time = os_clock_ms();
     record.life = report_thread_life();
-    profile_table_add(&record, class_for(bytes, BLOCK_ALIGN));
+    if (profile_table_add(&record, class_for(bytes, BLOCK_ALIGN)) && probe_alloc_is_on())
+        probe_alloc(record.block, bytes, profile_table_weighted(&record));
 }
 
-struct profile_record profile_freeing(const void *p) {
+static void tell_free(const struct profile_record *record) {
+    if (probe_free_is_on() && record->block != 0)
+        probe_free(record->block, 0, 0);
+}
+
+void profile_freeing(const void *p) {
+    struct profile_record record = profile_table_remove(p);
+    tell_free(&record);
+}
+
+struct profile_record profile_resizing(const void *p) {
     return profile_table_remove(p);
 }
 
 void profile_resized(const struct profile_record *was, const void *p, size_t bytes, bool same, const char *call) {
-    if (p == NULL || same) {
-        profile_table_put_back(was);
+    if ((p == NULL || same) && profile_table_put_back(was))
         return;
-    }
+    tell_free(was);
+    if (p == NULL || same)
+        return;
     uint64_t weight = profile_due(bytes, BLOCK_ALIGN);
     if (weight != 0)
         profile_allocated(p, bytes, weight, call);

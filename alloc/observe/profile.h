@@ -9,6 +9,9 @@
  * While a mode is on that has protected blocks in place of all plain ones, they lie where that puts them. A block keeps its
  * record when realloc leaves it as large as it is; else that is a free and an allocation.
  *
+ * While it is on, tracers may listen to samples and their frees by the probes otel_memory:alloc and :free (kit/probe.h). A
+ * listener alone switches nothing on: no call would know of it without an instruction more.
+ *
  * It can be switched on and off at any time. Records of what is live stay when it is switched off, and go as their blocks do.
  */
 #ifndef MYALLOC_PROFILE_H
@@ -40,9 +43,13 @@ void *profile_alloc(size_t bytes, size_t align);
 /* Records a sample, after it has been allocated. Not one whose free would not be seen. */
 void profile_allocated(const void *p, size_t bytes, uint64_t weight, const char *call);
 
-/* Takes the record of a block away, before it is free or resized; and after it has been resized: `same` says that it is where
- * it was and as large; p is NULL if that was refused. */
-struct profile_record profile_freeing(const void *p);
+/* Takes the record of a block away before it is free. */
+void profile_freeing(const void *p);
+
+/* The same before it is resized; and after it has been: `same` says that it is where it was and as large; p is NULL if that was
+ * refused. Only then is it known whether a listener is to be told of a free (kit/probe.h): if another thread has got the
+ * addresses meanwhile that the kernel has moved a block away from, the listener takes that for the end of the other's block. */
+struct profile_record profile_resizing(const void *p);
 void profile_resized(const struct profile_record *was, const void *p, size_t bytes, bool same, const char *call);
 
 #endif

@@ -22,8 +22,12 @@ static uint64_t key_of(const struct profile_record *record, unsigned class) {
 
 /* ---- sums -------------------------------------------------------------------------------------------------------- */
 
+uint64_t profile_table_weighted(const struct profile_record *record) {
+    return (uint64_t)((unsigned __int128)record->weight * record->bytes / COUNTED_ONE);
+}
+
 static struct profile_sum sum_of(const struct profile_record *record) {
-    return (struct profile_sum){record->weight, (uint64_t)((unsigned __int128)record->weight * record->bytes / COUNTED_ONE)};
+    return (struct profile_sum){record->weight, profile_table_weighted(record)};
 }
 
 static void add(struct profile_sum *to, const struct profile_sum *sum) {
@@ -89,14 +93,16 @@ static void add_locked(const struct profile_record *record) {
     *(struct profile_record *)address_map_insert(&records, (const void *)record->block) = *record;
 }
 
-void profile_table_add(struct profile_record *record, unsigned class) {
+bool profile_table_add(struct profile_record *record, unsigned class) {
     record->site = key_of(record, class);
     lock_acquire(&profile_lock, LOCK_PROFILE);
-    if (budget_grow_map(&records, 1) && budget_grow_map(&sites, 1))
+    bool room = budget_grow_map(&records, 1) && budget_grow_map(&sites, 1);
+    if (room)
         add_locked(record);
     else
         totals.refused++;
     lock_release(&profile_lock, LOCK_PROFILE);
+    return room;
 }
 
 struct profile_record profile_table_remove(const void *p) {
@@ -113,18 +119,20 @@ struct profile_record profile_table_remove(const void *p) {
     return record;
 }
 
-void profile_table_put_back(const struct profile_record *record) {
+bool profile_table_put_back(const struct profile_record *record) {
     if (record->block == 0)
-        return;
+        return true;
     struct profile_sum sum = sum_of(record);
     lock_acquire(&profile_lock, LOCK_PROFILE);
-    if (budget_grow_map(&records, 1)) {
+    bool room = budget_grow_map(&records, 1);
+    if (room) {
         *(struct profile_record *)address_map_insert(&records, (const void *)record->block) = *record;
         enter_live(find_site(record->site), &sum);
     } else {
         totals.refused++;
     }
     lock_release(&profile_lock, LOCK_PROFILE);
+    return room;
 }
 
 struct profile_site *profile_table_copy(struct profile_totals *out, size_t *room) {

@@ -49,14 +49,17 @@ struct profile_totals {
     size_t refused; /* samples for which there was no memory */
 };
 
-/* Enters a sample; `class` is its size class, 0 for a larger one. The record's site is set here. */
-void profile_table_add(struct profile_record *record, unsigned class);
+/* Enters a sample; `class` is its size class, 0 for a larger one. The record's site is set here. False if memory is refused. */
+bool profile_table_add(struct profile_record *record, unsigned class);
 
 /* Takes the record of a block away and returns it; all 0 if there is none. */
 struct profile_record profile_table_remove(const void *p);
 
-/* Puts a record back that has been taken away. */
-void profile_table_put_back(const struct profile_record *record);
+/* Puts a record back that has been taken away, if it is one. False if memory is refused. */
+bool profile_table_put_back(const struct profile_record *record);
+
+/* Bytes of allocations that a record stands for. */
+uint64_t profile_table_weighted(const struct profile_record *record);
 
 /* A copy of all sites, in memory of budget_map of *room bytes; how many there are is in the totals. NULL if there are none, or
  * if memory is refused. */

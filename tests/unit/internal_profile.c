@@ -352,7 +352,7 @@ Test(profile, q1_broken_is_found) {
     void *p = front_alloc(100, "malloc");
     cr_assert_eq(verify_heap(), 0);
     slab_free(span_find(p), p);
-    struct profile_record record = profile_freeing(p);
+    struct profile_record record = profile_resizing(p);
     cr_assert_eq(record.bytes, 100);
     cr_assert_eq(strcmp(record.call, "malloc"), 0);
     cr_assert_eq(verify_heap(), 0);
