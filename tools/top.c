@@ -159,14 +159,16 @@ const struct command command_top = {
     .summary = "Watch processes that run on the library, or one",
     .details = "Without PID: all processes that run on libmyalloc and may be read, and how many may not. The kernel must\n"
                "allow it (process_vm_readv): the same user, or root; see ptrace(2) on\n"
-               "/proc/sys/kernel/yama/ptrace_scope. None is stopped or changed. With PID: that one, with its classes.\n"
+               "/proc/sys/kernel/yama/ptrace_scope. None is stopped. With PID: that one, with its classes.\n"
                "\n"
                "  --batch N         print N rounds as text, for scripts and pipes; of the first one rates are not known\n"
                "  --json            print an object a round, one line each, until it is ended or --batch's N are over\n"
                "  --interval S      seconds between rounds, from 0.1 to 3600; 2\n"
                "\n"
                "On the terminal: q quits, s sorts by the next column, arrows choose, Enter shows one process, Escape\n"
-               "goes back, h explains the columns. NO_COLOR is respected.\n"
+               "goes back, h explains the columns. NO_COLOR is respected. Keys have the process that is chosen do what\n"
+               "'myalloc ctl' does: p purge, t trim, o profile on, f profile off, d profile dump, w withdraw; what came\n"
+               "of it stands above the row of keys. None destroys anything, so none asks.\n"
                "\n"
                "LIVE is what blocks have that are not free, or lie on lists of threads; DIRTY is free memory that the\n"
                "system has not got back; HOLES is free memory in spans of small blocks.\n",

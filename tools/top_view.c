@@ -7,6 +7,7 @@
 
 #include "message.h"
 #include "screen.h"
+#include "top_ask.h"
 #include "top_text.h"
 
 enum { TOLD_ROUNDS = 3 }; /* so long stays what happened to a process on the screen */
@@ -20,6 +21,7 @@ struct view {
     bool is_detail, is_help, is_wide;
     struct events told;    /* of the last round that had any, */
     unsigned told_left;    /* and in how many rounds they are still shown */
+    struct ask ask;        /* what a key had a process do */
 };
 
 /* ---- what is shown --------------------------------------------------------------------------------------------------- */
@@ -27,7 +29,8 @@ struct view {
 static const char *const help_lines[] = {
     "q quit   s sort by the next column   h this help",
     "up, down choose   Enter one process   Escape back",
-    "",
+    "of the process that is chosen (as myalloc ctl):",
+    "p purge  t trim  o profile on  f off  d dump  w withdraw",
     "LIVE   blocks not free, or on lists of threads",
     "DIRTY  free memory the system has not got back",
     "FREE   free spans   HOLES free in small spans",
@@ -47,8 +50,9 @@ static const char *keys_of(const struct view *view)
     if (view->is_help)
         return " any key: back ";
     if (view->watch->one)
-        return " q quit  h help ";
-    return view->is_detail ? " q quit  Escape back  h help " : " q quit  s sort  arrows choose  Enter one process  h help ";
+        return " q quit  h help  p purge  t trim  o/f profile on/off  d dump ";
+    return view->is_detail ? " q quit  Escape back  h help  p purge  t trim  o/f profile  d dump "
+                           : " q quit  s sort  arrows choose  Enter one process  h help  p purge  t trim ";
 }
 
 /* The process that is chosen, below what last happened to it. */
@@ -70,9 +74,17 @@ static void add_one(struct view *view, size_t rows)
         sheet_add(&view->sheet, STYLE_TELL, "process %d has ended", view->chosen);
 }
 
+/* In the row above the keys. */
+static void add_answer(struct view *view, size_t rows)
+{
+    while (view->sheet.count < rows - 1)
+        sheet_add(&view->sheet, STYLE_PLAIN, "%s", "");
+    sheet_add(&view->sheet, STYLE_TELL, "%s", view->ask.text);
+}
+
 static void draw(struct view *view)
 {
-    size_t columns, rows;
+    size_t columns, rows, answer = *view->ask.text && !view->is_help;
 
     screen_size(&columns, &rows);
     view->sheet.count = 0;
@@ -81,9 +93,11 @@ static void draw(struct view *view)
     if (view->is_help)
         add_help(&view->sheet);
     else if (view->is_detail)
-        add_one(view, rows - 1);
+        add_one(view, rows - 1 - answer);
     else
-        top_text_all(&view->sheet, view->watch, view->order, view->chosen, rows - 1);
+        top_text_all(&view->sheet, view->watch, view->order, view->chosen, rows - 1 - answer);
+    if (answer)
+        add_answer(view, rows - 1);
     screen_draw(&view->sheet, keys_of(view));
 }
 
@@ -123,15 +137,27 @@ static void leave(struct view *view)
     view->watch->kept = 0;
 }
 
+/* Has the process that is chosen do something. What came of the last time stays until a key is pressed, or its answer comes. */
+static void ask(struct view *view, int key)
+{
+    const struct watched *watched = watch_find(view->watch, view->chosen);
+
+    if ((!watched || !ask_key(&view->ask, watched, key)) && !view->ask.waits)
+        *view->ask.text = '\0';
+}
+
 /* False: the user ends it. */
 static bool press(struct view *view, int key)
 {
     if (key == 'q' || key == KEY_END)
         return false;
+    if (key == KEY_RESIZE || key == KEY_NONE)
+        return true;
     if (view->is_help) {
-        view->is_help = key == KEY_RESIZE || key == KEY_NONE;
+        view->is_help = false;
         return true;
     }
+    ask(view, key);
     switch (key) {
     case 'h':
     case '?': view->is_help = true; break;
@@ -195,7 +221,10 @@ static int go_on(struct view *view)
                 return errno;
             left = view->next - watch_now();
         }
+        ask_look(&view->ask);
         draw(view);
+        if (left > ask_due(&view->ask))
+            left = ask_due(&view->ask);
         on = press(view, screen_key(left > 0 ? left : 0));
     }
     return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* run: helper */
-/* What probes.test listens to. `probed INTERVAL PATH`: waits for a line on standard input, then allocates and frees by each kind
- * of call while a profile of its own is on, writes it to PATH, and prints a line for each event: what a listener hears at an
- * interval of 1. Then it makes the heap grow, give memory back and come to its limit. */
+/* What probes.test listens to. `probed INTERVAL PATH`: waits for a line on standard input, then allocates and frees by each
+ * kind of call while a profile of its own is on, writes it to PATH, and prints a line for each event: what a listener hears at
+ * an interval of 1. Then it makes the heap grow, give memory back and come to its limit. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
