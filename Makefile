@@ -154,17 +154,19 @@ MANDIR = $(PREFIX)/share/man
 # GDBDIR=/usr/share/gdb/auto-load$(LIBDIR).
 GDBDIR = $(LIBDIR)
 COMPLETIONDIR = $(PREFIX)/share/bash-completion/completions
+ZSHDIR = $(PREFIX)/share/zsh/site-functions
+FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
 
 # A relative path would mean another folder to each program that reads it, and make splits a path at its blanks.
 one_path = $(if $(word 2,$($(1))),$(error $(1)='$($(1))': a path with a blank in it cannot be installed to))
 absolute = $(call one_path,$(1))$(if $(filter /%,$($(1))),,$(error $(1)='$($(1))' must be a path from /))
 ifneq ($(filter install uninstall,$(MAKECMDGOALS)),)
-$(call one_path,DESTDIR)$(foreach name,PREFIX LIBDIR BINDIR INCLUDEDIR MANDIR GDBDIR COMPLETIONDIR,$(call absolute,$(name)))
+$(call one_path,DESTDIR)$(foreach name,PREFIX LIBDIR BINDIR INCLUDEDIR MANDIR GDBDIR COMPLETIONDIR ZSHDIR FISHDIR,$(call absolute,$(name)))
 endif
 
 install: all $(INSTALLED) install-harness
 	install -d $(addprefix $(DESTDIR),$(LIBDIR)/pkgconfig $(BINDIR) $(INCLUDEDIR) $(MANDIR)/man1 $(MANDIR)/man3 \
-	    $(MANDIR)/man7 $(COMPLETIONDIR) $(GDBDIR))
+	    $(MANDIR)/man7 $(COMPLETIONDIR) $(ZSHDIR) $(FISHDIR) $(GDBDIR))
 	install -m 755 build/libmyalloc.so $(DESTDIR)$(LIBDIR)/libmyalloc.so
 	install -m 644 build/libmyalloc.a $(DESTDIR)$(LIBDIR)/libmyalloc.a
 	install -m 755 $(INSTALLED) $(DESTDIR)$(BINDIR)/myalloc
@@ -173,6 +175,8 @@ install: all $(INSTALLED) install-harness
 	install -m 644 build/man/myalloc.3 $(DESTDIR)$(MANDIR)/man3/myalloc.3
 	install -m 644 build/man/myalloc_options.7 $(DESTDIR)$(MANDIR)/man7/myalloc_options.7
 	install -m 644 tools/completion/myalloc $(DESTDIR)$(COMPLETIONDIR)/myalloc
+	install -m 644 tools/completion/_myalloc $(DESTDIR)$(ZSHDIR)/_myalloc
+	install -m 644 tools/completion/myalloc.fish $(DESTDIR)$(FISHDIR)/myalloc.fish
 	install -m 644 tools/gdb/libmyalloc.so-gdb.py $(DESTDIR)$(GDBDIR)/libmyalloc.so-gdb.py
 	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' tools/myalloc.pc.in \
 	    > $(DESTDIR)$(LIBDIR)/pkgconfig/myalloc.pc
@@ -182,6 +186,7 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR),$(LIBDIR)/libmyalloc.so $(LIBDIR)/libmyalloc.a $(LIBDIR)/pkgconfig/myalloc.pc \
 	    $(BINDIR)/myalloc $(INCLUDEDIR)/myalloc.h $(MANDIR)/man1/myalloc.1 $(MANDIR)/man3/myalloc.3 \
 	    $(MANDIR)/man7/myalloc_options.7 $(COMPLETIONDIR)/myalloc \
+	    $(ZSHDIR)/_myalloc $(FISHDIR)/myalloc.fish \
 	    $(GDBDIR)/libmyalloc.so-gdb.py)
 	rm -rf $(DESTDIR)$(PREFIX)/share/myalloc
 
