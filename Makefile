@@ -127,7 +127,8 @@ build/libmyalloc.so-gdb.py: tools/gdb/libmyalloc.so-gdb.py
 	@mkdir -p $(@D)
 	$(Q)cp $< $@
 # The list of options in its page comes from the command, and so from the library's table.
-MANUAL = build/man/myalloc.1 build/man/myalloc.3 build/man/myalloc_options.7
+PAGES_1 = $(notdir $(wildcard tools/man/*.1))
+MANUAL = $(addprefix build/man/,$(PAGES_1) myalloc.3 myalloc_options.7)
 manual: $(MANUAL)
 build/man/%: tools/man/%
 	@mkdir -p $(@D)
@@ -171,7 +172,7 @@ install: all $(INSTALLED) install-harness
 	install -m 644 build/libmyalloc.a $(DESTDIR)$(LIBDIR)/libmyalloc.a
 	install -m 755 $(INSTALLED) $(DESTDIR)$(BINDIR)/myalloc
 	install -m 644 alloc/base/myalloc.h $(DESTDIR)$(INCLUDEDIR)/myalloc.h
-	install -m 644 build/man/myalloc.1 $(DESTDIR)$(MANDIR)/man1/myalloc.1
+	install -m 644 $(addprefix build/man/,$(PAGES_1)) $(DESTDIR)$(MANDIR)/man1
 	install -m 644 build/man/myalloc.3 $(DESTDIR)$(MANDIR)/man3/myalloc.3
 	install -m 644 build/man/myalloc_options.7 $(DESTDIR)$(MANDIR)/man7/myalloc_options.7
 	install -m 644 tools/completion/myalloc $(DESTDIR)$(COMPLETIONDIR)/myalloc
@@ -184,7 +185,7 @@ install: all $(INSTALLED) install-harness
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR),$(LIBDIR)/libmyalloc.so $(LIBDIR)/libmyalloc.a $(LIBDIR)/pkgconfig/myalloc.pc \
-	    $(BINDIR)/myalloc $(INCLUDEDIR)/myalloc.h $(MANDIR)/man1/myalloc.1 $(MANDIR)/man3/myalloc.3 \
+	    $(BINDIR)/myalloc $(INCLUDEDIR)/myalloc.h $(addprefix $(MANDIR)/man1/,$(PAGES_1)) $(MANDIR)/man3/myalloc.3 \
 	    $(MANDIR)/man7/myalloc_options.7 $(COMPLETIONDIR)/myalloc \
 	    $(ZSHDIR)/_myalloc $(FISHDIR)/myalloc.fish \
 	    $(GDBDIR)/libmyalloc.so-gdb.py)
