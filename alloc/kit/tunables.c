@@ -274,7 +274,7 @@ const char *tunables_lacks(const struct tunables *values, const struct tunable *
         return value == 0 || (guarded && values->fault_report) ? NULL : "fault_report:on";
     case TUNABLE_AT_sample_interval:
     case TUNABLE_AT_sample_memory:
-        return guarded ? NULL : "protect:sample or paranoid";
+        return guarded ? NULL : "protect:sample or paranoid, or 'myalloc ctl' later";
     case TUNABLE_AT_mismatch:
     case TUNABLE_AT_wrong_size:
     case TUNABLE_AT_overrun:
