@@ -56,8 +56,16 @@ LINKED_TESTS = $(addprefix build/tests/programs/,protect/sampled_static mcheck/f
 
 LISTED = build/tests/programs/unwind/listed
 
+# `myalloc report` with sanitizers, of which one process makes many runs.
+REPORT_FUZZ = build/tests/tools/report_fuzz
+$(REPORT_FUZZ): tests/tools/report_fuzz.c build/report_page.h $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h) build/flags
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $@' && $(CC) -g -std=gnu11 -D_GNU_SOURCE -Ialloc -Ibuild -fsanitize=address,undefined \
+	    -fno-sanitize-recover=all -DMYALLOC_VERSION='"0"' -DMYALLOC_LIBDIR='"/usr/lib"' -o $@ $< \
+	    $(filter-out tools/myalloc.c,$(TOOLS)) $(TOOL_SHARES)
+
 test-programs: all debug fault ubsan schedule $(plain) $(PRELOADS) build/tests/programs/unwind/compare.so $(BENCH_TESTS) \
-    $(LISTED)/libmyalloc.so \
+    $(LISTED)/libmyalloc.so $(REPORT_FUZZ) \
     $(API_TESTS) $(INTERNAL_TESTS) $(OS_TESTS) $(TSAN_TESTS) $(STATIC_TESTS) $(TRACE_TESTS) $(LINKED_TESTS) $(FUZZ_TESTS)
 
 build/tests/unit/api_%: tests/unit/api_%.c build/libmyalloc.a
