@@ -22,6 +22,10 @@ size_t profile_interval(void) {
     return atomic_load(&present_interval);
 }
 
+bool profile_is_on(void) {
+    return atomic_load(&samples);
+}
+
 void profile_on(size_t interval, uint64_t seed) {
     while (seed == 0)
         os_random(&seed, sizeof seed);

@@ -26,6 +26,9 @@ void profile_on(size_t interval, uint64_t seed);
 /* The interval in force, or that of the last samples; 0 if there were none. */
 size_t profile_interval(void);
 
+/* Whether allocations are sampled. */
+bool profile_is_on(void);
+
 /* Nothing is sampled from now on. */
 void profile_off(void);
 

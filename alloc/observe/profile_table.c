@@ -127,6 +127,12 @@ void profile_table_put_back(const struct profile_record *record) {
     lock_release(&profile_lock, LOCK_PROFILE);
 }
 
+void profile_table_totals(struct profile_totals *out) {
+    lock_acquire(&profile_lock, LOCK_PROFILE);
+    *out = totals;
+    lock_release(&profile_lock, LOCK_PROFILE);
+}
+
 struct profile_site *profile_table_copy(struct profile_totals *out, size_t *room) {
     size_t size = 0;
     lock_acquire(&profile_lock, LOCK_PROFILE);

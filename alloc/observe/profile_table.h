@@ -62,6 +62,8 @@ void profile_table_put_back(const struct profile_record *record);
  * if memory is refused. */
 struct profile_site *profile_table_copy(struct profile_totals *totals, size_t *room);
 
+void profile_table_totals(struct profile_totals *totals);
+
 /* True if `p` lies in the tables: no root for the leak report. */
 bool profile_table_covers(const void *p);
 

@@ -128,9 +128,27 @@ int profile_dump(char *path, size_t room) {
     return write_to(filled);
 }
 
+/* Four digits, so that names are in the order of time. */
+static bool add_number(char *path, size_t room, size_t number) {
+    size_t at = strlen(path), length = text_format(path + at, room - at, number > 9999 ? ".%z" : ".%z%z%z%z",
+                                                   number > 9999 ? number : number / 1000, number / 100 % 10,
+                                                   number / 10 % 10, number % 10);
+    return at + length + 1 < room;
+}
+
+int profile_write_snapshot(size_t number) {
+    char path[PATH_ROOM];
+    if (!path_fill(out(), path, sizeof path) || (number != 0 && !add_number(path, sizeof path, number)))
+        return ENAMETOOLONG;
+    return write_to(path);
+}
+
+void profile_tell_failed(int error) {
+    report_line("profile: the file %s cannot be written: %s", out(), path_error(error));
+}
+
 void profile_tell(void) {
-    const char *where = out();
-    int error = profile_write(where);
+    int error = profile_write(out());
     if (error != 0)
-        report_line("profile: the file %s cannot be written: %s", where, path_error(error));
+        profile_tell_failed(error);
 }

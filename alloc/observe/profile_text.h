@@ -23,7 +23,11 @@ int profile_write(const char *pattern);
 /* The same where profile_out says. `path` gets the whole path. */
 int profile_dump(char *path, size_t room);
 
+/* The same where profile_out says, and behind that ".0001" for number 1, and so on; nothing for 0. */
+int profile_write_snapshot(size_t number);
+
 /* The same where profile_out says, when the program ends; errors are told on standard error. */
 void profile_tell(void);
+void profile_tell_failed(int error);
 
 #endif

@@ -282,6 +282,9 @@ Test(options, what_does_nothing_is_told) {
         {"profile_interval:1m", {"profile:1"}},
         {"profile_seed:7", {"profile:1"}},
         {"profile_out:file", {"profile:1"}},
+        {"profile_every_ms:5", {"profile:1"}},
+        {"profile_growth:1m", {"profile:1"}},
+        {"profile_peak:on", {"profile:1"}},
     };
     char list[128], *variables[] = {list, NULL};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
