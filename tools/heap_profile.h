@@ -31,6 +31,7 @@ struct heap_site {
 struct heap_map {
     uint64_t start, end, offset; /* addresses, and what of the file lies at the start */
     uint64_t inode;
+    char *build_id;              /* hexadecimal digits; NULL if unknown */
     char *path;                  /* "" if there is no file; without the kernel's " (deleted)" */
     bool is_deleted;
 };

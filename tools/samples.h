@@ -12,7 +12,9 @@ struct module {
     const char *name;              /* without folders */
     const char *build_id;          /* hexadecimal digits; "" if unknown */
     bool is_file, is_gone;         /* named by a path; which is not there, or no more what ran */
-    bool is_newer;                 /* than the profile, as far as its times tell: it may not be what ran */
+    bool is_other;                 /* is_gone: the file there is of another build, by its build-id */
+    bool is_newer;                 /* than the profile, as far as its times tell: it may not be what ran; where there are no
+                                      build-ids to tell */
     uint64_t start, limit, offset; /* where it lay in the first process that had it */
     uint64_t bias;                 /* of addresses there to those that its symbols have */
     size_t number;                 /* from 0, as all numbers here */
