@@ -338,8 +338,7 @@ Test(options, every_name_is_known) {
     for (const struct tunable *row = tunables_rows; row < tunables_rows + TUNABLES; row++) {
         snprintf(text, sizeof text, "MYALLOC_OPTIONS=%s:1m", row->name);
         bool sized = row->kind == TUNABLE_SIZE || row->kind == TUNABLE_LIMIT;
-        apply(variables);
-        struct tunables alone = tunables;
+        struct tunables alone = apply(variables);
         bool wrong = row->kind != TUNABLE_TEXT && (!sized || row->most < MIB);
         cr_expect_eq(complaints, wrong || tunables_lacks(&alone, row) != NULL, "%s", text);
         snprintf(text, sizeof text, "GLIBC_TUNABLES=glibc.malloc.%s=1", row->glibc);
