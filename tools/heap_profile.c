@@ -166,7 +166,27 @@ static bool read_addresses(struct heap_profile *profile, struct heap_site *site,
     return true;
 }
 
-/* "# malloc class 48 samples 40 peak 14: 3900", of the site above. */
+/* " lived 70 8 0 0 0 0 tag web", or a part of it, or nothing. */
+static bool read_life(struct heap_site *site, const char *at)
+{
+    memset(site->lived, 0, sizeof site->lived);
+    *site->tag = '\0';
+    if (take(&at, " lived")) {
+        for (int i = 0; i < HEAP_LIVES; i++) {
+            if (!take_named(&at, " ", &site->lived[i]))
+                return false;
+        }
+    }
+    if (take(&at, " tag ")) {
+        if (!*at || strlen(at) >= sizeof site->tag)
+            return false;
+        memcpy(site->tag, at, strlen(at) + 1);
+        at += strlen(at);
+    }
+    return !*at;
+}
+
+/* "# malloc class 48 samples 40 peak 14: 3900", of the site above, and what read_life reads. */
 static bool read_call(struct heap_site *site, const char *at)
 {
     const char *end = strstr(at, " class ");
@@ -177,7 +197,7 @@ static bool read_call(struct heap_site *site, const char *at)
     snprintf(site->call, sizeof site->call, "%.*s", (int)(end - at), at);
     at = end;
     return take_named(&at, " class ", &site->class_bytes) && take_named(&at, " samples ", &samples) && take(&at, " peak ") &&
-           take_amount(&at, &site->amounts.of[HEAP_PEAK]) && !*at;
+           take_amount(&at, &site->amounts.of[HEAP_PEAK]) && read_life(site, at);
 }
 
 static const char *read_sites(struct reader *reader)

@@ -53,6 +53,8 @@ static int compare_samples(const void *one, const void *other)
     order = memcmp(a->places, b->places, a->depth * sizeof *a->places);
     if (!order)
         order = strcmp(a->call, b->call);
+    if (!order)
+        order = strcmp(a->tag, b->tag);
     return order ? order : a->class_bytes < b->class_bytes ? -1 : a->class_bytes > b->class_bytes;
 }
 
@@ -191,7 +193,8 @@ static struct sample *sample_of(const struct adding *adding, const struct heap_s
 {
     struct samples *samples = adding->samples;
     size_t depth = site->depth ? site->depth : 1;
-    struct sample key = {memory_new(depth * sizeof *key.places), depth, site->call, site->class_bytes, {{{0}}}, {{{0}}}};
+    struct sample key = {.places = memory_new(depth * sizeof *key.places), .depth = depth, .call = site->call,
+                         .tag = site->tag, .class_bytes = site->class_bytes};
     struct sample *sample;
     bool is_new;
 
@@ -203,13 +206,27 @@ static struct sample *sample_of(const struct adding *adding, const struct heap_s
         free(key.places);
         return sample;
     }
+    if (samples->moment_count)
+        sample->moments = memory_new(samples->moment_count * sizeof *sample->moments);
     sample->call = memory_copy(site->call, strlen(site->call));
+    sample->tag = memory_copy(site->tag, strlen(site->tag));
     samples->list = memory_room(samples->list, samples->count, &samples->room, sizeof sample);
     samples->list[samples->count++] = sample;
     return sample;
 }
 
-bool samples_add(struct samples *samples, const struct heap_profile *profile, bool is_before)
+/* Adds what a site has now, with its lifetimes. False if numbers get too large. */
+static bool add_now(struct samples *samples, struct sample *sample, const struct heap_site *site)
+{
+    bool fits = heap_amounts_add(&sample->now, &site->amounts) & heap_amounts_add(&samples->now, &site->amounts);
+
+    for (int life = 0; life < HEAP_LIVES; life++)
+        fits &= !__builtin_add_overflow(sample->lived[life], site->lived[life], &sample->lived[life]) &
+                !__builtin_add_overflow(samples->lived, site->lived[life], &samples->lived);
+    return fits;
+}
+
+bool samples_add(struct samples *samples, const struct heap_profile *profile, enum samples_part part, size_t moment)
 {
     struct adding adding = {samples, profile, memory_new(profile->map_count * sizeof *adding.mapped), samples->module_count};
     const struct heap_map *program = heap_profile_program(profile);
@@ -221,8 +238,12 @@ bool samples_add(struct samples *samples, const struct heap_profile *profile, bo
         const struct heap_site *site = &profile->sites[i];
         struct sample *sample = sample_of(&adding, site);
 
-        fits &= heap_amounts_add(is_before ? &sample->before : &sample->now, &site->amounts);
-        fits &= heap_amounts_add(is_before ? &samples->before : &samples->now, &site->amounts);
+        if (part == SAMPLES_BEFORE)
+            fits &= heap_amounts_add(&sample->before, &site->amounts) & heap_amounts_add(&samples->before, &site->amounts);
+        if (part == SAMPLES_MOMENT)
+            fits &= heap_amounts_add(&sample->moments[moment], &site->amounts);
+        if (part == SAMPLES_NOW || (part == SAMPLES_MOMENT && moment + 1 == samples->moment_count))
+            fits &= add_now(samples, sample, site);
     }
     samples->interval = samples->interval ? samples->interval : profile->interval;
     free(adding.mapped);

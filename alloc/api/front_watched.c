@@ -82,7 +82,7 @@ static void *alloc_block(size_t bytes, size_t align, bool *zeroed, const char *c
 }
 
 static void free_block(const struct protection *row, void *p, const char *call, size_t bytes, size_t align) {
-    bool changed = modes_has(MODE_PROFILE) && profile_freeing(p).block != 0;
+    bool changed = modes_has(MODE_PROFILE) && profile_freeing(p);
     if (row != NULL) {
         judge_free(row, p, call, bytes, align);
     } else if (!protections_adopt(p, call)) {
@@ -130,7 +130,7 @@ static void *resize_unprofiled(const struct protection *row, void *p, size_t old
 static void *resize_uncopied(const struct protection *row, void *p, size_t old, size_t bytes, const char *call) {
     if (!modes_has(MODE_PROFILE))
         return resize_unprofiled(row, p, old, bytes, call);
-    struct profile_record was = profile_freeing(p);
+    struct profile_record was = profile_resizing(p);
     void *resized = resize_unprofiled(row, p, old, bytes, call);
     bool same = resized == p && (row != NULL ? bytes : plain_usable(p)) == old;
     profile_resized(&was, resized, bytes, same, call);

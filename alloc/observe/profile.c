@@ -14,6 +14,7 @@
 #include "callers/stacks.h"
 #include "callers/unwind.h"
 #include "protect/protections.h"
+#include "observe/tags.h"
 
 static _Atomic bool samples; /* else there are records only */
 static _Atomic size_t present_interval;
@@ -75,10 +76,21 @@ void profile_allocated(const void *p, size_t bytes, uint64_t weight, const char 
     record.stack = stacks_capture();
     record.time = os_clock_ms();
     record.life = report_thread_life();
-    profile_table_add(&record, class_for(bytes, BLOCK_ALIGN));
+    profile_table_add(&record, class_for(bytes, BLOCK_ALIGN), tags_current());
 }
 
-struct profile_record profile_freeing(const void *p) {
+static void end(const struct profile_record *record) {
+    if (record->block != 0)
+        profile_table_end(record, os_clock_ms());
+}
+
+bool profile_freeing(const void *p) {
+    struct profile_record record = profile_table_remove(p);
+    end(&record);
+    return record.block != 0;
+}
+
+struct profile_record profile_resizing(const void *p) {
     return profile_table_remove(p);
 }
 
@@ -87,6 +99,7 @@ void profile_resized(const struct profile_record *was, const void *p, size_t byt
         profile_table_put_back(was);
         return;
     }
+    end(was);
     uint64_t weight = profile_due(bytes, BLOCK_ALIGN);
     if (weight != 0)
         profile_allocated(p, bytes, weight, call);

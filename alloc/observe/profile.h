@@ -43,9 +43,12 @@ void *profile_alloc(size_t bytes, size_t align);
 /* Records a sample, after it has been allocated. Not one whose free would not be seen. */
 void profile_allocated(const void *p, size_t bytes, uint64_t weight, const char *call);
 
-/* Takes the record of a block away, before it is free or resized; and after it has been resized: `same` says that it is where
- * it was and as large; p is NULL if that was refused. */
-struct profile_record profile_freeing(const void *p);
+/* Takes the record of a block away, before it is free: true if there was one. */
+bool profile_freeing(const void *p);
+
+/* The same before it is resized; and after it has been: `same` says that it is where it was and as large; p is NULL if that was
+ * refused. */
+struct profile_record profile_resizing(const void *p);
 void profile_resized(const struct profile_record *was, const void *p, size_t bytes, bool same, const char *call);
 
 #endif

@@ -4,8 +4,8 @@
  * file of its own, there as a whole or not at all (os_replace_file), so that what was written before stays when the program is
  * killed; but for profile_peak, whose one file is replaced.
  *
- * Nothing waits for its time: who changes the profile looks whether one is due. As long as nobody does, the profile is as it was,
- * and a snapshot of it would say the same.
+ * Nothing waits for its time: who changes the profile looks whether one is due. As long as nobody does, the profile is as it
+ * was, and a snapshot of it would say the same.
  */
 #ifndef MYALLOC_PROFILE_SNAPSHOT_H
 #define MYALLOC_PROFILE_SNAPSHOT_H

@@ -16,6 +16,7 @@
 #include "callers/build_id.h"
 #include "callers/stacks.h"
 #include "observe/profile.h"
+#include "observe/tags.h"
 
 #define MAPS_FIRST (256 * KIB) /* for /proc/self/maps, and four times as much until it fits */
 #define MAPS_MOST (64 * MIB)
@@ -30,14 +31,29 @@ static void add_sums(struct text *text, const struct profile_sum *live, const st
     text_add(text, "%z: %z [%z: %z] @", count_of(live), live->bytes, count_of(all), all->bytes);
 }
 
+/* How long what is free has lived, and the tag, where there is any. */
+static void add_life(struct text *text, const struct profile_site *site) {
+    uint64_t freed = 0;
+    for (unsigned i = 0; i < PROFILE_LIVES; i++)
+        freed += site->lived[i];
+    if (freed != 0)
+        text_add(text, " lived");
+    for (unsigned i = 0; freed != 0 && i < PROFILE_LIVES; i++)
+        text_add(text, " %z", (site->lived[i] + COUNTED_ONE / 2) / COUNTED_ONE);
+    if (profile_site_tag(site) != 0)
+        text_add(text, " tag %s", tags_word(profile_site_tag(site)));
+}
+
 static void add_site(struct text *text, const struct profile_site *site) {
     unsigned frames;
     void *const *stack = stacks_frames(site->stack, &frames);
     add_sums(text, &site->live, &site->all);
     for (unsigned i = 0; i < frames; i++)
         text_add(text, " %p", stack[i]);
-    text_add(text, "\n# %s class %z samples %z peak %z: %z\n", site->call, class_bytes((unsigned)(site->key >> 32 & 0xff)),
-             site->samples, count_of(&site->peak), site->peak.bytes);
+    text_add(text, "\n# %s class %z samples %z peak %z: %z", site->call, class_bytes(profile_site_class(site)), site->samples,
+             count_of(&site->peak), site->peak.bytes);
+    add_life(text, site);
+    text_add(text, "\n");
 }
 
 static void add_sites(struct text *text, const struct profile_site *sites, const struct profile_totals *totals) {

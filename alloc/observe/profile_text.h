@@ -7,7 +7,9 @@
  *     heap profile: 12: 3400 [90: 22000] @ heapprofile       live: bytes [allocated: bytes]
  *     # myalloc profile 2 interval 524288 samples 40 live 9 refused 0 peak 14: 3900
  *     12: 3400 [90: 22000] @ 0x5581 0x5592                   return addresses, the innermost first
- *     # malloc class 48 samples 40 peak 14: 3900             of the site above: what was called, size class (0: larger)
+ *     # malloc class 48 samples 40 peak 14: 3900             of the site above: what was called, size class (0: larger),
+ *                    lived 70 8 0 0 0 0 tag web               in the same line: allocations that are freed, by decades of how
+ *                                                             long they lived (PROFILE_LIVES); the tag. Each where there is one
  *     MAPPED_LIBRARIES:
  *     5581... r-xp ... /usr/bin/program                      lines of /proc/self/maps
  *     # build-id 0x5581... 5f3a...                           of the code that starts there, where it has one
