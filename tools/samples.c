@@ -218,11 +218,13 @@ static struct sample *sample_of(const struct adding *adding, const struct heap_s
 /* Adds what a site has now, with its lifetimes. False if numbers get too large. */
 static bool add_now(struct samples *samples, struct sample *sample, const struct heap_site *site)
 {
-    bool fits = heap_amounts_add(&sample->now, &site->amounts) & heap_amounts_add(&samples->now, &site->amounts);
+    bool fits = heap_amounts_add(&sample->now, &site->amounts);
 
-    for (int life = 0; life < HEAP_LIVES; life++)
-        fits &= !__builtin_add_overflow(sample->lived[life], site->lived[life], &sample->lived[life]) &
-                !__builtin_add_overflow(samples->lived, site->lived[life], &samples->lived);
+    fits &= heap_amounts_add(&samples->now, &site->amounts);
+    for (int life = 0; life < HEAP_LIVES; life++) {
+        fits &= !__builtin_add_overflow(sample->lived[life], site->lived[life], &sample->lived[life]);
+        fits &= !__builtin_add_overflow(samples->lived, site->lived[life], &samples->lived);
+    }
     return fits;
 }
 
@@ -238,8 +240,10 @@ bool samples_add(struct samples *samples, const struct heap_profile *profile, en
         const struct heap_site *site = &profile->sites[i];
         struct sample *sample = sample_of(&adding, site);
 
-        if (part == SAMPLES_BEFORE)
-            fits &= heap_amounts_add(&sample->before, &site->amounts) & heap_amounts_add(&samples->before, &site->amounts);
+        if (part == SAMPLES_BEFORE) {
+            fits &= heap_amounts_add(&sample->before, &site->amounts);
+            fits &= heap_amounts_add(&samples->before, &site->amounts);
+        }
         if (part == SAMPLES_MOMENT)
             fits &= heap_amounts_add(&sample->moments[moment], &site->amounts);
         if (part == SAMPLES_NOW || (part == SAMPLES_MOMENT && moment + 1 == samples->moment_count))
