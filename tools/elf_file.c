@@ -3,6 +3,7 @@
 
 #include <elf.h>
 #include <link.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -69,4 +70,52 @@ bool elf_address(int fd, uint64_t offset, uint64_t *address)
         }
     }
     return false;
+}
+
+/* True if one of the notes is the build-id. */
+static bool find_build_id(const unsigned char *notes, size_t bytes, char *digits)
+{
+    ElfW(Nhdr) note;
+
+    for (size_t at = 0; at + sizeof note <= bytes;) {
+        size_t name = at + sizeof note, id, end;
+
+        memcpy(&note, notes + at, sizeof note);
+        id = name + ((size_t)note.n_namesz + 3) / 4 * 4;
+        end = id + note.n_descsz;
+        if (end > bytes)
+            return false;
+        if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 && !memcmp(notes + name, "GNU", 4) &&
+            note.n_descsz * 2 < ELF_BUILD_ID_ROOM) {
+            for (size_t i = 0; i < note.n_descsz; i++)
+                snprintf(digits + 2 * i, 3, "%02x", notes[id + i]);
+            return note.n_descsz > 0;
+        }
+        at = (end + 3) / 4 * 4;
+    }
+    return false;
+}
+
+void elf_build_id(int fd, char digits[ELF_BUILD_ID_ROOM])
+{
+    ElfW(Ehdr) header;
+    ElfW(Phdr) segment;
+    unsigned char notes[4096];
+
+    *digits = '\0';
+    if (pread(fd, &header, sizeof header, 0) != (ssize_t)sizeof header || memcmp(header.e_ident, ELFMAG, SELFMAG) ||
+        header.e_ident[EI_CLASS] != NATIVE_CLASS)
+        return;
+    for (unsigned i = 0; i < header.e_phnum; i++) {
+        off_t at = (off_t)(header.e_phoff + (size_t)i * header.e_phentsize);
+        ssize_t got;
+
+        if (pread(fd, &segment, sizeof segment, at) != (ssize_t)sizeof segment)
+            return;
+        if (segment.p_type != PT_NOTE)
+            continue;
+        got = pread(fd, notes, segment.p_filesz < sizeof notes ? segment.p_filesz : sizeof notes, (off_t)segment.p_offset);
+        if (got > 0 && find_build_id(notes, (size_t)got, digits))
+            return;
+    }
 }

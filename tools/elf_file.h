@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The few facts about an ELF file that decide whether a library can be preloaded into it. */
+/* The few facts about an ELF file that decide whether a library can be preloaded into it, and whether it is what ran. */
 #ifndef TOOLS_ELF_FILE_H
 #define TOOLS_ELF_FILE_H
 
@@ -19,5 +19,9 @@ bool elf_read(int fd, struct elf_file *file);
 /* The address, as its symbols have it, of what lies at `offset` in a file of this machine's class. False if nothing of it is
    loaded from there. */
 bool elf_address(int fd, uint64_t offset, uint64_t *address);
+
+/* The file's build-id in hexadecimal digits; "" if it has none. */
+#define ELF_BUILD_ID_ROOM 65
+void elf_build_id(int fd, char digits[ELF_BUILD_ID_ROOM]);
 
 #endif

@@ -13,7 +13,7 @@
 
 #include "memory.h"
 
-enum { FORM = 1, LINE_MOST = 1 << 16 };
+enum { FORM = 2, LINE_MOST = 1 << 16 };
 
 struct reader {
     FILE *file;
@@ -140,8 +140,8 @@ static const char *read_head(struct reader *reader)
         return reader->is_whole ? say("is another allocator's heap profile; pprof reads it") : bad_line(reader);
     if (!take_number(&at, &form))
         return bad_line(reader);
-    if (form != FORM)
-        return say("has form %" PRId64 ", this command reads %d; use the one of the library that wrote it", form, FORM);
+    if (form < 1 || form > FORM)
+        return say("has form %" PRId64 ", this command reads 1 to %d; use the one of the library that wrote it", form, FORM);
     if (!take_named(&at, " interval ", &profile->interval) || !take_named(&at, " samples ", &ignored) ||
         !take_named(&at, " live ", &ignored) || !take_named(&at, " refused ", &ignored) || !take(&at, " peak ") ||
         !take_amount(&at, &profile->totals.of[HEAP_PEAK]) || *at || !reader->is_whole)
@@ -166,7 +166,27 @@ static bool read_addresses(struct heap_profile *profile, struct heap_site *site,
     return true;
 }
 
-/* "# malloc class 48 samples 40 peak 14: 3900", of the site above. */
+/* " lived 70 8 0 0 0 0 tag web", or a part of it, or nothing. */
+static bool read_life(struct heap_site *site, const char *at)
+{
+    memset(site->lived, 0, sizeof site->lived);
+    *site->tag = '\0';
+    if (take(&at, " lived")) {
+        for (int i = 0; i < HEAP_LIVES; i++) {
+            if (!take_named(&at, " ", &site->lived[i]))
+                return false;
+        }
+    }
+    if (take(&at, " tag ")) {
+        if (!*at || strlen(at) >= sizeof site->tag)
+            return false;
+        memcpy(site->tag, at, strlen(at) + 1);
+        at += strlen(at);
+    }
+    return !*at;
+}
+
+/* "# malloc class 48 samples 40 peak 14: 3900", of the site above, and what read_life reads. */
 static bool read_call(struct heap_site *site, const char *at)
 {
     const char *end = strstr(at, " class ");
@@ -177,7 +197,7 @@ static bool read_call(struct heap_site *site, const char *at)
     snprintf(site->call, sizeof site->call, "%.*s", (int)(end - at), at);
     at = end;
     return take_named(&at, " class ", &site->class_bytes) && take_named(&at, " samples ", &samples) && take(&at, " peak ") &&
-           take_amount(&at, &site->amounts.of[HEAP_PEAK]) && !*at;
+           take_amount(&at, &site->amounts.of[HEAP_PEAK]) && read_life(site, at);
 }
 
 static const char *read_sites(struct reader *reader)
@@ -219,6 +239,7 @@ static bool read_map(struct heap_map *map, const char *at)
     if (!take(&at, " ") || !take_number(&at, &inode))
         return false;
     map->inode = (uint64_t)inode;
+    map->build_id = NULL;
     at += strspn(at, " ");
     length = strlen(at);
     map->is_deleted = length > sizeof deleted - 1 && !strcmp(at + length - (sizeof deleted - 1), deleted);
@@ -233,11 +254,35 @@ static int compare_maps(const void *one, const void *other)
     return a < b ? -1 : a > b;
 }
 
+/* "# build-id 0x557141c08000 5f3a...", of a map that was read before. */
+static bool read_build_id(struct heap_profile *profile, const char *at)
+{
+    uint64_t start;
+
+    if (!take(&at, "# build-id 0x") || !take_address(&at, &start) || !take(&at, " ") || !*at ||
+        at[strspn(at, "0123456789abcdef")])
+        return false;
+    for (size_t i = 0; i < profile->map_count; i++) {
+        struct heap_map *map = &profile->maps[i];
+
+        if (map->start == start && !map->build_id) {
+            map->build_id = memory_copy(at, strlen(at));
+            return true;
+        }
+    }
+    return false;
+}
+
 static const char *read_maps(struct reader *reader)
 {
     struct heap_profile *profile = reader->profile;
 
     while (next_line(reader)) {
+        if (*reader->line == '#') {
+            if (!reader->is_whole || !read_build_id(profile, reader->line))
+                return bad_line(reader);
+            continue;
+        }
         profile->maps = memory_room(profile->maps, profile->map_count, &profile->map_room, sizeof *profile->maps);
         if (!reader->is_whole || !read_map(&profile->maps[profile->map_count], reader->line))
             return bad_line(reader);
@@ -347,8 +392,10 @@ const char *heap_profile_read(const char *path, struct heap_profile *profile)
 
 void heap_profile_free(struct heap_profile *profile)
 {
-    for (size_t i = 0; i < profile->map_count; i++)
+    for (size_t i = 0; i < profile->map_count; i++) {
         free(profile->maps[i].path);
+        free(profile->maps[i].build_id);
+    }
     free(profile->maps);
     free(profile->addresses);
     free(profile->sites);

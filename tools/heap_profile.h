@@ -11,6 +11,9 @@
 /* What is live, what was allocated in all, what was live at the peak. */
 enum heap_kind { HEAP_LIVE, HEAP_ALL, HEAP_PEAK, HEAP_KINDS };
 
+/* How long what is free was live: up to 10 ms, 100 ms, 1 s, 10 s, 100 s, and longer. */
+enum { HEAP_LIVES = 6 };
+
 struct heap_amount {
     int64_t objects, bytes;
 };
@@ -22,7 +25,9 @@ struct heap_amounts {
 struct heap_site {
     struct heap_amounts amounts;
     char call[32];       /* what was called: malloc, calloc, ... */
+    char tag[64];        /* that its threads had; "" if none */
     int64_t class_bytes; /* of its size class; 0: larger */
+    int64_t lived[HEAP_LIVES]; /* allocations that are freed, by how long they were live */
     size_t first;        /* of its return addresses, the innermost first */
     size_t depth;
 };
@@ -31,6 +36,7 @@ struct heap_site {
 struct heap_map {
     uint64_t start, end, offset; /* addresses, and what of the file lies at the start */
     uint64_t inode;
+    char *build_id;              /* hexadecimal digits; NULL if unknown */
     char *path;                  /* "" if there is no file; without the kernel's " (deleted)" */
     bool is_deleted;
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* `myalloc profile [--interval BYTES] [--seed N] [--out FILE] [--] PROGRAM [ARGUMENTS]`: as `myalloc run`, with the options
-   that have the library write a heap profile when the program ends. */
+/* `myalloc profile [OPTIONS] [--] PROGRAM [ARGUMENTS]`: as `myalloc run`, with the options that have the library write a heap
+   profile when the program ends, and before. `myalloc profile PID on|dump|off` is profile_process.c. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,13 +10,15 @@
 #include "command.h"
 #include "kit/tunables.h"
 #include "message.h"
+#include "profile_process.h"
 
 /* Options of the command, each with the library's that it sets. */
 static const struct {
     const char *name, *tunable;
-} options[] = {{"--interval", "profile_interval"}, {"--seed", "profile_seed"}, {"--out", "profile_out"}};
+} options[] = {{"--interval", "profile_interval"}, {"--seed", "profile_seed"}, {"--out", "profile_out"},
+               {"--growth", "profile_growth"}, {"--every", "profile_every_ms"}, {"--peak", "profile_peak"}};
 
-enum { OPTIONS = sizeof options / sizeof options[0] };
+enum { OPTIONS = sizeof options / sizeof options[0], EVERY = 4, PEAK = 5 };
 
 static const struct tunable *tunable_named(const char *name)
 {
@@ -42,6 +44,26 @@ static size_t find(const char *name)
     while (option < OPTIONS && strcmp(options[option].name, name))
         option++;
     return option;
+}
+
+/* Milliseconds of "30s", "5m", "1h", "500ms" or "30"; NULL if it is none of these. */
+static const char *milliseconds(const char *text)
+{
+    static const struct {
+        const char *name;
+        unsigned long ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"", 1000}, {"m", 60 * 1000}, {"h", 60 * 60 * 1000}};
+    static char value[32];
+    char *end;
+    double number = strtod(text, &end);
+
+    for (size_t i = 0; i < sizeof units / sizeof *units && *text >= '0' && *text <= '9'; i++) {
+        if (strcmp(end, units[i].name) || number * (double)units[i].ms < 1 || number > 1e9)
+            continue;
+        snprintf(value, sizeof value, "%.0f", number * (double)units[i].ms);
+        return value;
+    }
+    return NULL;
 }
 
 /* The user's own options, then these, which count more. */
@@ -80,26 +102,46 @@ static int hand_on(int argc, char **argv, int first)
     return command_run.run(argc - first + 2, run);
 }
 
+/* Returns where the options end; -1 if they are wrong, and it has been told. */
+static int read_options(int argc, char **argv, const char *values[OPTIONS])
+{
+    int at = 1;
+
+    for (; at < argc && argv[at][0] == '-' && strcmp(argv[at], "--"); at++) {
+        const char *name = argv[at], *value = "on", *wrong;
+        size_t option = find(name);
+
+        if (option == OPTIONS)
+            return fail(-1, "profile has no option '%s'; put '--' before a program of that name", name);
+        if (option != PEAK && ++at == argc)
+            return fail(-1, "%s needs a value", name);
+        if (option != PEAK)
+            value = option == EVERY ? milliseconds(argv[at]) : argv[at];
+        wrong = value ? look(option, value) : "is no time from 1ms to 24h: 30s, 5m";
+        if (wrong)
+            return fail(-1, "%s: %s %s", name, argv[at], wrong);
+        values[option] = value;
+    }
+    return at;
+}
+
 static int profile(int argc, char **argv)
 {
     const char *values[OPTIONS] = {NULL};
-    int at = 1;
+    int at;
 
     if (argc > 1 && !strcmp(argv[1], "--help")) {
         command_print_help(&command_profile);
         return EXIT_SUCCESS;
     }
-    for (; at < argc && argv[at][0] == '-' && strcmp(argv[at], "--"); at += 2) {
-        size_t option = find(argv[at]);
-        const char *wrong = option < OPTIONS && at + 1 < argc ? look(option, argv[at + 1]) : NULL;
-
-        if (option == OPTIONS)
-            return fail(STATUS_CANNOT_PRELOAD, "profile has no option '%s'; put '--' before a program of that name", argv[at]);
-        if (at + 1 == argc)
-            return fail(STATUS_CANNOT_PRELOAD, "%s needs a value", argv[at]);
-        if (wrong)
-            return fail(STATUS_CANNOT_PRELOAD, "%s: %s %s", argv[at], argv[at + 1], wrong);
-        values[option] = argv[at + 1];
+    at = read_options(argc, argv, values);
+    if (at < 0)
+        return STATUS_CANNOT_PRELOAD;
+    if (at < argc && profile_is_process(argv[at])) {
+        if (at == 1)
+            return profile_process(argc - at, argv + at);
+        return fail(STATUS_USAGE, "profile: %s goes with a program to start, not with process %s; put '--' before a program "
+                    "of that name", argv[1], argv[at]);
     }
     if (at < argc && !strcmp(argv[at], "--"))
         at++;
@@ -112,16 +154,31 @@ static int profile(int argc, char **argv)
 
 const struct command command_profile = {
     .name = "profile",
-    .arguments = "[OPTIONS] PROGRAM [ARGUMENTS]",
-    .summary = "Run a program, and write who allocated what",
+    .arguments = "[OPTIONS] PROGRAM...|PID WHAT",
+    .summary = "Write who allocated what, of a program or a process",
     .details = "As 'myalloc run'; a sample of allocations is recorded with their call stacks and written when the program\n"
                "ends by exit, as a heap profile that 'go tool pprof' and google-pprof read.\n"
                "\n"
                "  --interval BYTES  one byte in about so many is sampled: 512k; 1 records all blocks\n"
                "  --seed N          what the choice of samples depends on; 0, another one each time\n"
                "  --out FILE        where to write: NAME.PID.heap in this folder; %p is the process id, %b the program's name\n"
+               "  --every TIME      write it while the program runs, each 30s, 5m, 1h: to FILE.0001, FILE.0002, ...\n"
+               "  --growth BYTES    the same each time that what is live has grown by so much over the most before: 64m\n"
+               "  --peak            replace FILE while what is live grows: 'myalloc report --peak' then has the peak, but for\n"
+               "                    an eighth or 1m, even if the program is killed\n"
                "\n"
-               "They are the library's options profile_interval, profile_seed and profile_out, and count more than those\n"
-               "in MYALLOC_OPTIONS. Programs that the program starts write profiles, too.\n",
+               "They are the library's options profile_interval, profile_seed, profile_out, profile_every_ms, profile_growth\n"
+               "and profile_peak, and count more than those in MYALLOC_OPTIONS. Programs that the program starts write\n"
+               "profiles, too.\n"
+               "\n"
+               "'myalloc profile PID WHAT' has a process that runs on the library already, as 'myalloc ctl' does:\n"
+               "\n"
+               "  on                record a sample of allocations from now on, at its option profile_interval\n"
+               "  dump              write what was recorded to the file that its option profile_out names\n"
+               "  off               end that; what was recorded stays\n"
+               "  --for SECONDS     all of them: on, a while (an interrupt ends it), dump, off, unless it was on before\n"
+               "  --wait SECONDS    how long to wait for each answer: 2\n"
+               "\n"
+               "Exit status for a process: 0 done, 1 it cannot be, 2 wrong usage, 4 pending, 5 busy, as of 'myalloc ctl'.\n",
     .run = profile,
 };

@@ -28,7 +28,8 @@ static const char *const output_options[OUTPUTS] = {[OUT_PPROF] = "--pprof", [OU
 
 struct settings {
     struct table_form form;
-    bool has_lines;
+    bool has_lines, has_tags, is_timeline;
+    struct moment *moments; /* of a timeline: one for each file */
     const char *out[OUTPUTS]; /* paths, or NULL */
     bool has_output;
     char **files;
@@ -44,7 +45,8 @@ static bool set_flag(struct settings *settings, const char *option)
         const char *name;
         bool *flag;
     } flags[] = {{"--lines", &settings->has_lines}, {"--stacks", &form->has_stacks}, {"--exact", &form->is_exact},
-                 {"--diff", &form->is_change}};
+                 {"--diff", &form->is_change}, {"--tags", &settings->has_tags}, {"--lives", &form->has_lives},
+                 {"--timeline", &settings->is_timeline}};
 
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
         if (!strcmp(option, flags[i].name))
@@ -110,11 +112,17 @@ static int read_arguments(struct settings *settings, int argc, char **argv)
     if (!settings->count)
         return fail_in(STATUS_USAGE, "report", "needs a heap profile, as 'myalloc profile PROGRAM' writes them; see "
                        "'myalloc help report'");
+    if (settings->form.is_change && settings->form.has_lives)
+        return fail_in(STATUS_USAGE, "report", "--lives tells of what is free, which has no growth; leave --diff out");
     if (settings->form.is_change && settings->count != 2)
         return fail_in(STATUS_USAGE, "report", "--diff takes two profiles, before and after, not %zu", settings->count);
     if (settings->form.is_change && settings->out[OUT_SPEEDSCOPE])
         return fail_in(STATUS_USAGE, "report", "--speedscope has no form for growth; --diff goes with --html, --folded and "
                        "--pprof");
+    if (settings->is_timeline && (settings->form.is_change || settings->count < 2))
+        return fail_in(STATUS_USAGE, "report", "--timeline takes two profiles and more, in the order of time, and no --diff");
+    if (settings->is_timeline && (settings->out[OUT_PPROF] || settings->out[OUT_FOLDED] || settings->out[OUT_SPEEDSCOPE]))
+        return fail_in(STATUS_USAGE, "report", "--timeline goes with --html, or with none that writes");
     if (settings->out[OUT_PPROF] && !gzip_load())
         return fail_in(EXIT_FAILURE, "report", "--pprof needs " GZIP_LIBRARY "; install the package " GZIP_PACKAGE);
     return 0;
@@ -143,6 +151,13 @@ static int check_program(const struct settings *settings, size_t at, const struc
     return 0;
 }
 
+static enum samples_part part_of(const struct settings *settings, size_t at)
+{
+    if (settings->is_timeline)
+        return SAMPLES_MOMENT;
+    return settings->form.is_change && at == 0 ? SAMPLES_BEFORE : SAMPLES_NOW;
+}
+
 static int read_profiles(const struct settings *settings, struct samples *samples, char **program)
 {
     for (size_t i = 0; i < settings->count; i++) {
@@ -154,7 +169,9 @@ static int read_profiles(const struct settings *settings, struct samples *sample
         if (wrong)
             return fail_in(EXIT_FAILURE, "report", "%s: %s", settings->files[i], wrong);
         status = check_program(settings, i, &profile, program);
-        if (!status && !samples_add(samples, &profile, settings->form.is_change && i == 0))
+        if (settings->is_timeline)
+            settings->moments[i] = (struct moment){settings->files[i], profile.written, profile.totals};
+        if (!status && !samples_add(samples, &profile, part_of(settings, i), i))
             status = fail_in(EXIT_FAILURE, "report", "%s: has numbers that are too large to be added to those of the others; "
                              "leave it out", settings->files[i]);
         heap_profile_free(&profile);
@@ -166,8 +183,10 @@ static int read_profiles(const struct settings *settings, struct samples *sample
 
 /* ---- outputs ----------------------------------------------------------------------------------------------------- */
 
-static bool write_output(FILE *out, enum output output, const struct table_form *form, const struct stacks *stacks)
+static bool write_output(FILE *out, enum output output, const struct settings *settings, const struct stacks *stacks)
 {
+    const struct table_form *form = &settings->form;
+
     switch (output) {
     case OUT_PPROF:
         return report_pprof(out, stacks->samples);
@@ -178,7 +197,7 @@ static bool write_output(FILE *out, enum output output, const struct table_form 
         report_speedscope(out, stacks, form->kind, form->of);
         return true;
     default:
-        report_html(out, stacks, form->kind, form->is_change, form->of);
+        report_html(out, stacks, form, settings->moments);
         return true;
     }
 }
@@ -188,7 +207,7 @@ static int write_outputs(const struct settings *settings, const struct stacks *s
     for (int i = 0; i < OUTPUTS; i++) {
         const char *path = settings->out[i];
         FILE *out = path ? out_file_open(path) : NULL;
-        bool is_whole = !path || (out && write_output(out, i, &settings->form, stacks));
+        bool is_whole = !path || (out && write_output(out, i, settings, stacks));
 
         if (!path)
             continue;
@@ -218,6 +237,8 @@ static char *subject(const struct settings *settings, const char *program, const
 
     if (settings->form.is_change)
         return memory_format("%s, from %s to %s", base_name(program), settings->files[0], settings->files[1]);
+    if (settings->is_timeline)
+        return memory_format("%s, %zu snapshots", base_name(program), settings->count);
     if (settings->count > 1)
         return memory_format("%s, %zu profiles", base_name(program), settings->count);
     if (interval == 1)
@@ -232,12 +253,17 @@ static int report(struct settings *settings, struct samples *samples, const char
     static struct stacks stacks;
 
     samples_name(samples);
-    stacks_make(&stacks, samples, settings->has_lines);
+    stacks_make(&stacks, samples, settings->has_tags    ? STACKS_BY_TAG
+                                  : settings->has_lines ? STACKS_BY_LINE
+                                                        : STACKS_BY_FUNCTION);
     settings->form.of = subject(settings, program, samples);
     if (settings->has_output)
         return write_outputs(settings, &stacks);
     set_terminal(&settings->form);
-    report_table(&stacks, &settings->form);
+    if (settings->is_timeline)
+        report_moments(settings->moments, settings->count, &settings->form);
+    else
+        report_table(&stacks, &settings->form);
     return EXIT_SUCCESS;
 }
 
@@ -254,6 +280,10 @@ static int run(int argc, char **argv)
     }
     status = read_arguments(&settings, argc, argv);
     settings.form.has_stacks |= settings.form.is_change;
+    if (!status && settings.is_timeline) {
+        samples.moment_count = settings.count;
+        settings.moments = memory_new(settings.count * sizeof *settings.moments);
+    }
     if (!status)
         status = read_profiles(&settings, &samples, &program);
     return status ? status : report(&settings, &samples, program);
@@ -270,7 +300,11 @@ const struct command command_report = {
                "  --alloc           what was allocated in all\n"
                "  --peak            what was live at the peak\n"
                "  --diff            of two profiles: the growth from the first to the second, by call stack\n"
+               "  --timeline        files are snapshots in the order of time, not added up: a row for each, or with --html a\n"
+               "                    page in which each can be looked at, and the growth from one to another\n"
                "  --stacks          a row for each call stack\n"
+               "  --tags            a row for each tag that threads had (myalloc_tag), instead of functions\n"
+               "  --lives           of what each function has allocated and is free, how long it lived\n"
                "  --lines           functions with their lines\n"
                "  --top N           so many rows, 20; 0: all\n"
                "  --exact           whole numbers\n"

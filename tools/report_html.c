@@ -33,6 +33,39 @@ static void put_amounts(FILE *out, const struct heap_amounts *amounts)
     fputs("]]", out);
 }
 
+/* [number, bytes and objects of each kind] of each snapshot in which there are any. */
+static void put_moments_of(FILE *out, const struct stack *stack, size_t count)
+{
+    const char *comma = "";
+
+    fputs(",\"at\":[", out);
+    for (size_t i = 0; i < count; i++) {
+        const struct heap_amount *of = stack->moments[i].of;
+
+        if (!of[HEAP_LIVE].objects && !of[HEAP_ALL].objects && !of[HEAP_PEAK].objects && !of[HEAP_ALL].bytes)
+            continue;
+        fprintf(out, "%s[%zu", comma, i);
+        for (int kind = 0; kind < HEAP_KINDS; kind++)
+            fprintf(out, ",%" PRId64 ",%" PRId64, of[kind].bytes, of[kind].objects);
+        putc(']', out);
+        comma = ",";
+    }
+    putc(']', out);
+}
+
+static void put_moments(FILE *out, const struct moment *moments, size_t count)
+{
+    fputs("\"moments\":[", out);
+    for (size_t i = 0; i < count; i++) {
+        fputs(i ? ",\n{\"file\":" : "{\"file\":", out);
+        json_text(out, moments[i].file);
+        fprintf(out, ",\"written\":%lld,\"totals\":", (long long)moments[i].written);
+        put_amounts(out, &moments[i].totals);
+        putc('}', out);
+    }
+    fputs("],\n", out);
+}
+
 static void put_stacks(FILE *out, const struct stacks *stacks, bool is_change)
 {
     fputs("\"stacks\":[", out);
@@ -48,26 +81,31 @@ static void put_stacks(FILE *out, const struct stacks *stacks, bool is_change)
             fputs(",\"before\":", out);
             put_amounts(out, &stack->before);
         }
+        if (stack->moments)
+            put_moments_of(out, stack, stacks->samples->moment_count);
         putc('}', out);
     }
     putc(']', out);
 }
 
-void report_html(FILE *out, const struct stacks *stacks, enum heap_kind kind, bool is_change, const char *of)
+void report_html(FILE *out, const struct stacks *stacks, const struct table_form *form, const struct moment *moments)
 {
     const char *at = strstr(page, mark);
 
     fwrite(page, 1, (size_t)(at - page), out);
     fputs("{\"of\":", out);
-    json_text(out, of);
-    fprintf(out, ",\n\"change\":%s,\"kind\":%d,\n\"kinds\":[", is_change ? "true" : "false", kind);
+    json_text(out, form->of);
+    fprintf(out, ",\n\"change\":%s,\"kind\":%d,\n\"kinds\":[", form->is_change ? "true" : "false",
+            form->kind);
     for (int i = 0; i < HEAP_KINDS; i++) {
         fputs(i ? "," : "", out);
         json_text(out, report_kind(i));
     }
     fputs("],\n", out);
     put_names(out, stacks);
-    put_stacks(out, stacks, is_change);
+    if (moments)
+        put_moments(out, moments, stacks->samples->moment_count);
+    put_stacks(out, stacks, form->is_change);
     putc('}', out);
     fputs(at + sizeof mark - 1, out);
 }

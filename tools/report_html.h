@@ -5,9 +5,9 @@
 
 #include <stdio.h>
 
-#include "stacks.h"
+#include "report_table.h"
 
-/* `of`: what it is about, one line. */
-void report_html(FILE *out, const struct stacks *stacks, enum heap_kind kind, bool is_change, const char *of);
+/* `moments`: of a timeline, one for each of the samples'; else NULL. */
+void report_html(FILE *out, const struct stacks *stacks, const struct table_form *form, const struct moment *moments);
 
 #endif

@@ -172,6 +172,11 @@ static void put_labels(struct writer *writer, const struct sample *sample)
     put_string(writer, &writer->inner, LABEL_KEY, "call");
     put_string(writer, &writer->inner, LABEL_TEXT, sample->call);
     put_message(&writer->part, SAMPLE_LABEL, &writer->inner);
+    if (*sample->tag) {
+        put_string(writer, &writer->inner, LABEL_KEY, "tag");
+        put_string(writer, &writer->inner, LABEL_TEXT, sample->tag);
+        put_message(&writer->part, SAMPLE_LABEL, &writer->inner);
+    }
     if (!sample->class_bytes)
         return;
     put_string(writer, &writer->inner, LABEL_KEY, "class");

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "memory.h"
 #include "sheet.h"
@@ -151,6 +152,58 @@ static void put_names(struct stacks *stacks, const struct table_form *form)
         printf("%zu more with --top 0\n", left);
 }
 
+/* ---- lifetimes ----------------------------------------------------------------------------------------------------- */
+
+static int64_t freed_of(const struct name *name)
+{
+    int64_t sum = 0;
+
+    for (int life = 0; life < HEAP_LIVES; life++)
+        sum += name->lived[life];
+    return sum;
+}
+
+static int order_lives(const void *one, const void *other)
+{
+    const struct name *a = *(struct name *const *)one, *b = *(struct name *const *)other;
+    int64_t freed_a = freed_of(a), freed_b = freed_of(b);
+
+    return freed_a != freed_b ? (freed_a < freed_b ? 1 : -1) : strcmp(a->label, b->label);
+}
+
+/* Of each function what it has allocated itself and what is free by now. */
+static void put_lives(struct stacks *stacks, const struct table_form *form)
+{
+    static const char *const heads[HEAP_LIVES] = {"<10ms", "<.1s", "<1s", "<10s", "<100s", "more"};
+    int cell = form->is_exact ? EXACT_CELL : FIGURE_CELL;
+    size_t shown = 0, left = 0;
+
+    qsort(stacks->names, stacks->name_count, sizeof *stacks->names, order_lives);
+    colour(form, "1");
+    printf("%*s", cell, "FREED");
+    for (int life = 0; life < HEAP_LIVES; life++)
+        printf("%*s", PERCENT_CELL, heads[life]);
+    fputs("  FUNCTION\n", stdout);
+    colour(form, "0");
+    for (size_t i = 0; i < stacks->name_count; i++) {
+        const struct name *name = stacks->names[i];
+        int64_t freed = freed_of(name);
+
+        if (freed && form->rows && shown == form->rows)
+            left++;
+        if (!freed || (form->rows && shown == form->rows))
+            continue;
+        put_number(form, freed, false);
+        for (int life = 0; life < HEAP_LIVES; life++)
+            put_percent(name->lived[life], freed);
+        fputs("  ", stdout);
+        put_label(form, name->label, (size_t)cell + HEAP_LIVES * PERCENT_CELL + 2);
+        shown++;
+    }
+    if (left)
+        printf("%zu more with --top 0\n", left);
+}
+
 static void put_stack(const struct stacks *stacks, const struct stack *stack, const struct table_form *form)
 {
     const struct heap_amount *amount = &stack->change.of[form->kind];
@@ -190,6 +243,31 @@ static void put_stacks(struct stacks *stacks, const struct table_form *form)
         printf("%zu more with --top 0\n", left);
 }
 
+void report_moments(const struct moment *moments, size_t count, const struct table_form *form)
+{
+    static const char *const heads[HEAP_KINDS] = {"LIVE", "ALLOCATED", "PEAK"};
+    int cell = form->is_exact ? EXACT_CELL : FIGURE_CELL + 4;
+
+    put_label(form, form->of, 0);
+    colour(form, "1");
+    printf("%*s%*s", cell, heads[0], cell, "OBJ");
+    printf("%*s%*s  WRITTEN   SNAPSHOT\n", cell, heads[1], cell, heads[2]);
+    colour(form, "0");
+    for (size_t i = 0; i < count; i++) {
+        const struct heap_amount *of = moments[i].totals.of;
+        char time[16] = "-";
+        struct tm local;
+
+        if (moments[i].written && localtime_r(&moments[i].written, &local))
+            strftime(time, sizeof time, "%H:%M:%S", &local);
+        printf("%*s", cell, number_text(form, of[HEAP_LIVE].bytes, true));
+        printf("%*s", cell, number_text(form, of[HEAP_LIVE].objects, false));
+        printf("%*s", cell, number_text(form, of[HEAP_ALL].bytes, true));
+        printf("%*s  %-8s  ", cell, number_text(form, of[HEAP_PEAK].bytes, true), time);
+        put_label(form, moments[i].file, 4 * (size_t)cell + 12);
+    }
+}
+
 void report_table(struct stacks *stacks, const struct table_form *form)
 {
     const struct heap_amount *sum = &stacks->change.of[form->kind];
@@ -200,7 +278,9 @@ void report_table(struct stacks *stacks, const struct table_form *form)
     put_label(form, head, 0);
     free(bytes);
     free(head);
-    if (form->has_stacks)
+    if (form->has_lives)
+        put_lives(stacks, form);
+    else if (form->has_stacks)
         put_stacks(stacks, form);
     else
         put_names(stacks, form);

@@ -9,6 +9,7 @@ struct table_form {
     enum heap_kind kind;
     bool is_exact;    /* whole numbers, not figures with a unit */
     bool has_stacks;  /* rows are call stacks, not functions */
+    bool has_lives;   /* rows are functions by how long what they allocated lived, if it is free */
     bool is_change;   /* between profiles */
     size_t rows;      /* at most so many; 0: all */
     size_t columns;   /* what is longer is cut; 0: nothing is */
@@ -18,6 +19,16 @@ struct table_form {
 
 /* To standard output. Names are sorted anew. */
 void report_table(struct stacks *stacks, const struct table_form *form);
+
+/* A snapshot. */
+struct moment {
+    const char *file;
+    time_t written; /* 0: not known */
+    struct heap_amounts totals;
+};
+
+/* A row for each, to standard output. */
+void report_moments(const struct moment *moments, size_t count, const struct table_form *form);
 
 /* What a kind is, in few words. */
 const char *report_kind(enum heap_kind kind);

@@ -20,7 +20,10 @@
 
 static int compare_modules(const void *one, const void *other)
 {
-    return strcmp(((const struct module *)one)->path, ((const struct module *)other)->path);
+    const struct module *a = one, *b = other;
+    int order = strcmp(a->path, b->path);
+
+    return order ? order : strcmp(a->build_id, b->build_id);
 }
 
 static int compare_functions(const void *one, const void *other)
@@ -50,6 +53,8 @@ static int compare_samples(const void *one, const void *other)
     order = memcmp(a->places, b->places, a->depth * sizeof *a->places);
     if (!order)
         order = strcmp(a->call, b->call);
+    if (!order)
+        order = strcmp(a->tag, b->tag);
     return order ? order : a->class_bytes < b->class_bytes ? -1 : a->class_bytes > b->class_bytes;
 }
 
@@ -70,20 +75,29 @@ static void *find_or_add(void **tree, const void *key, size_t bytes, int (*compa
 
 /* ---- modules ----------------------------------------------------------------------------------------------------- */
 
-/* Looks at the file that now has the module's path. A file that is written again has a later time; one that is put in its place
-   may bring its time along, but has another number. */
+/* Looks at the file that now has the module's path. Its build-id says whether it is what ran. Where there is none: a file that
+   is written again has a later time; one that is put in its place may bring its time along, but has another number. */
 static void look_at_file(struct module *module, const struct heap_map *map, time_t written)
 {
     struct stat status;
+    bool is_there = !stat(module->path, &status) && S_ISREG(status.st_mode) && !access(module->path, R_OK);
+    int fd = is_there && *module->build_id ? open(module->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+    char build_id[ELF_BUILD_ID_ROOM] = "";
 
-    module->is_gone = map->is_deleted || stat(module->path, &status) || !S_ISREG(status.st_mode) || access(module->path, R_OK);
-    if (!module->is_gone && written)
+    if (fd >= 0) {
+        elf_build_id(fd, build_id);
+        close(fd);
+    }
+    module->is_other = is_there && *build_id && strncmp(build_id, module->build_id, strlen(module->build_id)) != 0;
+    module->is_gone = !is_there || module->is_other || (map->is_deleted && !*build_id);
+    if (!module->is_gone && !*build_id && written)
         module->is_newer = status.st_mtime > written || (status.st_ino != map->inode && status.st_ctime > written);
 }
 
 static struct module *module_of(struct samples *samples, const struct heap_map *map, time_t written)
 {
-    struct module key = {.path = map->path, .is_file = map->path[0] == '/', .start = UINT64_MAX}, *module;
+    struct module key = {.path = map->path, .is_file = map->path[0] == '/',
+                         .build_id = map->build_id ? map->build_id : "", .start = UINT64_MAX}, *module;
     bool is_new;
 
     module = find_or_add(&samples->module_tree, &key, sizeof key, compare_modules, &is_new);
@@ -91,7 +105,7 @@ static struct module *module_of(struct samples *samples, const struct heap_map *
         return module;
     module->path = memory_copy(map->path, strlen(map->path));
     module->name = strrchr(module->path, '/') ? strrchr(module->path, '/') + 1 : module->path;
-    module->build_id = "";
+    module->build_id = memory_copy(key.build_id, strlen(key.build_id));
     if (module->is_file)
         look_at_file(module, map, written);
     module->number = samples->module_count;
@@ -179,7 +193,8 @@ static struct sample *sample_of(const struct adding *adding, const struct heap_s
 {
     struct samples *samples = adding->samples;
     size_t depth = site->depth ? site->depth : 1;
-    struct sample key = {memory_new(depth * sizeof *key.places), depth, site->call, site->class_bytes, {{{0}}}, {{{0}}}};
+    struct sample key = {.places = memory_new(depth * sizeof *key.places), .depth = depth, .call = site->call,
+                         .tag = site->tag, .class_bytes = site->class_bytes};
     struct sample *sample;
     bool is_new;
 
@@ -191,13 +206,29 @@ static struct sample *sample_of(const struct adding *adding, const struct heap_s
         free(key.places);
         return sample;
     }
+    if (samples->moment_count)
+        sample->moments = memory_new(samples->moment_count * sizeof *sample->moments);
     sample->call = memory_copy(site->call, strlen(site->call));
+    sample->tag = memory_copy(site->tag, strlen(site->tag));
     samples->list = memory_room(samples->list, samples->count, &samples->room, sizeof sample);
     samples->list[samples->count++] = sample;
     return sample;
 }
 
-bool samples_add(struct samples *samples, const struct heap_profile *profile, bool is_before)
+/* Adds what a site has now, with its lifetimes. False if numbers get too large. */
+static bool add_now(struct samples *samples, struct sample *sample, const struct heap_site *site)
+{
+    bool fits = heap_amounts_add(&sample->now, &site->amounts);
+
+    fits &= heap_amounts_add(&samples->now, &site->amounts);
+    for (int life = 0; life < HEAP_LIVES; life++) {
+        fits &= !__builtin_add_overflow(sample->lived[life], site->lived[life], &sample->lived[life]);
+        fits &= !__builtin_add_overflow(samples->lived, site->lived[life], &samples->lived);
+    }
+    return fits;
+}
+
+bool samples_add(struct samples *samples, const struct heap_profile *profile, enum samples_part part, size_t moment)
 {
     struct adding adding = {samples, profile, memory_new(profile->map_count * sizeof *adding.mapped), samples->module_count};
     const struct heap_map *program = heap_profile_program(profile);
@@ -209,8 +240,14 @@ bool samples_add(struct samples *samples, const struct heap_profile *profile, bo
         const struct heap_site *site = &profile->sites[i];
         struct sample *sample = sample_of(&adding, site);
 
-        fits &= heap_amounts_add(is_before ? &sample->before : &sample->now, &site->amounts);
-        fits &= heap_amounts_add(is_before ? &samples->before : &samples->now, &site->amounts);
+        if (part == SAMPLES_BEFORE) {
+            fits &= heap_amounts_add(&sample->before, &site->amounts);
+            fits &= heap_amounts_add(&samples->before, &site->amounts);
+        }
+        if (part == SAMPLES_MOMENT)
+            fits &= heap_amounts_add(&sample->moments[moment], &site->amounts);
+        if (part == SAMPLES_NOW || (part == SAMPLES_MOMENT && moment + 1 == samples->moment_count))
+            fits &= add_now(samples, sample, site);
     }
     samples->interval = samples->interval ? samples->interval : profile->interval;
     free(adding.mapped);
@@ -268,7 +305,10 @@ static void tell_modules(const struct samples *samples)
     for (size_t i = 0; i < samples->module_count; i++) {
         const struct module *module = samples->modules[i];
 
-        if (module->is_gone)
+        if (module->is_other)
+            fail_in(0, "report", "%s has been built anew since, by its build-id; its functions are shown as %s+0x...",
+                    module->path, module->name);
+        else if (module->is_gone)
             fail_in(0, "report", "%s is not there any more, or has been replaced; its functions are shown as %s+0x...",
                     module->path, module->name);
         else if (module->is_newer)
@@ -288,7 +328,7 @@ void samples_name(struct samples *samples)
     for (size_t i = 0; may_ask && i < samples->module_count; i++) {
         struct module *module = samples->modules[i];
 
-        if (module->is_file && !module->is_gone && !module->is_newer)
+        if (!*module->build_id && module->is_file && !module->is_gone && !module->is_newer)
             module->build_id = frames_build_id(module->path);
     }
     for (size_t i = 0; i < samples->place_count; i++)

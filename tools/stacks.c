@@ -14,31 +14,45 @@ static int compare_names(const void *one, const void *other)
     return strcmp(((const struct name *)one)->label, ((const struct name *)other)->label);
 }
 
-static char *label_of(const struct place_line *line, bool lines)
+static char *label_of(const struct place_line *line, enum stacks_by by)
 {
     const struct function *function = line->function;
     const char *slash = strrchr(function->file, '/');
 
-    if (lines && *function->file)
+    if (by == STACKS_BY_LINE && *function->file)
         return memory_format("%s %s:%d", function->name, slash ? slash + 1 : function->file, line->line);
     return memory_copy(function->name, strlen(function->name));
 }
 
-static struct name *name_of(struct stacks *stacks, const struct place_line *line, bool lines)
+/* The name with the key's label, which is taken over or freed; its other values are taken where it is new. */
+static struct name *named(struct stacks *stacks, struct name key)
 {
-    struct name key = {.label = label_of(line, lines)}, **found = tfind(&key, &stacks->name_tree, compare_names), *name;
+    struct name **found = tfind(&key, &stacks->name_tree, compare_names), *name;
 
     if (found) {
         free(key.label);
         return *found;
     }
     name = memory_new(sizeof *name);
-    *name = (struct name){.label = key.label, .function = line->function->name, .file = line->function->file,
-                          .line = lines ? line->line : 0, .number = stacks->name_count};
+    *name = key;
+    name->number = stacks->name_count;
     if (!tsearch(name, &stacks->name_tree, compare_names))
         memory_fail();
     stacks->names = memory_room(stacks->names, stacks->name_count, &stacks->name_room, sizeof name);
     return stacks->names[stacks->name_count++] = name;
+}
+
+static struct name *name_of(struct stacks *stacks, const struct place_line *line, enum stacks_by by)
+{
+    return named(stacks, (struct name){.label = label_of(line, by), .function = line->function->name,
+                                       .file = line->function->file, .line = by == STACKS_BY_LINE ? line->line : 0});
+}
+
+static struct name *tag_of(struct stacks *stacks, const struct sample *sample)
+{
+    char *label = *sample->tag ? memory_format("[tag %s]", sample->tag) : memory_format("[no tag]");
+
+    return named(stacks, (struct name){.label = label, .function = label, .file = ""});
 }
 
 /* ---- stacks ------------------------------------------------------------------------------------------------------ */
@@ -52,19 +66,30 @@ static int compare_stacks(const void *one, const void *other)
     return memcmp(a->names, b->names, a->depth * sizeof *a->names);
 }
 
-static struct stack *stack_of(struct stacks *stacks, const struct sample *sample, bool lines)
+/* The names of a stack, the outermost first. */
+static void set_names(struct stacks *stacks, struct stack *stack, const struct sample *sample, enum stacks_by by)
 {
-    struct stack *stack = memory_new(sizeof *stack), **found;
+    bool has_tag = *sample->tag || by == STACKS_BY_TAG;
     size_t at;
 
-    for (size_t i = 0; i < sample->depth; i++)
+    stack->depth = has_tag;
+    for (size_t i = 0; i < sample->depth && by != STACKS_BY_TAG; i++)
         stack->depth += sample->places[i]->line_count;
     at = stack->depth;
     stack->names = memory_new(stack->depth * sizeof *stack->names);
-    for (size_t i = 0; i < sample->depth; i++) {
+    for (size_t i = 0; i < sample->depth && at > has_tag; i++) {
         for (size_t j = 0; j < sample->places[i]->line_count; j++)
-            stack->names[--at] = name_of(stacks, &sample->places[i]->lines[j], lines);
+            stack->names[--at] = name_of(stacks, &sample->places[i]->lines[j], by);
     }
+    if (has_tag)
+        stack->names[0] = tag_of(stacks, sample);
+}
+
+static struct stack *stack_of(struct stacks *stacks, const struct sample *sample, enum stacks_by by)
+{
+    struct stack *stack = memory_new(sizeof *stack), **found;
+
+    set_names(stacks, stack, sample, by);
     found = tsearch(stack, &stacks->tree, compare_stacks);
     if (!found)
         memory_fail();
@@ -73,6 +98,8 @@ static struct stack *stack_of(struct stacks *stacks, const struct sample *sample
         free(stack);
         return *found;
     }
+    if (stacks->samples->moment_count)
+        stack->moments = memory_new(stacks->samples->moment_count * sizeof *stack->moments);
     stacks->list = memory_room(stacks->list, stacks->count, &stacks->room, sizeof stack);
     return stacks->list[stacks->count++] = stack;
 }
@@ -92,7 +119,11 @@ static struct heap_amounts difference(const struct heap_amounts *now, const stru
    that of all samples, which fits (samples_add). */
 static void count_names(struct stack *stack)
 {
-    heap_amounts_add(&stack->names[stack->depth - 1]->flat, &stack->change);
+    struct name *innermost = stack->names[stack->depth - 1];
+
+    heap_amounts_add(&innermost->flat, &stack->change);
+    for (int life = 0; life < HEAP_LIVES; life++)
+        innermost->lived[life] += stack->lived[life];
     for (size_t i = 0; i < stack->depth; i++) {
         if (stack->names[i]->seen != stack)
             heap_amounts_add(&stack->names[i]->total, &stack->change);
@@ -100,14 +131,18 @@ static void count_names(struct stack *stack)
     }
 }
 
-void stacks_make(struct stacks *stacks, const struct samples *samples, bool lines)
+void stacks_make(struct stacks *stacks, const struct samples *samples, enum stacks_by by)
 {
     *stacks = (struct stacks){.samples = samples, .change = difference(&samples->now, &samples->before)};
     for (size_t i = 0; i < samples->count; i++) {
-        struct stack *stack = stack_of(stacks, samples->list[i], lines);
+        struct stack *stack = stack_of(stacks, samples->list[i], by);
 
         heap_amounts_add(&stack->before, &samples->list[i]->before);
         heap_amounts_add(&stack->now, &samples->list[i]->now);
+        for (size_t moment = 0; moment < samples->moment_count; moment++)
+            heap_amounts_add(&stack->moments[moment], &samples->list[i]->moments[moment]);
+        for (int life = 0; life < HEAP_LIVES; life++)
+            stack->lived[life] += samples->list[i]->lived[life];
     }
     for (size_t i = 0; i < stacks->count; i++) {
         struct stack *stack = stacks->list[i];

@@ -59,9 +59,6 @@ static ALWAYS_INLINE void *alloc_answered(size_t bytes, const char *call) {
     if (modes_any()) {
         if (aside_is_on())
             return front_aside_alloc(bytes, BLOCK_ALIGN);
-        void *block = cache_is_counted() && bytes <= FAST_MAX ? cache_counted_take(class_of(bytes)) : NULL;
-        if (block != NULL)
-            return block;
         return skips_guard(bytes) ? alloc_unsampled(bytes, call) : alloc_watched_slow(bytes, call);
     }
     verify_now_and_then();
@@ -89,12 +86,20 @@ static COLD void *alloc_first_slow(size_t bytes, const char *call) {
     return alloc_opened(bytes, call);
 }
 
+/* While lists are counted each malloc comes here that follows a free of its size. */
+static NOINLINE void *alloc_counted(size_t bytes, const char *call) {
+    void *block = LIKELY(!aside_is_on() && !modes_knocked()) ? cache_counted_take(class_of(bytes)) : NULL;
+    return LIKELY(block != NULL) ? block : alloc_opened(bytes, call);
+}
+
 NOINLINE void *front_alloc_slow(size_t bytes, const char *call) {
     if (bytes > EXACT_MAX && bytes <= FAST_MAX) {
         void *block = cache_pop(cache_bin(class_of(bytes) * CLASS_STEP));
         if (LIKELY(block != NULL))
             return block;
     }
+    if (cache_is_counted() && bytes <= FAST_MAX)
+        return alloc_counted(bytes, call);
     return UNLIKELY(thread_is_new()) ? alloc_first_slow(bytes, call) : alloc_opened(bytes, call);
 }
 
@@ -145,10 +150,11 @@ static NOINLINE bool free_counted_hidden(void *p) {
     return class != 0 && class < FAST_CLASSES && !mark_is_on(p) && cache_counted_give(p, class, false);
 }
 
+/* The same where the unit map shows the block; false also where there is more to do. Every free comes here while lists are
+ * counted, so this uses no register that would have to be saved: what it leaves is done apart (free_slow). */
 static ALWAYS_INLINE bool free_counted(void *p, size_t offset) {
-    if (UNLIKELY(offset == 0))
-        return free_counted_hidden(p);
-    return LIKELY(!mark_is_on(p)) && cache_counted_give(p, (unsigned)(offset / CLASS_STEP), true);
+    return cache_is_counted() && LIKELY(offset != 0 && !aside_is_on() && !modes_knocked() && !mark_is_on(p)) &&
+           cache_counted_give(p, (unsigned)(offset / CLASS_STEP), true);
 }
 
 static COLD void free_first_slow(void *p, const char *call, size_t bytes, size_t align, size_t offset) {
@@ -159,7 +165,7 @@ static COLD void free_first_slow(void *p, const char *call, size_t bytes, size_t
 
 /* The rest of front_free_slow. */
 static ALWAYS_INLINE void free_rest(void *p, const char *call, size_t bytes, size_t align, size_t offset) {
-    if (cache_is_counted() && free_counted(p, offset))
+    if (offset == 0 && cache_is_counted() && free_counted_hidden(p))
         return;
     if (UNLIKELY(thread_is_new()))
         free_first_slow(p, call, bytes, align, offset);
@@ -173,8 +179,7 @@ static COLD void free_knocked(void *p, const char *call, size_t bytes, size_t al
     background_answer_slow();
 }
 
-NOINLINE void front_free_slow(void *p, const char *call, size_t bytes, size_t align,
-                              struct bin THREAD_SEGMENT *counted) {
+static NOINLINE void free_slow(void *p, const char *call, size_t bytes, size_t align, struct bin THREAD_SEGMENT *counted) {
     cache_self.bins[0].count = 0; /* K3: where every free of something else than a small block is counted */
     if (p == NULL)
         return;
@@ -187,6 +192,12 @@ NOINLINE void front_free_slow(void *p, const char *call, size_t bytes, size_t al
         free_knocked(p, call, bytes, align, offset);
     else
         free_rest(p, call, bytes, align, offset);
+}
+
+NOINLINE void front_free_slow(void *p, const char *call, size_t bytes, size_t align,
+                              struct bin THREAD_SEGMENT *counted) {
+    if (!free_counted(p, (uintptr_t)counted - (uintptr_t)cache_bin(0)))
+        free_slow(p, call, bytes, align, counted);
 }
 
 /* ---- size and resizing ------------------------------------------------------------------------------------------- */

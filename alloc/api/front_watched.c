@@ -15,6 +15,8 @@
 #include "protect/protections.h"
 #include "observe/observers.h"
 #include "observe/profile.h"
+#include "observe/profile_snapshot.h"
+#include "process/control.h"
 #include "process/mode_start.h"
 
 /* A block is judged by a row of the table of protections, or it is plain: its row is NULL then. */
@@ -50,6 +52,12 @@ void *front_watched_plain(size_t bytes, size_t align, bool *zeroed) {
     return p != NULL ? plain_stay(p) : NULL;
 }
 
+/* Behind each change of the profile. */
+static void profile_changed(void) {
+    if (profile_snapshots() && control_may_act())
+        profile_snapshot_look();
+}
+
 /* All of a plain block is filled, so that what a later realloc adds in place is filled too. */
 static void *alloc_block(size_t bytes, size_t align, bool *zeroed, const char *call) {
     int saved = errno;
@@ -66,14 +74,15 @@ static void *alloc_block(size_t bytes, size_t align, bool *zeroed, const char *c
         perturb_alloc(p, plain ? plain_usable(p) : bytes);
         *zeroed = false;
     }
-    if (UNLIKELY(weight != 0) && p != NULL)
+    if (UNLIKELY(weight != 0) && p != NULL) {
         profile_allocated(p, bytes, weight, call);
+        profile_changed();
+    }
     return p;
 }
 
 static void free_block(const struct protection *row, void *p, const char *call, size_t bytes, size_t align) {
-    if (modes_has(MODE_PROFILE))
-        profile_freeing(p);
+    bool changed = modes_has(MODE_PROFILE) && profile_freeing(p);
     if (row != NULL) {
         judge_free(row, p, call, bytes, align);
     } else if (!protections_adopt(p, call)) {
@@ -81,6 +90,8 @@ static void free_block(const struct protection *row, void *p, const char *call, 
             perturb_free(p, plain_usable(p));
         plain_free(p, call);
     }
+    if (UNLIKELY(changed))
+        profile_changed();
 }
 
 /* False if there is no block, which is reported. */
@@ -123,6 +134,7 @@ static void *resize_uncopied(const struct protection *row, void *p, size_t old, 
     void *resized = resize_unprofiled(row, p, old, bytes, call);
     bool same = resized == p && (row != NULL ? bytes : plain_usable(p)) == old;
     profile_resized(&was, resized, bytes, same, call);
+    profile_changed();
     return resized;
 }
 

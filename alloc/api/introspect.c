@@ -21,6 +21,7 @@
 #include "heap/mode_switch.h"
 #include "observe/profile.h"
 #include "observe/profile_text.h"
+#include "observe/tags.h"
 #include "observe/resident.h"
 #include "observe/stats.h"
 #include "observe/trace.h"
@@ -197,6 +198,10 @@ EXPORT int myalloc_profile_write(const char *path) {
     if (error != 0)
         errno = error;
     return error != 0 ? -1 : 0;
+}
+
+EXPORT void myalloc_tag(const char *tag) {
+    tags_set(tag);
 }
 
 EXPORT int malloc_trim(size_t pad) {

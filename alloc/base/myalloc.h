@@ -91,6 +91,17 @@ int myalloc_profile_start(size_t interval);
 void myalloc_profile_stop(void);
 int myalloc_profile_write(const char *path);
 
+/*
+ * Puts a tag on what this thread allocates from now on, as the heap profile tells it: `myalloc report` shows what each tag has.
+ * NULL or "" ends that. The text is copied, at most 47 bytes of it, and may change or go as soon as this returns. There may be
+ * 1022 different ones in a process; further ones are told as "(more tags)".
+ *
+ * A tag belongs to the thread that has called it; a new thread has none. In the child of a fork, the thread keeps its tag. A
+ * block keeps the tag that it was allocated with, whoever frees it; one that realloc moves or lets grow gets the present one.
+ * Where no profile is on it does nothing more than note the tag. It takes no lock, and may be called in a signal handler.
+ */
+void myalloc_tag(const char *tag);
+
 #ifdef __cplusplus
 }
 #endif

@@ -9,14 +9,14 @@
 #include "os/os.h"
 #include "kit/finding.h"
 #include "kit/text.h"
+#include "callers/build_id.h"
 #include "callers/symtab.h"
 #include "callers/unwind.h"
 
 #define LINE_ROOM 960 /* of a line's 1023 characters, the frame's number and indentation apart */
 #define PLACE_MOST 430 /* characters of function and module; with number and build-id 500, of which a report has room for all */
 #define NAME_LEAST 64  /* characters of a function's name, however long its module's path is */
-#define BUILD_ID_MOST 20 /* bytes; linkers make 8 to 20 */
-#define BUILD_ID_ROOM 64
+#define ID_ROOM 64     /* of a build-id and what stands around it */
 #define NAME_ROOM 256 /* of a function's name that only a file knows */
 
 #pragma weak dladdr1 /* a static program has no dynamic symbols to look up */
@@ -118,65 +118,19 @@ char *backtrace_place(const void *address, char *out, size_t room) {
     return out;
 }
 
-/* ---- build-ids --------------------------------------------------------------------------------------------------- */
-
-/* The note of that kind among the notes in [at, at + bytes): its bytes, and their number. NULL if there is none. */
-static const unsigned char *find_note(const char *at, size_t bytes, size_t *length) {
-    while (bytes >= sizeof(Elf64_Nhdr)) {
-        const Elf64_Nhdr *note = (const void *)at;
-        size_t name = align_up(note->n_namesz, 4), whole = sizeof *note + name + align_up(note->n_descsz, 4);
-        if (whole > bytes)
-            return NULL;
-        if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 && memcmp(note + 1, "GNU", 4) == 0) {
-            *length = note->n_descsz;
-            return (const unsigned char *)(note + 1) + name;
-        }
-        at += whole;
-        bytes -= whole;
-    }
-    return NULL;
-}
-
-/* The loader has mapped the module's headers where its first segment begins, unless a linker script has put them elsewhere. */
-static const unsigned char *build_id(const char *start, size_t *length) {
-    const Elf64_Ehdr *header = (const void *)start;
-    if (memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 || header->e_phentsize != sizeof(Elf64_Phdr))
-        return NULL;
-    const Elf64_Phdr *segments = (const void *)(start + header->e_phoff);
-    uintptr_t base = 0;
-    for (unsigned i = header->e_phnum; i-- > 0;)
-        if (segments[i].p_type == PT_LOAD && segments[i].p_offset == 0)
-            base = (uintptr_t)start - segments[i].p_vaddr;
-    for (unsigned i = 0; i < header->e_phnum; i++) {
-        const unsigned char *id = segments[i].p_type != PT_NOTE
-                                      ? NULL
-                                      : find_note((const char *)base + segments[i].p_vaddr, segments[i].p_memsz, length);
-        if (id != NULL)
-            return id;
-    }
-    return NULL;
-}
-
 /* " (BuildId: 5f3a...)", or nothing. */
 static void add_build_id(const void *header, char *out, size_t room) {
-    static const char hex[] = "0123456789abcdef";
-    char digits[2 * BUILD_ID_MOST + 1];
-    size_t length = 0;
-    const unsigned char *id = header != NULL ? build_id(header, &length) : NULL;
+    char digits[BUILD_ID_ROOM] = "";
     *out = '\0';
-    length = id != NULL ? min_size(length, BUILD_ID_MOST) : 0;
-    for (size_t i = 0; i < length; i++) {
-        digits[2 * i] = hex[id[i] >> 4];
-        digits[2 * i + 1] = hex[id[i] & 15];
-    }
-    digits[2 * length] = '\0';
-    if (length > 0)
+    if (header != NULL)
+        build_id_find(header, build_id_copy, digits);
+    if (digits[0] != '\0')
         text_format(out, room, " (BuildId: %s)", digits);
 }
 
 void backtrace_module(const void *address, char *out, size_t room) {
     struct backtrace_symbol symbol;
-    char id[BUILD_ID_ROOM];
+    char id[ID_ROOM];
     *out = '\0';
     backtrace_resolve(address, &symbol, NULL, 0);
     if (symbol.module == NULL)
@@ -187,7 +141,7 @@ void backtrace_module(const void *address, char *out, size_t room) {
 
 void backtrace_print(struct finding *finding, void *const *frames, unsigned count) {
     struct backtrace_symbol symbol;
-    char place[LINE_ROOM - BUILD_ID_ROOM], id[BUILD_ID_ROOM];
+    char place[LINE_ROOM - ID_ROOM], id[ID_ROOM];
     for (unsigned i = 0; i < count && i < UNWIND_MOST; i++) {
         describe(frames[i], &symbol, place, sizeof place);
         add_build_id(symbol.header, id, sizeof id);

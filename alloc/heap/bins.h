@@ -104,6 +104,7 @@ struct cache {
     enum cache_state state;
     uint8_t lists;                      /* enum cache_lists: what they are; the thread follows cache_lists_wanted */
     bool bounded;                       /* limits are granted by cache_bound.c and there are no spares */
+    uint16_t tag;                       /* this thread's, for the heap profile (observe/tags.h) */
 };
 
 extern HIDDEN THREAD_LOCAL struct cache cache_self;

@@ -186,7 +186,7 @@ void cache_counted_overflow(struct cache *cache, struct block *block, unsigned c
         return;
     }
     growth_earn(cache, class);
-    if (length < slow->earned_limit[class] && class_bytes(class) * length <= growth_spare_most())
+    if (length < cache_counted_most(slow, class) && class_bytes(class) * length <= growth_spare_most())
         bin_put_spare(cache, class, block, length);
     else if (central_give(class, block, length))
         growth_fall(cache, class);

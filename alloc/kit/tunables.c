@@ -286,6 +286,10 @@ const char *tunables_lacks(const struct tunables *values, const struct tunable *
     case TUNABLE_AT_profile_seed:
     case TUNABLE_AT_profile_out:
         return values->profile ? NULL : "profile:1, or 'myalloc ctl' later";
+    case TUNABLE_AT_profile_every_ms:
+    case TUNABLE_AT_profile_growth:
+    case TUNABLE_AT_profile_peak:
+        return value == 0 || values->profile ? NULL : "profile:1, or 'myalloc ctl' later";
     case TUNABLE_AT_leaks_exit:
     case TUNABLE_AT_leaks_suppress:
         return value == 0 || values->leaks != 0 ? NULL : "leaks";

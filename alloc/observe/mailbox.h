@@ -35,6 +35,9 @@ enum mailbox_command {
     MAILBOX_COMMANDS
 };
 
+/* Added to the result of MAILBOX_PROFILE where it was on before. */
+#define MAILBOX_WAS_ON ((uint64_t)1 << 63)
+
 enum mailbox_status {
     MAILBOX_DONE = 1,
     MAILBOX_UNKNOWN,  /* no such command */

@@ -15,12 +15,17 @@
 #include "callers/stacks.h"
 #include "callers/unwind.h"
 #include "protect/protections.h"
+#include "observe/tags.h"
 
 static _Atomic bool samples; /* else there are records only */
 static _Atomic size_t present_interval;
 
 size_t profile_interval(void) {
     return atomic_load(&present_interval);
+}
+
+bool profile_is_on(void) {
+    return atomic_load(&samples);
 }
 
 void profile_on(size_t interval, uint64_t seed) {
@@ -72,7 +77,7 @@ void profile_allocated(const void *p, size_t bytes, uint64_t weight, const char 
     record.stack = stacks_capture();
     record.time = os_clock_ms();
     record.life = report_thread_life();
-    if (profile_table_add(&record, class_for(bytes, BLOCK_ALIGN)) && probe_alloc_is_on())
+    if (profile_table_add(&record, class_for(bytes, BLOCK_ALIGN), tags_current()) && probe_alloc_is_on())
         probe_alloc(record.block, bytes, profile_table_weighted(&record));
 }
 
@@ -81,9 +86,16 @@ static void tell_free(const struct profile_record *record) {
         probe_free(record->block, 0, 0);
 }
 
-void profile_freeing(const void *p) {
+static void end(const struct profile_record *record) {
+    if (record->block != 0)
+        profile_table_end(record, os_clock_ms());
+    tell_free(record);
+}
+
+bool profile_freeing(const void *p) {
     struct profile_record record = profile_table_remove(p);
-    tell_free(&record);
+    end(&record);
+    return record.block != 0;
 }
 
 struct profile_record profile_resizing(const void *p) {
@@ -91,11 +103,12 @@ struct profile_record profile_resizing(const void *p) {
 }
 
 void profile_resized(const struct profile_record *was, const void *p, size_t bytes, bool same, const char *call) {
-    if ((p == NULL || same) && profile_table_put_back(was))
+    if (p == NULL || same) {
+        if (!profile_table_put_back(was))
+            tell_free(was);
         return;
-    tell_free(was);
-    if (p == NULL || same)
-        return;
+    }
+    end(was);
     uint64_t weight = profile_due(bytes, BLOCK_ALIGN);
     if (weight != 0)
         profile_allocated(p, bytes, weight, call);

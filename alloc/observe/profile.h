@@ -29,6 +29,9 @@ void profile_on(size_t interval, uint64_t seed);
 /* The interval in force, or that of the last samples; 0 if there were none. */
 size_t profile_interval(void);
 
+/* Whether allocations are sampled. */
+bool profile_is_on(void);
+
 /* Nothing is sampled from now on. */
 void profile_off(void);
 
@@ -43,8 +46,8 @@ void *profile_alloc(size_t bytes, size_t align);
 /* Records a sample, after it has been allocated. Not one whose free would not be seen. */
 void profile_allocated(const void *p, size_t bytes, uint64_t weight, const char *call);
 
-/* Takes the record of a block away before it is free. */
-void profile_freeing(const void *p);
+/* Takes the record of a block away, before it is free: true if there was one. */
+bool profile_freeing(const void *p);
 
 /* The same before it is resized; and after it has been: `same` says that it is where it was and as large; p is NULL if that was
  * refused. Only then is it known whether a listener is to be told of a free (kit/probe.h): if another thread has got the

@@ -1,23 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 #include "observe/profile_table.h"
 
+#include <string.h>
+
 #include "base/address_map.h"
 #include "base/sizeclass.h"
 #include "kit/budget.h"
 #include "kit/report.h"
 #include "heap/cache_counted.h"
+#include "observe/tags.h"
 
 static struct lock profile_lock;
 static struct address_map records = ADDRESS_MAP(struct profile_record), sites = ADDRESS_MAP(struct profile_site);
 static struct profile_totals totals;
 static uint32_t peaks; /* how often the sum of all that is live was higher than ever */
 
+_Static_assert(TAGS_MOST <= 1024, "a tag has ten bits of the key");
+
 /* No two kinds of call have the same, and there are some thirty; the highest bit says that there is a site. */
-static uint64_t key_of(const struct profile_record *record, unsigned class) {
+static uint64_t key_of(const struct profile_record *record, unsigned class, unsigned tag) {
     uint64_t call = 0;
     for (const char *at = record->call; *at != '\0'; at++)
         call = call * 31 + (unsigned char)*at;
-    return (uint64_t)1 << 63 | (call & 0xffff) << 40 | (uint64_t)class << 32 | record->stack;
+    return (uint64_t)1 << 63 | (uint64_t)tag << 53 | (call & 0x1fff) << 40 | (uint64_t)class << 32 | record->stack;
 }
 
 /* ---- sums -------------------------------------------------------------------------------------------------------- */
@@ -93,8 +98,8 @@ static void add_locked(const struct profile_record *record) {
     *(struct profile_record *)address_map_insert(&records, (const void *)record->block) = *record;
 }
 
-bool profile_table_add(struct profile_record *record, unsigned class) {
-    record->site = key_of(record, class);
+bool profile_table_add(struct profile_record *record, unsigned class, unsigned tag) {
+    record->site = key_of(record, class, tag);
     lock_acquire(&profile_lock, LOCK_PROFILE);
     bool room = budget_grow_map(&records, 1) && budget_grow_map(&sites, 1);
     if (room)
@@ -135,6 +140,25 @@ bool profile_table_put_back(const struct profile_record *record) {
     return room;
 }
 
+static unsigned decade_of(uint64_t ms) {
+    unsigned decade = 0;
+    for (uint64_t most = 10; ms >= most && decade + 1 < PROFILE_LIVES; most *= 10)
+        decade++;
+    return decade;
+}
+
+void profile_table_end(const struct profile_record *record, uint64_t now) {
+    lock_acquire(&profile_lock, LOCK_PROFILE);
+    find_site(record->site)->lived[decade_of(now - record->time)] += record->weight;
+    lock_release(&profile_lock, LOCK_PROFILE);
+}
+
+void profile_table_totals(struct profile_totals *out) {
+    lock_acquire(&profile_lock, LOCK_PROFILE);
+    *out = totals;
+    lock_release(&profile_lock, LOCK_PROFILE);
+}
+
 struct profile_site *profile_table_copy(struct profile_totals *out, size_t *room) {
     size_t size = 0;
     lock_acquire(&profile_lock, LOCK_PROFILE);
@@ -165,6 +189,7 @@ static void forked(void) {
         if (site != NULL) {
             site->all = (struct profile_sum){0, 0};
             site->samples = 0;
+            memset(site->lived, 0, sizeof site->lived);
         }
     }
     totals.all = (struct profile_sum){0, 0};

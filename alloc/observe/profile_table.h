@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a profile knows: each live block that was sampled has a record, and what they stand for is summed up by call site: the
- * call stack, the function that was called, and the size class.
+ * call stack, the function that was called, the size class, and the tag that its thread had (tags.h).
  *
  * A sample stands for `weight` allocations of its size. Sums are made of weights, so that what is added when a block is
  * allocated is taken away exactly when it is freed. Of each site there is what is live, what was allocated in all, and what was
@@ -18,6 +18,9 @@
 
 #include "base/base.h"
 #include "kit/lock.h"
+
+/* Lifetimes are told in decades: below 10 ms, 100 ms, 1 s, 10 s, 100 s, and longer. */
+enum { PROFILE_LIVES = 6 };
 
 struct profile_record {
     uintptr_t block;  /* the key of the table (base/address_map.h); 0: no record */
@@ -36,11 +39,12 @@ struct profile_sum {
 };
 
 struct profile_site {
-    uint64_t key; /* stack, call and class; of the table */
+    uint64_t key; /* stack, class, call and tag; of the table */
     const char *call;
     uint32_t stack, epoch; /* peaks there had been when `peak` was kept */
     struct profile_sum live, all, peak;
     size_t samples; /* ever */
+    uint64_t lived[PROFILE_LIVES]; /* weights of those that are freed, by how long they were live */
 };
 
 struct profile_totals {
@@ -49,14 +53,25 @@ struct profile_totals {
     size_t refused; /* samples for which there was no memory */
 };
 
-/* Enters a sample; `class` is its size class, 0 for a larger one. The record's site is set here. False if memory is refused. */
-bool profile_table_add(struct profile_record *record, unsigned class);
+/* Enters a sample; `class` is its size class, 0 for a larger one, `tag` a number of tags.h. The record's site is set here. False
+ * if memory is refused. */
+bool profile_table_add(struct profile_record *record, unsigned class, unsigned tag);
+
+/* The parts of a site's key. */
+static inline unsigned profile_site_class(const struct profile_site *site) {
+    return (unsigned)(site->key >> 32 & 0xff);
+}
+static inline unsigned profile_site_tag(const struct profile_site *site) {
+    return (unsigned)(site->key >> 53 & 0x3ff);
+}
 
 /* Takes the record of a block away and returns it; all 0 if there is none. */
 struct profile_record profile_table_remove(const void *p);
 
-/* Puts a record back that has been taken away, if it is one. False if memory is refused. */
+/* Puts a record back that has been taken away, if it is one; false if memory is refused. Or counts how long its block, which is
+ * free, has lived by now. */
 bool profile_table_put_back(const struct profile_record *record);
+void profile_table_end(const struct profile_record *record, uint64_t now);
 
 /* Bytes of allocations that a record stands for. */
 uint64_t profile_table_weighted(const struct profile_record *record);
@@ -64,6 +79,8 @@ uint64_t profile_table_weighted(const struct profile_record *record);
 /* A copy of all sites, in memory of budget_map of *room bytes; how many there are is in the totals. NULL if there are none, or
  * if memory is refused. */
 struct profile_site *profile_table_copy(struct profile_totals *totals, size_t *room);
+
+void profile_table_totals(struct profile_totals *totals);
 
 /* True if `p` lies in the tables: no root for the leak report. */
 bool profile_table_covers(const void *p);

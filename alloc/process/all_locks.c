@@ -24,6 +24,7 @@
 #include "protect/hardened_slab.h"
 #include "observe/leaks.h"
 #include "observe/letters.h"
+#include "observe/profile_snapshot.h"
 #include "observe/profile_table.h"
 #include "observe/trace.h"
 
@@ -31,6 +32,7 @@
  * in it, and trace_locks switches a mode when forked, which uses what stands before it. */
 static const struct lock_set *const sets[] = {
     &random_locks,   &environment_locks, &ways_locks,   &decay_locks,  &holes_locks,  &letters_locks,
+    &profile_snapshot_locks,
     &mode_switch_locks, &check_locks,
     &cache_locks,    &central_locks,     &slab_locks,   &span_locks,   &mapped_locks, &range_locks,
     &hardened_mapped_locks,              &hardened_locks, &guarded_locks,  &region_locks, &stacks_locks,

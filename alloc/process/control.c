@@ -91,11 +91,12 @@ static struct outcome decay(uint64_t ms) {
 static struct outcome profile(uint64_t on) {
     if (on > 1)
         return (struct outcome){MAILBOX_BOUNDS, 0};
+    uint64_t before = profile_is_on() ? MAILBOX_WAS_ON : 0;
     if (on)
         profile_on(tunables.profile_interval, tunables.profile_seed);
     else
         profile_off();
-    return done(profile_interval());
+    return done(profile_interval() | before);
 }
 
 static struct outcome dump(char *path, size_t room) {

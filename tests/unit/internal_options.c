@@ -282,6 +282,9 @@ Test(options, what_does_nothing_is_told) {
         {"profile_interval:1m", {"profile:1"}},
         {"profile_seed:7", {"profile:1"}},
         {"profile_out:file", {"profile:1"}},
+        {"profile_every_ms:5", {"profile:1"}},
+        {"profile_growth:1m", {"profile:1"}},
+        {"profile_peak:on", {"profile:1"}},
     };
     char list[128], *variables[] = {list, NULL};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -335,8 +338,7 @@ Test(options, every_name_is_known) {
     for (const struct tunable *row = tunables_rows; row < tunables_rows + TUNABLES; row++) {
         snprintf(text, sizeof text, "MYALLOC_OPTIONS=%s:1m", row->name);
         bool sized = row->kind == TUNABLE_SIZE || row->kind == TUNABLE_LIMIT;
-        apply(variables);
-        struct tunables alone = tunables;
+        struct tunables alone = apply(variables);
         bool wrong = row->kind != TUNABLE_TEXT && (!sized || row->most < MIB);
         cr_expect_eq(complaints, wrong || tunables_lacks(&alone, row) != NULL, "%s", text);
         snprintf(text, sizeof text, "GLIBC_TUNABLES=glibc.malloc.%s=1", row->glibc);

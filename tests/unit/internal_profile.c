@@ -2,6 +2,8 @@
 /* The heap profile from inside: its arithmetic beside libm's, sums beside exact counts, counted lists, slabs, records. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/exponential.h"
@@ -14,6 +16,7 @@
 #include "heap/unitmap.h"
 #include "kit/budget.h"
 #include "observe/profile.h"
+#include "observe/tags.h"
 #include "observe/stats.h"
 #include "process/verify.h"
 #include "api/front.h"
@@ -362,6 +365,90 @@ Test(profile, q1_broken_is_found) {
     profile_table_put_back(&right);
     profile_table_put_back(&record); /* the address twice: one record, two in the sums */
     cr_assert_gt(verify_heap(), 0);
+}
+
+/* ---- tags and lifetimes ------------------------------------------------------------------------------------------------ */
+
+/* The only site, in *site. */
+static size_t only_site(struct profile_site *site) {
+    struct profile_totals totals;
+    size_t room;
+    struct profile_site *sites = profile_table_copy(&totals, &room);
+    if (sites != NULL) {
+        *site = sites[0];
+        budget_unmap(sites, room);
+    }
+    return totals.sites;
+}
+
+Test(profile, lifetimes_are_those_of_what_is_freed) {
+    struct profile_site site;
+    struct profile_record record = {.block = 0x1000, .weight = 3 * COUNTED_ONE, .bytes = 10, .call = "malloc"};
+    static const uint64_t ages[] = {0, 9, 10, 99, 100, 1000, 99999, 100000, 1000000000};
+    for (size_t i = 0; i < sizeof ages / sizeof *ages; i++) {
+        record.time = 5000;
+        profile_table_add(&record, 1, 0);
+        struct profile_record removed = profile_table_remove((void *)0x1000);
+        profile_table_end(&removed, 5000 + ages[i]);
+    }
+    profile_table_add(&record, 1, 0); /* moved about, and never freed */
+    struct profile_record removed = profile_table_remove((void *)0x1000);
+    profile_table_put_back(&removed);
+    cr_assert_eq(only_site(&site), 1);
+    static const uint64_t wanted[PROFILE_LIVES] = {2, 2, 1, 1, 1, 2};
+    for (int i = 0; i < PROFILE_LIVES; i++)
+        cr_expect_eq(site.lived[i], 3 * COUNTED_ONE * wanted[i], "%d", i);
+    cr_assert_eq(site.live.weight, 3 * COUNTED_ONE);
+}
+
+Test(profile, tags_are_kept_once_each) {
+    char text[80];
+    cr_assert_eq(tags_number(NULL), 0);
+    cr_assert_eq(tags_number(""), 0);
+    cr_assert_eq(tags_word(0), NULL);
+    for (unsigned round = 0; round < 2; round++)
+        for (unsigned i = 1; i < 1400; i++) {
+            snprintf(text, sizeof text, "tag %u", i);
+            unsigned number = tags_number(text);
+            cr_assert_eq(number, i < TAGS_MOST - 1 ? i : TAGS_MOST - 1, "%s: %u", text, number);
+            cr_assert_str_eq(tags_word(number), i < TAGS_MOST - 1 ? text : "(more tags)");
+        }
+}
+
+Test(profile, a_tag_is_cut_and_made_one_line) {
+    char text[80], wanted[TAG_ROOM];
+    memset(text, 'x', sizeof text);
+    text[sizeof text - 1] = '\0';
+    memset(wanted, 'x', sizeof wanted);
+    wanted[sizeof wanted - 1] = '\0';
+    cr_assert_str_eq(tags_word(tags_number(text)), wanted);
+    cr_assert_eq(tags_number(text), tags_number(wanted));
+    cr_assert_str_eq(tags_word(tags_number("a\nb\t\x7f")), "a?b??");
+}
+
+static void *ask_for_tags(void *numbers) {
+    char text[20];
+    for (unsigned i = 0; i < 200; i++) {
+        snprintf(text, sizeof text, "%u", i);
+        ((unsigned *)numbers)[i] = tags_number(text);
+    }
+    return NULL;
+}
+
+Test(profile, threads_agree_on_tags) {
+    static unsigned numbers[4][200];
+    pthread_t threads[4];
+    char text[20];
+    for (int i = 0; i < 4; i++)
+        pthread_create(&threads[i], NULL, ask_for_tags, numbers[i]);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    for (unsigned i = 0; i < 200; i++) {
+        snprintf(text, sizeof text, "%u", i);
+        unsigned number = tags_number(text); /* those that lost a race for it have taken numbers, too: 800 at the most */
+        for (int k = 0; k < 4; k++)
+            cr_assert(numbers[k][i] == number && strcmp(tags_word(number), text) == 0, "%s", text);
+    }
 }
 
 /* ---- statistics -------------------------------------------------------------------------------------------------- */
