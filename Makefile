@@ -113,7 +113,7 @@ build/libmyalloc.a: $(call objects,static)
 INSTALLED = build/installed$(LIBDIR)/myalloc
 TOOL_SHARES = $(patsubst %,alloc/%.c,kit/tunables kit/environment kit/report kit/symbolizer kit/finding kit/path kit/text \
                   kit/thread_names kit/readonly base/sizeclass os/kernel os/os_fault os/memory os/self os/files os/filter \
-                  os/process os/system)
+                  os/process os/system os/pages)
 # The page of `myalloc report --html` as a string of C.
 build/report_page.h: tools/report_page.html
 	@mkdir -p $(@D)

@@ -43,6 +43,11 @@ struct profile_site {
     size_t samples; /* ever */
 };
 
+/* The table of records, for tools (observe/structures.h). A site's key has the class at this bit. */
+#define PROFILE_CLASS_SHIFT 32
+struct address_map;
+extern HIDDEN struct address_map profile_records;
+
 struct profile_totals {
     size_t sites, samples, live_samples;
     struct profile_sum live, all, peak;
