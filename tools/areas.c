@@ -19,11 +19,14 @@ static bool add_area(struct areas *areas, const char *line)
 {
     struct area area = {0};
     uint64_t inode;
+    char rights[8];
     int name = 0;
 
-    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %*x %*s %" SCNu64 " %n", &area.start, &area.end, &inode, &name) != 3)
+    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %*x %*s %" SCNu64 " %n", &area.start, &area.end, rights, &inode,
+               &name) != 4)
         return false;
     area.is_file = inode != 0;
+    area.is_private = rights[1] == 'w' && strchr(rights, 'p');
     area.name = memory_copy(line + name, strcspn(line + name, "\n"));
     areas->list = memory_room(areas->list, areas->count, &areas->room, sizeof area);
     areas->list[areas->count++] = area;

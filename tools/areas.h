@@ -13,6 +13,7 @@ struct area {
     uint64_t resident, swapped;
     uint64_t lazy; /* given back by MADV_FREE, and resident until the kernel needs it */
     bool is_file;
+    bool is_private; /* can be written, and is not shared */
     char *name;    /* "" if it has none */
 };
 

@@ -17,7 +17,16 @@ static bool has_thread(const struct heap_view *view, const struct area *area)
     return false;
 }
 
-/* Variables of a program or a library that begin as zeros lie behind its file, in an area without a name. */
+enum { VARIABLES_MOST = 256 << 10 };
+
+/* Variables of a program or a library that begin as zeros lie behind those that its file has, in an area without a name. A
+   larger one is taken for a mapping that came to lie there. */
+static bool has_variables(const struct area *before, const struct area *area)
+{
+    return before->is_file && before->is_private && area->is_private && before->end == area->start &&
+           area->end - area->start <= VARIABLES_MOST;
+}
+
 static const char *name_of(const struct heap_view *view, const struct areas *areas, size_t n)
 {
     const struct area *area = &areas->list[n], *before = n ? area - 1 : NULL;
@@ -28,7 +37,7 @@ static const char *name_of(const struct heap_view *view, const struct areas *are
         return area->name;
     if (has_thread(view, area))
         return "stacks of threads";
-    if (before && before->is_file && before->end == area->start)
+    if (before && has_variables(before, area))
         return before->name;
     return "mappings without a name";
 }

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* `myalloc why PID`: where the resident memory of a process is. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "command.h"
 #include "message.h"
+#include "out_file.h"
+#include "why_html.h"
+#include "why_json.h"
 #include "why_text.h"
 
 struct settings {
@@ -19,6 +23,12 @@ static int read_arguments(struct settings *settings, int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--all"))
             settings->all = true;
+        else if (!strcmp(argv[i], "--json"))
+            settings->is_json = true;
+        else if (!strcmp(argv[i], "--html") && i + 1 < argc)
+            settings->page = argv[++i];
+        else if (!strcmp(argv[i], "--html"))
+            return fail(STATUS_USAGE, "why: --html needs the name of a file, or - for standard output");
         else if (argv[i][0] == '-')
             return fail(STATUS_USAGE, "why: there is no option '%s'; see 'myalloc help why'", argv[i]);
         else if (settings->number)
@@ -26,12 +36,30 @@ static int read_arguments(struct settings *settings, int argc, char **argv)
         else if (!(settings->number = process_number(argv[i])))
             return fail(STATUS_USAGE, "why: '%s' is no number of a process", argv[i]);
     }
+    if (settings->is_json && settings->page)
+        return fail(STATUS_USAGE, "why: --json and --html are two forms of the same; give one");
     return settings->number ? 0 : fail(STATUS_USAGE, "why needs the number of a process; see 'myalloc help why'");
 }
 
-static int tell(const struct settings *settings, struct why *why)
+static int write_page(const char *path, const struct why *why)
 {
-    why_text(why, settings->all);
+    FILE *out = out_file_open(path);
+
+    if (out)
+        why_html(out, why);
+    if (!out || !out_file_close(true))
+        return fail(EXIT_FAILURE, "cannot write '%s': %s", path, strerror(errno));
+    return EXIT_SUCCESS;
+}
+
+static int tell(const struct settings *settings, const struct why *why)
+{
+    if (settings->page)
+        return write_page(settings->page, why);
+    if (settings->is_json)
+        why_json(stdout, why, false);
+    else
+        why_text(why, settings->all);
     return fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -74,6 +102,8 @@ const struct command command_why = {
                "/proc/sys/kernel/yama/ptrace_scope. The command must be the one that came with the library.\n"
                "\n"
                "  --all             list all threads, names, size classes and call sites, not only the first\n"
+               "  --json            print all of it as one object of JSON\n"
+               "  --html FILE       write a page for a browser, with a picture of the heap; it needs nothing else\n"
                "\n"
                "Parts are read one after another: of a process that allocates meanwhile they are of different moments.\n"
                "While a heap profile is on ('myalloc ctl PID profile on', or profile:1), call sites are told by the free\n"
