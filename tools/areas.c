@@ -94,6 +94,15 @@ const struct area *areas_find(const struct areas *areas, uint64_t address)
     return low < areas->count && areas->list[low].start <= address ? &areas->list[low] : NULL;
 }
 
+bool areas_cover(const struct areas *areas, uint64_t start, uint64_t end)
+{
+    const struct area *area = areas_find(areas, start), *behind = areas->list + areas->count;
+
+    while (area && area < behind && area->start <= start && start < end)
+        start = area++->end;
+    return start >= end;
+}
+
 /* ---- pages ------------------------------------------------------------------------------------------------------- */
 
 int runs_open(int number)
@@ -144,6 +153,8 @@ int runs_add(struct runs *runs, int fd, uint64_t start, uint64_t end)
 
     if (pages.fd < 0)
         return errno;
+    if (start >= end || end >> ADDRESS_BITS)
+        start = end = 0;
     os_pages_over(&pages, (const void *)start, end - start);
     while (os_pages_next(&pages, &found) && pages.fd >= 0)
         runs_put(&fresh, found.start, found.end, found.huge);

@@ -29,6 +29,9 @@ void areas_free(struct areas *areas);
 /* The area that an address lies in, or NULL. */
 const struct area *areas_find(const struct areas *areas, uint64_t address);
 
+/* Whether all of [start, end) lies in areas. */
+bool areas_cover(const struct areas *areas, uint64_t start, uint64_t end);
+
 /* Neighbouring pages that have memory. */
 struct run {
     uint64_t start, end;
@@ -43,7 +46,7 @@ struct runs {
 /* Opens what tells the pages of a process (/proc/PID/pagemap). Returns a descriptor, or -1 with errno. */
 int runs_open(int number);
 
-/* Adds the runs in [start, end). Returns 0, or errno. */
+/* Adds the runs in [start, end), any addresses: of what is not mapped there are none. Returns 0, or errno. */
 int runs_add(struct runs *runs, int fd, uint64_t start, uint64_t end);
 
 /* Adds one run. */

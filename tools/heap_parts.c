@@ -18,6 +18,7 @@ enum { HUGE_PAGE_BYTES = 2 << 20, HOME_UNITS = 64 };
 struct look {
     struct heap_view *view;
     struct heap_parts *parts;
+    struct areas areas;
     int fd, error;
     struct runs ours; /* what has memory and is the allocator's */
     struct runs runs; /* of the region */
@@ -183,11 +184,14 @@ static enum unit_kind kind_of(struct look *look, struct seen *seen)
 /* The span that begins at a unit, or the one unit that begins none. Returns its length. */
 static size_t see_span(struct look *look, size_t unit)
 {
-    struct seen seen = {.span = heap_view_span(look->view, look->region, unit), .unit = unit};
-    enum unit_kind kind = kind_of(look, &seen);
-    size_t units = kind == UNIT_FOREIGN || seen.span.units == 0 ? 1 : seen.span.units;
-    size_t left = look->region->frontier - unit;
+    struct seen seen = {.unit = unit};
+    size_t left = look->region->frontier - unit, units;
+    enum unit_kind kind;
 
+    if (!heap_view_span(look->view, look->region, unit, &seen.span))
+        return left; /* it has been overwritten */
+    kind = kind_of(look, &seen);
+    units = kind == UNIT_FOREIGN || seen.span.units == 0 ? 1 : seen.span.units;
     units = units < left ? units : left;
     seen.is_top = units == left;
     for (size_t i = 0; i < units; i++)
@@ -215,9 +219,13 @@ static void see_unused(struct look *look)
 
 static void see_region(struct look *look, const struct region *region)
 {
+    uint64_t end = region->base + (region->mapped << UNIT_SHIFT);
+
+    if (!areas_cover(&look->areas, region->base, end))
+        return; /* it has been overwritten */
     look->region = region;
     look->run = look->runs.count = 0;
-    look->error = runs_add(&look->runs, look->fd, region->base, region->base + (region->mapped << UNIT_SHIFT));
+    look->error = runs_add(&look->runs, look->fd, region->base, end);
     for (size_t unit = 0; unit < region->frontier && !look->view->error;)
         unit += see_span(look, unit);
     see_unused(look);
@@ -414,6 +422,7 @@ int heap_parts_count(struct heap_parts *parts, struct heap_view *view)
     *parts = (struct heap_parts){0};
     if (look.fd < 0)
         return errno;
+    look.error = areas_read(view->number, &look.areas);
     for (unsigned i = 0; i < view->region_count && !look.error; i++)
         see_region(&look, &view->regions[i]);
     heap_view_each_entry(view, view->at[STRUCTURE_mapped], sizeof(struct mapping), see_mapping, &look);
@@ -422,10 +431,11 @@ int heap_parts_count(struct heap_parts *parts, struct heap_view *view)
     share_blocks(&look);
     close(look.fd);
     if (!look.error)
-        look.error = other_parts_count(&parts->beyond, view, &look.ours);
+        other_parts_count(&parts->beyond, view, &look.areas, &look.ours);
     parts->others = parts->beyond.bytes;
     runs_free(&look.runs);
     runs_free(&look.ours);
+    areas_free(&look.areas);
     return look.error;
 }
 

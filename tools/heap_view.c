@@ -56,7 +56,8 @@ static void read_regions(struct heap_view *view)
     for (unsigned i = 0; i < view->region_count; i++) {
         struct region *region = &view->regions[i];
 
-        if (region->mapped > region->max_units || region->frontier > region->mapped || !region->spans)
+        if (region->mapped > region->max_units || region->frontier > region->mapped || !region->spans ||
+            (uintptr_t)region->spans % CACHE_LINE)
             region->mapped = region->frontier = 0;
     }
 }
@@ -209,17 +210,19 @@ void heap_view_close(struct heap_view *view)
 
 /* ---- spans --------------------------------------------------------------------------------------------------------- */
 
-struct span heap_view_span(struct heap_view *view, const struct region *region, size_t unit)
+bool heap_view_span(struct heap_view *view, const struct region *region, size_t unit, struct span *span)
 {
     uintptr_t at = (uintptr_t)(region->spans + unit), start = align_down(at, sizeof view->spans);
 
     /* They are read as they lie in pages: those of units inside of large spans may have no memory, which a look would give. */
     if (start != view->spans_at) {
-        view->spans_at = start;
+        view->spans_at = 0;
         if (!heap_view_take(view, start, view->spans, sizeof view->spans))
-            memset(view->spans, 0, sizeof view->spans);
+            return false;
+        view->spans_at = start;
     }
-    return view->spans[(at - start) / sizeof *view->spans];
+    *span = view->spans[(at - start) / sizeof *view->spans];
+    return true;
 }
 
 bool heap_view_home(struct heap_view *view, const struct region *region, size_t unit, const struct span *span, uint64_t *home)

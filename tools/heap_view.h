@@ -45,8 +45,8 @@ int heap_view_end(struct heap_view *view);
 /* Copies memory. False if there is none. */
 bool heap_view_take(struct heap_view *view, uintptr_t from, void *out, size_t bytes);
 
-/* The structure of a unit; a free one of no length where it cannot be read. */
-struct span heap_view_span(struct heap_view *view, const struct region *region, size_t unit);
+/* The structure of a unit. False if it cannot be read. */
+bool heap_view_span(struct heap_view *view, const struct region *region, size_t unit, struct span *span);
 
 /* The bits of a span's blocks at home, into HOME_WORDS for each of its units. `span` is that of the unit. */
 bool heap_view_home(struct heap_view *view, const struct region *region, size_t unit, const struct span *span, uint64_t *home);

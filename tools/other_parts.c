@@ -78,28 +78,24 @@ static uint64_t ours_in(const struct area *area, const struct runs *ours, size_t
     return bytes;
 }
 
-int other_parts_count(struct other_parts *parts, const struct heap_view *view, struct runs *ours)
+void other_parts_count(struct other_parts *parts, const struct heap_view *view, const struct areas *areas, struct runs *ours)
 {
-    struct areas areas;
     size_t at = 0;
-    int error = areas_read(view->number, &areas);
 
     *parts = (struct other_parts){0};
     runs_sort(ours);
-    for (size_t i = 0; i < areas.count; i++) {
-        const struct area *area = &areas.list[i];
+    for (size_t i = 0; i < areas->count; i++) {
+        const struct area *area = &areas->list[i];
         uint64_t bytes = ours_in(area, ours, &at);
 
         parts->resident += area->resident;
         parts->swapped += area->swapped;
         parts->lazy += area->lazy;
         if (area->resident > bytes)
-            add(parts, name_of(view, &areas, i), area->resident - bytes);
+            add(parts, name_of(view, areas, i), area->resident - bytes);
     }
     if (parts->count)
         qsort(parts->list, parts->count, sizeof *parts->list, compare);
-    areas_free(&areas);
-    return error;
 }
 
 void other_parts_free(struct other_parts *parts)

@@ -20,8 +20,8 @@ struct other_parts {
     uint64_t lazy;     /* resident, and given back by MADV_FREE */
 };
 
-/* Counts them; `ours` are all pages with memory that are the allocator's, and are sorted here. Returns 0, or errno. */
-int other_parts_count(struct other_parts *parts, const struct heap_view *view, struct runs *ours);
+/* Counts them; `ours` are all pages with memory that are the allocator's, and are sorted here. */
+void other_parts_count(struct other_parts *parts, const struct heap_view *view, const struct areas *areas, struct runs *ours);
 void other_parts_free(struct other_parts *parts);
 
 #endif
