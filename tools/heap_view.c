@@ -174,6 +174,7 @@ int heap_view_open(int number, struct heap_view *view)
     struct structures where;
     struct page page;
     enum counts_result result;
+    size_t control = 1;
 
     *view = (struct heap_view){.number = number};
     result = counts_page(number, &view->counts, &page);
@@ -187,6 +188,7 @@ int heap_view_open(int number, struct heap_view *view)
                     "use the command that came with it", number);
     }
     memcpy(view->at, where.at, sizeof view->at);
+    view->is_sealed = heap_view_take(view, (uintptr_t)page.control, &control, sizeof control) && control == 0;
     read_regions(view);
     read_classes(view);
     read_threads(view);

@@ -58,10 +58,15 @@ static void say_free(FILE *out, const struct why *why)
 {
     uint64_t least = why->parts->trim_least;
 
-    if (is_worth(why, least))
-        fprintf(out, "'myalloc ctl %d trim' gives at least %.1f MiB back now. It is kept because the program may want it again "
-                "soon: decay_ms below 1000 gives it back earlier, background:on also while the program makes no calls. ",
-                why->view->number, mib(least));
+    if (!is_worth(why, least))
+        return;
+    if (why->view->is_sealed)
+        fprintf(out, "malloc_trim(0) gives at least %.1f MiB back; 'myalloc ctl' may not have it called, by control:off. ",
+                mib(least));
+    else
+        fprintf(out, "'myalloc ctl %d trim' gives at least %.1f MiB back now. ", why->view->number, mib(least));
+    fprintf(out, "It is kept because the program may want it again soon: decay_ms below 1000 gives it back earlier, "
+            "background:on also while the program makes no calls. ");
 }
 
 static void say_lists(FILE *out, const struct why *why)
@@ -88,6 +93,8 @@ static void say_beside(FILE *out, const struct why *why)
         fprintf(out, "Most of these pages, by estimate %.1f MiB, are kept by blocks of %" PRId64 " bytes that %s allocates in %s. ",
                 mib(sites->list[0].pinned), sites->list[0].sample->class_bytes, sites->list[0].sample->call,
                 why_function(sites->list[0].sample));
+    else if (!sites->samples && why->view->is_sealed)
+        fprintf(out, "Which call sites hold them is known while there is a profile, as by profile:1. ");
     else if (!sites->samples)
         fprintf(out, "Which call sites hold them is known while there is a profile: 'myalloc ctl %d profile on', or profile:1 "
                 "from the start. ", why->view->number);
@@ -119,9 +126,8 @@ static void say_rest(FILE *out, const struct why *why)
     uint64_t resident = parts->beyond.resident;
 
     if (parts->live > resident / 2)
-        fprintf(out, "%.0f %% of all is in blocks in use%s ", 100 * (double)parts->live / (double)resident,
-                why->sites->samples ? ": 'myalloc ctl PID profile dump' and 'myalloc report' tell by which functions."
-                                    : ": a heap profile tells by which functions ('myalloc help profile').");
+        fprintf(out, "%.0f %% of all is in blocks in use: %s by which functions. ", 100 * (double)parts->live / (double)resident,
+                why->sites->samples ? "the profile, by 'myalloc report', tells" : "a heap profile ('myalloc help profile') tells");
     else if (parts->others > resident / 2 && parts->beyond.count)
         fprintf(out, "%.0f %% of all is not the allocator's; most of it: %s. ", 100 * (double)parts->others / (double)resident,
                 parts->beyond.list[0].name);
