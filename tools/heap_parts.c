@@ -37,7 +37,17 @@ struct seen {
     uint64_t home[HOME_WORDS * HOME_UNITS];
 };
 
-/* ---- huge pages (as heap/resident_heap.c has it) -------------------------------------------------------------------- */
+/* The runs in [start, end), into `runs`. */
+static void find_runs(struct look *look, uint64_t start, uint64_t end)
+{
+    int error;
+
+    look->run = look->runs.count = 0;
+    error = runs_add(&look->runs, look->fd, start, end);
+    look->error = look->error ? look->error : error;
+}
+
+/* ---- huge pages (as heap/resident_heap.c has it) ----------------------------------------------------------------- */
 
 static void end_huge_page(struct look *look)
 {
@@ -59,7 +69,7 @@ static void begin_piece(struct look *look, uint64_t start, bool is_huge)
     look->is_huge = is_huge;
 }
 
-/* ---- units ----------------------------------------------------------------------------------------------------------- */
+/* ---- units ------------------------------------------------------------------------------------------------------- */
 
 static struct unit_part *add_unit(struct heap_parts *parts, enum unit_kind kind, unsigned class)
 {
@@ -152,7 +162,7 @@ static void see_unit(struct look *look, const struct seen *seen, size_t nth, enu
     }
 }
 
-/* ---- regions --------------------------------------------------------------------------------------------------------- */
+/* ---- regions ----------------------------------------------------------------------------------------------------- */
 
 /* What is in a span of small blocks or a slab: its class and bits. A span that no class has is on its way to the free ones. */
 static enum unit_kind kind_of_small(struct look *look, struct seen *seen)
@@ -224,24 +234,23 @@ static void see_region(struct look *look, const struct region *region)
     if (!areas_cover(&look->areas, region->base, end))
         return; /* it has been overwritten */
     look->region = region;
-    look->run = look->runs.count = 0;
-    look->error = runs_add(&look->runs, look->fd, region->base, end);
+    find_runs(look, region->base, end);
     for (size_t unit = 0; unit < region->frontier && !look->view->error;)
         unit += see_span(look, unit);
     see_unused(look);
     end_huge_page(look);
 }
 
-/* ---- the rest of what is ours ------------------------------------------------------------------------------------------ */
+/* ---- the rest of what is ours ------------------------------------------------------------------------------------ */
 
 /* Bytes that have memory in a range, which are noted as the allocator's. */
 static uint64_t memory_in(struct look *look, uint64_t start, uint64_t bytes)
 {
     uint64_t found = 0;
 
-    look->runs.count = 0;
-    if (start && bytes && start + bytes > start)
-        look->error = runs_add(&look->runs, look->fd, align_down(start, OS_PAGE), align_up(start + bytes, OS_PAGE));
+    if (!start || !bytes || start + bytes < start)
+        return 0;
+    find_runs(look, align_down(start, OS_PAGE), align_up(start + bytes, OS_PAGE));
     for (size_t i = 0; i < look->runs.count; i++) {
         found += look->runs.list[i].end - look->runs.list[i].start;
         runs_put(&look->ours, look->runs.list[i].start, look->runs.list[i].end, false);
@@ -258,35 +267,14 @@ static void see_mapping(const void *entry, void *data)
     *(is_kept ? &look->parts->kept : &look->parts->live) += memory_in(look, mapping->addr, mapping->bytes & ~MAPPED_KEPT);
 }
 
-static void see_own(struct look *look)
+static void see_own(uint64_t start, uint64_t bytes, void *data)
 {
-    struct own_range ranges[OWN_MOST];
-    uintptr_t next = 0;
+    struct look *look = data;
 
-    if (heap_view_take(look->view, (uintptr_t)look->view->at[STRUCTURE_own_first], ranges, OWN_FIRST * sizeof *ranges) &&
-        heap_view_take(look->view, (uintptr_t)look->view->at[STRUCTURE_own_further], ranges + OWN_FIRST,
-                       (OWN_MOST - OWN_FIRST) * sizeof *ranges)) {
-        for (size_t i = 0; i < OWN_MOST; i++)
-            look->parts->metadata += memory_in(look, ranges[i].start, ranges[i].bytes);
-    }
-    heap_view_take(look->view, (uintptr_t)look->view->at[STRUCTURE_chunks], &next, sizeof next);
-    for (size_t i = 0; next && i < 1 << 20; i++) {
-        struct region_chunk chunk;
-
-        if (!heap_view_take(look->view, next, &chunk, sizeof chunk))
-            return;
-        look->parts->metadata += memory_in(look, next, chunk.bytes);
-        next = (uintptr_t)chunk.next;
-    }
-    for (unsigned i = 1; i < look->view->region_count; i++) { /* those of the first are ranges of above */
-        const struct region *region = &look->view->regions[i];
-        uintptr_t start = (uintptr_t)region->dirty, end = (uintptr_t)(region->home + region->max_units * HOME_WORDS);
-
-        look->parts->metadata += start < end ? memory_in(look, start, end - start) : 0;
-    }
+    look->parts->metadata += memory_in(look, start, bytes);
 }
 
-/* ---- protections --------------------------------------------------------------------------------------------------------- */
+/* ---- protections ------------------------------------------------------------------------------------------------- */
 
 static void see_hardened_pages(const void *entry, void *data)
 {
@@ -339,7 +327,7 @@ static void see_protected(struct look *look)
     look->parts->live += live;
 }
 
-/* ---- blocks that are not at home ------------------------------------------------------------------------------------------- */
+/* ---- blocks that are not at home --------------------------------------------------------------------------------- */
 
 /* whole * part / all, for part <= all. */
 static uint64_t share(uint64_t whole, uint64_t part, uint64_t all)
@@ -395,7 +383,7 @@ static void share_blocks(struct look *look)
     parts->live += used - shared; /* of classes that came into use meanwhile */
 }
 
-/* ---- all of it --------------------------------------------------------------------------------------------------------------- */
+/* ---- all of it --------------------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name, *words, *advice;
@@ -426,7 +414,7 @@ int heap_parts_count(struct heap_parts *parts, struct heap_view *view)
     for (unsigned i = 0; i < view->region_count && !look.error; i++)
         see_region(&look, &view->regions[i]);
     heap_view_each_entry(view, view->at[STRUCTURE_mapped], sizeof(struct mapping), see_mapping, &look);
-    see_own(&look);
+    heap_view_each_own(view, see_own, &look);
     see_protected(&look);
     share_blocks(&look);
     close(look.fd);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Where the resident memory of another process is: the parts of alloc/observe/resident.def, counted from outside by the rules of
-   alloc/heap/resident_heap.h, and what lies beside the heap by the names that the kernel has for it. Together they are
+/* Where the resident memory of another process is: the parts of alloc/observe/resident.def, counted from outside by the rules
+   of alloc/heap/resident_heap.h, and what lies beside the heap by the names that the kernel has for it. Together they are
    beyond.resident, but for what the process has changed meanwhile. */
 #ifndef TOOLS_HEAP_PARTS_H
 #define TOOLS_HEAP_PARTS_H

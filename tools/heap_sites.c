@@ -29,7 +29,7 @@ static unsigned class_of_record(const struct profile_record *record)
     return class < CLASS_COUNT ? class : 0;
 }
 
-/* ---- records --------------------------------------------------------------------------------------------------------- */
+/* ---- records ----------------------------------------------------------------------------------------------------- */
 
 /* The return addresses of a stack that the process keeps. */
 static void add_stack(struct reading *reading, struct heap_site *site, uint32_t number)
@@ -106,7 +106,7 @@ static void read_maps(struct heap_sites *sites, int number)
         fclose(file);
 }
 
-/* ---- what they pin ------------------------------------------------------------------------------------------------------ */
+/* ---- what they pin ----------------------------------------------------------------------------------------------- */
 
 static int compare(const void *one, const void *other)
 {
@@ -117,8 +117,8 @@ static int compare(const void *one, const void *other)
     return a->bytes < b->bytes ? 1 : a->bytes > b->bytes ? -1 : 0;
 }
 
-/* A sampled block lies apart from others, in a slab, so it does not show which page its like are on. But it stands for blocks of
-   its class, of which each is as likely as any other to be the one that keeps a page. */
+/* A sampled block lies apart from others, in a slab, so it does not show which page its like are on. But it stands for blocks
+   of its class, of which each is as likely as any other to be the one that keeps a page. */
 static void share_pages(struct reading *reading, const struct heap_parts *parts)
 {
     struct heap_sites *sites = reading->sites;
@@ -166,7 +166,7 @@ static void tell_rounding(const struct reading *reading, struct heap_parts *part
     parts->rounding_known = true;
 }
 
-/* ---- all of it ------------------------------------------------------------------------------------------------------------ */
+/* ---- all of it --------------------------------------------------------------------------------------------------- */
 
 void heap_sites_read(struct heap_sites *sites, struct heap_view *view, struct heap_parts *parts)
 {

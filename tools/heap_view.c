@@ -15,7 +15,7 @@
 #include "message.h"
 
 /* Bounds against what another process may have overwritten. */
-enum { THREADS_MOST = 1 << 17, TABLE_MOST = 1 << 28, TLS_MOST = 1 << 16 };
+enum { THREADS_MOST = 1 << 17, TABLE_MOST = 1 << 28, TLS_MOST = 1 << 16, CHUNKS_MOST = 1 << 20 };
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
@@ -43,7 +43,7 @@ static bool is_same_layout(struct heap_view *view, const struct page *page, cons
            !memcmp(layout, structures_layout, sizeof layout);
 }
 
-/* ---- regions and classes ------------------------------------------------------------------------------------------- */
+/* ---- regions and classes ----------------------------------------------------------------------------------------- */
 
 static void read_regions(struct heap_view *view)
 {
@@ -77,7 +77,7 @@ static void read_classes(struct heap_view *view)
     }
 }
 
-/* ---- threads ------------------------------------------------------------------------------------------------------ */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 static void read_threads(struct heap_view *view)
 {
@@ -162,7 +162,7 @@ size_t heap_view_listed(const struct heap_thread *thread, unsigned class)
     return listed + (thread->slow.spare[class] ? thread->slow.spare_length[class] : 0);
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 static int refuse(struct heap_view *view, enum counts_result result)
 {
@@ -178,6 +178,8 @@ int heap_view_open(int number, struct heap_view *view)
 
     *view = (struct heap_view){.number = number};
     result = counts_page(number, &view->counts, &page);
+    if (result == COUNTS_ABSENT && process_has_ended(&view->counts.process)) /* nobody has asked yet how */
+        result = COUNTS_ENDED;
     if (result != COUNTS_READ)
         return refuse(view, result);
     if (page.structures_bytes != sizeof where || !heap_view_take(view, (uintptr_t)page.structures, &where, sizeof where) ||
@@ -210,7 +212,7 @@ void heap_view_close(struct heap_view *view)
     view->threads = NULL;
 }
 
-/* ---- spans --------------------------------------------------------------------------------------------------------- */
+/* ---- spans ------------------------------------------------------------------------------------------------------- */
 
 bool heap_view_span(struct heap_view *view, const struct region *region, size_t unit, struct span *span)
 {
@@ -239,7 +241,7 @@ bool heap_view_home(struct heap_view *view, const struct region *region, size_t 
            heap_view_take(view, (uintptr_t)(region->home + unit * HOME_WORDS), home, words * sizeof *home);
 }
 
-/* ---- tables and chains ----------------------------------------------------------------------------------------------- */
+/* ---- tables and chains ------------------------------------------------------------------------------------------- */
 
 void heap_view_each_entry(struct heap_view *view, const void *table, size_t bytes, void (*see)(const void *entry, void *data),
                           void *data)
@@ -260,6 +262,40 @@ void heap_view_each_entry(struct heap_view *view, const void *table, size_t byte
         }
     }
     free(entries);
+}
+
+static void each_chunk(struct heap_view *view, void (*see)(uint64_t start, uint64_t bytes, void *data), void *data)
+{
+    uintptr_t next = 0;
+
+    take_first(view, STRUCTURE_chunks, &next, sizeof next);
+    for (size_t i = 0; next && i < CHUNKS_MOST; i++) {
+        struct region_chunk chunk;
+
+        if (!heap_view_take(view, next, &chunk, sizeof chunk))
+            return;
+        see(next, chunk.bytes, data);
+        next = (uintptr_t)chunk.next;
+    }
+}
+
+void heap_view_each_own(struct heap_view *view, void (*see)(uint64_t start, uint64_t bytes, void *data), void *data)
+{
+    struct own_range ranges[OWN_MOST];
+
+    if (take_first(view, STRUCTURE_own_first, ranges, OWN_FIRST * sizeof *ranges) &&
+        take_first(view, STRUCTURE_own_further, ranges + OWN_FIRST, (OWN_MOST - OWN_FIRST) * sizeof *ranges)) {
+        for (size_t i = 0; i < OWN_MOST; i++)
+            see(ranges[i].start, ranges[i].bytes, data);
+    }
+    each_chunk(view, see, data);
+    for (unsigned i = 1; i < view->region_count; i++) { /* those of the first are ranges of above */
+        const struct region *region = &view->regions[i];
+        uintptr_t start = (uintptr_t)region->dirty, end = (uintptr_t)(region->home + region->max_units * HOME_WORDS);
+
+        if (start < end)
+            see(start, end - start, data);
+    }
 }
 
 size_t heap_view_in_transit(struct heap_view *view, const struct class *class)

@@ -56,6 +56,9 @@ bool heap_view_home(struct heap_view *view, const struct region *region, size_t 
 void heap_view_each_entry(struct heap_view *view, const void *table, size_t bytes, void (*see)(const void *entry, void *data),
                           void *data);
 
+/* Calls `see` with each range that the allocator's own data lie in, but for records of protections. */
+void heap_view_each_own(struct heap_view *view, void (*see)(uint64_t start, uint64_t bytes, void *data), void *data);
+
 /* Blocks on a thread's list and spare chain. */
 size_t heap_view_listed(const struct heap_thread *thread, unsigned class);
 

@@ -11,7 +11,7 @@
 /* A part is worth a word from this part of the whole on, and from so many bytes. */
 enum { WORTH_PART = 20, WORTH_BYTES = 1 << 20 };
 
-/* ---- sums ------------------------------------------------------------------------------------------------------------- */
+/* ---- sums -------------------------------------------------------------------------------------------------------- */
 
 uint64_t why_back(const struct heap_parts *parts, size_t n, bool *is_most)
 {
@@ -41,7 +41,7 @@ const char *why_function(const struct sample *sample)
     return place && place->line_count ? place->lines[0].function->name : "[unknown]";
 }
 
-/* ---- sentences ---------------------------------------------------------------------------------------------------------- */
+/* ---- sentences --------------------------------------------------------------------------------------------------- */
 
 static bool is_worth(const struct why *why, uint64_t bytes)
 {
@@ -90,8 +90,8 @@ static void say_beside(FILE *out, const struct why *why)
         return;
     fprintf(out, "%.1f MiB are free on pages that hold a block in use, and stay until that is freed. ", mib(parts->beside));
     if (sites->count && sites->list[0].pinned)
-        fprintf(out, "Most of these pages, by estimate %.1f MiB, are kept by blocks of %" PRId64 " bytes that %s allocates in %s. ",
-                mib(sites->list[0].pinned), sites->list[0].sample->class_bytes, sites->list[0].sample->call,
+        fprintf(out, "Most of these pages, by estimate %.1f MiB, are kept by blocks of %" PRId64 " bytes that %s allocates in "
+                "%s. ", mib(sites->list[0].pinned), sites->list[0].sample->class_bytes, sites->list[0].sample->call,
                 why_function(sites->list[0].sample));
     else if (!sites->samples && why->view->is_sealed)
         fprintf(out, "Which call sites hold them is known while there is a profile, as by profile:1. ");
@@ -126,8 +126,9 @@ static void say_rest(FILE *out, const struct why *why)
     uint64_t resident = parts->beyond.resident;
 
     if (parts->live > resident / 2)
-        fprintf(out, "%.0f %% of all is in blocks in use: %s by which functions. ", 100 * (double)parts->live / (double)resident,
-                why->sites->samples ? "the profile, by 'myalloc report', tells" : "a heap profile ('myalloc help profile') tells");
+        fprintf(out, "%.0f %% of all is in blocks in use: %s by which functions. ",
+                100 * (double)parts->live / (double)resident, why->sites->samples ?
+                "the profile, by 'myalloc report', tells" : "a heap profile ('myalloc help profile') tells");
     else if (parts->others > resident / 2 && parts->beyond.count)
         fprintf(out, "%.0f %% of all is not the allocator's; most of it: %s. ", 100 * (double)parts->others / (double)resident,
                 parts->beyond.list[0].name);

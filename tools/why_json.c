@@ -21,7 +21,7 @@ static void put_name(FILE *out, const char *key, const char *name)
     json_text(out, name);
 }
 
-/* ---- the equation ------------------------------------------------------------------------------------------------------- */
+/* ---- the equation ------------------------------------------------------------------------------------------------ */
 
 static void put_parts(FILE *out, const struct why *why)
 {
@@ -67,7 +67,7 @@ static void put_threads(FILE *out, const struct why *why)
     fputc(']', out);
 }
 
-/* ---- classes and call sites ------------------------------------------------------------------------------------------------ */
+/* ---- classes and call sites -------------------------------------------------------------------------------------- */
 
 static void put_classes(FILE *out, const struct why *why)
 {
@@ -131,7 +131,7 @@ static void put_sites(FILE *out, const struct why *why)
     fputs("]}", out);
 }
 
-/* ---- the picture ------------------------------------------------------------------------------------------------------------- */
+/* ---- the picture ------------------------------------------------------------------------------------------------- */
 
 /* A cell of several units is of the kind and the class that most of its memory has. */
 static const struct unit_part *main_unit(const struct unit_part *units, size_t count)
@@ -168,7 +168,7 @@ static void put_picture(FILE *out, const struct heap_parts *parts)
     fputs("]}", out);
 }
 
-/* ---- all of it ------------------------------------------------------------------------------------------------------------------ */
+/* ---- all of it --------------------------------------------------------------------------------------------------- */
 
 void why_json(FILE *out, const struct why *why, bool picture)
 {

@@ -29,7 +29,7 @@ static void put_amount(const struct why *why, uint64_t bytes)
     printf("%10.2f %6.1f", mib(bytes), all ? 100 * (double)bytes / (double)all : 0);
 }
 
-/* ---- the equation ------------------------------------------------------------------------------------------------------- */
+/* ---- the equation ------------------------------------------------------------------------------------------------ */
 
 static void put_threads(const struct why *why, bool all)
 {
@@ -118,14 +118,16 @@ static void put_sums(const struct why *why, uint64_t sum)
     if (why->parts->huge)
         printf("%10.2f                    of the heap lie in huge pages\n", mib(why->parts->huge));
     if (beyond->lazy)
-        printf("%10.2f                    are given back, but counted until the kernel needs them (MADV_FREE)\n", mib(beyond->lazy));
+        printf("%10.2f                    are given back, but counted until the kernel needs them (MADV_FREE)\n",
+               mib(beyond->lazy));
     if (beyond->swapped)
         printf("%10.2f                    are swapped out, and counted nowhere here\n", mib(beyond->swapped));
     if (!why->parts->rounding_known)
-        puts("Blocks in use are counted with the rounding of their sizes; a profile tells it apart (profile:1, ctl PID profile on).");
+        puts("Blocks in use are counted with the rounding of their sizes; a profile tells it apart (profile:1, ctl PID profile "
+             "on).");
 }
 
-/* ---- classes --------------------------------------------------------------------------------------------------------------- */
+/* ---- classes ----------------------------------------------------------------------------------------------------- */
 
 static const struct class_parts *sorting;
 
@@ -147,8 +149,8 @@ static void put_classes(const struct why *why, bool all)
     sorting = why->parts->classes;
     qsort(order, count, sizeof *order, compare_classes);
     if (count)
-        puts("\nSize classes by what is not in use (MiB): free on pages with blocks, free pages, on lists and between threads,\n"
-             "pages that are less than a quarter full\n"
+        puts("\nSize classes by what is not in use (MiB): free on pages with blocks, free pages, on lists and between "
+             "threads,\npages that are less than a quarter full\n"
              "     bytes     blocks     in use     beside      holes      lists     sparse  in use/all");
     for (unsigned i = 0; i < count && (all || i < ROWS); i++) {
         const struct class_parts *class = &why->parts->classes[order[i]];
@@ -163,7 +165,7 @@ static void put_classes(const struct why *why, bool all)
         printf("%u more; --all lists them\n", count - ROWS);
 }
 
-/* ---- call sites -------------------------------------------------------------------------------------------------------------- */
+/* ---- call sites -------------------------------------------------------------------------------------------------- */
 
 static void put_stack(const struct sample *sample)
 {
@@ -185,8 +187,9 @@ static void put_sites(const struct why *why, bool all)
 
     if (!sites->samples)
         return;
-    printf("\nCall sites by free memory that their blocks pin (MiB, by %" PRIu64 " samples): on pages with blocks, of that on pages "
-           "that are\nnearly empty, what is in use\n    pinned     sparse     in use  bytes  call < callers\n", sites->samples);
+    printf("\nCall sites by free memory that their blocks pin (MiB, by %" PRIu64 " samples): on pages with blocks, of that on "
+           "pages that are\nnearly empty, what is in use\n    pinned     sparse     in use  bytes  call < callers\n",
+           sites->samples);
     for (size_t i = 0; i < sites->count && (all || i < ROWS); i++) {
         const struct heap_site_part *site = &sites->list[i];
 
@@ -201,7 +204,7 @@ static void put_sites(const struct why *why, bool all)
         printf("%zu more; --all lists them\n", sites->count - ROWS);
 }
 
-/* ---- all of it ------------------------------------------------------------------------------------------------------------------ */
+/* ---- all of it --------------------------------------------------------------------------------------------------- */
 
 /* Lines of at most COLUMNS characters. */
 static void put_paragraph(const char *text)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where the allocator's structures lie, for a tool that reads them in another process (`myalloc why`), which may hang or hold any
- * lock. The page of numbers (page.h) leads here. Nothing is kept for such a tool: it reads what the allocator has anyway, by
- * this library's own headers. So these must be the same, which `structures_layout` tells: the places of all fields that it uses,
- * and the lengths of what arrays are made of. Another library is refused, and none is misread.
+ * Where the allocator's structures lie, for a tool that reads them in another process (`myalloc why`), which may hang or hold
+ * any lock. The page of numbers (page.h) leads here. Nothing is kept for such a tool: it reads what the allocator has anyway,
+ * by this library's own headers. So these must be the same, which `structures_layout` tells: the places of all fields that it
+ * uses, and the lengths of what arrays are made of. Another library is refused, and none is misread.
  *
  * Rejected: to describe each structure to the tool, as debug information does, so that it may be of another version. What a
  * field means changes with its place, and a tool is installed beside its library.
