@@ -135,7 +135,7 @@ static bool is_sound(const struct page *page)
 
 /* ---- what is wrong ----------------------------------------------------------------------------------------------- */
 
-static enum counts_result result_of(int error, struct counts *counts)
+enum counts_result counts_result_of(int error, struct counts *counts)
 {
     counts->detail = (unsigned)error;
     switch (error) {
@@ -189,22 +189,26 @@ static enum counts_result read_page(uintptr_t at, int number, struct counts *cou
         error = process_memory(number, at, page, sizeof *page);
     if (!error && !is_sound(page))
         return COUNTS_UNSOUND;
-    return result_of(error, counts);
+    return counts_result_of(error, counts);
+}
+
+enum counts_result counts_still(int number, struct counts *counts)
+{
+    struct process after;
+
+    if (!process_read(number, &after) || after.started != counts->process.started)
+        return COUNTS_ENDED;
+    return after.image == counts->process.image ? COUNTS_READ : COUNTS_CHANGED;
 }
 
 /* What it leads to. */
 static enum counts_result follow(const struct page *page, int number, struct counts *counts)
 {
-    struct process after;
     int error = read_numbers(number, page, counts);
 
     if (!error)
         error = read_classes(number, page, counts);
-    if (!error && (!process_read(number, &after) || after.started != counts->process.started))
-        error = ESRCH;
-    if (!error && after.image != counts->process.image)
-        error = EFAULT;
-    return result_of(error, counts);
+    return error ? counts_result_of(error, counts) : counts_still(number, counts);
 }
 
 enum counts_result counts_page(int number, struct counts *counts, struct page *page)
@@ -215,9 +219,9 @@ enum counts_result counts_page(int number, struct counts *counts, struct page *p
     if (!process_read(number, &counts->process))
         return COUNTS_ENDED;
     if (!process_each_file(number, look_into, &search))
-        return result_of(errno, counts);
+        return counts_result_of(errno, counts);
     if (search.error == EPERM || search.error == ESRCH)
-        return result_of(search.error, counts);
+        return counts_result_of(search.error, counts);
     return search.page ? read_page(search.page, number, counts, page) : COUNTS_ABSENT;
 }
 

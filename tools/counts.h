@@ -39,6 +39,12 @@ enum counts_result counts_look(int number, struct counts *counts);
 /* Reads the page alone; what it says fits this command, its addresses may be any. The process is known in `counts`. */
 enum counts_result counts_page(int number, struct counts *counts, struct page *page);
 
+/* Whether it is still the process of which `counts` were read, and the program. */
+enum counts_result counts_still(int number, struct counts *counts);
+
+/* What an errno of a look at a process means. */
+enum counts_result counts_result_of(int error, struct counts *counts);
+
 /* Says what is wrong and what would help; returns the exit status, 0 for COUNTS_READ. */
 int counts_say(int number, const struct counts *counts, enum counts_result result);
 

@@ -273,6 +273,15 @@ static bool read_build_id(struct heap_profile *profile, const char *at)
     return false;
 }
 
+bool heap_profile_add_map(struct heap_profile *profile, const char *line)
+{
+    profile->maps = memory_room(profile->maps, profile->map_count, &profile->map_room, sizeof *profile->maps);
+    if (!read_map(&profile->maps[profile->map_count], line))
+        return false;
+    profile->map_count++;
+    return true;
+}
+
 static const char *read_maps(struct reader *reader)
 {
     struct heap_profile *profile = reader->profile;
@@ -283,10 +292,8 @@ static const char *read_maps(struct reader *reader)
                 return bad_line(reader);
             continue;
         }
-        profile->maps = memory_room(profile->maps, profile->map_count, &profile->map_room, sizeof *profile->maps);
-        if (!reader->is_whole || !read_map(&profile->maps[profile->map_count], reader->line))
+        if (!reader->is_whole || !heap_profile_add_map(profile, reader->line))
             return bad_line(reader);
-        profile->map_count++;
     }
     if (ferror(reader->file))
         return bad_line(reader);

@@ -58,6 +58,9 @@ struct heap_profile {
 const char *heap_profile_read(const char *path, struct heap_profile *profile);
 void heap_profile_free(struct heap_profile *profile);
 
+/* Adds a line of /proc/PID/maps; lines come in order of their addresses. False if it is none. */
+bool heap_profile_add_map(struct heap_profile *profile, const char *line);
+
 /* The code at an address, or NULL. */
 const struct heap_map *heap_profile_map(const struct heap_profile *profile, uint64_t address);
 

@@ -12,16 +12,10 @@
 #define BUCKETS ((size_t)1 << 16)
 #define COMMIT_STEP (256 * KIB)
 
-struct stack {
-    uint32_t next; /* number of the next stack in the bucket */
-    uint32_t hash;
-    uint32_t count;
-    void *frames[];
-};
-
 static struct lock stacks_lock;
 /* A stack's number is its distance from here in words. The first word is never used: number 0 is no stack. */
 static uint64_t *words;
+extern HIDDEN uint64_t *stacks_words __attribute__((alias("words")));
 static size_t used, committed; /* words, bytes */
 static struct strip strip;
 static _Atomic(_Atomic uint32_t *) buckets; /* NULL until the store is set up; each has the number of its latest stack */

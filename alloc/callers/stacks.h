@@ -19,6 +19,16 @@
 
 #define STACKS_ROOM (64 * MIB)
 
+/* One of them, as it is kept, and the memory of all: a stack's number is its distance from there. For tools
+ * (observe/structures.h). */
+struct stack {
+    uint32_t next; /* number of the next stack in the bucket */
+    uint32_t hash;
+    uint32_t count;
+    void *frames[];
+};
+extern HIDDEN uint64_t *stacks_words;
+
 /* The number of these frames (at most UNWIND_MOST). 0 if count is 0 or there is no room. */
 uint32_t stacks_keep(void *const *frames, unsigned count);
 

@@ -23,6 +23,7 @@
 
 static struct lock caches_lock;
 static struct cache *caches;
+extern HIDDEN struct cache *cache_list __attribute__((alias("caches")));
 
 /* What only slow paths use: the first thread's, and those of caches that were closed, for the next to be opened. */
 static struct cache_slow first_slow, *unused_slow = &first_slow;

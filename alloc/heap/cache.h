@@ -114,6 +114,9 @@ void cache_close(void);
 /* Calls `see` with each open cache, under LOCK_CACHES. */
 void cache_each(void (*see)(const struct cache *cache, void *data), void *data);
 
+/* The first open cache, for tools (observe/structures.h). */
+extern HIDDEN struct cache *cache_list;
+
 /* Free blocks of the class in a cache. Of another thread's cache it is what was true at some moment of the call. */
 size_t cache_length(const struct cache *cache, unsigned class);
 

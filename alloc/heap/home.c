@@ -20,15 +20,11 @@ static uint64_t whole_groups(uint64_t bits, unsigned group) {
 
 uint32_t home_pages_wanted[CLASS_COUNT] BIG_TABLE;
 
-static uint64_t bits_between(size_t first, size_t end) {
-    return (end - first == 64 ? ~(uint64_t)0 : ((uint64_t)1 << (end - first)) - 1) << first;
-}
-
 /* True if all of the blocks [first, end) are at home. */
 static bool are_home(const uint64_t *home, size_t first, size_t end) {
     while (first < end) {
         size_t run = min_size(64 - first % 64, end - first);
-        uint64_t mask = bits_between(first % 64, first % 64 + run);
+        uint64_t mask = home_bits_between(first % 64, first % 64 + run);
         if ((home[first / 64] & mask) != mask)
             return false;
         first += run;
@@ -47,28 +43,8 @@ unsigned home_free_pages(struct span *span, size_t size, size_t nth) {
     return pages;
 }
 
-/* How many of the blocks [first, end) are not at home. */
-static size_t count_used(const uint64_t *home, size_t first, size_t end) {
-    size_t used = 0;
-    for (size_t run; first < end; first += run) {
-        run = min_size(64 - first % 64, end - first);
-        used += (size_t)__builtin_popcountll(~home[first / 64] & bits_between(first % 64, first % 64 + run));
-    }
-    return used;
-}
-
 struct home_used home_used_of_page(struct span *span, size_t size, size_t page) {
-    const uint64_t *home = span_home(span);
-    size_t from = page * OS_PAGE, to = from + OS_PAGE, first = from / size;
-    size_t end = min_size((to + size - 1) / size, span->carved);
-    if (first >= end)
-        return (struct home_used){0, 0};
-    size_t blocks = count_used(home, first, end), bytes = blocks * size;
-    if (count_used(home, first, first + 1) > 0) /* what of the first lies before the page, and of the last behind it */
-        bytes -= from - first * size;
-    if (end * size > to && count_used(home, end - 1, end) > 0)
-        bytes -= end * size - to;
-    return (struct home_used){blocks, bytes};
+    return home_used_by_bits(span_home(span), span->carved, size, page);
 }
 
 static bool is_returned(const struct span *span, size_t page) {
@@ -83,7 +59,7 @@ static uint64_t blocks_without_memory(const struct span *span, size_t size, size
         if (!is_returned(span, page))
             continue;
         size_t from = max_size(page * OS_PAGE / size, first), to = min_size(((page + 1) * OS_PAGE + size - 1) / size, end);
-        without |= bits_between(from - first, to - first);
+        without |= home_bits_between(from - first, to - first);
     }
     return without;
 }

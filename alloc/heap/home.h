@@ -67,6 +67,34 @@ struct home_used {
 };
 struct home_used home_used_of_page(struct span *span, size_t size, size_t page);
 
+static inline uint64_t home_bits_between(size_t first, size_t end) {
+    return (end - first == 64 ? ~(uint64_t)0 : ((uint64_t)1 << (end - first)) - 1) << first;
+}
+
+/* How many of the blocks [first, end) are not at home. */
+static inline size_t home_count_used(const uint64_t *home, size_t first, size_t end) {
+    size_t used = 0;
+    for (size_t run; first < end; first += run) {
+        run = min_size(64 - first % 64, end - first);
+        used += (size_t)__builtin_popcountll(~home[first / 64] & home_bits_between(first % 64, first % 64 + run));
+    }
+    return used;
+}
+
+/* home_used_of_page by the bits of a span, of whose blocks `carved` were cut: tools have a copy of them. */
+static inline struct home_used home_used_by_bits(const uint64_t *home, size_t carved, size_t size, size_t page) {
+    size_t from = page * OS_PAGE, to = from + OS_PAGE, first = from / size;
+    size_t end = min_size((to + size - 1) / size, carved);
+    if (first >= end)
+        return (struct home_used){0, 0};
+    size_t blocks = home_count_used(home, first, end), bytes = blocks * size;
+    if (home_count_used(home, first, first + 1) > 0) /* what of the first lies before the page, and of the last behind it */
+        bytes -= from - first * size;
+    if (end * size > to && home_count_used(home, end - 1, end) > 0)
+        bytes -= end * size - to;
+    return (struct home_used){blocks, bytes};
+}
+
 /* Bytes of blocks that are at home, or not cut yet, in pages that were given back or never touched. */
 size_t home_returned_bytes(const struct span *span, size_t size);
 

@@ -13,19 +13,15 @@
 #include "kit/tunables.h"
 #include "heap/region.h"
 
-#define KEPT ((size_t)1) /* added to a length, which is a multiple of a page: the mapping is kept (L2) */
+#define KEPT MAPPED_KEPT
 #define GONE 16          /* mappings that are remembered when they are freed: a second free most often comes soon */
 #define KEPT_TRIES 2     /* kept mappings offered to the OS again whenever it has taken another; each is a system call more, */
 #define KEPT_TRIES_ALL 1024 /* and in malloc_trim, where each that goes is worth as many tries more */
 
-struct mapping {
-    uintptr_t addr;
-    size_t bytes;
-};
-
 struct mapped_totals mapped_totals;
 static struct lock mapped_lock;
 static struct address_map mappings = ADDRESS_MAP(struct mapping);
+extern HIDDEN struct address_map mapped_table __attribute__((alias("mappings")));
 static _Atomic size_t kept;     /* entries with KEPT */
 static _Atomic size_t promised; /* entries to come (L3); raised under the lock, lowered without it */
 static THREAD_LOCAL uint32_t promised_here; /* those of this thread: a forked child has no others. Never less than its part */

@@ -31,6 +31,17 @@ struct mapped_totals {
 };
 extern HIDDEN struct mapped_totals mapped_totals;
 
+/* An entry of the table. MAPPED_KEPT is added to the length, which is a multiple of a page, where the mapping is kept (L2). */
+#define MAPPED_KEPT ((size_t)1)
+struct mapping {
+    uintptr_t addr;
+    size_t bytes;
+};
+
+/* The table, for tools (observe/structures.h). */
+struct address_map;
+extern HIDDEN struct address_map mapped_table;
+
 /* A mapping of at least `bytes` (not 0), aligned to `align`, a power of two. *zeroed tells if it holds nothing but zeros: a
  * fresh one does, a kept one (L2) may not. NULL if refused, or if mmap_max mappings exist. */
 void *mapped_alloc(size_t bytes, size_t align, bool *zeroed);

@@ -32,16 +32,10 @@
 struct region regions[REGIONS_MAX] BIG_TABLE;
 _Atomic unsigned region_count;
 
-/* At the start of each piece of own data. */
-struct chunk {
-    struct chunk *next;
-    size_t bytes;
-};
-
 static struct {
     char *at, *end;
-    _Atomic(struct chunk *) chunks;
 } meta;
+_Atomic(struct region_chunk *) region_chunks;
 static struct lock meta_lock;
 static _Atomic size_t heap_bytes, heap_peak;
 static struct strip heap_spans, heap_home; /* what the brk heap has for its units: dirty bits and span structures; home bits */
@@ -91,12 +85,12 @@ void region_count_bytes(struct region_totals *totals) {
 
 static void *meta_cut_locked(size_t bytes) {
     if ((size_t)(meta.end - meta.at) < bytes) {
-        size_t size = max_size(META_CHUNK, align_up(bytes + sizeof(struct chunk), OS_PAGE));
-        struct chunk *fresh = budget_map_piece(size);
+        size_t size = max_size(META_CHUNK, align_up(bytes + sizeof(struct region_chunk), OS_PAGE));
+        struct region_chunk *fresh = budget_map_piece(size);
         if (fresh == NULL)
             return NULL;
-        *fresh = (struct chunk){meta.chunks, size};
-        meta.chunks = fresh;
+        *fresh = (struct region_chunk){region_chunks, size};
+        region_chunks = fresh;
         meta.at = (char *)(fresh + 1);
         meta.end = (char *)fresh + size;
     }
@@ -106,7 +100,7 @@ static void *meta_cut_locked(size_t bytes) {
 }
 
 bool region_is_meta(const void *p) {
-    for (const struct chunk *chunk = meta.chunks; chunk != NULL; chunk = chunk->next)
+    for (const struct region_chunk *chunk = region_chunks; chunk != NULL; chunk = chunk->next)
         if ((uintptr_t)p - (uintptr_t)chunk < chunk->bytes)
             return true;
     return false;
@@ -257,7 +251,7 @@ void region_prepare(void *addr, size_t bytes) {
 }
 
 void region_each_own(void (*see)(const void *start, size_t bytes, void *data), void *data) {
-    for (const struct chunk *chunk = meta.chunks; chunk != NULL; chunk = chunk->next)
+    for (const struct region_chunk *chunk = region_chunks; chunk != NULL; chunk = chunk->next)
         see(chunk, chunk->bytes, data);
     for (unsigned i = 1; i < region_count; i++) /* those of the first are strips */
         see(regions[i].dirty, reserved_bytes(regions[i].max_units), data);

@@ -74,6 +74,13 @@ size_t region_shrink(struct region *region, size_t first, size_t pad);
 /* Zeroed memory for the allocator's own data, never given back. NULL if refused. Any thread; takes LOCK_META. */
 void *region_meta(size_t bytes);
 
+/* That lies in pieces, each of which begins so; tools read them, too (observe/structures.h). */
+struct region_chunk {
+    struct region_chunk *next;
+    size_t bytes;
+};
+extern HIDDEN _Atomic(struct region_chunk *) region_chunks;
+
 /* True if `p` lies in memory of region_meta. */
 bool region_is_meta(const void *p);
 

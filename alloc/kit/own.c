@@ -3,23 +3,16 @@
 
 #include <stdatomic.h>
 
-#define FIRST 5 /* what a program has that asks for nothing special: three strips, the table of mapped blocks, and its next */
-
-struct range {
-    _Atomic uintptr_t start; /* 0: empty */
-    _Atomic size_t bytes;    /* 0 for a moment, where the range has just been noted */
-};
-
 /* The first lie among the small variables, so that such a program touches no page for them. */
-static struct range first[FIRST], further[OWN_MOST - FIRST] BIG_TABLE;
+struct own_range own_first[OWN_FIRST], own_further[OWN_MOST - OWN_FIRST] BIG_TABLE;
 static _Atomic size_t tried; /* none behind was ever used */
 
-static struct range *nth(size_t i) {
-    return i < FIRST ? &first[i] : &further[i - FIRST];
+static struct own_range *nth(size_t i) {
+    return i < OWN_FIRST ? &own_first[i] : &own_further[i - OWN_FIRST];
 }
 
 /* The entry with this start among the first `count`; NULL if there is none. */
-static struct range *find(uintptr_t start, size_t count) {
+static struct own_range *find(uintptr_t start, size_t count) {
     for (size_t i = 0; i < count; i++)
         if (atomic_load_explicit(&nth(i)->start, memory_order_relaxed) == start)
             return nth(i);
@@ -37,7 +30,7 @@ static bool try_take(size_t i, uintptr_t start) {
     return true;
 }
 
-static struct range *take(uintptr_t start) {
+static struct own_range *take(uintptr_t start) {
     for (size_t i = 0; i < OWN_MOST; i++)
         if (try_take(i, start))
             return nth(i);
@@ -45,7 +38,7 @@ static struct range *take(uintptr_t start) {
 }
 
 void own_note(const void *start, size_t bytes) {
-    struct range *range = find((uintptr_t)start, tried);
+    struct own_range *range = find((uintptr_t)start, tried);
     if (range == NULL)
         range = take((uintptr_t)start);
     if (range != NULL)
@@ -53,7 +46,7 @@ void own_note(const void *start, size_t bytes) {
 }
 
 void own_forget(const void *start) {
-    struct range *range = find((uintptr_t)start, tried);
+    struct own_range *range = find((uintptr_t)start, tried);
     if (range == NULL)
         return;
     atomic_store_explicit(&range->bytes, 0, memory_order_relaxed);

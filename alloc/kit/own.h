@@ -12,6 +12,14 @@
 #include "base/base.h"
 
 #define OWN_MOST 24
+#define OWN_FIRST 5 /* what a program has that asks for nothing special: three strips, the table of mapped blocks, its next */
+
+/* Where they are noted; tools read it too (observe/structures.h). */
+struct own_range {
+    _Atomic uintptr_t start; /* 0: empty */
+    _Atomic size_t bytes;    /* 0 for a moment, where the range has just been noted */
+};
+extern HIDDEN struct own_range own_first[OWN_FIRST], own_further[OWN_MOST - OWN_FIRST];
 
 /* The range begins at `start` and has so many bytes, from now on: a new one, or one that is noted already and has grown. */
 void own_note(const void *start, size_t bytes);

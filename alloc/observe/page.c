@@ -13,6 +13,7 @@
 #include "heap/span_types.h"
 #include "heap/transfer.h"
 #include "observe/letters.h"
+#include "observe/structures.h"
 
 _Static_assert(sizeof central_class_count == 4, "read as 32 bits");
 
@@ -39,6 +40,9 @@ const struct page page_of_numbers __attribute__((used)) = {
     .mailbox = &letters_mailbox,
     .knock = &modes_knock,
     .control = &tunables.control,
+    .structures_bytes = sizeof(struct structures),
+    .layout_bytes = sizeof structures_layout,
+    .structures = &structures_of_heap,
 };
 
 /* The note: length of its name and of its contents, type, name, contents. The linker gives a PT_NOTE to its section. */

@@ -19,7 +19,7 @@
 
 #define PAGE_NOTE "myalloc" /* the name in the note, with its NUL */
 #define PAGE_NOTE_TYPE 1
-#define PAGE_VERSION 2 /* of struct page and the rows of page.def; a reader of another one reads no further */
+#define PAGE_VERSION 3 /* of struct page and the rows of page.def; a reader of another one reads no further */
 
 enum {
 #define NUMBER(name, kind, address, meaning) PAGE_AT_##name,
@@ -41,6 +41,8 @@ struct page {
     uint32_t mailbox_version, mailbox_bytes; /* MAILBOX_VERSION; its length */
     const void *mailbox, *knock;       /* mailbox.h; the knock is of 32 bits */
     const void *control;               /* a size_t, 0 where the option control is off */
+    uint32_t structures_bytes, layout_bytes; /* of struct structures and structures_layout */
+    const void *structures;            /* structures.h: where the structures of the heap lie */
 };
 
 #endif

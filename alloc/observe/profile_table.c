@@ -12,6 +12,7 @@
 
 static struct lock profile_lock;
 static struct address_map records = ADDRESS_MAP(struct profile_record), sites = ADDRESS_MAP(struct profile_site);
+extern HIDDEN struct address_map profile_records __attribute__((alias("records")));
 static struct profile_totals totals;
 static uint32_t peaks; /* how often the sum of all that is live was higher than ever */
 
@@ -22,7 +23,7 @@ static uint64_t key_of(const struct profile_record *record, unsigned class, unsi
     uint64_t call = 0;
     for (const char *at = record->call; *at != '\0'; at++)
         call = call * 31 + (unsigned char)*at;
-    return (uint64_t)1 << 63 | (uint64_t)tag << 53 | (call & 0x1fff) << 40 | (uint64_t)class << 32 | record->stack;
+    return (uint64_t)1 << 63 | (uint64_t)tag << 53 | (call & 0x1fff) << 40 | (uint64_t)class << PROFILE_CLASS_SHIFT | record->stack;
 }
 
 /* ---- sums -------------------------------------------------------------------------------------------------------- */

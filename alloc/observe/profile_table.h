@@ -47,6 +47,11 @@ struct profile_site {
     uint64_t lived[PROFILE_LIVES]; /* weights of those that are freed, by how long they were live */
 };
 
+/* The table of records, for tools (observe/structures.h). A site's key has the class at this bit. */
+#define PROFILE_CLASS_SHIFT 32
+struct address_map;
+extern HIDDEN struct address_map profile_records;
+
 struct profile_totals {
     size_t sites, samples, live_samples;
     struct profile_sum live, all, peak;
@@ -59,7 +64,7 @@ bool profile_table_add(struct profile_record *record, unsigned class, unsigned t
 
 /* The parts of a site's key. */
 static inline unsigned profile_site_class(const struct profile_site *site) {
-    return (unsigned)(site->key >> 32 & 0xff);
+    return (unsigned)(site->key >> PROFILE_CLASS_SHIFT & 0xff);
 }
 static inline unsigned profile_site_tag(const struct profile_site *site) {
     return (unsigned)(site->key >> 53 & 0x3ff);

@@ -14,6 +14,7 @@
 #include "protect/sampler.h"
 
 static struct protection_totals live;
+extern HIDDEN struct protection_totals guarded_live __attribute__((alias("live")));
 static struct lock guarded_lock;
 
 /* ---- blocks ------------------------------------------------------------------------------------------------------ */

@@ -35,6 +35,9 @@ bool guarded_owns(const void *p);
  * Takes no lock, so that a fault handler can ask: what other threads do at the moment may be half seen. */
 bool guarded_near(const void *p, struct fault_block *block);
 
+/* What is live, for tools (observe/structures.h). */
+extern HIDDEN struct protection_totals guarded_live;
+
 extern HIDDEN const struct protection guarded_protection;
 extern HIDDEN const struct lock_set guarded_locks;
 

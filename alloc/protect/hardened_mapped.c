@@ -33,6 +33,7 @@ struct record {
 
 static struct lock hardened_mapped_lock;
 static struct address_map records = ADDRESS_MAP(struct record);
+extern HIDDEN struct address_map hardened_mapped_table __attribute__((alias("records")));
 static struct random hardened_mapped_random;
 static struct quarantine quarantine;
 static uint64_t places[2 * WAIT] BIG_TABLE;
@@ -40,6 +41,7 @@ static size_t held_bytes, held_most; /* reserved address space in quarantine */
 static size_t apart, mappings;       /* records that are not joined, and the mappings that their pages and guards are */
 static size_t promised;              /* room in the table for records that are about to be inserted */
 static struct protection_totals live;
+extern HIDDEN struct protection_totals hardened_mapped_live __attribute__((alias("live")));
 
 static struct record *find_locked(const void *start) {
     return address_map_find(&records, start);

@@ -27,6 +27,11 @@
 /* Sets up the table. False if the OS refuses. */
 bool hardened_mapped_start(void);
 
+/* The table of records, each of which begins with its struct pages, and what is live, for tools (observe/structures.h). */
+struct address_map;
+extern HIDDEN struct address_map hardened_mapped_table;
+extern HIDDEN struct protection_totals hardened_mapped_live;
+
 extern HIDDEN const struct protection hardened_mapped_protection;
 extern HIDDEN const struct lock_set hardened_mapped_locks;
 

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+#include "heap_view.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <linux/futex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "memory.h"
+#include "message.h"
+
+/* Bounds against what another process may have overwritten. */
+enum { THREADS_MOST = 1 << 17, TABLE_MOST = 1 << 28, TLS_MOST = 1 << 16, CHUNKS_MOST = 1 << 20 };
+
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
+
+bool heap_view_take(struct heap_view *view, uintptr_t from, void *out, size_t bytes)
+{
+    int error = bytes ? process_memory(view->number, from, out, bytes) : 0;
+
+    if ((error == ESRCH || error == EPERM) && !view->error)
+        view->error = error;
+    return !error;
+}
+
+/* The structure that a tool begins with. */
+static bool take_first(struct heap_view *view, size_t structure, void *out, size_t bytes)
+{
+    return heap_view_take(view, (uintptr_t)view->at[structure], out, bytes);
+}
+
+/* Whether the process has the same structures as this command. */
+static bool is_same_layout(struct heap_view *view, const struct page *page, const struct structures *where)
+{
+    uint16_t layout[sizeof structures_layout / sizeof *structures_layout];
+
+    return page->layout_bytes == sizeof layout && heap_view_take(view, (uintptr_t)where->layout, layout, sizeof layout) &&
+           !memcmp(layout, structures_layout, sizeof layout);
+}
+
+/* ---- regions and classes ----------------------------------------------------------------------------------------- */
+
+static void read_regions(struct heap_view *view)
+{
+    _Atomic unsigned count = 0;
+
+    take_first(view, STRUCTURE_region_count, &count, sizeof count);
+    view->region_count = count < REGIONS_MAX ? count : REGIONS_MAX;
+    if (!take_first(view, STRUCTURE_regions, view->regions, view->region_count * sizeof *view->regions))
+        view->region_count = 0;
+    for (unsigned i = 0; i < view->region_count; i++) {
+        struct region *region = &view->regions[i];
+
+        if (region->mapped > region->max_units || region->frontier > region->mapped || !region->spans ||
+            (uintptr_t)region->spans % CACHE_LINE)
+            region->mapped = region->frontier = 0;
+    }
+}
+
+static void read_classes(struct heap_view *view)
+{
+    _Atomic unsigned count = 0;
+
+    take_first(view, STRUCTURE_class_count, &count, sizeof count);
+    view->class_count = count < CLASS_COUNT - 1 ? count : CLASS_COUNT - 1;
+    if (!take_first(view, STRUCTURE_classes, view->classes, view->class_count * sizeof *view->classes))
+        view->class_count = 0;
+    for (unsigned i = 0; i < view->class_count; i++) { /* one that is being made has no number yet */
+        if (view->classes[i].index == 0 || view->classes[i].index >= CLASS_COUNT ||
+            view->classes[i].size != class_bytes(view->classes[i].index))
+            view->class_count = i;
+    }
+}
+
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
+
+static void read_threads(struct heap_view *view)
+{
+    uintptr_t next = 0;
+
+    if (!take_first(view, STRUCTURE_caches, &next, sizeof next))
+        return;
+    while (next && view->thread_count < THREADS_MOST) {
+        struct heap_thread thread = {.address = next};
+
+        if (!heap_view_take(view, next, &thread.cache, sizeof thread.cache) ||
+            !heap_view_take(view, (uintptr_t)thread.cache.slow, &thread.slow, sizeof thread.slow))
+            return;
+        view->threads = memory_room(view->threads, view->thread_count, &view->thread_room, sizeof thread);
+        view->threads[view->thread_count++] = thread;
+        next = (uintptr_t)thread.slow.next;
+    }
+}
+
+static void read_name(int process, int thread, char *out, size_t room)
+{
+    char path[64];
+    FILE *file;
+
+    *out = '\0';
+    snprintf(path, sizeof path, "/proc/%d/task/%d/comm", process, thread);
+    file = fopen(path, "re");
+    if (!file)
+        return;
+    if (!fgets(out, (int)room, file))
+        *out = '\0';
+    out[strcspn(out, "\n")] = '\0';
+    fclose(file);
+}
+
+/* The thread whose lists lie closest below the address, which is in libc's structure of the thread. */
+static void name_thread(struct heap_view *view, int number, uintptr_t address)
+{
+    struct heap_thread *found = NULL;
+
+    for (size_t i = 0; i < view->thread_count; i++) {
+        struct heap_thread *thread = &view->threads[i];
+
+        if (thread->address < address && address - thread->address < TLS_MOST && (!found || found->address < thread->address))
+            found = thread;
+    }
+    if (!found || found->number)
+        return;
+    found->number = number;
+    read_name(view->number, number, found->name, sizeof found->name);
+}
+
+/* A thread's lists lie in its static TLS, which ends at libc's structure of the thread. In that lies the head of its list of
+   robust mutexes, whose address the kernel knows. */
+static void name_threads(struct heap_view *view)
+{
+    char path[64];
+    struct dirent *entry;
+    DIR *folder;
+
+    snprintf(path, sizeof path, "/proc/%d/task", view->number);
+    folder = opendir(path);
+    while (folder && (entry = readdir(folder))) {
+        struct robust_list_head *head = NULL;
+        size_t length = 0;
+        int thread = process_number(entry->d_name);
+
+        if (thread && !syscall(SYS_get_robust_list, thread, &head, &length) && head)
+            name_thread(view, thread, (uintptr_t)head);
+    }
+    if (folder)
+        closedir(folder);
+}
+
+size_t heap_view_listed(const struct heap_thread *thread, unsigned class)
+{
+    const struct bin *bin = class < FAST_CLASSES ? &thread->cache.bins[class] : &thread->slow.wide[class - FAST_CLASSES];
+    int64_t held = (int64_t)bin->count + bin->limit;
+    size_t most = thread->cache.lists == LISTS_COUNTED ? class_batch(class) : bin->limit;
+    size_t listed = !bin->head || held < 0 ? 0 : min_size((size_t)held, most);
+
+    return listed + (thread->slow.spare[class] ? thread->slow.spare_length[class] : 0);
+}
+
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
+
+static int refuse(struct heap_view *view, enum counts_result result)
+{
+    return counts_say(view->number, &view->counts, result);
+}
+
+int heap_view_open(int number, struct heap_view *view)
+{
+    struct structures where;
+    struct page page;
+    enum counts_result result;
+    size_t control = 1;
+
+    *view = (struct heap_view){.number = number};
+    result = counts_page(number, &view->counts, &page);
+    if (result == COUNTS_ABSENT && process_has_ended(&view->counts.process)) /* nobody has asked yet how */
+        result = COUNTS_ENDED;
+    if (result != COUNTS_READ)
+        return refuse(view, result);
+    if (page.structures_bytes != sizeof where || !heap_view_take(view, (uintptr_t)page.structures, &where, sizeof where) ||
+        !is_same_layout(view, &page, &where)) {
+        if (view->error)
+            return refuse(view, counts_result_of(view->error, &view->counts));
+        return fail(EXIT_FAILURE, "process %d has a library of another build, whose structures this command does not know: "
+                    "use the command that came with it", number);
+    }
+    memcpy(view->at, where.at, sizeof view->at);
+    view->is_sealed = heap_view_take(view, (uintptr_t)page.control, &control, sizeof control) && control == 0;
+    read_regions(view);
+    read_classes(view);
+    read_threads(view);
+    name_threads(view);
+    return 0;
+}
+
+int heap_view_end(struct heap_view *view)
+{
+    enum counts_result result = view->error ? counts_result_of(view->error, &view->counts)
+                                            : counts_still(view->number, &view->counts);
+
+    return refuse(view, result);
+}
+
+void heap_view_close(struct heap_view *view)
+{
+    free(view->threads);
+    view->threads = NULL;
+}
+
+/* ---- spans ------------------------------------------------------------------------------------------------------- */
+
+bool heap_view_span(struct heap_view *view, const struct region *region, size_t unit, struct span *span)
+{
+    uintptr_t at = (uintptr_t)(region->spans + unit), start = align_down(at, sizeof view->spans);
+
+    /* They are read as they lie in pages: those of units inside of large spans may have no memory, which a look would give. */
+    if (start != view->spans_at) {
+        view->spans_at = 0;
+        if (!heap_view_take(view, start, view->spans, sizeof view->spans))
+            return false;
+        view->spans_at = start;
+    }
+    *span = view->spans[(at - start) / sizeof *view->spans];
+    return true;
+}
+
+bool heap_view_home(struct heap_view *view, const struct region *region, size_t unit, const struct span *span, uint64_t *home)
+{
+    size_t words = (span->capacity + 63u) / 64;
+
+    if (span->capacity <= SPAN_FEW) {
+        memcpy(home, span->few_bits, sizeof span->few_bits);
+        return true;
+    }
+    return words <= HOME_WORDS * span->units &&
+           heap_view_take(view, (uintptr_t)(region->home + unit * HOME_WORDS), home, words * sizeof *home);
+}
+
+/* ---- tables and chains ------------------------------------------------------------------------------------------- */
+
+void heap_view_each_entry(struct heap_view *view, const void *table, size_t bytes, void (*see)(const void *entry, void *data),
+                          void *data)
+{
+    struct address_map map;
+    char *entries;
+    size_t all;
+
+    if (!heap_view_take(view, (uintptr_t)table, &map, sizeof map) || map.size == 0 || map.entry_bytes < bytes ||
+        map.entry_bytes > 4096 || map.size > TABLE_MOST / map.entry_bytes)
+        return;
+    all = map.size * map.entry_bytes;
+    entries = memory_new(all);
+    if (heap_view_take(view, (uintptr_t)map.entries, entries, all)) {
+        for (size_t i = 0; i < map.size; i++) {
+            if (address_map_key(entries + i * map.entry_bytes))
+                see(entries + i * map.entry_bytes, data);
+        }
+    }
+    free(entries);
+}
+
+static void each_chunk(struct heap_view *view, void (*see)(uint64_t start, uint64_t bytes, void *data), void *data)
+{
+    uintptr_t next = 0;
+
+    take_first(view, STRUCTURE_chunks, &next, sizeof next);
+    for (size_t i = 0; next && i < CHUNKS_MOST; i++) {
+        struct region_chunk chunk;
+
+        if (!heap_view_take(view, next, &chunk, sizeof chunk))
+            return;
+        see(next, chunk.bytes, data);
+        next = (uintptr_t)chunk.next;
+    }
+}
+
+void heap_view_each_own(struct heap_view *view, void (*see)(uint64_t start, uint64_t bytes, void *data), void *data)
+{
+    struct own_range ranges[OWN_MOST];
+
+    if (take_first(view, STRUCTURE_own_first, ranges, OWN_FIRST * sizeof *ranges) &&
+        take_first(view, STRUCTURE_own_further, ranges + OWN_FIRST, (OWN_MOST - OWN_FIRST) * sizeof *ranges)) {
+        for (size_t i = 0; i < OWN_MOST; i++)
+            see(ranges[i].start, ranges[i].bytes, data);
+    }
+    each_chunk(view, see, data);
+    for (unsigned i = 1; i < view->region_count; i++) { /* those of the first are ranges of above */
+        const struct region *region = &view->regions[i];
+        uintptr_t start = (uintptr_t)region->dirty, end = (uintptr_t)(region->home + region->max_units * HOME_WORDS);
+
+        if (start < end)
+            see(start, end - start, data);
+    }
+}
+
+size_t heap_view_in_transit(struct heap_view *view, const struct class *class)
+{
+    struct chain_stack stack = {0};
+    size_t blocks = 0;
+
+    for (size_t i = 0; i < PARKED_CHAINS; i++)
+        blocks += chain_length(class->transfer.parked[i]);
+    if (class->transfer.stack && heap_view_take(view, (uintptr_t)class->transfer.stack, &stack, sizeof stack)) {
+        for (size_t i = 0; i < min_size(stack.count, STACK_MOST); i++)
+            blocks += chain_length(stack.chains[i]);
+    }
+    return blocks;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* `myalloc why PID`: where the resident memory of a process is. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "message.h"
+#include "out_file.h"
+#include "why_html.h"
+#include "why_json.h"
+#include "why_text.h"
+
+struct settings {
+    int number;
+    bool all, is_json;
+    const char *page; /* the file of --html */
+};
+
+static int read_arguments(struct settings *settings, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--all"))
+            settings->all = true;
+        else if (!strcmp(argv[i], "--json"))
+            settings->is_json = true;
+        else if (!strcmp(argv[i], "--html") && i + 1 < argc)
+            settings->page = argv[++i];
+        else if (!strcmp(argv[i], "--html"))
+            return fail(STATUS_USAGE, "why: --html needs the name of a file, or - for standard output");
+        else if (argv[i][0] == '-')
+            return fail(STATUS_USAGE, "why: there is no option '%s'; see 'myalloc help why'", argv[i]);
+        else if (settings->number)
+            return fail(STATUS_USAGE, "why takes one process, '%s' was given as well", argv[i]);
+        else if (!(settings->number = process_number(argv[i])))
+            return fail(STATUS_USAGE, "why: '%s' is no number of a process", argv[i]);
+    }
+    if (settings->is_json && settings->page)
+        return fail(STATUS_USAGE, "why: --json and --html are two forms of the same; give one");
+    return settings->number ? 0 : fail(STATUS_USAGE, "why needs the number of a process; see 'myalloc help why'");
+}
+
+static int write_page(const char *path, const struct why *why)
+{
+    FILE *out = out_file_open(path);
+
+    if (out)
+        why_html(out, why);
+    if (!out || !out_file_close(true))
+        return fail(EXIT_FAILURE, "cannot write '%s': %s", path, strerror(errno));
+    return EXIT_SUCCESS;
+}
+
+static int tell(const struct settings *settings, const struct why *why)
+{
+    if (settings->page)
+        return write_page(settings->page, why);
+    if (settings->is_json)
+        why_json(stdout, why, false);
+    else
+        why_text(why, settings->all);
+    return fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int run(int argc, char **argv)
+{
+    static struct heap_view view;
+    static struct heap_parts parts;
+    static struct heap_sites sites;
+    struct why why = {&view, &parts, &sites};
+    struct settings settings = {0};
+    int status = read_arguments(&settings, argc, argv), error;
+
+    if (!status)
+        status = heap_view_open(settings.number, &view);
+    if (status)
+        return status;
+    error = heap_parts_count(&parts, &view);
+    heap_sites_read(&sites, &view, &parts);
+    status = heap_view_end(&view);
+    if (!status && error)
+        status = fail(EXIT_FAILURE, "the pages of process %d cannot be read: %s; is /proc mounted, and may you trace it?",
+                      settings.number, strerror(error));
+    if (!status) {
+        heap_sites_name(&sites);
+        status = tell(&settings, &why);
+    }
+    heap_sites_free(&sites);
+    heap_parts_free(&parts);
+    heap_view_close(&view);
+    return status;
+}
+
+const struct command command_why = {
+    .name = "why",
+    .arguments = "[OPTIONS] PID",
+    .summary = "Tell where the memory of a running process is, and what brings it down",
+    .details = "Reads the allocator's structures out of the memory of a process that runs on libmyalloc, without a signal\n"
+               "and without stopping it, also while it hangs: all of its resident memory, by what is there. The kernel\n"
+               "must allow it (process_vm_readv): the same user, or root; see ptrace(2) on\n"
+               "/proc/sys/kernel/yama/ptrace_scope. The command must be the one that came with the library.\n"
+               "\n"
+               "  --all             list all threads, names, size classes and call sites, not only the first\n"
+               "  --json            print all of it as one object of JSON\n"
+               "  --html FILE       write a page for a browser, with a picture of the heap; it needs nothing else\n"
+               "\n"
+               "Parts are read one after another: of a process that allocates meanwhile they are of different moments.\n"
+               "While a heap profile is on ('myalloc ctl PID profile on', or profile:1), call sites are told by the free\n"
+               "memory that their blocks pin, and rounding of sizes by estimate.\n",
+    .run = run,
+};
