@@ -179,7 +179,7 @@ void heap_sites_read(struct heap_sites *sites, struct heap_view *view, struct he
     if (!sites->samples)
         return;
     read_maps(sites, view->number);
-    samples_add(&sites->all, &sites->profile, false);
+    samples_add(&sites->all, &sites->profile, SAMPLES_NOW, 0);
     share_pages(&reading, parts);
     tell_rounding(&reading, parts);
 }
