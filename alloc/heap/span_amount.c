@@ -9,12 +9,15 @@
 #define STAYS_LEAST (32 * MIB / UNIT)
 #define EXCESS_PART 8        /* of what may stay: less is not worth a call */
 #define WANTED_MS 1000
+#define EMPTIED_PART 8       /* of dirty free memory: no more is in use of a heap that was emptied */
 #define CREDIT_MS 1          /* 4 pages of 1.2 us each ms: 0.5 % */
 #define CREDIT_MOST ((size_t)(4 * GIB / UNIT)) /* what can be saved */
 
 static size_t learned;    /* units that were wanted back */
 static size_t given;      /* units that were given back at frees, and not wanted since */
 static uint64_t given_at; /* when the last of them were, ms */
+static size_t unearned;   /* units that were given back beyond the credit, as the heap was emptied */
+static size_t tallest;    /* units that the heap had, as far as was seen here */
 static size_t credit;     /* units that may still be given back */
 static uint64_t credit_at; /* when that was so, ms; 0: not asked yet */
 
@@ -29,19 +32,27 @@ static size_t credit_now(void) {
     return credit;
 }
 
+/* How many units may be given back now. What goes at the top leaves the heap, so its size is that of the largest it was. */
+static size_t may_go(size_t dirty, size_t used) {
+    tallest = max_size(tallest, used + span_totals.free);
+    return credit_now() + (used <= dirty / EMPTIED_PART ? tallest - min_size(unearned, tallest) : 0);
+}
+
 size_t span_amount_excess_locked(void) {
     size_t dirty = span_totals.free_dirty;
     if (LIKELY(dirty <= STAYS_LEAST))
         return 0;
-    size_t stays = max_size(STAYS_LEAST, (span_totals.small + span_totals.large) / STAYS_PART) + learned;
+    size_t used = span_totals.small + span_totals.large;
+    size_t stays = max_size(STAYS_LEAST, used / STAYS_PART) + learned;
     if (dirty <= stays + stays / EXCESS_PART)
         return 0;
-    size_t excess = min_size(dirty - stays, credit_now());
+    size_t excess = min_size(dirty - stays, may_go(dirty, used));
     return excess >= stays / EXCESS_PART ? excess : 0;
 }
 
 void span_amount_given_locked(size_t units) {
     given += units;
+    unearned += units - min_size(credit, units);
     credit -= min_size(credit, units);
     given_at = os_clock_ms();
 }

@@ -19,6 +19,94 @@
 #define PURGE_AT_ONCE (32 * MIB)
 #define EXCESS_CALLS 64 /* that a free may make because too much is dirty (span_amount.h); the next free goes on */
 
+/* ---- the top of the brk heap -------------------------------------------------------------------------------------- */
+
+/* What is free there; NULL if nothing is. */
+static struct span *free_top(void) {
+    struct region *heap = &regions[0];
+    return heap->spans ? span_free_before(heap, heap->frontier) : NULL;
+}
+
+/* Moves the break down over what is free at the top, but for `pad` bytes. Returns the bytes given back. */
+static size_t shrink_top(size_t pad) {
+    struct region *heap = &regions[0];
+    struct span *last = free_top();
+    size_t first = last ? span_index(last) : heap->frontier;
+    if (heap->spans == NULL || (heap->mapped - first) << UNIT_SHIFT <= pad)
+        return 0;
+    size_t keep = min_size(units_for(pad), heap->mapped - first);
+    size_t end = max_size(first, min_size(heap->frontier, first + keep));
+    size_t old_frontier = heap->frontier;
+    if (last != NULL)
+        span_free_remove(last);
+    heap->frontier = end;
+    size_t given = region_shrink(heap, first, pad);
+    if (given == 0) {
+        heap->frontier = old_frontier;
+        end = old_frontier;
+    } else if (old_frontier > end) {
+        span_dirty_set(heap, end, old_frontier - end, false);
+    }
+    if (end > first)
+        span_free_insert(heap, first, end - first);
+    return given;
+}
+
+static bool is_worth_shrinking(size_t units) {
+    return units << UNIT_SHIFT > tunables.trim_threshold;
+}
+
+/* True if what is free at the top, all of it clean, is more than trim_threshold: then address space is given back, too. */
+static bool top_is_worth_it(void) {
+    const struct span *last = free_top();
+    return last != NULL && last->dirty == 0 && is_worth_shrinking(last->units);
+}
+
+/* Moves the break down to unit `from`, if all that lies behind is free and clean, and worth it. */
+static void shrink_clean_top(size_t from) {
+    struct region *heap = &regions[0];
+    const struct span *last = free_top();
+    if (last == NULL || from < span_index(last) || from >= heap->frontier || !is_worth_shrinking(heap->frontier - from) ||
+        span_dirty_count(heap, from, heap->frontier - from) > 0)
+        return;
+    shrink_top(max_size((from - span_index(last)) << UNIT_SHIFT, tunables.top_pad));
+}
+
+/* ---- what is more than may stay ----------------------------------------------------------------------------------- */
+
+/* Gives back the last `units` of what is free at the top. The frontier goes down with them: a heap that fills again then grows
+ * again, by huge pages and in batches. Returns the units that the OS got. */
+static size_t give_top(size_t units) {
+    lock_acquire(&page_heap.lock, LOCK_SPANS);
+    const struct span *last = free_top();
+    size_t from = last ? regions[0].frontier - min_size(units, last->units) : 0;
+    lock_release(&page_heap.lock, LOCK_SPANS);
+    if (last == NULL)
+        return 0;
+    struct sweep sweep = {.at = from, .all = true};
+    size_t given = span_sweep(&sweep, (struct sweep_bound){EXCESS_CALLS, units << UNIT_SHIFT});
+    lock_acquire(&page_heap.lock, LOCK_SPANS);
+    shrink_clean_top(from);
+    lock_release(&page_heap.lock, LOCK_SPANS);
+    return given >> UNIT_SHIFT;
+}
+
+/* Gives back so many units, whatever their age: at the top first, then from all free memory in turn, lest the same be looked at
+ * again and again. */
+static COLD void give_excess(size_t units) {
+    static struct sweep sweep = {.all = true};
+    size_t given = give_top(units);
+    if (given < units)
+        given += span_sweep(&sweep, (struct sweep_bound){EXCESS_CALLS, (units - given) << UNIT_SHIFT}) >> UNIT_SHIFT;
+    lock_acquire(&page_heap.lock, LOCK_SPANS);
+    span_amount_given_locked(given);
+    if (sweep.over)
+        sweep = (struct sweep){.all = true};
+    lock_release(&page_heap.lock, LOCK_SPANS);
+}
+
+/* ---- spans come back ---------------------------------------------------------------------------------------------- */
+
 /* Gives the memory of a HELD span to the OS. Gives up the lock meanwhile. True if the OS has it. */
 static bool purge_held_locked(const struct span *span) {
     lock_release(&page_heap.lock, LOCK_SPANS);
@@ -41,17 +129,6 @@ static void free_locked(struct span *span) {
     if (!purge_held_locked(span))
         span_dirty_set(region, first, span->units, true);
     span_free_held(span);
-}
-
-/* Gives back so many units, whatever their age: from all free memory in turn, lest the same be looked at again and again. */
-static COLD void give_excess(size_t units) {
-    static struct sweep sweep = {.all = true};
-    size_t given = span_sweep(&sweep, (struct sweep_bound){EXCESS_CALLS, units << UNIT_SHIFT}) >> UNIT_SHIFT;
-    lock_acquire(&page_heap.lock, LOCK_SPANS);
-    span_amount_given_locked(given);
-    if (sweep.over)
-        sweep = (struct sweep){.all = true};
-    lock_release(&page_heap.lock, LOCK_SPANS);
 }
 
 /* True if all pages of a SMALL span's nth unit were given back, or if none of them was ever touched (S4). */
@@ -172,38 +249,6 @@ void span_unhold(struct span *span, bool gone) {
 
 /* ---- giving memory to the OS ------------------------------------------------------------------------------------- */
 
-/* Moves the break down over what is free at the top of the brk heap, but for `pad` bytes. Returns the bytes given back. */
-static size_t shrink_top(size_t pad) {
-    struct region *heap = &regions[0];
-    struct span *last = heap->spans ? span_free_before(heap, heap->frontier) : NULL;
-    size_t first = last ? span_index(last) : heap->frontier;
-    if (heap->spans == NULL || (heap->mapped - first) << UNIT_SHIFT <= pad)
-        return 0;
-    size_t keep = min_size(units_for(pad), heap->mapped - first);
-    size_t end = max_size(first, min_size(heap->frontier, first + keep));
-    size_t old_frontier = heap->frontier;
-    if (last != NULL)
-        span_free_remove(last);
-    heap->frontier = end;
-    size_t given = region_shrink(heap, first, pad);
-    if (given == 0) {
-        heap->frontier = old_frontier;
-        end = old_frontier;
-    } else if (old_frontier > end) {
-        span_dirty_set(heap, end, old_frontier - end, false);
-    }
-    if (end > first)
-        span_free_insert(heap, first, end - first);
-    return given;
-}
-
-/* True if what is free at the top, all of it clean, is more than trim_threshold: then address space is given back, too. */
-static bool top_is_worth_it(void) {
-    struct region *heap = &regions[0];
-    struct span *last = heap->spans ? span_free_before(heap, heap->frontier) : NULL;
-    return last != NULL && last->dirty == 0 && (size_t)last->units << UNIT_SHIFT > tunables.trim_threshold;
-}
-
 void span_trim(size_t given) {
     lock_acquire(&page_heap.lock, LOCK_SPANS);
     span_amount_forget_locked(given >> UNIT_SHIFT);
@@ -240,8 +285,8 @@ void span_count(struct span_totals *totals, struct region_totals *held, size_t *
     region_count_bytes(held);
     for (unsigned i = 0; i < region_count; i++)
         beyond += regions[i].mapped - regions[i].frontier;
-    struct region *heap = &regions[0];
-    const struct span *last = heap->spans ? span_free_before(heap, heap->frontier) : NULL;
+    const struct region *heap = &regions[0];
+    const struct span *last = free_top();
     *unused = beyond << UNIT_SHIFT;
     *top = (heap->mapped - heap->frontier + (last ? last->units : 0)) << UNIT_SHIFT;
     lock_release(&page_heap.lock, LOCK_SPANS);

@@ -48,7 +48,7 @@ Test(amount, a_quarter_of_what_is_in_use_stays) {
 }
 
 Test(amount, no_more_goes_than_there_is_credit_for) {
-    set_totals(100000, 0, 0);
+    set_totals(60000, 60000 / 8 + 1, 0);
     size_t excess = span_amount_excess_locked();
     cr_assert_eq(excess, os_fake_clock, "a unit for each ms of the process's so far");
     span_amount_given_locked(excess);
@@ -58,10 +58,36 @@ Test(amount, no_more_goes_than_there_is_credit_for) {
     os_fake_clock += 1;
     cr_assert_eq(span_amount_excess_locked(), PART);
     os_fake_clock += (uint64_t)1 << 40;
-    set_totals(2 * CREDIT_MOST, 0, 0);
+    set_totals(2 * CREDIT_MOST, 2 * CREDIT_MOST, 0);
     cr_assert_eq(span_amount_excess_locked(), CREDIT_MOST, "it does not grow for ever");
     span_amount_given_locked(3 * CREDIT_MOST);
     cr_assert_eq(span_amount_excess_locked(), 0, "nor does it wrap");
+}
+
+Test(amount, an_emptied_heap_goes_once_without_credit) {
+    size_t credit = os_fake_clock, whole = 100000, used = 8000, dirty = whole - used;
+    span_totals.free = dirty;
+    set_totals(dirty, used, 0);
+    set_totals(dirty, used, 0);
+    cr_assert_eq(span_amount_excess_locked(), dirty - LEAST);
+    span_amount_given_locked(credit + 60000);
+    cr_assert_eq(span_amount_excess_locked(), whole - 60000, "in all no more than the heap has");
+    span_amount_given_locked(whole - 60000);
+    cr_assert_eq(span_amount_excess_locked(), 0);
+    os_fake_clock += PART;
+    cr_assert_eq(span_amount_excess_locked(), PART, "then time has to pay for it again");
+    span_amount_given_locked(PART);
+    span_totals.free += 5000;
+    cr_assert_eq(span_amount_excess_locked(), 5000, "or more of a heap");
+}
+
+Test(amount, a_heap_of_which_more_than_an_eighth_is_in_use_was_not_emptied) {
+    size_t dirty = 64000;
+    span_totals.free = dirty;
+    set_totals(dirty, dirty / 8 + 1, 0);
+    cr_assert_eq(span_amount_excess_locked(), os_fake_clock);
+    set_totals(dirty, dirty / 8, 0);
+    cr_assert_gt(span_amount_excess_locked(), os_fake_clock);
 }
 
 /* What may stay beside the least, by how much is told to go. */
@@ -157,4 +183,59 @@ Test(amount, who_goes_up_and_down_pays_once_and_who_stays_down_holds_little) {
     cr_assert_gt(go_down(), 0, "so it is paid once more");
     cr_assert_not_null(below);
     cr_assert_not_null(above);
+}
+
+/* ---- the top of the heap: it shrinks, so that what comes again is growth ------------------------------------------- */
+
+static struct span *below;
+
+static size_t go_down_from_the_top(void) {
+    size_t before = os_fake_purged;
+    for (size_t i = SPANS; i-- > 0;)
+        span_release(spans[i]);
+    return (os_fake_purged - before) >> UNIT_SHIFT;
+}
+
+/* Goes up and down with nothing above. Returns by how many units the break has gone down from where it stood. */
+static size_t break_falls(void) {
+    have_credit();
+    if (below == NULL)
+        below = large(1);
+    go_up();
+    uintptr_t up = os_fake_break();
+    cr_assert_gt(go_down_from_the_top(), 0, "memory goes in any case");
+    cr_assert_leq(span_totals.free_dirty, LEAST + LEAST / 8 + 1);
+    return (up - os_fake_break()) >> UNIT_SHIFT;
+}
+
+Test(amount, the_break_goes_down_with_what_is_given_back_at_the_top) {
+    size_t fallen = break_falls();
+    cr_assert_geq(fallen, SPANS * UNITS - LEAST - LEAST / 8 - 1);
+    uintptr_t down = os_fake_break();
+    go_up();
+    cr_assert_gt(os_fake_break(), down, "the heap grows again");
+    cr_assert_eq(go_down_from_the_top(), 0, "and keeps it, as was learned");
+}
+
+Test(amount, the_break_stays_where_it_is_anothers) {
+    have_credit();
+    below = large(1);
+    go_up();
+    os_fake_foreign_break(OS_PAGE);
+    uintptr_t up = os_fake_break();
+    cr_assert_gt(go_down_from_the_top(), 0);
+    cr_assert_eq(os_fake_break(), up);
+    go_up();
+    cr_assert_eq(os_fake_break(), up, "what was given back is free");
+}
+
+Test(amount, the_break_stays_if_trimming_is_switched_off) {
+    tunables.trim_threshold = SIZE_MAX;
+    cr_assert_eq(break_falls(), 0);
+}
+
+Test(amount, top_pad_stays) {
+    tunables.top_pad = 100 * MIB;
+    cr_assert_gt(break_falls(), 0);
+    cr_assert_geq(os_fake_break(), (uintptr_t)span_address(below) + 100 * MIB);
 }
