@@ -43,7 +43,7 @@ TOOL_FLAGS = -g $(WARN) $(CPPFLAGS) $(CFLAGS) -std=gnu11 -D_GNU_SOURCE -Ialloc -
 
 # Code and variables that every program uses come first in the library, those of few programs behind, without memory till used.
 SELDOM = $(wildcard alloc/callers/*.c alloc/protect/*.c alloc/observe/*.c alloc/heap/*_walk.c) \
-         $(patsubst %,alloc/%.c,base/exponential heap/cache_counted heap/collapse heap/slab \
+         $(patsubst %,alloc/%.c,base/exponential heap/cache_counted heap/collapse heap/slab heap/span_shelf \
                                 api/dlopen api/front_aside api/front_watched api/introspect api/mcheck \
                                 kit/finding kit/path kit/probe kit/random kit/report kit/symbolizer kit/text kit/tunables \
                                 os/files os/filter os/locked os/process process/all_locks process/background process/control process/end_signals \

@@ -20,11 +20,11 @@
 #include "base/base.h"
 #include "base/sizeclass.h"
 #include "kit/lock.h"
-#include "heap/span_types.h"
+#include "heap/span_shelf.h"
 
 /* Whether anything could be given back, now or later. */
 static inline bool decay_has_work(void) {
-    return atomic_load_explicit(&span_totals.free_dirty, memory_order_relaxed) != 0;
+    return atomic_load_explicit(&span_totals.free_dirty, memory_order_relaxed) != 0 || span_shelf_is_open();
 }
 
 /* Whether it is so much that threads are made to come by (cache_pause.h). */

@@ -101,7 +101,8 @@ READS_OTHERS static void see_free(struct look *look, size_t unit, size_t bytes, 
 }
 
 READS_OTHERS static size_t units_of_head(const struct span *span) {
-    bool head = span->state == SPAN_SMALL || span->state == SPAN_LARGE || span->state == SPAN_FREE || span->state == SPAN_HELD;
+    enum span_state state = span->state;
+    bool head = state == SPAN_SMALL || state == SPAN_LARGE || state == SPAN_FREE || state == SPAN_HELD || state == SPAN_SHELVED;
     return head ? max_size(span->units, 1) : 1;
 }
 
@@ -130,6 +131,9 @@ READS_OTHERS static void see_unit(struct look *look, size_t from, size_t end) {
     } else if (span->state == SPAN_LARGE || (span->state == SPAN_HELD && span->listed)) {
         look->out->large += bytes;
         look->used = true;
+    } else if (span->state == SPAN_SHELVED) {
+        look->idle[FREE_SPANS] += bytes;
+        look->out->trim += bytes;
     } else if (span->state == SPAN_FREE || span->state == SPAN_HELD) {
         see_free(look, unit, bytes, look->head + span->units >= look->region->frontier);
     } else { /* of another caller of sbrk */
@@ -181,7 +185,7 @@ READS_OTHERS static void see_own(struct look *look) {
     for (size_t units; at < look->region->frontier; at += units) {
         struct span *span = &look->region->spans[at];
         units = units_of_head(span);
-        if (span->state == SPAN_FREE || (span->state == SPAN_SMALL && goes_whole(look, span)))
+        if (span->state == SPAN_FREE || span->state == SPAN_SHELVED || (span->state == SPAN_SMALL && goes_whole(look, span)))
             continue;
         see_own_of_free(look, first, at);
         first = at + units;

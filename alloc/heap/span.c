@@ -10,6 +10,7 @@
 #include "heap/huge.h"
 #include "heap/span_amount.h"
 #include "heap/span_free.h"
+#include "heap/span_shelf.h"
 #include "heap/span_tree.h"
 #include "heap/unitmap.h"
 
@@ -118,15 +119,15 @@ static struct span *cut_free(struct span *span, size_t units) {
 static struct span *run_acquire(size_t units, bool small) {
     if (units > UINT32_MAX || !region_init())
         return NULL;
-    struct span *span = span_tree_best(page_heap.tree, units);
+    struct span *span = span_tree_best(&span_trees[false], units);
     if (span == NULL && small)
-        span = span_tree_best(page_heap.kept, units);
+        span = span_tree_best(&span_trees[true], units);
     if (span != NULL)
         return cut_free(span, units);
     span = cut_anywhere(units, small);
     if (span != NULL || small)
         return span;
-    span = span_tree_best(page_heap.kept, units);
+    span = span_tree_best(&span_trees[true], units);
     return span ? cut_free(span, units) : NULL;
 }
 
@@ -142,7 +143,7 @@ static void register_small(const struct span *span) {
     unitmap_set((uintptr_t)span_address(span), span->units, span_map_entry(span));
 }
 
-static void register_region(const struct region *region) {
+READS_OTHERS static void register_region(const struct region *region) {
     for (size_t at = 0; at < region->frontier;) {
         const struct span *span = &region->spans[at];
         if (span->state == SPAN_SMALL)
@@ -211,19 +212,29 @@ struct span *span_acquire_large(size_t units, size_t align, bool *zeroed) {
     size_t slack = align > UNIT ? (align >> UNIT_SHIFT) - 1 : 0;
     if (units + slack < units)
         return NULL;
-    lock_acquire(&page_heap.lock, LOCK_SPANS);
+    bool crowded;
+    if (!span_shelf_is_open() || slack > 0) {
+        crowded = span_lock_for_large();
+    } else {
+        struct span *shelved = span_shelf_take_or_lock(units, &crowded);
+        *zeroed = false;
+        if (shelved != NULL)
+            return shelved;
+    }
     struct span *span = run_acquire(units + slack, false);
     if (span != NULL) {
         if (slack > 0)
             span = trim_to_align(span, units, align);
         span->class = 0;
-        span->state = SPAN_LARGE;
+        __atomic_store_n(&span->state, SPAN_LARGE, __ATOMIC_RELEASE);
         *zeroed = span_dirty_count(span_region(span), span_index(span), units) == 0;
         use_units(span_region(span), span_index(span), units);
         span_totals.large += units;
         span_totals.large_count++;
     }
     lock_release(&page_heap.lock, LOCK_SPANS);
+    if (UNLIKELY(crowded))
+        span_shelf_grow();
     return span;
 }
 
@@ -233,7 +244,7 @@ static bool grow_in_place(struct span *span, size_t units) {
     struct region *region = span_region(span);
     size_t first = span_index(span), end = first + span->units, more = units - span->units;
     struct span *after = &region->spans[end];
-    size_t have = end < region->frontier && after->state == SPAN_FREE ? after->units : 0, left = 0;
+    size_t have = end < region->frontier && span_state_of(after) == SPAN_FREE ? after->units : 0, left = 0;
     bool at_top = end + have == region->frontier;
     if (have < more && !at_top)
         return false;
@@ -257,8 +268,9 @@ static bool grow_in_place(struct span *span, size_t units) {
 
 bool span_try_resize(struct span *span, size_t units) {
     lock_acquire(&page_heap.lock, LOCK_SPANS);
+    bool mine = span_claim(span, SPAN_HELD); /* so that nobody shelves it meanwhile */
     size_t old = span->units;
-    bool done = span->state == SPAN_LARGE && (units <= old || (units <= UINT32_MAX && grow_in_place(span, units)));
+    bool done = mine && (units <= old || (units <= UINT32_MAX && grow_in_place(span, units)));
     if (done && units != old) {
         span->units = (uint32_t)units;
         span_totals.large += units - old;
@@ -267,6 +279,8 @@ bool span_try_resize(struct span *span, size_t units) {
             span_free_coalesce(span_region(span), span_index(span) + units, old - units);
         }
     }
+    if (mine)
+        __atomic_store_n(&span->state, SPAN_LARGE, __ATOMIC_RELEASE);
     lock_release(&page_heap.lock, LOCK_SPANS);
     return done;
 }
@@ -276,24 +290,28 @@ struct span *span_find(const void *p) {
     if (region == NULL)
         return NULL;
     struct span *span = &region->spans[((uintptr_t)p - region->base) >> UNIT_SHIFT];
-    if (span->state == SPAN_PART)
+    enum span_state state = span_state_of(span);
+    if (state == SPAN_PART) {
         span = &region->spans[span->head];
-    return span->state == SPAN_SMALL || span->state == SPAN_LARGE ? span : NULL;
+        state = span_state_of(span);
+    }
+    return state == SPAN_SMALL || state == SPAN_LARGE ? span : NULL;
 }
 
 /* The last head at or before the unit: its span has the unit, or ends before it and what follows is a hole. */
 static const struct span *head_before(const struct region *region, size_t unit) {
-    while (unit > 0 && region->spans[unit].state == SPAN_NONE)
+    while (unit > 0 && span_state_of(&region->spans[unit]) == SPAN_NONE)
         unit--;
     const struct span *span = &region->spans[unit];
-    return span->state == SPAN_TAIL || span->state == SPAN_PART ? &region->spans[span->head] : span;
+    enum span_state state = span_state_of(span);
+    return state == SPAN_TAIL || state == SPAN_PART ? &region->spans[span->head] : span;
 }
 
-static bool is_free_locked(const struct region *region, size_t unit) {
+READS_OTHERS static bool is_free_locked(const struct region *region, size_t unit) {
     if (unit >= region->frontier)
         return true;
     const struct span *span = head_before(region, unit);
-    bool free = span->state == SPAN_FREE || (span->state == SPAN_HELD && !span->listed);
+    bool free = span->state == SPAN_FREE || span->state == SPAN_SHELVED || (span->state == SPAN_HELD && !span->listed);
     return free && unit < (size_t)(span - region->spans) + span->units;
 }
 

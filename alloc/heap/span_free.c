@@ -6,6 +6,7 @@
 #include "heap/span_tree.h"
 
 struct page_heap page_heap;
+struct span_tree span_trees[2] BIG_TABLE;
 struct span_totals span_totals;
 
 /* ---- dirty bits -------------------------------------------------------------------------------------------------- */
@@ -56,10 +57,6 @@ static void count_free(const struct span *span, bool more) {
     atomic_store_explicit(&span_totals.free_dirty, dirty, memory_order_relaxed);
 }
 
-static struct span **tree_of(const struct span *span) {
-    return span->kept ? &page_heap.kept : &page_heap.tree;
-}
-
 static void insert(struct region *region, size_t first, size_t units, size_t dirty, bool kept) {
     struct span *span = &region->spans[first], *tail = span + units - 1;
     tail->state = SPAN_TAIL;
@@ -70,7 +67,7 @@ static void insert(struct region *region, size_t first, size_t units, size_t dir
     span->dirty = (uint32_t)dirty;
     span->kept = kept;
     count_free(span, true);
-    span_tree_insert(tree_of(span), span);
+    span_tree_insert(&span_trees[kept], span);
 }
 
 void span_free_insert(struct region *region, size_t first, size_t units) {
@@ -87,7 +84,7 @@ void span_free_keep(struct region *region, size_t first, size_t units) {
 }
 
 void span_free_remove(struct span *span) {
-    span_tree_remove(tree_of(span), span);
+    span_tree_remove(&span_trees[span->kept], span);
     count_free(span, false);
     span[span->units - 1].state = SPAN_NONE;
     span->state = SPAN_NONE;
@@ -113,9 +110,10 @@ struct span *span_free_before(struct region *region, size_t first) {
     if (first == 0)
         return NULL;
     struct span *last = &region->spans[first - 1];
-    if (last->state == SPAN_FREE)
+    enum span_state state = span_state_of(last);
+    if (state == SPAN_FREE)
         return last;
-    return last->state == SPAN_TAIL ? &region->spans[last->head] : NULL;
+    return state == SPAN_TAIL ? &region->spans[last->head] : NULL;
 }
 
 struct span *span_free_coalesce(struct region *region, size_t first, size_t units) {
@@ -127,7 +125,7 @@ struct span *span_free_coalesce(struct region *region, size_t first, size_t unit
         dirty += before->dirty;
         span_free_remove(before);
     }
-    if (first + units < region->frontier && after->state == SPAN_FREE) {
+    if (first + units < region->frontier && span_state_of(after) == SPAN_FREE) {
         units += after->units;
         dirty += after->dirty;
         span_free_remove(after);

@@ -14,18 +14,44 @@
 #include "base/sizeclass.h"
 #include "kit/lock.h"
 #include "heap/region.h"
+#include "heap/span_tree.h"
 
 struct page_heap {
     struct lock lock;
-    struct span *tree;             /* FREE spans but those that are kept */
-    struct span *kept;             /* the tree of those that are kept for small spans */
-    size_t kept_units;             /* of these, all together */
-    struct span *held;             /* all HELD spans */
-    _Atomic uint64_t released_at;  /* when a span was last freed, ms */
-    _Atomic bool was_silent;       /* for decay_ms none was freed, until just now */
+    uint32_t crowded;              /* how often it was taken when it was wanted for a large block (span_lock_for_large) */
     bool hidden;                   /* small spans are not in the unit map (span_show) */
+    size_t kept_units;             /* of those that are kept for small spans, all together */
+    struct span *held;             /* all HELD spans */
 };
 extern HIDDEN struct page_heap page_heap;
+extern HIDDEN struct span_tree span_trees[2]; /* FREE spans, those that are kept for small ones in the second */
+
+/* Makes a LARGE span something else, so that of several threads one does. False if it is LARGE no more. */
+static inline bool span_claim(struct span *span, enum span_state state) {
+    uint8_t large = SPAN_LARGE;
+    return __atomic_compare_exchange_n(&span->state, &large, (uint8_t)state, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+/* A span's state; of one that is next to those in question, which another thread may be putting on a shelf. */
+static inline enum span_state span_state_of(const struct span *span) {
+    return __atomic_load_n(&span->state, __ATOMIC_ACQUIRE);
+}
+
+/* Takes LOCK_SPANS to take or free a large block. True if it was found taken so often that shelves are to grow, behind the
+ * call: at one call in CROWDED_PART or more, some times in a row. */
+#define CROWDED_PART 16
+#define CROWDED_MOST (16 * CROWDED_PART)
+static inline bool span_lock_for_large(void) {
+    if (LIKELY(lock_try_acquire(&page_heap.lock, LOCK_SPANS))) {
+        page_heap.crowded -= page_heap.crowded > 0;
+        return false;
+    }
+    lock_acquire(&page_heap.lock, LOCK_SPANS);
+    page_heap.crowded += CROWDED_PART;
+    bool much = page_heap.crowded >= CROWDED_MOST;
+    page_heap.crowded = much ? 0 : page_heap.crowded;
+    return much;
+}
 
 static inline struct region *span_region(const struct span *span) {
     return &regions[span->region];

@@ -9,6 +9,7 @@
 #include "kit/tunables.h"
 #include "heap/span_amount.h"
 #include "heap/span_free.h"
+#include "heap/span_shelf.h"
 #include "heap/span_sweep.h"
 #include "heap/unitmap.h"
 
@@ -153,49 +154,75 @@ static void take_large_locked(struct span *span) {
     span_totals.large_count--;
 }
 
-static void note_release_locked(void) {
-    uint64_t now = os_clock_ms(), last = atomic_load_explicit(&page_heap.released_at, memory_order_relaxed);
-    if (last != 0 && now - last >= tunables.decay_ms)
-        atomic_store_explicit(&page_heap.was_silent, true, memory_order_relaxed);
-    atomic_store_explicit(&page_heap.released_at, now, memory_order_relaxed);
+static struct {
+    _Atomic uint64_t at;     /* when a span was last freed, ms */
+    _Atomic bool was_silent; /* for decay_ms none was freed, until just now */
+} last_release LINE_ALIGNED;
+
+static void note_release(void) {
+    uint64_t now = os_clock_ms(), last = atomic_load_explicit(&last_release.at, memory_order_relaxed);
+    if (now == last)
+        return;
+    if (last != 0 && now > last && now - last >= tunables.decay_ms)
+        atomic_store_explicit(&last_release.was_silent, true, memory_order_relaxed);
+    atomic_store_explicit(&last_release.at, now, memory_order_relaxed);
 }
 
-static bool release(struct span *span, bool small) {
-    lock_acquire(&page_heap.lock, LOCK_SPANS);
-    bool used = span->state == (small ? SPAN_SMALL : SPAN_LARGE);
-    if (used && small)
-        take_small_locked(span);
-    else if (used)
-        take_large_locked(span);
-    if (used && !small)
-        span_dirty_set(span_region(span), span_index(span), span->units, true);
-    if (used) {
-        note_release_locked();
-        free_locked(span);
-    }
+/* Makes a span that is in use no more FREE, and releases the lock. */
+static void release_locked(struct span *span) {
+    note_release();
+    free_locked(span);
     size_t excess = span_amount_excess_locked();
     lock_release(&page_heap.lock, LOCK_SPANS);
     if (UNLIKELY(excess > 0))
         give_excess(excess);
-    return used;
 }
 
 bool span_was_silent(uint64_t now) {
-    return atomic_exchange_explicit(&page_heap.was_silent, false, memory_order_relaxed) ||
-           now - min_size(atomic_load_explicit(&page_heap.released_at, memory_order_relaxed), now) >= tunables.decay_ms;
+    return atomic_exchange_explicit(&last_release.was_silent, false, memory_order_relaxed) ||
+           now - min_size(atomic_load_explicit(&last_release.at, memory_order_relaxed), now) >= tunables.decay_ms;
+}
+
+static void release_small(struct span *span) {
+    lock_acquire(&page_heap.lock, LOCK_SPANS);
+    take_small_locked(span);
+    release_locked(span);
+}
+
+static bool release_large(struct span *span) {
+    bool crowded = span_lock_for_large(), mine = span_claim(span, SPAN_NONE);
+    if (mine) {
+        take_large_locked(span);
+        span_dirty_set(span_region(span), span_index(span), span->units, true);
+        release_locked(span);
+    } else {
+        lock_release(&page_heap.lock, LOCK_SPANS);
+    }
+    if (UNLIKELY(crowded))
+        span_shelf_grow();
+    return mine;
 }
 
 void span_release(struct span *span) {
-    release(span, span->state == SPAN_SMALL);
+    if (span->state == SPAN_SMALL)
+        release_small(span);
+    else
+        span_release_large(span);
 }
 
 bool span_release_large(struct span *span) {
-    return release(span, false);
+    size_t excess = 0;
+    if (!span_shelf_is_open() || !span_shelf_try_put(span, &excess))
+        return release_large(span);
+    note_release();
+    if (UNLIKELY(excess > 0))
+        give_excess(excess);
+    return true;
 }
 
 bool span_try_hold(struct span *span, size_t *units) {
     lock_acquire(&page_heap.lock, LOCK_SPANS);
-    bool mine = span->state == SPAN_LARGE;
+    bool mine = span_claim(span, SPAN_HELD);
     *units = span->units;
     if (mine) {
         take_large_locked(span);
@@ -234,6 +261,7 @@ void span_trim(size_t given) {
 
 size_t span_purge(size_t pad) {
     struct sweep sweep = {.all = true};
+    span_shelf_empty();
     size_t given = span_sweep(&sweep, (struct sweep_bound){SIZE_MAX, SIZE_MAX});
     lock_acquire(&page_heap.lock, LOCK_SPANS);
     given += shrink_top(pad);
@@ -245,8 +273,15 @@ size_t span_purge(size_t pad) {
 
 void span_count(struct span_totals *totals, struct region_totals *held, size_t *unused, size_t *top) {
     size_t beyond = 0;
+    struct shelf_totals shelved;
+    span_shelf_count(&shelved);
     lock_acquire(&page_heap.lock, LOCK_SPANS);
     *totals = span_totals;
+    totals->large -= shelved.units;
+    totals->large_count += shelved.handed;
+    totals->free += shelved.units;
+    totals->free_count += shelved.spans;
+    totals->free_dirty += shelved.units;
     region_count_bytes(held);
     for (unsigned i = 0; i < region_count; i++)
         beyond += regions[i].mapped - regions[i].frontier;

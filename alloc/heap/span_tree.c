@@ -28,16 +28,23 @@ static void split(struct span *node, const struct span *key, struct span **befor
     *before = *behind = NULL;
 }
 
-void span_tree_insert(struct span **root, struct span *span) {
-    struct span **at = root;
+static size_t number_of(size_t units) {
+    return min_size(units, SPAN_TREES) - 1;
+}
+
+void span_tree_insert(struct span_tree *tree, struct span *span) {
+    size_t number = number_of(span->units);
+    struct span **at = &tree->roots[number];
+    tree->some |= (uint64_t)1 << number;
     while (*at != NULL && priority(*at) >= priority(span))
         at = less(*at, span) ? &(*at)->right : &(*at)->left;
     split(*at, span, &span->left, &span->right);
     *at = span;
 }
 
-void span_tree_remove(struct span **root, struct span *span) {
-    struct span **at = root;
+void span_tree_remove(struct span_tree *tree, struct span *span) {
+    size_t number = number_of(span->units);
+    struct span **at = &tree->roots[number];
     while (*at != span) {
         ASSERT(*at != NULL);
         at = less(*at, span) ? &(*at)->right : &(*at)->left;
@@ -55,10 +62,16 @@ void span_tree_remove(struct span **root, struct span *span) {
         }
     }
     *at = left != NULL ? left : right;
+    if (tree->roots[number] == NULL)
+        tree->some &= ~((uint64_t)1 << number);
 }
 
-struct span *span_tree_best(struct span *root, size_t units) {
-    struct span *best = NULL;
+struct span *span_tree_best(const struct span_tree *tree, size_t units) {
+    size_t number = number_of(units);
+    uint64_t enough = tree->some >> number;
+    if (enough == 0)
+        return NULL;
+    struct span *root = tree->roots[number + (size_t)__builtin_ctzll(enough)], *best = NULL;
     while (root != NULL) {
         if (root->units >= units) {
             best = root;
@@ -70,7 +83,8 @@ struct span *span_tree_best(struct span *root, size_t units) {
     return best;
 }
 
-bool span_tree_contains(const struct span *root, const struct span *span) {
+bool span_tree_contains(const struct span_tree *tree, const struct span *span) {
+    const struct span *root = tree->roots[number_of(span->units)];
     while (root != NULL && root != span)
         root = less(root, span) ? root->right : root->left;
     return root == span;

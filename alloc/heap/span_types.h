@@ -16,6 +16,7 @@ enum span_state {
     SPAN_PART,  /* inside a SMALL span */
     SPAN_LARGE, /* one block, or a slab (slab.h) */
     SPAN_HELD,  /* by one thread, that works on its memory without the lock: nobody else may take, merge, resize or free it */
+    SPAN_SHELVED, /* free, on a shelf (span_shelf.h) */
 };
 
 /* One for each unit of a region. The word before a colon is the state in which a span has that field. The fields are under
@@ -54,7 +55,8 @@ _Static_assert(UNIT / OS_PAGE_MIN <= 16, "a unit's pages are the bits of a uint1
 
 #define PAGES_A_UNIT (UNIT / OS_PAGE)
 
-/* What the page heap holds, in units; written under the lock. What is atomic is also read without it. */
+/* What the page heap holds, in units; written under the lock. What is atomic is also read without it. What lies on shelves
+ * counts as large (span_shelf.h). */
 struct span_totals {
     size_t free, free_count, large, large_count;
     _Atomic size_t small, free_dirty;

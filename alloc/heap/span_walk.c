@@ -9,6 +9,7 @@
 #include "kit/lock.h"
 #include "kit/report.h"
 #include "heap/span_free.h"
+#include "heap/span_shelf.h"
 #include "heap/span_tree.h"
 #include "heap/mark.h"
 #include "heap/unitmap.h"
@@ -77,8 +78,7 @@ static void walk_free(struct walk *walk, struct os_pages *pages, const struct re
     bool at_end = first + span->units >= region->frontier;
     report_walk(walk, last == span || (last->state == SPAN_TAIL && last->head == first), "span S1", span);
     report_walk(walk, at_end || span[span->units].state != SPAN_FREE, "span S2", span);
-    const struct span *tree = span->kept ? page_heap.kept : page_heap.tree;
-    report_walk(walk, span_tree_contains(tree, span), "span S3", span);
+    report_walk(walk, span_tree_contains(&span_trees[span->kept], span), "span S3", span);
     report_walk(walk, span->dirty == span_dirty_count(region, first, span->units) && is_clean_as_said(pages, region, span),
                 "span S4", span);
 }
@@ -101,10 +101,11 @@ static void walk_map(struct walk *walk, const char *start, size_t units, unsigne
 
 /* Looks at the span that starts at unit `first`, and adds it up. Returns how many units to go on by. */
 static size_t walk_span(struct walk *walk, struct os_pages *pages, const struct region *region, size_t first,
-                        struct span_totals *found) {
+                        struct span_totals *found, struct shelf_totals *shelved) {
     const struct span *span = &region->spans[first];
     const char *start = (const char *)region->base + (first << UNIT_SHIFT);
-    bool used = span->state == SPAN_SMALL || span->state == SPAN_LARGE || span->state == SPAN_HELD;
+    bool used = span->state == SPAN_SMALL || span->state == SPAN_LARGE || span->state == SPAN_HELD ||
+                span->state == SPAN_SHELVED;
     if (!used && span->state != SPAN_FREE) { /* NONE here is a hole: foreign memory */
         report_walk(walk, span->state == SPAN_NONE, "span S1", span);
         return 1;
@@ -120,7 +121,10 @@ static size_t walk_span(struct walk *walk, struct os_pages *pages, const struct 
     found->free_count += span->state == SPAN_FREE;
     found->free_dirty += span->state == SPAN_FREE ? span->dirty : 0;
     found->small += span->state == SPAN_SMALL ? span->units : 0;
-    found->large += span->state == SPAN_LARGE ? span->units : 0;
+    found->large += span->state == SPAN_LARGE || span->state == SPAN_SHELVED ? span->units : 0;
+    found->large_count += span->state == SPAN_LARGE;
+    shelved->units += span->state == SPAN_SHELVED ? span->units : 0;
+    shelved->spans += span->state == SPAN_SHELVED;
     return span->units;
 }
 
@@ -135,6 +139,7 @@ static void walk_bits(struct walk *walk, const struct region *region) {
 
 void span_walk(struct walk *walk) {
     struct span_totals found = {0};
+    struct shelf_totals shelved = {0};
     struct os_pages pages = {.fd = -1};
     if (!os_is_shut_in())
         os_pages_open(&pages);
@@ -143,14 +148,16 @@ void span_walk(struct walk *walk) {
         region_walk(walk, &regions[i]);
         walk_bits(walk, &regions[i]);
         for (size_t at = 0; at < regions[i].frontier;)
-            at += walk_span(walk, &pages, &regions[i], at, &found);
+            at += walk_span(walk, &pages, &regions[i], at, &found, &shelved);
     }
     report_walk(walk, found.small == span_totals.small && found.large == span_totals.large, "span S1", &span_totals);
+    shelved.handed = found.large_count - span_totals.large_count;
     report_walk(walk, found.free == span_totals.free && found.free_count == span_totals.free_count &&
                     found.free_dirty == span_totals.free_dirty, "span S3", &span_totals);
     bool mapped = unitmap.limit == 0 || unitmap.table != NULL;
     report_walk(walk, mapped && unitmap.limit <= (size_t)1 << (ADDRESS_BITS - UNIT_SHIFT), "unitmap U2", &unitmap);
     lock_release(&page_heap.lock, LOCK_SPANS);
+    span_shelf_walk(walk, &shelved);
     os_pages_close(&pages);
 }
 

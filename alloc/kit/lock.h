@@ -25,6 +25,7 @@ enum lock_rank {
     LOCK_FIRST_USE,
     LOCK_CLASS,
     LOCK_SLABS,
+    LOCK_SHELF,
     LOCK_SPANS,
     LOCK_MAPPED,
     LOCK_HARDENED,
@@ -82,6 +83,19 @@ static inline void lock_acquire(struct lock *lock, enum lock_rank rank) {
     ASSERT((lock_held_ranks >> rank) == 0);
     if (MYALLOC_DEBUG)
         lock_held_ranks |= 1u << rank;
+}
+
+/* Takes the lock if that needs no wait. */
+static inline bool lock_try_acquire(struct lock *lock, enum lock_rank rank) {
+    if (lock_is_forking())
+        return true;
+    if (!lock_try(lock, (uintptr_t)lock_self()))
+        return false;
+    COUNT(COUNT_LOCKS);
+    ASSERT((lock_held_ranks >> rank) == 0);
+    if (MYALLOC_DEBUG)
+        lock_held_ranks |= 1u << rank;
+    return true;
 }
 
 static inline void lock_release(struct lock *lock, enum lock_rank rank) {

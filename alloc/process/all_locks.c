@@ -15,6 +15,7 @@
 #include "heap/region.h"
 #include "heap/slab.h"
 #include "heap/span.h"
+#include "heap/span_shelf.h"
 #include "callers/ways.h"
 #include "callers/stacks.h"
 #include "protect/check.h"
@@ -34,7 +35,7 @@ static const struct lock_set *const sets[] = {
     &random_locks,   &environment_locks, &ways_locks,   &decay_locks,  &holes_locks,  &letters_locks,
     &profile_snapshot_locks,
     &mode_switch_locks, &check_locks,
-    &cache_locks,    &central_locks,     &slab_locks,   &span_locks,   &mapped_locks, &range_locks,
+    &cache_locks,    &central_locks,     &slab_locks,   &shelf_locks,  &span_locks,   &mapped_locks, &range_locks,
     &hardened_mapped_locks,              &hardened_locks, &guarded_locks,  &region_locks, &stacks_locks,
     &leaks_locks,    &profile_locks,     &trace_locks,
 };

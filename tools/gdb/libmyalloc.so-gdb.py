@@ -142,7 +142,8 @@ class Heap:
         while unit < region["frontier"]:
             span = self.span_at(region, unit)
             yield span
-            unit += span["units"] if span["kind"] in ("SPAN_SMALL", "SPAN_LARGE", "SPAN_HELD", "SPAN_FREE") and span["units"] else 1
+            heads = ("SPAN_SMALL", "SPAN_LARGE", "SPAN_HELD", "SPAN_SHELVED", "SPAN_FREE")
+            unit += span["units"] if span["kind"] in heads and span["units"] else 1
 
     def span_of(self, region, address):
         """The span that an address below the frontier lies in."""
@@ -447,6 +448,8 @@ Who allocated it is known in a program that runs with MYALLOC_OPTIONS=leaks:1 or
             self.handed_out(address, f"a large block of {span['bytes']} bytes at {span['address']:#x}", span["address"])
         elif span["kind"] == "SPAN_FREE" and address < span["address"] + span["bytes"]:
             print(f"{address:#x} is free: in a free {where}.")
+        elif span["kind"] == "SPAN_SHELVED" and address < span["address"] + span["bytes"]:
+            print(f"{address:#x} is free: in a shelved {where}.")
         else:
             print(f"{address:#x} is in no span: foreign memory between parts of the heap.")
 
@@ -501,9 +504,10 @@ def count_classes(heap, caches):
                 total.spans += 1
                 total.out += span["live"]
                 total.home += span["capacity"] - span["live"]
-            elif span["kind"] in others:
-                others[span["kind"]][0] += 1
-                others[span["kind"]][1] += span["bytes"]
+            elif span["kind"] in others or span["kind"] == "SPAN_SHELVED":
+                kind = "SPAN_FREE" if span["kind"] == "SPAN_SHELVED" else span["kind"]
+                others[kind][0] += 1
+                others[kind][1] += span["bytes"]
     for index in range(1, heap.class_count):
         totals[index].listed = sum(length for _, _, length in caches.lists(index))
         totals[index].parked = sum(length for _, _, length in parked(heap, index))
