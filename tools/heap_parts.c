@@ -186,6 +186,7 @@ static enum unit_kind kind_of(struct look *look, struct seen *seen)
     case SPAN_SMALL: return kind_of_small(look, seen);
     case SPAN_LARGE: return span->class ? kind_of_small(look, seen) : UNIT_LARGE;
     case SPAN_HELD: return span->listed ? UNIT_LARGE : UNIT_FREE;
+    case SPAN_SHELVED:
     case SPAN_FREE: return UNIT_FREE;
     default: return UNIT_FOREIGN;
     }
