@@ -4,9 +4,7 @@
  * Young processes that free a burst of blocks and from then on make calls that their lists serve, a hundred pairs a ms: the
  * memory goes back all the same. Each case is a process of its own, of one size or of mixed ones, with one thread and several.
  */
-#include <fcntl.h>
 #include <pthread.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tap.h"
@@ -17,17 +15,6 @@ static pthread_barrier_t freed;
 static size_t size_of_all; /* or MIXED */
 static size_t blocks_each;
 static _Atomic bool done;
-
-/* As tap_resident, but without an allocation: nobody is to come by but the threads. */
-static size_t resident(void) {
-    char text[128];
-    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    ssize_t length = read(fd, text, sizeof text - 1);
-    close(fd);
-    text[length > 0 ? length : 0] = '\0';
-    const char *second = strchr(text, ' ');
-    return second == NULL ? SIZE_MAX : strtoul(second, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
-}
 
 static size_t next_size(uint64_t *random) {
     return size_of_all != MIXED ? size_of_all : 16 + tap_random(random) % 1000;
@@ -60,7 +47,7 @@ static void wait_till_it_is_back(size_t threads, size_t full) {
     size_t left = full;
     for (int i = 0; i < SECONDS * 10 && left > LEFT; i++) {
         usleep(100000);
-        left = resident();
+        left = tap_resident();
     }
     if (left > LEFT)
         printf("# %zu threads: %zu of %zu bytes are left\n", threads, left, full);
@@ -77,7 +64,7 @@ static void run(size_t threads, size_t bytes) {
         if (pthread_create(&thread, NULL, burst, (void *)i) != 0)
             _exit(2);
     pthread_barrier_wait(&freed);
-    size_t full = resident();
+    size_t full = tap_resident();
     pthread_barrier_wait(&freed);
     wait_till_it_is_back(threads, full);
 }

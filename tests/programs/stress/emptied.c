@@ -4,11 +4,8 @@
  * Processes that fill a heap, free all of it and call nothing afterwards: the memory has gone back with the last frees. Who
  * fills it again pays for the pages once, and then keeps them. Each case is a process of its own.
  */
-#include <fcntl.h>
 #include <pthread.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "tap.h"
 
@@ -19,16 +16,6 @@ static struct {
     size_t bytes, threads, rounds;
     enum order order;
 } now;
-
-static size_t resident(void) {
-    char text[128];
-    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    ssize_t length = read(fd, text, sizeof text - 1);
-    close(fd);
-    text[length > 0 ? length : 0] = '\0';
-    const char *second = strchr(text, ' ');
-    return second == NULL ? SIZE_MAX : strtoul(second, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
-}
 
 static long faults(void) {
     struct rusage usage;
@@ -83,7 +70,7 @@ static void run(void) {
         last = faults() - at_start;
     }
     all = faults() - before;
-    size_t left = resident();
+    size_t left = tap_resident();
     if (now.rounds == 1 && left > LEFT + used)
         printf("# %zu bytes are left\n", left);
     if (now.rounds > 1 && last > all / 10)
