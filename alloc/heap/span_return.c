@@ -261,7 +261,7 @@ void span_trim(size_t given) {
 
 size_t span_purge(size_t pad) {
     struct sweep sweep = {.all = true};
-    span_shelf_empty();
+    span_shelf_close();
     size_t given = span_sweep(&sweep, (struct sweep_bound){SIZE_MAX, SIZE_MAX});
     lock_acquire(&page_heap.lock, LOCK_SPANS);
     given += shrink_top(pad);
@@ -271,17 +271,32 @@ size_t span_purge(size_t pad) {
     return given;
 }
 
+/* What lay on shelves when they were counted; since then some may have gone to the page heap, where it is counted as well. */
+static void add_shelved(struct span_totals *totals, const struct shelf_totals *shelved) {
+    size_t units = min_size(shelved->units, totals->large), blocks = totals->large_count + shelved->handed;
+    totals->large -= units;
+    totals->large_count = blocks <= SIZE_MAX / 2 ? blocks : 0;
+    totals->free += units;
+    totals->free_count += shelved->spans;
+    totals->free_dirty += units;
+}
+
+/* What threads work on at the moment. */
+static void add_held_locked(struct span_totals *totals) {
+    for (const struct span *span = page_heap.held; span != NULL; span = span->next_held) {
+        *(span->listed ? &totals->large : &totals->free) += span->units;
+        *(span->listed ? &totals->large_count : &totals->free_count) += 1;
+    }
+}
+
 void span_count(struct span_totals *totals, struct region_totals *held, size_t *unused, size_t *top) {
     size_t beyond = 0;
     struct shelf_totals shelved;
     span_shelf_count(&shelved);
     lock_acquire(&page_heap.lock, LOCK_SPANS);
     *totals = span_totals;
-    totals->large -= shelved.units;
-    totals->large_count += shelved.handed;
-    totals->free += shelved.units;
-    totals->free_count += shelved.spans;
-    totals->free_dirty += shelved.units;
+    add_shelved(totals, &shelved);
+    add_held_locked(totals);
     region_count_bytes(held);
     for (unsigned i = 0; i < region_count; i++)
         beyond += regions[i].mapped - regions[i].frontier;
