@@ -27,24 +27,30 @@ static struct span *free_top(void) {
     return heap->spans ? span_free_before(heap, heap->frontier) : NULL;
 }
 
-/* Moves the break down over what is free at the top, but for `pad` bytes. Returns the bytes given back. */
+/* Bytes behind the frontier that were made present ahead. */
+static size_t warm_beyond(const struct region *heap) {
+    uintptr_t frontier = heap->base + (heap->frontier << UNIT_SHIFT);
+    return heap->warm > frontier ? heap->warm - frontier : 0;
+}
+
+/* Moves the break down over what is free at the top, but for `pad` bytes. Returns the bytes that had memory of what the OS got. */
 static size_t shrink_top(size_t pad) {
     struct region *heap = &regions[0];
     struct span *last = free_top();
     size_t first = last ? span_index(last) : heap->frontier;
     if (heap->spans == NULL || (heap->mapped - first) << UNIT_SHIFT <= pad)
         return 0;
-    size_t keep = min_size(units_for(pad), heap->mapped - first);
+    size_t keep = min_size(units_for(pad), heap->mapped - first), warm = warm_beyond(heap);
     size_t end = max_size(first, min_size(heap->frontier, first + keep));
-    size_t old_frontier = heap->frontier;
+    size_t old_frontier = heap->frontier, given = 0;
     if (last != NULL)
         span_free_remove(last);
     heap->frontier = end;
-    size_t given = region_shrink(heap, first, pad);
-    if (given == 0) {
+    if (region_shrink(heap, first, pad) == 0) {
         heap->frontier = old_frontier;
         end = old_frontier;
-    } else if (old_frontier > end) {
+    } else {
+        given = (span_dirty_count(heap, end, old_frontier - end) << UNIT_SHIFT) + warm;
         span_dirty_set(heap, end, old_frontier - end, false);
     }
     if (end > first)
