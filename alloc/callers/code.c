@@ -43,7 +43,7 @@ bool code_is_worth_keeping(void) {
 static const struct link_map *last_at_start;
 
 #if MYALLOC_FINDS_OBJECTS
-void code_started(void) {
+AT_START void code_started(void) {
     struct dl_find_object own;
     if (MYALLOC_STATIC || !asks_loader() || _dl_find_object((void *)(uintptr_t)__ehdr_start, &own) != 0)
         return;
@@ -53,7 +53,7 @@ void code_started(void) {
     last_at_start = map;
 }
 #else
-void code_started(void) {}
+AT_START void code_started(void) {}
 #endif
 
 static bool was_there_at_start(const struct link_map *module) {
