@@ -75,6 +75,10 @@ static int say_refused(const struct post *post, const struct request *request)
         return fail(EXIT_FAILURE, "process %d: the value of '%s' is out of bounds; see 'myalloc help ctl'", number,
                     request->words);
     case MAILBOX_REFUSED:
+        if (request->command == MAILBOX_DUMP && *post->text)
+            return fail(EXIT_FAILURE, "process %d: the file %s cannot be written: %s; let the process write there, or start it "
+                        "with profile_out:/tmp/%%b.%%p.heap in MYALLOC_OPTIONS", number, post->text,
+                        strerror((int)post->answer.result));
         return fail(EXIT_FAILURE, "process %d: %s: the system refuses%s%s: %s", number, request->words, *post->text ? " " : "",
                     post->text, strerror((int)post->answer.result));
     default:
@@ -100,8 +104,8 @@ static int say_done(const struct post *post, const struct request *request)
         else if (result <= request->argument)
             printf("done: limit %" PRIu64 ", of which %" PRIu64 " bytes are taken\n", request->argument, result);
         else
-            printf("done: limit %" PRIu64 ", but %" PRIu64 " bytes are taken: allocations that need more memory fail until less "
-                   "is; 'myalloc ctl %d trim' gives back what is free\n", request->argument, result,
+            printf("done: limit %" PRIu64 ", but %" PRIu64 " bytes are taken: allocations that need more memory fail until "
+                   "less is; 'myalloc ctl %d trim' gives back what is free\n", request->argument, result,
                    post->counts.process.number);
         break;
     case MAILBOX_DECAY:
