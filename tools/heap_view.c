@@ -9,13 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "memory.h"
 #include "message.h"
 
 /* Bounds against what another process may have overwritten. */
-enum { THREADS_MOST = 1 << 17, TABLE_MOST = 1 << 28, TLS_MOST = 1 << 16, CHUNKS_MOST = 1 << 20 };
+enum { THREADS_MOST = 1 << 17, TABLE_MOST = 1 << 28, TLS_MOST = 1 << 16, CHUNKS_MOST = 1 << 20,
+       TRIES = 3, BETWEEN_TRIES_NS = 20000000 };
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
@@ -169,26 +171,40 @@ static int refuse(struct heap_view *view, enum counts_result result)
     return counts_say(view->number, &view->counts, result);
 }
 
+/* Where the structures lie. `*is_known`: they are those that this command knows. */
+static enum counts_result find_structures(struct heap_view *view, struct page *page, struct structures *where, bool *is_known)
+{
+    enum counts_result result = counts_page(view->number, &view->counts, page);
+
+    if (result == COUNTS_ABSENT && process_has_ended(&view->counts.process)) /* nobody has asked yet how */
+        return COUNTS_ENDED;
+    if (result != COUNTS_READ)
+        return result;
+    *is_known = page->structures_bytes == sizeof *where &&
+                heap_view_take(view, (uintptr_t)page->structures, where, sizeof *where) && is_same_layout(view, page, where);
+    return view->error ? counts_result_of(view->error, &view->counts) : COUNTS_READ;
+}
+
 int heap_view_open(int number, struct heap_view *view)
 {
     struct structures where;
     struct page page;
-    enum counts_result result;
+    enum counts_result result = COUNTS_READ;
     size_t control = 1;
+    bool is_known = false;
 
-    *view = (struct heap_view){.number = number};
-    result = counts_page(number, &view->counts, &page);
-    if (result == COUNTS_ABSENT && process_has_ended(&view->counts.process)) /* nobody has asked yet how */
-        result = COUNTS_ENDED;
+    /* Of a process that has just begun a program, addresses in the page may not be there yet: it is read again. */
+    for (int i = 0; i < TRIES && !is_known && result == COUNTS_READ; i++) {
+        if (i > 0)
+            nanosleep(&(struct timespec){.tv_nsec = BETWEEN_TRIES_NS}, NULL);
+        *view = (struct heap_view){.number = number};
+        result = find_structures(view, &page, &where, &is_known);
+    }
     if (result != COUNTS_READ)
         return refuse(view, result);
-    if (page.structures_bytes != sizeof where || !heap_view_take(view, (uintptr_t)page.structures, &where, sizeof where) ||
-        !is_same_layout(view, &page, &where)) {
-        if (view->error)
-            return refuse(view, counts_result_of(view->error, &view->counts));
+    if (!is_known)
         return fail(EXIT_FAILURE, "process %d has a library of another build, whose structures this command does not know: "
                     "use the command that came with it", number);
-    }
     memcpy(view->at, where.at, sizeof view->at);
     view->is_sealed = heap_view_take(view, (uintptr_t)page.control, &control, sizeof control) && control == 0;
     take_first(view, STRUCTURE_modes, &view->modes, sizeof view->modes);

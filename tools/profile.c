@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "kit/tunables.h"
@@ -18,7 +19,7 @@ static const struct {
 } options[] = {{"--interval", "profile_interval"}, {"--seed", "profile_seed"}, {"--out", "profile_out"},
                {"--growth", "profile_growth"}, {"--every", "profile_every_ms"}, {"--peak", "profile_peak"}};
 
-enum { OPTIONS = sizeof options / sizeof options[0], EVERY = 4, PEAK = 5 };
+enum { OPTIONS = sizeof options / sizeof options[0], OUT = 2, EVERY = 4, PEAK = 5 };
 
 static const struct tunable *tunable_named(const char *name)
 {
@@ -64,6 +65,18 @@ static const char *milliseconds(const char *text)
         return value;
     }
     return NULL;
+}
+
+/* A file without %p is that of the program alone, whose process this one becomes: those that it starts put their numbers behind
+   the name, lest each writes over what another has written. */
+static const char *for_this_process(const char *path)
+{
+    static char name[TUNABLE_TEXT_MAX + 16];
+
+    if (!path || strstr(path, "%p") || strstr(path, "%="))
+        return path;
+    snprintf(name, sizeof name, "%s%%=%d", path, getpid());
+    return name;
 }
 
 /* The end by a signal writes the profile, too, unless the user's own options say otherwise. These stand behind that, and the
@@ -148,6 +161,7 @@ static int profile(int argc, char **argv)
         at++;
     if (at >= argc)
         return fail(STATUS_CANNOT_PRELOAD, "profile needs the program to start; see 'myalloc help profile'");
+    values[OUT] = for_this_process(values[OUT]);
     if (set_options(values))
         return fail(STATUS_CANNOT_PRELOAD, "cannot set MYALLOC_OPTIONS: %s", strerror(errno));
     return hand_on(argc, argv, at);

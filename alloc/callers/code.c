@@ -33,6 +33,38 @@ bool code_is_seen_to_change(void) {
     return modes_has(MODE_CHECK | MODE_LEAKS | MODE_TRACE | MODE_HARDENED);
 }
 
+bool code_is_worth_keeping(void) {
+    return code_is_seen_to_change() || modes_has(MODE_PROFILE);
+}
+
+/* ---- what was there at the start --------------------------------------------------------------------------------- */
+
+/* The last module of those. The loader puts what comes later behind it, so what lies before it never changes. */
+static const struct link_map *last_at_start;
+
+#if MYALLOC_FINDS_OBJECTS
+void code_started(void) {
+    struct dl_find_object own;
+    if (MYALLOC_STATIC || !asks_loader() || _dl_find_object((void *)(uintptr_t)__ehdr_start, &own) != 0)
+        return;
+    const struct link_map *map = own.dlfo_link_map;
+    while (map->l_next != NULL)
+        map = map->l_next;
+    last_at_start = map;
+}
+#else
+void code_started(void) {}
+#endif
+
+static bool was_there_at_start(const struct link_map *module) {
+    const struct link_map *map = last_at_start;
+    while (map != NULL && map != module)
+        map = map->l_prev;
+    return map != NULL;
+}
+
+/* ---- changes ----------------------------------------------------------------------------------------------------- */
+
 uint32_t code_generation(void) {
     return atomic_load_explicit(&generation, memory_order_acquire);
 }
@@ -156,7 +188,8 @@ static bool find_in_objects(uintptr_t address, struct code *code) {
     if (!objects_find(address, &object) || object.tables_start == 0)
         return false;
     *code = (struct code){.start = (const uint8_t *)object.tables_start, .end = (const uint8_t *)object.tables_end,
-                          .header = (const uint8_t *)object.header, .module = object.module, .stays = !MYALLOC_STATIC};
+                          .header = (const uint8_t *)object.header, .module = object.module,
+                          .stays = !MYALLOC_STATIC && code_is_seen_to_change()};
     return true;
 }
 
@@ -170,7 +203,8 @@ static bool find_by_loader(uintptr_t address, struct code *code) {
         return false;
     uintptr_t base = (uintptr_t)object.dlfo_map_start;
     const Elf64_Phdr *segments = segments_of(base, &count);
-    *code = (struct code){.header = object.dlfo_eh_frame, .module = base, .stays = !MYALLOC_STATIC};
+    *code = (struct code){.header = object.dlfo_eh_frame, .module = base};
+    code->stays = !MYALLOC_STATIC && (code_is_seen_to_change() || was_there_at_start(object.dlfo_link_map));
     return segments != NULL && bound(code->header, bias_of(base, segments, count), segments, count, code);
 }
 #else

@@ -4,7 +4,8 @@
 #include "kit/budget.h"
 #include "callers/step.h"
 
-#define GENERATION_SHIFT ADDRESS_BITS /* a key's upper bits: of the generation those that fit */
+#define GENERATION_SHIFT ADDRESS_BITS /* a key's upper bits: of the generation those that fit, but for the last one */
+#define UNSEEN (UINT64_C(1) << 63)    /* instead of them while nobody sees code change */
 
 static _Atomic(void *) table; /* of struct rows_entry */
 static _Atomic uint32_t epoch; /* of the generation the bits that no key has, when the table was emptied last */
@@ -17,7 +18,7 @@ static COLD void empty_slow(struct rows_entry *entries, uint32_t now) {
 }
 
 struct rows_view rows_view(void) {
-    if (!code_is_seen_to_change())
+    if (!code_is_worth_keeping())
         return (struct rows_view){NULL, 0};
     struct rows_entry *entries = atomic_load_explicit(&table, memory_order_acquire);
     if (UNLIKELY(entries == NULL))
@@ -25,7 +26,8 @@ struct rows_view rows_view(void) {
     uint32_t generation = code_generation(), now = generation >> (64 - GENERATION_SHIFT - 1);
     if (UNLIKELY(now != atomic_load_explicit(&epoch, memory_order_acquire)) && entries != NULL)
         empty_slow(entries, now);
-    return (struct rows_view){entries, (uint64_t)generation << GENERATION_SHIFT};
+    uint64_t seen = ((uint64_t)generation << GENERATION_SHIFT) & ~UNSEEN;
+    return (struct rows_view){entries, code_is_seen_to_change() ? seen : UNSEEN};
 }
 
 /* ---- a row of the tables ----------------------------------------------------------------------------------------- */
@@ -57,7 +59,7 @@ static struct row look_up(const struct arch_frame *frame, struct stack_memory *m
     struct code code;
     struct eh_entry entry;
     struct cfi_rules rules;
-    *keep = !code_may_come();
+    *keep = code_is_seen_to_change() && !code_may_come();
     if (code_find(address, &code)) {
         *keep = code.stays;
         if (eh_table_find(&code, address, &entry) && cfi_run(&entry, address, &rules))

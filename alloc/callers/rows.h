@@ -8,8 +8,8 @@
  * entered there stays. An entry is two words, of which the first is the key mixed with the second: one whose words come from
  * two writers fits no key.
  *
- * V1 a row that rows_find returns is what rows_make would return now: the key holds code_generation(), and nothing is kept
- *    while nobody sees code change (code.h).
+ * V1 a row that rows_find returns is what rows_make would return now: the key holds code_generation(), or, while nobody sees
+ *    code change, says that; then only rows of code that stays are kept (code.h).
  */
 #ifndef MYALLOC_ROWS_H
 #define MYALLOC_ROWS_H

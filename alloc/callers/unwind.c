@@ -283,7 +283,8 @@ static struct walker *begin(struct walk *walk, struct stack_memory *memory, unsi
     struct walker *walker = walker_take();
     walk->rows = rows_view();
     walk->memory = walker != NULL ? &walker->memory : memory;
-    walk->memo = walker != NULL && walk->rows.table != NULL && most <= MEMO_FRAMES ? &walker->memo : NULL;
+    bool follows = walker != NULL && walk->rows.table != NULL && most <= MEMO_FRAMES && code_is_seen_to_change();
+    walk->memo = follows ? &walker->memo : NULL;
     if (walker == NULL)
         *memory = (struct stack_memory){.next = 0};
     if (walk->memo != NULL)

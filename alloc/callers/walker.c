@@ -11,11 +11,11 @@
 
 static _Atomic(void *) table; /* of struct walker */
 
-/* Nothing is mapped for modes that record few calls. */
+/* Nothing is mapped for guarded blocks alone, whose calls are few. */
 struct walker *walker_take(void) {
     struct walker *walkers = atomic_load_explicit(&table, memory_order_acquire);
     if (UNLIKELY(walkers == NULL))
-        walkers = code_is_seen_to_change() ? budget_map_once(&table, TABLE_BYTES) : NULL;
+        walkers = code_is_worth_keeping() ? budget_map_once(&table, TABLE_BYTES) : NULL;
     if (walkers == NULL)
         return NULL;
     const void *self = lock_self();

@@ -27,24 +27,30 @@ static struct span *free_top(void) {
     return heap->spans ? span_free_before(heap, heap->frontier) : NULL;
 }
 
-/* Moves the break down over what is free at the top, but for `pad` bytes. Returns the bytes given back. */
+/* Bytes behind the frontier that were made present ahead. */
+static size_t warm_beyond(const struct region *heap) {
+    uintptr_t frontier = heap->base + (heap->frontier << UNIT_SHIFT);
+    return heap->warm > frontier ? heap->warm - frontier : 0;
+}
+
+/* Moves the break down over what is free at the top, but for `pad` bytes. Returns the bytes that had memory of what the OS got. */
 static size_t shrink_top(size_t pad) {
     struct region *heap = &regions[0];
     struct span *last = free_top();
     size_t first = last ? span_index(last) : heap->frontier;
     if (heap->spans == NULL || (heap->mapped - first) << UNIT_SHIFT <= pad)
         return 0;
-    size_t keep = min_size(units_for(pad), heap->mapped - first);
+    size_t keep = min_size(units_for(pad), heap->mapped - first), warm = warm_beyond(heap);
     size_t end = max_size(first, min_size(heap->frontier, first + keep));
-    size_t old_frontier = heap->frontier;
+    size_t old_frontier = heap->frontier, given = 0;
     if (last != NULL)
         span_free_remove(last);
     heap->frontier = end;
-    size_t given = region_shrink(heap, first, pad);
-    if (given == 0) {
+    if (region_shrink(heap, first, pad) == 0) {
         heap->frontier = old_frontier;
         end = old_frontier;
-    } else if (old_frontier > end) {
+    } else {
+        given = (span_dirty_count(heap, end, old_frontier - end) << UNIT_SHIFT) + warm;
         span_dirty_set(heap, end, old_frontier - end, false);
     }
     if (end > first)
@@ -261,7 +267,7 @@ void span_trim(size_t given) {
 
 size_t span_purge(size_t pad) {
     struct sweep sweep = {.all = true};
-    span_shelf_empty();
+    span_shelf_close();
     size_t given = span_sweep(&sweep, (struct sweep_bound){SIZE_MAX, SIZE_MAX});
     lock_acquire(&page_heap.lock, LOCK_SPANS);
     given += shrink_top(pad);
@@ -271,17 +277,32 @@ size_t span_purge(size_t pad) {
     return given;
 }
 
+/* What lay on shelves when they were counted; since then some may have gone to the page heap, where it is counted as well. */
+static void add_shelved(struct span_totals *totals, const struct shelf_totals *shelved) {
+    size_t units = min_size(shelved->units, totals->large), blocks = totals->large_count + shelved->handed;
+    totals->large -= units;
+    totals->large_count = blocks <= SIZE_MAX / 2 ? blocks : 0;
+    totals->free += units;
+    totals->free_count += shelved->spans;
+    totals->free_dirty += units;
+}
+
+/* What threads work on at the moment. */
+static void add_held_locked(struct span_totals *totals) {
+    for (const struct span *span = page_heap.held; span != NULL; span = span->next_held) {
+        *(span->listed ? &totals->large : &totals->free) += span->units;
+        *(span->listed ? &totals->large_count : &totals->free_count) += 1;
+    }
+}
+
 void span_count(struct span_totals *totals, struct region_totals *held, size_t *unused, size_t *top) {
     size_t beyond = 0;
     struct shelf_totals shelved;
     span_shelf_count(&shelved);
     lock_acquire(&page_heap.lock, LOCK_SPANS);
     *totals = span_totals;
-    totals->large -= shelved.units;
-    totals->large_count += shelved.handed;
-    totals->free += shelved.units;
-    totals->free_count += shelved.spans;
-    totals->free_dirty += shelved.units;
+    add_shelved(totals, &shelved);
+    add_held_locked(totals);
     region_count_bytes(held);
     for (unsigned i = 0; i < region_count; i++)
         beyond += regions[i].mapped - regions[i].frontier;

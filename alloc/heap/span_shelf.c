@@ -212,7 +212,7 @@ void span_shelf_grow(void) {
 }
 
 /* Whoever gets the lock of a shelf after it was emptied sees that it is closed. */
-static void close_all(void) {
+void span_shelf_close(void) {
     atomic_store_explicit(&shelves.count, 0, memory_order_release);
     span_shelf_empty();
 }
@@ -241,7 +241,7 @@ void span_shelf_age(void) {
             uses += QUIET_USES;
         }
     if (uses < QUIET_USES)
-        close_all();
+        span_shelf_close();
 }
 
 void span_shelf_empty(void) {

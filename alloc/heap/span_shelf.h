@@ -84,8 +84,10 @@ void span_shelf_grow(void);
  * waits for the next sweep. If shelves were hardly used since, there are none from now on. */
 void span_shelf_age(void);
 
-/* Everything goes to the page heap. */
+/* Everything goes to the page heap; there are shelves as before, or none until threads have waited too often again: where memory
+ * is refused, nobody is to put any aside before it is asked for once more. */
 void span_shelf_empty(void);
+void span_shelf_close(void);
 
 /* What lies on shelves, and how many more blocks are in use than span_totals.large_count says, modulo 2^64. */
 struct shelf_totals {

@@ -42,17 +42,27 @@ const char *path_program(void) {
     return slash != NULL ? slash + 1 : name != NULL && *name != '\0' ? name : "program";
 }
 
+/* The number behind "%=". Returns how many characters it has. */
+static size_t number_at(const char *text, int *number) {
+    size_t length = 0;
+    for (*number = 0; length < 9 && text[length] >= '0' && text[length] <= '9'; length++)
+        *number = *number * 10 + text[length] - '0';
+    return length;
+}
+
 bool path_fill(const char *pattern, char *out, size_t room) {
     size_t at = begin(pattern, out, room);
     for (; *pattern != '\0' && at + 1 < room; pattern++) {
         char sign = pattern[0] == '%' ? pattern[1] : '\0';
-        if (sign == 'p')
-            at += text_format(out + at, room - at, "%d", os_process_id());
+        int only = 0;
+        size_t digits = sign == '=' ? number_at(pattern + 2, &only) : 0;
+        if (sign == 'p' || (digits > 0 && only != os_process_id()))
+            at += text_format(out + at, room - at, sign == 'p' ? "%d" : ".%d", os_process_id());
         else if (sign == 'b')
             at += text_format(out + at, room - at, "%s", path_program());
-        else
+        else if (digits == 0)
             out[at++] = *pattern;
-        pattern += sign == 'p' || sign == 'b' || sign == '%';
+        pattern += digits > 0 ? 1 + digits : sign == 'p' || sign == 'b' || sign == '%';
     }
     out[min_size(at, room - 1)] = '\0';
     return *pattern == '\0' && at + 1 < room;

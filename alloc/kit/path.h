@@ -19,7 +19,8 @@ void path_keep_folder(void);
 /* The path as it was meant at the start. False if it does not fit. */
 bool path_from_start(const char *path, char *out, size_t room);
 
-/* The same of a pattern, with %p as the process id, %b as the program's name without folders, %% as a percent sign. */
+/* The same of a pattern, with %p as the process id, %b as the program's name without folders, %% as a percent sign; %=1234 is
+ * nothing in process 1234 and ".%p" in all others, so that those which it starts do not write to its file. */
 bool path_fill(const char *pattern, char *out, size_t room);
 
 /* Why a file that a user names could not be opened, read or written, in words; constant text. */

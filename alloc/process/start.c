@@ -16,6 +16,7 @@
 #include "heap/aside.h"
 #include "heap/cache.h"
 #include "heap/region.h"
+#include "callers/code.h"
 #include "callers/unwind.h"
 #include "protect/trap.h"
 #include "protect/protections.h"
@@ -100,6 +101,7 @@ static void start_helper(void) {
 __attribute__((constructor(101))) static void start(void) {
     os_sbrk_prepare();
     environment_read();
+    code_started();
     os_fence_below(&cache_self); /* or the first mapping would lie there, and run over into our lists */
     leaks_arrange_status();
     if (tunables.stats[0] != '\0')

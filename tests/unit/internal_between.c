@@ -47,6 +47,36 @@ static void meddle(void) {
     check();
 }
 
+/* What is counted of the heap is what there is, also while some is on its way to the OS, or a block grows. */
+static size_t units_counted(void) {
+    struct span_totals totals;
+    struct region_totals held;
+    size_t unused, top;
+    span_count(&totals, &held, &unused, &top);
+    return totals.free + totals.small + totals.large + (unused >> UNIT_SHIFT);
+}
+
+static size_t counted_meanwhile;
+
+static void count_meanwhile(void) {
+    os_fake_while_purging = NULL;
+    counted_meanwhile = units_counted();
+}
+
+Test(between, counted_meanwhile) {
+    struct span *span = large(100), *end = large(1);
+    size_t before = units_counted(), units;
+    memset(span_address(span), 1, 100 * UNIT);
+    cr_assert(span_try_hold(span, &units));
+    cr_expect_eq(units_counted(), before, "a block that one thread works on");
+    span_unhold(span, false);
+    span_release_large(span);
+    os_fake_while_purging = count_meanwhile;
+    cr_expect_gt(span_purge(SIZE_MAX / 2), 0);
+    cr_expect_eq(counted_meanwhile, before, "a piece that is given back");
+    span_release(end);
+}
+
 Test(between, freed_twice_by_two_threads) {
     struct span *span = large(3), *end = large(1);
     cr_expect(span_release_large(span));

@@ -84,7 +84,7 @@ static bool fork_and_look(uint64_t *random) {
 int main(void) {
     pthread_t threads[THREADS];
     uint64_t random = 5;
-    unsigned bad_forks = 0, bad_walks = 0;
+    unsigned bad_forks = 0, bad_walks = 0, bad_counts = 0;
     tap_watchdog(300);
     struct mallinfo2 before = mallinfo2();
     for (uintptr_t i = 0; i < THREADS; i++) {
@@ -95,6 +95,8 @@ int main(void) {
     for (int i = 0; i < FORKS || running > 0; i++) {
         bad_forks += i < FORKS && !fork_and_look(&random);
         bad_walks += myalloc_check_heap() != 0;
+        for (int k = 0; k < 50; k++)
+            bad_counts += mallinfo2().uordblks > (size_t)1 << 40;
         if (i % 4 == 3)
             malloc_trim(0);
         usleep(2000);
@@ -106,6 +108,7 @@ int main(void) {
     tap(broken == 0, "no block changed while it was in use");
     tap(bad_forks == 0, "children of forks have a heap that is whole, %u of %u have not", bad_forks, FORKS);
     tap(bad_walks == 0 && myalloc_check_heap() == 0, "the heap is whole at each look, %u times it was not", bad_walks);
+    tap(bad_counts == 0, "what is counted meanwhile is less than a TiB, %u times it was not", bad_counts);
     struct mallinfo2 after = mallinfo2();
     tap(after.uordblks - before.uordblks < LEAST, "nothing is in use in the end: %zu and %zu bytes", before.uordblks, after.uordblks);
     malloc_trim(0);
