@@ -215,7 +215,7 @@ enum counts_result counts_page(int number, struct counts *counts, struct page *p
 {
     struct search search = {.number = number};
 
-    *counts = (struct counts){0};
+    *counts = (struct counts){.process.number = number};
     if (!process_read(number, &counts->process))
         return COUNTS_ENDED;
     if (!process_each_file(number, look_into, &search))

@@ -33,7 +33,7 @@ struct counts {
     } class[COUNTS_CLASSES];
 };
 
-/* Reads them. The process is known, but with COUNTS_ENDED. */
+/* Reads them. The process is known; with COUNTS_ENDED its number alone. */
 enum counts_result counts_look(int number, struct counts *counts);
 
 /* Reads the page alone; what it says fits this command, its addresses may be any. The process is known in `counts`. */

@@ -67,12 +67,37 @@ static bool parse(int argc, char **argv, struct line *line)
     return line->number != 0;
 }
 
+static const struct tunable *tunable_of(const struct request *request)
+{
+    return &tunables_rows[request->command == MAILBOX_LIMIT ? TUNABLE_AT_limit : TUNABLE_AT_decay_ms];
+}
+
+/* What may stand behind the word with which requests begin, in words; "" for nothing. */
+static const char *takes(const char *word, char *out, size_t room)
+{
+    size_t length = strlen(word), used = 0;
+
+    out[0] = '\0';
+    for (size_t i = 0; i < requests_count; i++) {
+        const struct request *request = &requests[i];
+
+        if (strncmp(request->words, word, length))
+            continue;
+        if (request->words[length] == ' ' && used < room)
+            used += (size_t)snprintf(out + used, room - used, "%s%s", used ? " or " : "", request->words + length + 1);
+        else if (!request->words[length] && request->more)
+            return request->command == MAILBOX_LIMIT ? "a size from 1m, or off"
+                                                     : tunables_allowed(tunable_of(request), out, room);
+    }
+    return out;
+}
+
 /* A value as the option of that name takes it. */
 static bool parse_value(const struct request *request, const char *text, uint64_t *value)
 {
     static struct tunables read;
     bool limit = request->command == MAILBOX_LIMIT;
-    const struct tunable *tunable = &tunables_rows[limit ? TUNABLE_AT_limit : TUNABLE_AT_decay_ms];
+    const struct tunable *tunable = tunable_of(request);
     const char *given = limit && !strcmp(text, "off") ? "none" : text;
     const char *wrong = tunables_set_text(&read, tunable, given, strlen(given));
     char allowed[128];
@@ -82,7 +107,7 @@ static bool parse_value(const struct request *request, const char *text, uint64_
     *value = !limit ? read.decay_ms : read.limit == SIZE_MAX ? UINT64_MAX : read.limit;
     if (wrong)
         fail(STATUS_USAGE, "ctl: %s '%s' %s; it takes %s", request->words, text, wrong,
-             limit ? "a size from 1m, or off" : tunables_allowed(tunable, allowed, sizeof allowed));
+             takes(request->words, allowed, sizeof allowed));
     return !wrong;
 }
 
@@ -91,7 +116,8 @@ static bool find(const struct line *line, struct request *request)
 {
     size_t length = strlen(line->word);
     bool begins = false;
-    const char *given = line->value ? line->value : "";
+    const char *given = line->value ? line->value : "", *takes_what;
+    char allowed[128];
 
     for (size_t i = 0; i < requests_count; i++) {
         const char *words = requests[i].words, *more = words + length;
@@ -104,9 +130,12 @@ static bool find(const struct line *line, struct request *request)
             return !request->more || parse_value(request, line->value, &request->argument);
     }
     if (!begins)
-        fail(STATUS_USAGE, "ctl has no command '%s'; see 'myalloc help ctl'", line->word);
+        return fail(STATUS_USAGE, "ctl has no command '%s'; see 'myalloc help ctl'", line->word), false;
+    takes_what = takes(line->word, allowed, sizeof allowed);
+    if (!line->value)
+        fail(STATUS_USAGE, "ctl: %s needs a value: %s", line->word, takes_what);
     else
-        fail(STATUS_USAGE, "ctl: %s '%s' is wrong; see 'myalloc help ctl'", line->word, given);
+        fail(STATUS_USAGE, "ctl: %s takes %s, not '%s'", line->word, *takes_what ? takes_what : "no value", given);
     return false;
 }
 
@@ -121,9 +150,9 @@ static int withdraw(struct post *post)
     if (state == POST_LOST)
         puts("done: no command waits");
     else if (state == POST_WAITING)
-        printf("done: '%s' had begun\n", request_name(post->command));
+        printf("done: '%s' had begun\n", request_name(&post->other));
     else
-        printf("done: '%s' is withdrawn\n", request_name(post->command));
+        printf("done: '%s' is withdrawn\n", request_name(&post->other));
     return EXIT_SUCCESS;
 }
 

@@ -134,6 +134,7 @@ static void see_piece(struct look *look, const struct seen *seen, size_t nth, ui
     } else if (unit->kind == UNIT_LARGE) {
         unit->used += (uint16_t)bytes;
         look->parts->live += bytes;
+        look->parts->large.heap += bytes;
         look->is_used = true;
     } else if (unit->kind == UNIT_FREE) {
         see_free(look, seen->unit + nth, bytes, seen->is_top);
@@ -202,6 +203,7 @@ static size_t see_span(struct look *look, size_t unit)
     if (!heap_view_span(look->view, look->region, unit, &seen.span))
         return left; /* it has been overwritten */
     kind = kind_of(look, &seen);
+    look->parts->large.blocks += kind == UNIT_LARGE;
     units = kind == UNIT_FOREIGN || seen.span.units == 0 ? 1 : seen.span.units;
     units = units < left ? units : left;
     seen.is_top = units == left;
@@ -264,8 +266,13 @@ static void see_mapping(const void *entry, void *data)
     const struct mapping *mapping = entry;
     struct look *look = data;
     bool is_kept = mapping->bytes & MAPPED_KEPT;
+    uint64_t bytes = memory_in(look, mapping->addr, mapping->bytes & ~MAPPED_KEPT);
 
-    *(is_kept ? &look->parts->kept : &look->parts->live) += memory_in(look, mapping->addr, mapping->bytes & ~MAPPED_KEPT);
+    *(is_kept ? &look->parts->kept : &look->parts->live) += bytes;
+    if (is_kept)
+        return;
+    look->parts->large.mapped += bytes;
+    look->parts->large.blocks++;
 }
 
 static void see_own(uint64_t start, uint64_t bytes, void *data)

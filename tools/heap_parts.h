@@ -21,6 +21,11 @@ struct class_parts {
     uint64_t sparse_free;             /* what is free on the latter */
 };
 
+/* Blocks in use that are of no class, their bytes in the heap and in mappings of their own. */
+struct large_parts {
+    uint64_t blocks, heap, mapped;
+};
+
 /* What lies in a unit of the heap. */
 enum unit_kind { UNIT_NONE, UNIT_FREE, UNIT_SMALL, UNIT_LARGE, UNIT_FOREIGN };
 struct unit_part {
@@ -37,6 +42,7 @@ struct heap_parts {
     uint64_t *listed;       /* of each thread of the view, its part of `lists` */
     bool rounding_known;
     struct class_parts classes[CLASS_COUNT];
+    struct large_parts large; /* their rounding is a part of them */
     struct unit_part *units; /* of all regions, one behind another */
     size_t unit_count, unit_room;
     struct other_parts beyond; /* what is not the allocator's, `others` in all; and what the kernel says of the process */

@@ -207,6 +207,7 @@ int heap_view_open(int number, struct heap_view *view)
                     "use the command that came with it", number);
     memcpy(view->at, where.at, sizeof view->at);
     view->is_sealed = heap_view_take(view, (uintptr_t)page.control, &control, sizeof control) && control == 0;
+    take_first(view, STRUCTURE_modes, &view->modes, sizeof view->modes);
     read_regions(view);
     read_classes(view);
     read_threads(view);

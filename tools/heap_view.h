@@ -26,6 +26,7 @@ struct heap_view {
     int number, error; /* error: the first errno that ends the look, ESRCH or EPERM */
     struct counts counts; /* of them the process alone */
     bool is_sealed;       /* takes no commands (control:off) */
+    unsigned modes;       /* which are on (kit/modes.h) */
     const void *at[STRUCTURES];
     unsigned region_count, class_count;
     struct region regions[REGIONS_MAX];

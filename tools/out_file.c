@@ -12,6 +12,7 @@
 
 static FILE *file;
 static char *beside, *place; /* NULL: there is no file beside */
+static const char *refusal;  /* why it is not to be written, though it could be */
 
 static void remove_beside(void)
 {
@@ -50,11 +51,27 @@ static FILE *open_beside(const char *path, const struct stat *before)
     return fdopen(fd, "w");
 }
 
+/* Whether the file begins as the library begins its heap profiles. */
+static bool is_profile(const char *path)
+{
+    static const char start[] = "heap profile: ";
+    char text[sizeof start] = "";
+    FILE *in = fopen(path, "re");
+
+    if (!in)
+        return false;
+    if (!fgets(text, sizeof text, in))
+        text[0] = '\0';
+    fclose(in);
+    return !strcmp(text, start);
+}
+
 FILE *out_file_open(const char *path)
 {
     struct stat status;
     bool is_there;
 
+    refusal = NULL;
     if (!strcmp(path, "-"))
         return file = stdout;
     is_there = !stat(path, &status);
@@ -66,6 +83,10 @@ FILE *out_file_open(const char *path)
         return file = fopen(path, "we");
     if (is_there && access(path, W_OK))
         return NULL;
+    if (is_there && is_profile(path)) {
+        refusal = "it is a heap profile, which would be lost; name another file";
+        return NULL;
+    }
     return file = open_beside(path, is_there ? &status : NULL);
 }
 
@@ -95,4 +116,9 @@ bool out_file_close(bool is_whole)
     }
     errno = error;
     return !failed;
+}
+
+const char *out_file_error(void)
+{
+    return refusal ? refusal : strerror(errno);
 }

@@ -7,10 +7,13 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* NULL, with errno, if it cannot be written. */
+/* NULL if it cannot be written, or is a heap profile: that is read, and a name too few behind an option would have it lost. */
 FILE *out_file_open(const char *path);
 
-/* Puts it in its place, if all `is_whole`. False, with errno, if not all could be written: then nothing has changed. */
+/* Puts it in its place, if all `is_whole`. False if not all could be written: then nothing has changed. */
 bool out_file_close(bool is_whole);
+
+/* Why the last call failed, in words. */
+const char *out_file_error(void);
 
 #endif

@@ -112,7 +112,7 @@ enum post_state post_send(struct post *post, enum mailbox_command command, uint6
     int error = read_mailbox(post, &mailbox);
 
     if (!error && is_occupied(post, &mailbox)) {
-        post->command = mailbox.letter.command;
+        post->other = mailbox.letter;
         return POST_BUSY;
     }
     while (!error && !ticket) {
@@ -176,7 +176,7 @@ enum post_state post_withdraw(struct post *post)
     if (!error && !is_occupied(post, &mailbox))
         return POST_LOST;
     if (!error) {
-        post->command = mailbox.letter.command;
+        post->other = mailbox.letter;
         error = write_there(post, post->mailbox + offsetof(struct mailbox, letter), &none, sizeof none);
     }
     if (error)

@@ -10,7 +10,7 @@ enum post_state {
     POST_SENT,
     POST_ANSWERED,
     POST_WAITING,  /* the letter is there, or taken */
-    POST_BUSY,     /* another tool's command waits: `command` */
+    POST_BUSY,     /* another tool's command waits: `other` */
     POST_LOST,     /* another tool's letter, or none, is in the place of ours, which was not taken */
     POST_SEALED,   /* the process looks at no command: control:off */
     POST_SECURE,   /* ... as it has more rights than who started it */
@@ -25,7 +25,7 @@ struct post {
     uint64_t inner;                /* what the process takes for its number */
     struct mailbox_letter letter;  /* ours */
     struct mailbox_answer answer;
-    uint64_t command;              /* of who is before us */
+    struct mailbox_letter other;   /* of who is before us */
     char text[MAILBOX_TEXT];       /* of the answer, printable */
 };
 
@@ -38,7 +38,7 @@ enum post_state post_send(struct post *post, enum mailbox_command command, uint6
 /* Looks for its answer; knocks again if it still waits. */
 enum post_state post_look(struct post *post);
 
-/* Takes the letter back that waits there, whoever wrote it: its `command`. POST_LOST if none waits, POST_WAITING if the process
+/* Takes the letter back that waits there, whoever wrote it: `other`. POST_LOST if none waits, POST_WAITING if the process
    has begun to do it. */
 enum post_state post_withdraw(struct post *post);
 

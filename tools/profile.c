@@ -79,7 +79,8 @@ static const char *for_this_process(const char *path)
     return name;
 }
 
-/* The user's own options, then these, which count more. */
+/* The end by a signal writes the profile, too, unless the user's own options say otherwise. These stand behind that, and the
+   command's behind both: what comes later counts. */
 static int set_options(const char *const values[OPTIONS])
 {
     const char *others = getenv("MYALLOC_OPTIONS");
@@ -94,7 +95,7 @@ static int set_options(const char *const values[OPTIONS])
             used += (size_t)snprintf(list + used, sizeof list - used, ",%s:%s%s%s", options[i].tunable, quote, values[i],
                                      quote);
     }
-    if (asprintf(&value, "%s%s%s", others ? others : "", others && *others ? "," : "", list) < 0)
+    if (asprintf(&value, "at_signals:on%s%s,%s", others && *others ? "," : "", others ? others : "", list) < 0)
         return -1;
     failed = setenv("MYALLOC_OPTIONS", value, 1);
     free(value);
@@ -171,7 +172,8 @@ const struct command command_profile = {
     .arguments = "[OPTIONS] PROGRAM...|PID WHAT",
     .summary = "Write who allocated what, of a program or a process",
     .details = "As 'myalloc run'; a sample of allocations is recorded with their call stacks and written when the program\n"
-               "ends by exit, as a heap profile that 'go tool pprof' and google-pprof read.\n"
+               "ends by exit or by SIGTERM, SIGINT, SIGHUP or abort, as a heap profile that 'go tool pprof' and google-pprof\n"
+               "read. at_signals:off in MYALLOC_OPTIONS leaves signals alone, as does a program that handles one itself.\n"
                "\n"
                "  --interval BYTES  one byte in about so many is sampled: 512k; 1 records all blocks\n"
                "  --seed N          what the choice of samples depends on; 0, another one each time\n"

@@ -113,6 +113,18 @@ static void pass(const struct post *post, double during)
     sigaction(SIGTERM, &before[1], NULL);
 }
 
+/* It does not answer the dump, so that it would not answer "off" either. Takes the dump back and tells what remains. */
+static int leave(struct post *post, int status)
+{
+    int number = post->counts.process.number;
+    enum post_state state = post_withdraw(post);
+
+    if (state == POST_SENT)
+        return fail(status, "'profile dump' is withdrawn, and process %d still records: once it allocates again, "
+                    "'myalloc profile %d dump' writes and 'myalloc profile %d off' ends it", number, number, number);
+    return fail(status, "process %d has begun to write, and still records: 'myalloc profile %d off' ends it", number, number);
+}
+
 /* On, a while, dump, off. What is on stays on only where that is told. */
 static int run_for(struct post *post, const struct order *order)
 {
@@ -127,13 +139,17 @@ static int run_for(struct post *post, const struct order *order)
     fflush(stdout);
     pass(post, order->during);
     status = ask(post, "dump", order->wait, &state);
-    if (state == POST_WAITING || was_on) {
-        if (was_on && !status)
-            puts("it was on before, and goes on");
-        return status ? fail(status, "process %d goes on to record; 'myalloc profile %d off' ends it", order->number,
-                             order->number) : status;
+    if (state == POST_FAILED)
+        return status;
+    if (state == POST_WAITING)
+        return leave(post, status);
+    if (was_on) {
+        puts("it was on before, and goes on");
+        return status;
     }
     ended = ask(post, "off", order->wait, &state);
+    if (ended && state != POST_WAITING && state != POST_FAILED)
+        fail(ended, "process %d still records: 'myalloc profile %d off' ends it", order->number, order->number);
     return status ? status : ended;
 }
 

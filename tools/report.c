@@ -20,7 +20,7 @@
 #include "report_table.h"
 #include "sheet.h"
 
-enum { ROWS = 20, COLUMNS_LEAST = 60 };
+enum { ROWS = 20, COLUMNS_LEAST = 60, NUMBER_DIGITS = 4 };
 enum output { OUT_PPROF, OUT_FOLDED, OUT_SPEEDSCOPE, OUT_HTML, OUTPUTS };
 
 static const char *const output_options[OUTPUTS] = {[OUT_PPROF] = "--pprof", [OUT_FOLDED] = "--folded",
@@ -137,6 +137,37 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* The length of a name without the number that the library puts behind a snapshot's. */
+static size_t stem_length(const char *path)
+{
+    size_t length = strlen(path), digits = 0;
+
+    while (digits < length && path[length - digits - 1] >= '0' && path[length - digits - 1] <= '9')
+        digits++;
+    return digits >= NUMBER_DIGITS && digits + 1 < length && path[length - digits - 1] == '.' ? length - digits - 1 : length;
+}
+
+/* Tells of the first two files that are of one process at two times: what is live at both would count twice. */
+static void warn_of_snapshots(const struct settings *settings)
+{
+    if (settings->is_timeline || settings->form.is_change)
+        return;
+    for (size_t i = 1; i < settings->count; i++) {
+        const char *path = settings->files[i];
+        size_t length = stem_length(path);
+
+        for (size_t k = 0; k < i; k++) {
+            const char *other = settings->files[k];
+
+            if (stem_length(other) != length || strncmp(path, other, length) || !(path[length] || other[length]))
+                continue;
+            fail_in(0, "report", "%s and %s are of one process at two times, and added up: --timeline shows one after another, "
+                    "--diff the growth", other, path);
+            return;
+        }
+    }
+}
+
 /* Whether the profile is of the program that the first one is of; `program` is the path of that one, "" before it. */
 static int check_program(const struct settings *settings, size_t at, const struct heap_profile *profile, char **program)
 {
@@ -212,7 +243,7 @@ static int write_outputs(const struct settings *settings, const struct stacks *s
         if (!path)
             continue;
         if (!out || !out_file_close(is_whole))
-            return fail_in(EXIT_FAILURE, "report", "%s: cannot be written: %s", path, strerror(errno));
+            return fail_in(EXIT_FAILURE, "report", "%s: cannot be written: %s", path, out_file_error());
     }
     return 0;
 }
@@ -284,6 +315,8 @@ static int run(int argc, char **argv)
         samples.moment_count = settings.count;
         settings.moments = memory_new(settings.count * sizeof *settings.moments);
     }
+    if (!status)
+        warn_of_snapshots(&settings);
     if (!status)
         status = read_profiles(&settings, &samples, &program);
     return status ? status : report(&settings, &samples, program);

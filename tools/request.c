@@ -27,10 +27,10 @@ const struct request requests[] = {
 };
 const size_t requests_count = sizeof requests / sizeof *requests;
 
-const char *request_name(uint64_t command)
+const char *request_name(const struct mailbox_letter *letter)
 {
     for (size_t i = 0; i < requests_count; i++) {
-        if (requests[i].command == command)
+        if (requests[i].command == letter->command && (requests[i].more || requests[i].argument == letter->argument))
             return requests[i].words;
     }
     return "one that this command does not know";
@@ -55,7 +55,7 @@ int request_say_failure(const struct post *post, enum post_state state)
                     name);
     case POST_BUSY:
         return fail(STATUS_BUSY, "process %d (%s) is busy: '%s' of another 'myalloc ctl' waits for its answer; nothing was "
-                    "sent: try again, or 'myalloc ctl %d withdraw'", number, name, request_name(post->command), number);
+                    "sent: try again, or 'myalloc ctl %d withdraw'", number, name, request_name(&post->other), number);
     case POST_LOST:
         return fail(STATUS_BUSY, "process %d (%s) is busy: another 'myalloc ctl' has put its command in the place of this one, "
                     "or has withdrawn it; nothing was done: try again", number, name);
@@ -75,6 +75,10 @@ static int say_refused(const struct post *post, const struct request *request)
         return fail(EXIT_FAILURE, "process %d: the value of '%s' is out of bounds; see 'myalloc help ctl'", number,
                     request->words);
     case MAILBOX_REFUSED:
+        if (request->command == MAILBOX_DUMP && *post->text)
+            return fail(EXIT_FAILURE, "process %d: the file %s cannot be written: %s; let the process write there, or start it "
+                        "with profile_out:/tmp/%%b.%%p.heap in MYALLOC_OPTIONS", number, post->text,
+                        strerror((int)post->answer.result));
         return fail(EXIT_FAILURE, "process %d: %s: the system refuses%s%s: %s", number, request->words, *post->text ? " " : "",
                     post->text, strerror((int)post->answer.result));
     default:
@@ -97,8 +101,12 @@ static int say_done(const struct post *post, const struct request *request)
     case MAILBOX_LIMIT:
         if (request->argument == UINT64_MAX)
             printf("done: no limit; %" PRIu64 " bytes are taken\n", result);
-        else
+        else if (result <= request->argument)
             printf("done: limit %" PRIu64 ", of which %" PRIu64 " bytes are taken\n", request->argument, result);
+        else
+            printf("done: limit %" PRIu64 ", but %" PRIu64 " bytes are taken: allocations that need more memory fail until "
+                   "less is; 'myalloc ctl %d trim' gives back what is free\n", request->argument, result,
+                   post->counts.process.number);
         break;
     case MAILBOX_DECAY:
         printf("done: free memory goes back after about %" PRIu64 " ms\n", request->argument);

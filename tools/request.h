@@ -17,8 +17,8 @@ struct request {
 extern const struct request requests[];
 extern const size_t requests_count;
 
-/* The words of the request of that command. */
-const char *request_name(uint64_t command);
+/* The words of the request that a letter is of. */
+const char *request_name(const struct mailbox_letter *letter);
 
 /* Finds the mailbox of a process; waits so many seconds for one whose loader has not come far. POST_SENT if it is there. */
 enum post_state request_open(int number, double wait, struct post *post);

@@ -11,6 +11,7 @@
 #include "top_text.h"
 
 enum { TOLD_ROUNDS = 3 }; /* so long stays what happened to a process on the screen */
+enum { CUT_LEAST = 12 };  /* columns that the end of a path is worth */
 
 struct view {
     struct watch *watch;
@@ -74,12 +75,22 @@ static void add_one(struct view *view, size_t rows)
         sheet_add(&view->sheet, STYLE_TELL, "process %d has ended", view->chosen);
 }
 
-/* In the row above the keys. */
+/* In the row above the keys. Of a path that does not fit the end is shown, which has the file's name. */
 static void add_answer(struct view *view, size_t rows)
 {
+    const char *text = view->ask.text, *path = strchr(text, '/');
+    size_t length = strlen(text), columns = view->sheet.columns, head = path ? (size_t)(path - text) : 0;
+
     while (view->sheet.count < rows - 1)
         sheet_add(&view->sheet, STYLE_PLAIN, "%s", "");
-    sheet_add(&view->sheet, STYLE_TELL, "%s", view->ask.text);
+    if (!path || length <= columns || head + CUT_LEAST > columns) {
+        sheet_add(&view->sheet, STYLE_TELL, "%s", text);
+        return;
+    }
+    path = text + length - (columns - head - 3);
+    while ((*path & 0xc0) == 0x80) /* it would begin within a character of UTF-8 */
+        path++;
+    sheet_add(&view->sheet, STYLE_TELL, "%.*s...%s", (int)head, text, path);
 }
 
 static void draw(struct view *view)
@@ -149,7 +160,7 @@ static void ask(struct view *view, int key)
 /* False: the user ends it. */
 static bool press(struct view *view, int key)
 {
-    if (key == 'q' || key == KEY_END)
+    if (key == KEY_END || (key == 'q' && !view->is_help))
         return false;
     if (key == KEY_RESIZE || key == KEY_NONE)
         return true;

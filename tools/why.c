@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* `myalloc why PID`: where the resident memory of a process is. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,7 +47,7 @@ static int write_page(const char *path, const struct why *why)
     if (out)
         why_html(out, why);
     if (!out || !out_file_close(true))
-        return fail(EXIT_FAILURE, "cannot write '%s': %s", path, strerror(errno));
+        return fail(EXIT_FAILURE, "cannot write '%s': %s", path, out_file_error());
     return EXIT_SUCCESS;
 }
 

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kit/modes.h"
+
 #include "memory.h"
 
 /* A part is worth a word from this part of the whole on, and from so many bytes. */
@@ -100,6 +102,20 @@ static void say_beside(FILE *out, const struct why *why)
                 "from the start. ", why->view->number);
 }
 
+/* What of its data has a record for each block; else they grow with the heap alone. */
+static const char *metadata_reason(unsigned modes)
+{
+    if (modes & MODE_LEAKS)
+        return ": leaks keeps a record of each block";
+    if (modes & MODE_HARDENED)
+        return ": protect:paranoid keeps a record of each block";
+    if (modes & MODE_CHECK)
+        return ": check keeps a record of each block";
+    if (modes & MODE_PROFILE)
+        return ": a profile keeps a record of each block that it samples";
+    return ", which grow with the number of blocks and the address space of the heap";
+}
+
 static void say_pages(FILE *out, const struct why *why)
 {
     const struct heap_parts *parts = why->parts;
@@ -113,8 +129,7 @@ static void say_pages(FILE *out, const struct why *why)
         fprintf(out, "%.1f MiB are pages around protected blocks, and quarantine: protect:off is without, and sample_memory "
                 "bounds what protect:sample takes. ", mib(parts->around));
     if (is_worth(why, parts->metadata))
-        fprintf(out, "%.1f MiB are the allocator's own data: check, leaks and protect:paranoid keep a record of each block. ",
-                mib(parts->metadata));
+        fprintf(out, "%.1f MiB are the allocator's own data%s. ", mib(parts->metadata), metadata_reason(why->view->modes));
     if (is_worth(why, parts->rounding) && parts->rounding_known)
         fprintf(out, "%.1f MiB are rounding of sizes: the classes above show which. ", mib(parts->rounding));
 }

@@ -96,6 +96,10 @@ static void put_classes(FILE *out, const struct why *why)
         first = false;
     }
     fputc(']', out);
+    put_number(out, ",\n\"larger\": {\"blocks", why->parts->large.blocks);
+    put_number(out, ", \"heap", why->parts->large.heap);
+    put_number(out, ", \"mapped", why->parts->large.mapped);
+    fputc('}', out);
 }
 
 static void put_stack(FILE *out, const struct sample *sample)

@@ -10,9 +10,18 @@
 
 enum { ROWS = 8, FRAMES = 3, COLUMNS = 100 };
 
-static double mib(uint64_t bytes)
+/* What amounts are in, all of them: in MiB the rows of a small process would be zeros. */
+static const struct unit {
+    const char *name;
+    double bytes;
+    int decimals;
+} kib = {"KiB", 1 << 10, 1}, mib = {"MiB", 1 << 20, 2}, *unit;
+
+enum { SMALL_BYTES = 100 << 20 };
+
+static void put_bytes(uint64_t bytes)
 {
-    return (double)bytes / (1 << 20);
+    printf("%10.*f", unit->decimals, (double)bytes / unit->bytes);
 }
 
 /* What another process chose, on a terminal: what that might obey is a question mark. */
@@ -26,7 +35,8 @@ static void put_amount(const struct why *why, uint64_t bytes)
 {
     uint64_t all = why->parts->beyond.resident;
 
-    printf("%10.2f %6.1f", mib(bytes), all ? 100 * (double)bytes / (double)all : 0);
+    put_bytes(bytes);
+    printf(" %6.1f", all ? 100 * (double)bytes / (double)all : 0);
 }
 
 /* ---- the equation ------------------------------------------------------------------------------------------------ */
@@ -48,7 +58,8 @@ static void put_threads(const struct why *why, bool all)
         told[most] = 1;
         if (!listed[most])
             break;
-        printf("%10.2f                      of thread ", mib(listed[most]));
+        put_bytes(listed[most]);
+        printf("                      of thread ");
         if (view->threads[most].number)
             printf("%d (", view->threads[most].number);
         put_name(view->threads[most].number ? view->threads[most].name : "unknown");
@@ -67,37 +78,55 @@ static void put_others(const struct why *why, bool all)
             rest += others->list[i].bytes;
             continue;
         }
-        printf("%10.2f                      ", mib(others->list[i].bytes));
+        put_bytes(others->list[i].bytes);
+        printf("                      ");
         put_name(others->list[i].name);
         putchar('\n');
     }
-    if (rest)
-        printf("%10.2f                      %zu more; --all lists them\n", mib(rest), others->count - ROWS);
+    if (!rest)
+        return;
+    put_bytes(rest);
+    printf("                      %zu more; --all lists them\n", others->count - ROWS);
 }
 
-static void put_row(const struct why *why, size_t n, const struct part_row *row)
-{
-    char back[24] = "";
+/* What a trim gives back: that, or less. */
+struct back {
+    uint64_t bytes;
     bool is_most;
-    uint64_t bytes = why_back(why->parts, n, &is_most);
+};
 
-    if (bytes)
-        snprintf(back, sizeof back, "%s%.2f", is_most ? "<" : "", mib(bytes));
-    put_amount(why, row->bytes);
-    printf(" %10s  %-47s%s\n", back, row->words, row->advice);
+static void put_back(const struct back *back)
+{
+    char text[24] = "";
+
+    if (back->bytes)
+        snprintf(text, sizeof text, "%s%.*f", back->is_most ? "<" : "", unit->decimals, (double)back->bytes / unit->bytes);
+    printf(" %10s  ", text);
 }
 
-static uint64_t put_equation(const struct why *why, bool all)
+static void put_row(const struct why *why, size_t n, const struct part_row *row, struct back *sum)
+{
+    struct back back;
+
+    back.bytes = why_back(why->parts, n, &back.is_most);
+    put_amount(why, row->bytes);
+    put_back(&back);
+    printf("%-47s%s\n", row->words, row->advice);
+    sum->bytes += back.bytes;
+    sum->is_most |= back.is_most && back.bytes;
+}
+
+static uint64_t put_equation(const struct why *why, bool all, struct back *back)
 {
     struct part_row row;
     uint64_t sum = 0;
 
-    printf("       MiB      %%  trim gives  what it is                                     what brings it down\n");
+    printf("       %s      %%  trim gives  what it is                                     what brings it down\n", unit->name);
     for (size_t n = 0; heap_parts_row(why->parts, n, &row); n++) {
         sum += row.bytes;
         if (!row.bytes)
             continue;
-        put_row(why, n, &row);
+        put_row(why, n, &row, back);
         if (!strcmp(row.name, "lists"))
             put_threads(why, all);
         else if (!strcmp(row.name, "others"))
@@ -106,22 +135,29 @@ static uint64_t put_equation(const struct why *why, bool all)
     return sum;
 }
 
-static void put_sums(const struct why *why, uint64_t sum)
+static void put_beside(uint64_t bytes, const char *words)
+{
+    if (!bytes)
+        return;
+    put_bytes(bytes);
+    printf("                    %s\n", words);
+}
+
+static void put_sums(const struct why *why, bool all)
 {
     const struct other_parts *beyond = &why->parts->beyond;
+    struct back back = {0};
+    uint64_t sum = put_equation(why, all, &back);
 
     put_amount(why, sum);
-    printf("             in all\n");
+    put_back(&back);
+    puts("in all");
     put_amount(why, beyond->resident);
     printf("             resident, as the kernel counts it (Rss)%s\n",
            sum == beyond->resident ? "" : ": it changed meanwhile");
-    if (why->parts->huge)
-        printf("%10.2f                    of the heap lie in huge pages\n", mib(why->parts->huge));
-    if (beyond->lazy)
-        printf("%10.2f                    are given back, but counted until the kernel needs them (MADV_FREE)\n",
-               mib(beyond->lazy));
-    if (beyond->swapped)
-        printf("%10.2f                    are swapped out, and counted nowhere here\n", mib(beyond->swapped));
+    put_beside(why->parts->huge, "of the heap lie in huge pages");
+    put_beside(beyond->lazy, "are given back, but counted until the kernel needs them (MADV_FREE)");
+    put_beside(beyond->swapped, "are swapped out, and counted nowhere here");
     if (!why->parts->rounding_known)
         puts("Blocks in use are counted with the rounding of their sizes; a profile tells it apart (profile:1, ctl PID profile "
              "on).");
@@ -138,8 +174,29 @@ static int compare_classes(const void *one, const void *other)
     return (a < b) - (a > b);
 }
 
+static void put_class(const struct class_parts *class, size_t bytes)
+{
+    uint64_t columns[] = {class->live, class->beside, class->holes, class->used - class->live, class->sparse * OS_PAGE};
+    uint64_t here = class->used + class->beside + class->holes;
+
+    printf("%10zu %10" PRIu64, bytes, class->blocks - class->listed - class->transit);
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
+        putchar(' ');
+        put_bytes(columns[i]);
+    }
+    printf(" %10.0f%%\n", here ? 100 * (double)class->live / (double)here : 0);
+}
+
+static void put_large(const struct large_parts *large)
+{
+    printf("    larger %10" PRIu64 " ", large->blocks);
+    put_bytes(large->heap + large->mapped);
+    printf("  of that %.*f in mappings of their own\n", unit->decimals, (double)large->mapped / unit->bytes);
+}
+
 static void put_classes(const struct why *why, bool all)
 {
+    const struct large_parts *large = &why->parts->large;
     unsigned order[CLASS_COUNT], count = 0;
 
     for (unsigned i = 1; i < CLASS_COUNT; i++) {
@@ -148,21 +205,16 @@ static void put_classes(const struct why *why, bool all)
     }
     sorting = why->parts->classes;
     qsort(order, count, sizeof *order, compare_classes);
-    if (count)
-        puts("\nSize classes by what is not in use (MiB): free on pages with blocks, free pages, on lists and between "
-             "threads,\npages that are less than a quarter full\n"
-             "     bytes     blocks     in use     beside      holes      lists     sparse  in use/all");
-    for (unsigned i = 0; i < count && (all || i < ROWS); i++) {
-        const struct class_parts *class = &why->parts->classes[order[i]];
-        uint64_t here = class->used + class->beside + class->holes;
-
-        printf("%10zu %10" PRIu64 " %10.2f %10.2f %10.2f %10.2f %10.2f %10.0f%%\n", class_bytes(order[i]),
-               class->blocks - class->listed - class->transit, mib(class->live), mib(class->beside), mib(class->holes),
-               mib(class->used - class->live), mib(class->sparse * OS_PAGE),
-               here ? 100 * (double)class->live / (double)here : 0);
-    }
+    if (count || large->blocks)
+        printf("\nSize classes by what is not in use (%s): free on pages with blocks, free pages, on lists and between "
+               "threads,\npages that are less than a quarter full\n"
+               "     bytes     blocks     in use     beside      holes      lists     sparse  in use/all\n", unit->name);
+    for (unsigned i = 0; i < count && (all || i < ROWS); i++)
+        put_class(&why->parts->classes[order[i]], class_bytes(order[i]));
     if (!all && count > ROWS)
         printf("%u more; --all lists them\n", count - ROWS);
+    if (large->blocks)
+        put_large(large);
 }
 
 /* ---- call sites -------------------------------------------------------------------------------------------------- */
@@ -187,13 +239,18 @@ static void put_sites(const struct why *why, bool all)
 
     if (!sites->samples)
         return;
-    printf("\nCall sites by free memory that their blocks pin (MiB, by %" PRIu64 " samples): on pages with blocks, of that on "
+    printf("\nCall sites by free memory that their blocks pin (%s, by %" PRIu64 " samples): on pages with blocks, of that on "
            "pages that are\nnearly empty, what is in use\n    pinned     sparse     in use  bytes  call < callers\n",
-           sites->samples);
+           unit->name, sites->samples);
     for (size_t i = 0; i < sites->count && (all || i < ROWS); i++) {
         const struct heap_site_part *site = &sites->list[i];
 
-        printf("%10.2f %10.2f %10.2f ", mib(site->pinned), mib(site->sparse), mib(site->bytes));
+        put_bytes(site->pinned);
+        putchar(' ');
+        put_bytes(site->sparse);
+        putchar(' ');
+        put_bytes(site->bytes);
+        putchar(' ');
         if (site->sample->class_bytes)
             printf("%6" PRId64, site->sample->class_bytes);
         else
@@ -237,7 +294,8 @@ void why_text(const struct why *why, bool all)
     printf("process %d (", why->view->number);
     put_name(why->view->counts.process.name);
     puts("): where its resident memory is");
-    put_sums(why, put_equation(why, all));
+    unit = why->parts->beyond.resident < SMALL_BYTES ? &kib : &mib;
+    put_sums(why, all);
     put_classes(why, all);
     put_sites(why, all);
     putchar('\n');

@@ -207,7 +207,9 @@ int profile_write_snapshot(size_t number) {
 }
 
 void profile_tell_failed(int error) {
-    report_line("profile: the file %s cannot be written: %s", out(), path_error(error));
+    char path[PATH_ROOM];
+    report_line("profile: the file %s cannot be written: %s; profile_out:/tmp/%%b.%%p.heap, or 'myalloc profile --out', names "
+                "another", path_fill(out(), path, sizeof path) ? path : out(), path_error(error));
 }
 
 void profile_tell(void) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "observe/structures.h"
 
+#include "kit/modes.h"
 #include "protect/guarded.h"
 
 const struct structures structures_of_heap = {

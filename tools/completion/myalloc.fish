@@ -28,6 +28,11 @@ function __myalloc_ctl --argument-names command name
     end
 end
 
+# What stands behind the number of a process.
+function __myalloc_profile_process --argument-names command
+    $command help profile 2>/dev/null | string replace -rf '^  ([a-z]+|--for|--wait)(?: [A-Z]+)? +(\S.*)$' '$1\t$2'
+end
+
 function __myalloc_program --argument-names at
     set -l words (commandline -opc)
     if test $at -le (count $words)
@@ -61,7 +66,9 @@ function __myalloc_complete
         contains -- $words[$at] $with_value; and set at (math $at + 1)
         set at (math $at + 1)
     end
-    if contains -- $name run profile compare
+    if test $name = profile -a $count -gt 2; and string match -qr '^[0-9]+$' -- $words[3]
+        contains -- $words[-1] $with_value; or __myalloc_profile_process $command
+    else if contains -- $name run profile compare
         if test $at -gt (math $count + 1)
             contains -- $words[-1] $files; and __fish_complete_path $word
         else if test $at -gt $count -a $ended -eq 0; and begin
@@ -81,7 +88,7 @@ function __myalloc_complete
                 $command options --markdown 2>/dev/null | string replace -rf '^\| ([a-z_0-9]+) \|.*' '$1' | string match -v key
             case report
                 __fish_complete_path $word
-            case metrics top
+            case metrics top why
                 __fish_complete_pids
             case ctl
                 switch $count
