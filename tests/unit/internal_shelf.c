@@ -57,6 +57,38 @@ Test(shelf, there_is_none_until_the_lock_is_found_taken_often) {
     cr_assert_not(span_shelf_is_open());
 }
 
+static pthread_barrier_t both;
+
+static void *have_shelf(void *shelf) {
+    lock_acquire(&((struct shelf *)shelf)->lock, LOCK_SHELF);
+    pthread_barrier_wait(&both);
+    pthread_barrier_wait(&both);
+    lock_release(&((struct shelf *)shelf)->lock, LOCK_SHELF);
+    return NULL;
+}
+
+Test(shelf, one_that_another_thread_has_is_left_alone) {
+    struct span *spans[2];
+    struct shelf *mine = shelves_all;
+    pthread_t thread;
+    open_shelves();
+    take(spans, 2, 5);
+    span_release_large(spans[0]);
+    while (mine->count == 0)
+        mine++;
+    pthread_barrier_init(&both, NULL, 2);
+    cr_assert_eq(pthread_create(&thread, NULL, have_shelf, mine), 0);
+    pthread_barrier_wait(&both);
+    span_release_large(spans[1]);
+    cr_assert_eq(spans[1]->state, SPAN_FREE, "to the page heap");
+    cr_assert_neq(large(5), spans[0], "from there");
+    cr_assert_eq(mine->count, 1);
+    pthread_barrier_wait(&both);
+    pthread_join(thread, NULL);
+    cr_assert_eq(large(5), spans[0]);
+    check();
+}
+
 Test(shelf, what_is_freed_serves_the_next_block_of_its_size) {
     struct span *spans[3];
     open_shelves();
