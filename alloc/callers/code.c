@@ -39,10 +39,10 @@ bool code_is_worth_keeping(void) {
 
 /* ---- what was there at the start --------------------------------------------------------------------------------- */
 
+#if MYALLOC_FINDS_OBJECTS
 /* The last module of those. The loader puts what comes later behind it, so what lies before it never changes. */
 static const struct link_map *last_at_start;
 
-#if MYALLOC_FINDS_OBJECTS
 AT_START void code_started(void) {
     struct dl_find_object own;
     if (MYALLOC_STATIC || !asks_loader() || _dl_find_object((void *)(uintptr_t)__ehdr_start, &own) != 0)
@@ -52,9 +52,6 @@ AT_START void code_started(void) {
         map = map->l_next;
     last_at_start = map;
 }
-#else
-AT_START void code_started(void) {}
-#endif
 
 static bool was_there_at_start(const struct link_map *module) {
     const struct link_map *map = last_at_start;
@@ -62,6 +59,9 @@ static bool was_there_at_start(const struct link_map *module) {
         map = map->l_prev;
     return map != NULL;
 }
+#else
+AT_START void code_started(void) {}
+#endif
 
 /* ---- changes ----------------------------------------------------------------------------------------------------- */
 
