@@ -9,7 +9,7 @@
 
 #include "tap.h"
 
-enum { PATIENCE_S = 30 };
+enum { PATIENCE_S = 12 };
 
 extern char **environ;
 
