@@ -157,11 +157,8 @@ static void name_threads(struct heap_view *view)
 size_t heap_view_listed(const struct heap_thread *thread, unsigned class)
 {
     const struct bin *bin = class < FAST_CLASSES ? &thread->cache.bins[class] : &thread->slow.wide[class - FAST_CLASSES];
-    int64_t held = (int64_t)bin->count + bin->limit;
-    size_t most = thread->cache.lists == LISTS_COUNTED ? class_batch(class) : bin->limit;
-    size_t listed = !bin->head || held < 0 ? 0 : min_size((size_t)held, most);
 
-    return listed + (thread->slow.spare[class] ? thread->slow.spare_length[class] : 0);
+    return cache_listed(&thread->cache, &thread->slow, bin, class);
 }
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */

@@ -413,12 +413,7 @@ void cache_each(void (*see)(const struct cache *cache, void *data), void *data) 
 }
 
 READS_OTHERS size_t cache_length(const struct cache *cache, unsigned class) {
-    const struct bin *bin = bin_of(cache, class);
-    int32_t held = bin->count + bin->limit;
-    size_t counted = 2 * max_size(class_batch(class), cache->slow->earned_limit[class]);
-    size_t most = cache->lists == LISTS_COUNTED ? counted : bin->limit;
-    size_t listed = bin->head == NULL || held < 0 ? 0 : min_size((size_t)held, most);
-    return listed + (cache->slow->spare[class] != NULL ? cache->slow->spare_length[class] : 0);
+    return cache_listed(cache, cache->slow, bin_of(cache, class), class);
 }
 
 static void forked(void) {

@@ -117,6 +117,17 @@ void cache_each(void (*see)(const struct cache *cache, void *data), void *data);
 /* The first open cache, for tools (observe/structures.h). */
 extern HIDDEN struct cache *cache_list;
 
+/* Free blocks on the list and the spare chain of a class, as the bin and what slow paths keep of it say; of a cache that its
+ * thread changes meanwhile never more than it may have. Tools have copies of them. */
+READS_OTHERS static inline size_t cache_listed(const struct cache *cache, const struct cache_slow *slow, const struct bin *bin,
+                                               unsigned class) {
+    int64_t held = (int64_t)bin->count + bin->limit;
+    size_t counted = 2 * max_size(class_batch(class), slow->earned_limit[class]);
+    size_t most = cache->lists == LISTS_COUNTED ? counted : bin->limit;
+    size_t listed = bin->head == NULL || held < 0 ? 0 : min_size((size_t)held, most);
+    return listed + (slow->spare[class] != NULL ? slow->spare_length[class] : 0);
+}
+
 /* Free blocks of the class in a cache. Of another thread's cache it is what was true at some moment of the call. */
 size_t cache_length(const struct cache *cache, unsigned class);
 
