@@ -24,7 +24,7 @@ struct reading {
 
 static unsigned class_of_record(const struct profile_record *record)
 {
-    unsigned class = record->site >> PROFILE_CLASS_SHIFT & 0xff;
+    unsigned class = profile_key_class(record->site);
 
     return class < CLASS_COUNT ? class : 0;
 }

@@ -63,8 +63,8 @@ struct profile_totals {
 bool profile_table_add(struct profile_record *record, unsigned class, unsigned tag);
 
 /* The parts of a site's key. */
-static inline unsigned profile_site_class(const struct profile_site *site) {
-    return (unsigned)(site->key >> PROFILE_CLASS_SHIFT & 0xff);
+static inline unsigned profile_key_class(uint64_t key) {
+    return (unsigned)(key >> PROFILE_CLASS_SHIFT & 0xff);
 }
 static inline unsigned profile_site_tag(const struct profile_site *site) {
     return (unsigned)(site->key >> 53 & 0x3ff);

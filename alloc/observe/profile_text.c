@@ -50,7 +50,7 @@ static void add_site(struct text *text, const struct profile_site *site) {
     add_sums(text, &site->live, &site->all);
     for (unsigned i = 0; i < frames; i++)
         text_add(text, " %p", stack[i]);
-    text_add(text, "\n# %s class %z samples %z peak %z: %z", site->call, class_bytes(profile_site_class(site)), site->samples,
+    text_add(text, "\n# %s class %z samples %z peak %z: %z", site->call, class_bytes(profile_key_class(site->key)), site->samples,
              count_of(&site->peak), site->peak.bytes);
     add_life(text, site);
     text_add(text, "\n");
