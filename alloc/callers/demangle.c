@@ -303,7 +303,7 @@ static bool demangle_unqualified(struct demangle *d) {
 
 /* Behind the S: a part of the standard library; another that was there before is not known any more. */
 static bool demangle_substitution(struct demangle *d) {
-    static const char *const names[] = {"tstd", "aallocator", "bbasic_string", "sstring", "iistream", "oostream", "diostream"};
+    static const char names[][14] = {"tstd", "aallocator", "bbasic_string", "sstring", "iistream", "oostream", "diostream"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (*d->at != names[i][0])
             continue;

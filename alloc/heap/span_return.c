@@ -265,10 +265,20 @@ void span_trim(size_t given) {
     lock_release(&page_heap.lock, LOCK_SPANS);
 }
 
+/* Gives back what is free, but for the first `pad` bytes of what is free at the top. */
+static size_t sweep_but_pad(size_t pad) {
+    lock_acquire(&page_heap.lock, LOCK_SPANS);
+    const struct span *last = free_top();
+    size_t first = last ? span_index(last) : regions[0].frontier;
+    lock_release(&page_heap.lock, LOCK_SPANS);
+    struct sweep behind = {.at = first + units_for(pad), .all = true}, before = {.all = true, .end = first};
+    const struct sweep_bound all = {SIZE_MAX, SIZE_MAX};
+    return span_sweep(&behind, all) + (first > 0 ? span_sweep(&before, all) : 0);
+}
+
 size_t span_purge(size_t pad) {
-    struct sweep sweep = {.all = true};
     span_shelf_close();
-    size_t given = span_sweep(&sweep, (struct sweep_bound){SIZE_MAX, SIZE_MAX});
+    size_t given = sweep_but_pad(pad);
     lock_acquire(&page_heap.lock, LOCK_SPANS);
     given += shrink_top(pad);
     if (given > 0)

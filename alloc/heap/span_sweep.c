@@ -78,17 +78,22 @@ struct piece {
     size_t dirty;
 };
 
+/* Where it ends in the region. */
+static size_t region_end(const struct region *region, const struct sweep *sweep) {
+    return sweep->end != 0 ? min_size(sweep->end, region->frontier) : region->frontier;
+}
+
 /* The first unit from where the sweep is that is to be given back; those before become old. SIZE_MAX if the region has no
  * more. */
 static size_t find_unit_locked(struct region *region, struct sweep *sweep) {
-    for (size_t at = sweep->at, end = region->frontier; at < end; at = (at | 63) + 1) {
+    for (size_t at = sweep->at, end = region_end(region, sweep); at < end; at = (at | 63) + 1) {
         const struct dirty_word *word = &region->dirty[at / 64];
         uint64_t wanted = (word->old | (sweep->all ? word->fresh : 0)) >> at % 64;
         size_t before = wanted != 0 ? (size_t)__builtin_ctzll(wanted) : 64 - at % 64;
         if ((word->old | word->fresh) != 0)
             span_dirty_age(region, at, min_size(before, end - at));
         if (wanted != 0)
-            return at + before;
+            return at + before < end ? at + before : SIZE_MAX;
     }
     return SIZE_MAX;
 }
@@ -135,14 +140,15 @@ static struct span *hold_part_locked(struct span *span, size_t first, size_t end
 
 /* Takes the next piece that is to be given back. False if the sweep has come by all units. */
 static bool take_piece_locked(struct sweep *sweep, struct piece *piece) {
-    for (; sweep->region < region_count; sweep->region++, sweep->at = sweep->head = 0) {
+    unsigned count = sweep->end != 0 ? 1 : region_count;
+    for (; sweep->region < count; sweep->region++, sweep->at = sweep->head = 0) {
         struct region *region = &regions[sweep->region];
         size_t first = find_unit_locked(region, sweep);
         if (first == SIZE_MAX)
             continue;
         struct span *span = free_span_of(region, sweep, first);
         size_t end = min_size(span_index(span) + span->units, first + PIECE_UNITS);
-        end = find_end(region, sweep, first, end);
+        end = find_end(region, sweep, first, min_size(end, region_end(region, sweep)));
         piece->dirty = span_dirty_count(region, first, end - first);
         piece->span = hold_part_locked(span, first, end);
         span_dirty_set(region, first, end - first, false);

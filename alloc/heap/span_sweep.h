@@ -20,6 +20,7 @@ struct sweep {
     unsigned region;
     size_t at;   /* the next unit of the region */
     size_t head; /* the free span that was met last, if it is still one */
+    size_t end;  /* only units of the brk heap before this one; 0: all units of all regions */
     bool all;    /* fresh units go as well */
     bool over;   /* it has come by all units, or the OS has refused */
 };

@@ -38,7 +38,7 @@ bool symbolizer_is_set(void) {
 
 /* The variables that it needs: where the user's files are, and where debug information may be asked for. */
 static void choose_variables(const char **chosen) {
-    static const char *const names[] = {"PATH=", "HOME=", "XDG_CACHE_HOME=", "DEBUGINFOD_URLS=", "DEBUGINFOD_CACHE_PATH="};
+    static const char names[][24] = {"PATH=", "HOME=", "XDG_CACHE_HOME=", "DEBUGINFOD_URLS=", "DEBUGINFOD_CACHE_PATH="};
     size_t count = 0;
     for (char **variable = __environ; variable != NULL && *variable != NULL; variable++)
         for (size_t i = 0; i < sizeof names / sizeof *names && count + 1 < VARIABLES_MOST; i++)

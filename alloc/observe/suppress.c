@@ -59,7 +59,7 @@ static bool is_at(const char *at, const char *end, const char *text_there) {
 
 /* A bracket of template arguments or parameters; not one in the name of an operator, or of what has none. */
 static bool has_arguments(const char *at, const char *end) {
-    static const char *const spared[] = {"(anonymous namespace)", "operator()", "operator<<", "operator<"};
+    static const char spared[][22] = {"(anonymous namespace)", "operator()", "operator<<", "operator<"};
     while (at < end) {
         size_t skip = 0;
         for (size_t i = 0; i < sizeof spared / sizeof *spared && skip == 0; i++)
@@ -73,8 +73,8 @@ static bool has_arguments(const char *at, const char *end) {
 
 /* Something that ends as source files do, with a line's number or without. */
 static bool is_source(const char *at, const char *end) {
-    static const char *const endings[] = {".c", ".cc", ".cp", ".cpp", ".cxx", ".c++", ".C", ".h", ".hh", ".hpp", ".hxx",
-                                          ".h++", ".tcc", ".ipp", ".inl", ".inc", ".rs"};
+    static const char endings[][5] = {".c", ".cc", ".cp", ".cpp", ".cxx", ".c++", ".C", ".h", ".hh", ".hpp", ".hxx",
+                                      ".h++", ".tcc", ".ipp", ".inl", ".inc", ".rs"};
     const char *digits = end;
     while (digits > at && digits[-1] >= '0' && digits[-1] <= '9')
         digits--;

@@ -345,6 +345,22 @@ Test(span, the_top_goes_back_by_the_break) {
     cr_assert_not_null(keep);
 }
 
+/* malloc_trim(3): the pad is left untrimmed. Its memory as well, else it would spare no page fault. */
+Test(span, the_pad_at_the_top_keeps_its_memory) {
+    struct span *hole = large(50), *keep = large(1), *top = large(2000);
+    fill(hole), fill(top);
+    span_release(hole), span_release(top);
+    cr_assert_eq(span_purge(300 * UNIT), 1750 * UNIT);
+    cr_assert_eq(span_totals.free_dirty, 300);
+    cr_assert_eq(span_address(top)[300 * UNIT - 1], (char)0xff);
+    cr_assert_eq(span_purge(300 * UNIT), 0);
+    cr_assert_eq(span_purge(100 * UNIT + 1), 199 * UNIT);
+    cr_assert_eq(span_purge(0), 101 * UNIT);
+    cr_assert_eq(span_totals.free_dirty, 0);
+    span_check();
+    cr_assert_not_null(keep);
+}
+
 Test(region, foreign_memory_in_the_break_is_left_alone) {
     struct span *a = large(10);
     os_fake_foreign_break(100);

@@ -194,6 +194,8 @@ static void expect_lacks(void) {
         {TUNABLE_AT_leaks_exit, 1, SIZE_MAX, "l"}, {TUNABLE_AT_leaks_suppress, 0, SIZE_MAX, "l"},
         {TUNABLE_AT_at_signals, 1, 1, "aclrs"},   {TUNABLE_AT_profile_interval, 0, SIZE_MAX, "r"},
         {TUNABLE_AT_profile_seed, 0, SIZE_MAX, "r"}, {TUNABLE_AT_profile_out, 0, SIZE_MAX, "r"},
+        {TUNABLE_AT_profile_every_ms, 1, SIZE_MAX, "r"}, {TUNABLE_AT_profile_growth, 1, SIZE_MAX, "r"},
+        {TUNABLE_AT_profile_peak, 1, 1, "r"},
     };
     size_t level = values[TUNABLE_AT_protect].number;
     char set[8] = "";
