@@ -73,7 +73,7 @@ static inline bool span_shelf_is_open(void) {
 struct span *span_shelf_take_or_lock(size_t units, bool *crowded);
 
 /* Puts a LARGE span on this thread's shelf. Where there is no room, the smallest of what lies there goes to the page heap; then
- * *excess is span_amount_excess_locked. False, with nothing changed, if the shelf is taken or is too small, or if the span is
+ * *excess is span_amount_take_excess_locked. False, with nothing changed, if the shelf is taken or is too small, or if the span is
  * LARGE no more. */
 bool span_shelf_try_put(struct span *span, size_t *excess);
 
