@@ -77,7 +77,8 @@ static inline uint64_t *span_home(struct span *span) {
  * in its first unit. */
 struct span *span_find(const void *p);
 
-/* Gives all free memory back to the OS, but for `pad` bytes at the top of the heap. Returns how many bytes that had memory went. */
+/* Gives all free memory back to the OS, but for `pad` bytes at the top of the heap. Returns how many bytes that had memory
+ * went. */
 size_t span_purge(size_t pad);
 
 /* When a sweep (span_sweep.h) has given so many bytes back: moves the break down if that is worth it (trim_threshold). */

@@ -5,8 +5,9 @@
  *
  * What may stay is a part of what is in use, and what was learned. A program that goes up and down wants back what it has
  * freed; then giving it back was wrong, and what is wanted within WANTED_MS, of the free or of what was wanted before, is
- * learned: so much more may stay from now on. Such a program pays once for each height. What then stays in vain becomes old; it is given back by a sweep, and forgotten. (The
- * ski-rental problem: who does not know for how long, rents until that has cost as much as to buy.)
+ * learned: so much more may stay from now on. Such a program pays once for each height. What then stays in vain becomes old; it
+ * is given back by a sweep, and forgotten. (The ski-rental problem: who does not know for how long, rents until that has cost
+ * as much as to buy.)
  *
  * What is given back and wanted again costs a fault a page, 1.2 us. So that a short program which goes up and down loses no
  * more than half a hundredth of its time by it, so much goes at most: CREDIT_MS units for each ms that the process has had. A

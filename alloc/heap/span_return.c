@@ -33,7 +33,7 @@ static size_t warm_beyond(const struct region *heap) {
     return heap->warm > frontier ? heap->warm - frontier : 0;
 }
 
-/* Moves the break down over what is free at the top, but for `pad` bytes. Returns the bytes that had memory of what the OS got. */
+/* Moves the break down over what is free at the top, but for `pad` bytes. Returns the bytes with memory that the OS got. */
 static size_t shrink_top(size_t pad) {
     struct region *heap = &regions[0];
     struct span *last = free_top();
@@ -166,8 +166,8 @@ static struct {
     _Atomic bool was_silent;  /* that silence was not told of yet */
 } last_release LINE_ALIGNED;
 
-/* What lies free after a silence is old. It is marked before anything else is freed, as whoever gives it back comes by later and
- * must not take that as well: a program that fills its heap for a second and then frees it would lose all of it. */
+/* What lies free after a silence is old. It is marked before anything else is freed, as whoever gives it back comes by later
+ * and must not take that as well: a program that fills its heap for a second and then frees it would lose all of it. */
 static COLD void age_all_locked(uint64_t last) {
     for (struct region *region = regions; region < regions + region_count; region++)
         span_dirty_age(region, 0, region->frontier);
