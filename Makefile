@@ -58,6 +58,7 @@ help:
 	@echo 'make demo       a real program with the system malloc and with myalloc, side by side'
 	@echo 'make test       installs what the tests need and runs them all; make check is the same'
 	@echo 'make install    PREFIX=/usr/local DESTDIR=; make uninstall'
+	@echo 'make dist       the last commit as build/$(DIST).tar.gz'
 	@echo 'make debug ubsan fault    builds of the library with checks, for tests'
 	@echo 'make schedule   a build of the library whose threads are delayed at random, for tests'
 	@echo 'make soak       the stress tests for much longer, also with the schedule perturbed; SOAK_SECONDS=3600 of'
@@ -158,16 +159,21 @@ GDBDIR = $(LIBDIR)
 COMPLETIONDIR = $(PREFIX)/share/bash-completion/completions
 ZSHDIR = $(PREFIX)/share/zsh/site-functions
 FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
+CMAKEDIR = $(LIBDIR)/cmake/myalloc
+# What is installed with the paths and the version in it: FOLDER/NAME, of tools/NAME.in.
+FILLED_IN = $(LIBDIR)/pkgconfig/myalloc.pc $(CMAKEDIR)/myalloc-config.cmake $(CMAKEDIR)/myalloc-config-version.cmake
+fill_in = sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; '"s|@INCLUDEDIR_FROM_LIBDIR@|$$(realpath -m \
+              --relative-to=$(LIBDIR) $(INCLUDEDIR))|" tools/$(notdir $(1)).in > $(DESTDIR)$(1) && chmod 644 $(DESTDIR)$(1)
 
 # A relative path would mean another folder to each program that reads it, and make splits a path at its blanks.
 one_path = $(if $(word 2,$($(1))),$(error $(1)='$($(1))': a path with a blank in it cannot be installed to))
 absolute = $(call one_path,$(1))$(if $(filter /%,$($(1))),,$(error $(1)='$($(1))' must be a path from /))
 ifneq ($(filter install uninstall,$(MAKECMDGOALS)),)
-$(call one_path,DESTDIR)$(foreach name,PREFIX LIBDIR BINDIR INCLUDEDIR MANDIR GDBDIR COMPLETIONDIR ZSHDIR FISHDIR,$(call absolute,$(name)))
+$(call one_path,DESTDIR)$(foreach name,PREFIX LIBDIR BINDIR INCLUDEDIR MANDIR GDBDIR COMPLETIONDIR ZSHDIR FISHDIR CMAKEDIR,$(call absolute,$(name)))
 endif
 
 install: all $(INSTALLED) install-harness
-	install -d $(addprefix $(DESTDIR),$(LIBDIR)/pkgconfig $(BINDIR) $(INCLUDEDIR) $(MANDIR)/man1 $(MANDIR)/man3 \
+	install -d $(addprefix $(DESTDIR),$(LIBDIR)/pkgconfig $(CMAKEDIR) $(BINDIR) $(INCLUDEDIR) $(MANDIR)/man1 $(MANDIR)/man3 \
 	    $(MANDIR)/man7 $(COMPLETIONDIR) $(ZSHDIR) $(FISHDIR) $(GDBDIR))
 	install -m 755 build/libmyalloc.so $(DESTDIR)$(LIBDIR)/libmyalloc.so
 	install -m 644 build/libmyalloc.a $(DESTDIR)$(LIBDIR)/libmyalloc.a
@@ -180,17 +186,25 @@ install: all $(INSTALLED) install-harness
 	install -m 644 tools/completion/_myalloc $(DESTDIR)$(ZSHDIR)/_myalloc
 	install -m 644 tools/completion/myalloc.fish $(DESTDIR)$(FISHDIR)/myalloc.fish
 	install -m 644 tools/gdb/libmyalloc.so-gdb.py $(DESTDIR)$(GDBDIR)/libmyalloc.so-gdb.py
-	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' tools/myalloc.pc.in \
-	    > $(DESTDIR)$(LIBDIR)/pkgconfig/myalloc.pc
-	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/myalloc.pc
+	$(foreach file,$(FILLED_IN),$(call fill_in,$(file))$(newline)	)
 
 uninstall:
-	rm -f $(addprefix $(DESTDIR),$(LIBDIR)/libmyalloc.so $(LIBDIR)/libmyalloc.a $(LIBDIR)/pkgconfig/myalloc.pc \
+	rm -f $(addprefix $(DESTDIR),$(LIBDIR)/libmyalloc.so $(LIBDIR)/libmyalloc.a $(FILLED_IN) \
 	    $(BINDIR)/myalloc $(INCLUDEDIR)/myalloc.h $(addprefix $(MANDIR)/man1/,$(PAGES_1)) $(MANDIR)/man3/myalloc.3 \
 	    $(MANDIR)/man7/myalloc_options.7 $(COMPLETIONDIR)/myalloc \
 	    $(ZSHDIR)/_myalloc $(FISHDIR)/myalloc.fish \
 	    $(GDBDIR)/libmyalloc.so-gdb.py)
 	rm -rf $(DESTDIR)$(PREFIX)/share/myalloc
+	if [ -d $(DESTDIR)$(CMAKEDIR) ]; then rmdir $(DESTDIR)$(CMAKEDIR); fi
+	if [ -d $(DESTDIR)$(LIBDIR)/cmake ]; then rmdir --ignore-fail-on-non-empty $(DESTDIR)$(LIBDIR)/cmake; fi
+
+# The sources of the last commit as one file, the same whoever makes it.
+DIST = myalloc-$(VERSION)
+dist:
+	@git rev-parse --git-dir > /dev/null 2>&1 || { echo 'make dist: no git checkout here; it packs the last commit of one' >&2; exit 1; }
+	@mkdir -p build
+	git archive --format=tar --prefix=$(DIST)/ HEAD | gzip -n > build/$(DIST).tar.gz
+	@echo build/$(DIST).tar.gz
 
 clean:
 	rm -rf build
@@ -202,5 +216,5 @@ print-%:
 include bench/bench.mk tests/proofs/fuzz.mk tests/tests.mk
 
 FORCE:
-.PHONY: all manual help demo install uninstall clean FORCE
+.PHONY: all manual help demo install uninstall dist clean FORCE
 .SECONDARY:
