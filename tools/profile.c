@@ -126,11 +126,9 @@ static int read_options(int argc, char **argv, const char *values[OPTIONS])
         size_t option = find(name);
 
         if (option == OPTIONS)
-            return fail(-1, "profile has no option '%s'; put '--' before a program of that name", name);
-        if (option != PEAK && ++at == argc)
-            return fail(-1, "%s needs a value", name);
+            return fail(-1, "profile: %s goes with the number of a process, which stands before it", name);
         if (option != PEAK)
-            value = option == EVERY ? milliseconds(argv[at]) : argv[at];
+            at++, value = option == EVERY ? milliseconds(argv[at]) : argv[at];
         wrong = value ? look(option, value) : "is no time from 1ms to 24h: 30s, 5m";
         if (wrong)
             return fail(-1, "%s: %s %s", name, argv[at], wrong);
@@ -144,10 +142,6 @@ static int profile(int argc, char **argv)
     const char *values[OPTIONS] = {NULL};
     int at;
 
-    if (argc > 1 && !strcmp(argv[1], "--help")) {
-        command_print_help(&command_profile);
-        return EXIT_SUCCESS;
-    }
     at = read_options(argc, argv, values);
     if (at < 0)
         return STATUS_CANNOT_PRELOAD;
@@ -166,6 +160,14 @@ static int profile(int argc, char **argv)
         return fail(STATUS_CANNOT_PRELOAD, "cannot set MYALLOC_OPTIONS: %s", strerror(errno));
     return hand_on(argc, argv, at);
 }
+
+static bool is_program(const char *word)
+{
+    return !profile_is_process(word);
+}
+
+static const struct command_option own_options[] = {{"--interval", "BYTES"}, {"--seed", "N"}, {"--out", "FILE"},
+    {"--every", "TIME"}, {"--growth", "BYTES"}, {"--peak", NULL}, {"--for", "SECONDS"}, {"--wait", "SECONDS"}, {NULL, NULL}};
 
 const struct command command_profile = {
     .name = "profile",
@@ -196,5 +198,8 @@ const struct command command_profile = {
                "  --wait SECONDS    how long to wait for each answer: 2\n"
                "\n"
                "Exit status for a process: 0 done, 1 it cannot be, 2 wrong usage, 4 pending, 5 busy, as of 'myalloc ctl'.\n",
+    .options = own_options,
+    .is_program = is_program,
+    .wrong_status = STATUS_CANNOT_PRELOAD,
     .run = profile,
 };

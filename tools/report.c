@@ -77,10 +77,6 @@ static int set_value(struct settings *settings, const char *option, const char *
 
     while (output < OUTPUTS && strcmp(option, output_options[output]))
         output++;
-    if (output == OUTPUTS && strcmp(option, "--top"))
-        return fail_in(STATUS_USAGE, "report", "there is no option '%s'; see 'myalloc help report'", option);
-    if (!value || !*value)
-        return fail_in(STATUS_USAGE, "report", "%s needs a value; see 'myalloc help report'", option);
     if (output == OUTPUTS)
         return set_rows(settings, value);
     for (size_t i = 0; i < OUTPUTS; i++) {
@@ -305,10 +301,6 @@ static int run(int argc, char **argv)
     char *program = NULL;
     int status;
 
-    if (argc > 1 && !strcmp(argv[1], "--help")) {
-        command_print_help(&command_report);
-        return EXIT_SUCCESS;
-    }
     status = read_arguments(&settings, argc, argv);
     settings.form.has_stacks |= settings.form.is_change;
     if (!status && settings.is_timeline) {
@@ -321,6 +313,10 @@ static int run(int argc, char **argv)
         status = read_profiles(&settings, &samples, &program);
     return status ? status : report(&settings, &samples, program);
 }
+
+static const struct command_option own_options[] = {{"--alloc", NULL}, {"--peak", NULL}, {"--diff", NULL}, {"--timeline", NULL},
+    {"--stacks", NULL}, {"--tags", NULL}, {"--lives", NULL}, {"--lines", NULL}, {"--top", "N"}, {"--exact", NULL},
+    {"--pprof", "FILE"}, {"--folded", "FILE"}, {"--speedscope", "FILE"}, {"--html", "FILE"}, {NULL, NULL}};
 
 const struct command command_report = {
     .name = "report",
@@ -348,5 +344,6 @@ const struct command command_report = {
                "\n"
                "With one that writes there is no table; FILE may be - for standard output. Names come from debug\n"
                "information as in 'myalloc symbolize'; without any, a function is shown as MODULE+0xADDRESS.\n",
+    .options = own_options,
     .run = run,
 };
