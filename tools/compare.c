@@ -82,9 +82,9 @@ static int run(int argc, char **argv)
     return fail(STATUS_CANNOT_PRELOAD, "%s: %s; it needs /usr/bin/python3", harness, strerror(errno));
 }
 
-static const struct command_option own_options[] = {{"--runs", "N"}, {"--rounds", "N"}, {"--minutes", "N"}, {"--alloc", "NAMES"},
-    {"--stdin", "FILE"}, {"--allow-exit", "N"}, {"--limit", "SECONDS"}, {"--json", "FILE"}, {"--html", "FILE"},
-    {"--fail-if", "COND"}, {"--seed", "N"}, {"--quick", NULL}, {NULL, NULL}};
+static const struct command_option own_options[] = {{"--runs", "N"}, {"--rounds", "N"}, {"--minutes", "N"},
+    {"--alloc", "NAMES"}, {"--stdin", "FILE"}, {"--allow-exit", "N"}, {"--limit", "SECONDS"}, {"--json", "FILE"},
+    {"--html", "FILE"}, {"--fail-if", "COND"}, {"--seed", "N"}, {"--quick", NULL}, {NULL, NULL}};
 
 const struct command command_compare = {
     .name = "compare",
