@@ -95,8 +95,8 @@ void report_html(FILE *out, const struct stacks *stacks, const struct table_form
     fwrite(page, 1, (size_t)(at - page), out);
     fputs("{\"of\":", out);
     json_text(out, form->of);
-    fprintf(out, ",\n\"change\":%s,\"kind\":%d,\n\"kinds\":[", form->is_change ? "true" : "false",
-            form->kind);
+    fprintf(out, ",\n\"change\":%s,\"tags\":%s,\"kind\":%d,\n\"kinds\":[", form->is_change ? "true" : "false",
+            form->is_by_tag ? "true" : "false", form->kind);
     for (int i = 0; i < HEAP_KINDS; i++) {
         fputs(i ? "," : "", out);
         json_text(out, report_kind(i));
