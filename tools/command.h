@@ -31,8 +31,8 @@ extern const struct command command_compare, command_ctl, command_metrics, comma
 /* Its usage line, summary and details, to standard output. */
 void command_print_help(const struct command *command);
 
-/* Checks the options and runs it, or prints its help if that is asked for: `--option=value` is the same as `--option value`. What
-   stands behind a word `--` is no option. The result is the exit status. */
+/* Checks the options and runs it, or prints its help if that is asked for: `--option=value` is the same as `--option value`.
+   What stands behind a word `--` is no option. The result is the exit status. */
 int command_start(const struct command *command, int argc, char **argv);
 
 /* Each word that may be a program. */

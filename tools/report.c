@@ -283,6 +283,7 @@ static int report(struct settings *settings, struct samples *samples, const char
     stacks_make(&stacks, samples, settings->form.is_by_tag ? STACKS_BY_TAG
                                   : settings->has_lines    ? STACKS_BY_LINE
                                                            : STACKS_BY_FUNCTION);
+    settings->form.is_sampled = samples->interval_most > 1;
     settings->form.of = subject(settings, program, samples);
     if (settings->has_output)
         return write_outputs(settings, &stacks);

@@ -10,7 +10,7 @@
 #include "memory.h"
 #include "sheet.h"
 
-enum { EXACT_CELL = 16, FIGURE_CELL = 7, PERCENT_CELL = 7, NARROW = 76, TAG_MOST = 24 };
+enum { EXACT_CELL = 16, FIGURE_CELL = 7, PERCENT_CELL = 7, SAMPLES_CELL = 8, NARROW = 76, TAG_MOST = 24 };
 enum { MOMENT_END = 12, FILE_LEAST = 8 }; /* columns of when a snapshot was written, and the least of its file's name */
 
 static const char *const kinds[] = {[HEAP_LIVE] = "live", [HEAP_ALL] = "allocated in all", [HEAP_PEAK] = "live at the peak"};
@@ -39,6 +39,28 @@ static const char *number_text(const struct table_form *form, int64_t value, boo
 static void put_number(const struct table_form *form, int64_t value, bool is_bytes)
 {
     printf("%*s", form->is_exact ? EXACT_CELL : FIGURE_CELL, number_text(form, value, is_bytes));
+}
+
+/* How many samples amounts rest on, of a function what it has itself, and with what it called. */
+static int samples_cell(const struct table_form *form)
+{
+    int one = form->is_exact ? EXACT_CELL : SAMPLES_CELL;
+
+    return !form->is_sampled ? 0 : form->has_stacks ? one : one + one / 2;
+}
+
+static void put_samples(const struct table_form *form, int64_t own, int64_t all)
+{
+    char text[48], one[FIGURE_BYTES], other[FIGURE_BYTES];
+
+    if (!form->is_sampled)
+        return;
+    if (form->is_exact)
+        snprintf(text, sizeof text, form->has_stacks ? "%" PRId64 : "%" PRId64 "/%" PRId64, own, all);
+    else
+        snprintf(text, sizeof text, form->has_stacks ? "%s" : "%s/%s", figure_count(one, (double)own),
+                 figure_count(other, (double)all));
+    printf("%*s", samples_cell(form), text);
 }
 
 /* Of a change it is the part of what there was. */
@@ -81,11 +103,11 @@ static bool is_narrow(const struct table_form *form)
 
 static size_t columns_of_numbers(const struct table_form *form)
 {
-    size_t number = form->is_exact ? EXACT_CELL : FIGURE_CELL;
+    size_t number = form->is_exact ? EXACT_CELL : FIGURE_CELL, samples = (size_t)samples_cell(form);
 
     if (form->has_stacks)
-        return 2 * number + PERCENT_CELL;
-    return is_narrow(form) ? 3 * number + PERCENT_CELL : 4 * number + 2 * PERCENT_CELL;
+        return 2 * number + PERCENT_CELL + samples;
+    return samples + (is_narrow(form) ? 3 * number + PERCENT_CELL : 4 * number + 2 * PERCENT_CELL);
 }
 
 /* "" changes nothing. */
@@ -121,6 +143,7 @@ static void put_name(const struct stacks *stacks, const struct name *name, const
     put_number(form, flat->objects, false);
     if (!is_narrow(form))
         put_number(form, total->objects, false);
+    put_samples(form, flat->samples, total->samples);
     colour(form, form->is_change ? "0" : "");
     fputs("  ", stdout);
     put_label(form, name->label, columns_of_numbers(form) + 2);
@@ -134,10 +157,11 @@ static void put_names(struct stacks *stacks, const struct table_form *form)
     stacks_sort_names(stacks, form->kind);
     colour(form, "1");
     if (is_narrow(form))
-        printf("%*s%*s%*s%*s  FUNCTION\n", cell, "FLAT", PERCENT_CELL, "%", cell, "CUM", cell, "OBJ");
+        printf("%*s%*s%*s%*s", cell, "FLAT", PERCENT_CELL, "%", cell, "CUM", cell, "OBJ");
     else
-        printf("%*s%*s%*s%*s%*s%*s  FUNCTION\n", cell, "FLAT", PERCENT_CELL, "%", cell, "CUM", PERCENT_CELL, "%", cell, "OBJ",
-               cell, "CUMOBJ");
+        printf("%*s%*s%*s%*s%*s%*s", cell, "FLAT", PERCENT_CELL, "%", cell, "CUM", PERCENT_CELL, "%", cell, "OBJ", cell,
+               "CUMOBJ");
+    printf("%*s  %s\n", samples_cell(form), form->is_sampled ? "SAMPLES" : "", form->is_by_tag ? "TAG" : "FUNCTION");
     colour(form, "0");
     for (size_t i = 0; i < stacks->name_count; i++) {
         const struct name *name = stacks->names[i];
@@ -213,6 +237,7 @@ static void put_stack(const struct stacks *stacks, const struct stack *stack, co
     put_number(form, amount->bytes, true);
     put_percent(amount->bytes, whole_of(stacks, form));
     put_number(form, amount->objects, false);
+    put_samples(form, amount->samples, amount->samples);
     colour(form, form->is_change ? "0" : "");
     for (size_t i = stack->depth; i-- > 0;) {
         if (i + 1 < stack->depth)
@@ -229,7 +254,8 @@ static void put_stacks(struct stacks *stacks, const struct table_form *form)
 
     stacks_sort(stacks, form->kind);
     colour(form, "1");
-    printf("%*s%*s%*s  CALL STACK, innermost first\n", cell, "BYTES", PERCENT_CELL, "%", cell, "OBJ");
+    printf("%*s%*s%*s%*s  CALL STACK, innermost first\n", cell, "BYTES", PERCENT_CELL, "%", cell, "OBJ", samples_cell(form),
+           form->is_sampled ? "SAMPLES" : "");
     colour(form, "0");
     for (size_t i = 0; i < stacks->count; i++) {
         const struct heap_amount *amount = &stacks->list[i]->change.of[form->kind];
@@ -427,6 +453,8 @@ void report_table(struct stacks *stacks, const struct table_form *form)
                                number_text(form, sum->objects, false), report_kind(form->kind), form->of);
 
     put_label(form, head, 0);
+    if (form->is_sampled && !form->has_lives)
+        put_label(form, "estimated: by 100 samples right to about 10 %, by 10 to about 30 %, by 1 to as much again", 0);
     free(bytes);
     free(head);
     if (form->has_lives)

@@ -12,6 +12,7 @@ struct table_form {
     bool has_lives;   /* rows are functions by how long what they allocated lived, if it is free */
     bool is_change;   /* between profiles */
     bool is_by_tag;   /* names are tags */
+    bool is_sampled;  /* not all blocks are recorded: how many samples a row rests on is told */
     size_t rows;      /* at most so many; 0: all */
     size_t columns;   /* what is longer is cut; 0: nothing is */
     bool has_colours, is_wide; /* wide: characters beyond ASCII can be shown */

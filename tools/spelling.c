@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Near is a name that begins with the word, or that one mistake, or of a longer word two, turn into the word: a letter that is missing, one too many, another
-   one, or two that have changed places (Damerau's distance, without changes inside of what has changed places). */
+/* Near is a name that begins with the word, or that one mistake, or of a longer word two, turn into the word: a letter that is
+   missing, one too many, another one, or two that have changed places (Damerau's distance, without changes inside of what has
+   changed places). */
 #include "spelling.h"
 
 #include <stdbool.h>
