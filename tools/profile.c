@@ -182,6 +182,7 @@ const struct command command_profile = {
                "  --out FILE        where to write: NAME.PID.heap in this folder; %p is the process id, %b the program's name\n"
                "  --every TIME      write it while the program runs, each 30s, 5m, 1h: to FILE.0001, FILE.0002, ...\n"
                "  --growth BYTES    the same each time that what is live has grown by so much over the most before: 64m\n"
+               "                    After each 100 files the time and the growth double\n"
                "  --peak            replace FILE while what is live grows: 'myalloc report --peak' then has the peak, but for\n"
                "                    an eighth or 1m, even if the program is killed\n"
                "\n"
