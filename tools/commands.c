@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "message.h"
+#include "spelling.h"
 
 static int help(int argc, char **argv);
 
@@ -30,6 +31,15 @@ const struct command *commands_find(const char *name)
     return NULL;
 }
 
+int commands_say_unknown(const char *name)
+{
+    struct spelling spelling = spelling_start(name);
+
+    for (size_t i = 0; commands[i]; i++)
+        spelling_offer(&spelling, commands[i]->name);
+    return fail(STATUS_USAGE, "there is no command '%s'; %s", name, spelling_hint(&spelling, "'myalloc help' lists them"));
+}
+
 void commands_print_overview(void)
 {
     puts("usage: myalloc COMMAND [ARGUMENTS]\n");
@@ -50,7 +60,7 @@ static int help(int argc, char **argv)
     }
     command = commands_find(argv[1]);
     if (!command)
-        return fail(STATUS_USAGE, "there is no command '%s'; 'myalloc help' lists them", argv[1]);
+        return commands_say_unknown(argv[1]);
     command_print_help(command);
     return EXIT_SUCCESS;
 }

@@ -9,6 +9,9 @@
 /* The row called `name`, or NULL. */
 const struct command *commands_find(const char *name);
 
+/* Tells that there is none of that name, and which one is meant perhaps. Returns the exit status. */
+int commands_say_unknown(const char *name);
+
 /* The list of all subcommands, to standard output. */
 void commands_print_overview(void);
 

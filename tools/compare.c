@@ -47,15 +47,6 @@ static int program_at(int argc, char **argv)
     return 0;
 }
 
-static bool wants_help(int argc, char **argv)
-{
-    for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
-            return true;
-    }
-    return false;
-}
-
 static int check_program(const char *name)
 {
     struct library library;
@@ -78,10 +69,6 @@ static int run(int argc, char **argv)
     char harness[PATH_MAX];
     int at = program_at(argc, argv), status;
 
-    if (wants_help(argc, argv)) {
-        command_print_help(&command_compare);
-        return EXIT_SUCCESS;
-    }
     if (!at)
         return fail(STATUS_USAGE, "compare needs '--' and the program to start; see 'myalloc help compare'");
     if (!find_harness(harness))
@@ -94,6 +81,10 @@ static int run(int argc, char **argv)
     execv(harness, argv);
     return fail(STATUS_CANNOT_PRELOAD, "%s: %s; it needs /usr/bin/python3", harness, strerror(errno));
 }
+
+static const struct command_option own_options[] = {{"--runs", "N"}, {"--rounds", "N"}, {"--minutes", "N"},
+    {"--alloc", "NAMES"}, {"--stdin", "FILE"}, {"--allow-exit", "N"}, {"--limit", "SECONDS"}, {"--json", "FILE"},
+    {"--html", "FILE"}, {"--fail-if", "COND"}, {"--seed", "N"}, {"--quick", NULL}, {NULL, NULL}};
 
 const struct command command_compare = {
     .name = "compare",
@@ -123,5 +114,7 @@ const struct command command_compare = {
                "  125  preloading cannot work (the message says why)\n"
                "  126  the program was found but cannot be executed\n"
                "  127  the program, or the interpreter or loader that it names, was not found\n",
+    .options = own_options,
+    .hands_on = true,
     .run = run,
 };

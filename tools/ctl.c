@@ -8,13 +8,19 @@
 #include "kit/tunables.h"
 
 #include "command.h"
+#include "memory.h"
 #include "message.h"
 #include "request.h"
+#include "spelling.h"
 
 #define WAIT_SECONDS 2.0
 #define WAIT_MOST 86400.0
 
 /* ---- the command line ---------------------------------------------------------------------------------------------- */
+
+/* Commands that are no requests. */
+enum alone { STATS, WITHDRAW };
+static const char *const alone[] = {[STATS] = "stats", [WITHDRAW] = "withdraw"};
 
 struct line {
     int number;
@@ -27,11 +33,10 @@ static bool parse_wait(const char *text, double *wait)
 {
     char *end;
 
-    *wait = text ? strtod(text, &end) : -1;
-    if (text && *text && !*end && *wait >= 0 && *wait <= WAIT_MOST)
+    *wait = strtod(text, &end);
+    if (end != text && !*end && *wait >= 0 && *wait <= WAIT_MOST)
         return true;
-    fail(STATUS_USAGE, "ctl: --wait needs seconds from 0 to %.0f%s%s%s", WAIT_MOST, text ? ", not '" : "", text ? text : "",
-         text ? "'" : "");
+    fail(STATUS_USAGE, "ctl: --wait needs seconds from 0 to %.0f, not '%s'", WAIT_MOST, text);
     return false;
 }
 
@@ -44,12 +49,10 @@ static bool parse(int argc, char **argv, struct line *line)
     *line = (struct line){.wait = WAIT_SECONDS};
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--wait")) {
-            if (!parse_wait(i + 1 < argc ? argv[i + 1] : NULL, &line->wait))
+            if (!parse_wait(argv[++i], &line->wait))
                 return false;
-            i++;
-        } else if (count == 3 || !strncmp(argv[i], "--", 2)) {
-            fail(STATUS_USAGE, "ctl: '%s' is %s; see 'myalloc help ctl'", argv[i],
-                 count == 3 ? "one word too many" : "no option of it");
+        } else if (count == 3) {
+            fail(STATUS_USAGE, "ctl: '%s' is one word too many; see 'myalloc help ctl'", argv[i]);
             return false;
         } else {
             words[count++] = argv[i];
@@ -92,6 +95,19 @@ static const char *takes(const char *word, char *out, size_t room)
     return out;
 }
 
+/* Tells that there is no such command, and returns false. */
+static bool say_unknown(const char *word)
+{
+    struct spelling spelling = spelling_start(word);
+
+    for (size_t i = 0; i < requests_count; i++)
+        spelling_offer(&spelling, memory_copy(requests[i].words, strcspn(requests[i].words, " ")));
+    for (size_t i = 0; i < sizeof alone / sizeof *alone; i++)
+        spelling_offer(&spelling, alone[i]);
+    fail(STATUS_USAGE, "ctl has no command '%s'; %s", word, spelling_hint(&spelling, "see 'myalloc help ctl'"));
+    return false;
+}
+
 /* A value as the option of that name takes it. */
 static bool parse_value(const struct request *request, const char *text, uint64_t *value)
 {
@@ -130,7 +146,7 @@ static bool find(const struct line *line, struct request *request)
             return !request->more || parse_value(request, line->value, &request->argument);
     }
     if (!begins)
-        return fail(STATUS_USAGE, "ctl has no command '%s'; see 'myalloc help ctl'", line->word), false;
+        return say_unknown(line->word);
     takes_what = takes(line->word, allowed, sizeof allowed);
     if (!line->value)
         fail(STATUS_USAGE, "ctl: %s needs a value: %s", line->word, takes_what);
@@ -181,10 +197,9 @@ static int stats(int number)
     return EXIT_SUCCESS;
 }
 
-/* Whether the line is a word without a value. */
-static bool is_alone(const struct line *line, const char *word)
+static bool is_alone(const struct line *line, enum alone command)
 {
-    return !line->value && !strcmp(line->word, word);
+    return !line->value && !strcmp(line->word, alone[command]);
 }
 
 static int ctl(int argc, char **argv)
@@ -195,26 +210,24 @@ static int ctl(int argc, char **argv)
     enum post_state state;
     unsigned long long leader;
 
-    if (argc > 1 && !strcmp(argv[1], "--help")) {
-        command_print_help(&command_ctl);
-        return EXIT_SUCCESS;
-    }
     if (!parse(argc, argv, &line))
         return STATUS_USAGE;
-    if (!is_alone(&line, "stats") && !is_alone(&line, "withdraw") && !find(&line, &request))
+    if (!is_alone(&line, STATS) && !is_alone(&line, WITHDRAW) && !find(&line, &request))
         return STATUS_USAGE;
     leader = process_status(line.number, "Tgid");
     if (leader && leader != (unsigned long long)line.number)
         return fail(EXIT_FAILURE, "%d is a thread of process %llu: name that", line.number, leader);
-    if (is_alone(&line, "stats"))
+    if (is_alone(&line, STATS))
         return stats(line.number);
     state = request_open(line.number, line.wait, &post);
     if (state != POST_SENT)
         return request_say_failure(&post, state);
-    if (is_alone(&line, "withdraw"))
+    if (is_alone(&line, WITHDRAW))
         return withdraw(&post);
     return request_say(&post, &request, request_await(&post, &request, line.wait));
 }
+
+static const struct command_option own_options[] = {{"--wait", "SECONDS"}, {NULL, NULL}};
 
 const struct command command_ctl = {
     .name = "ctl",
@@ -241,5 +254,6 @@ const struct command command_ctl = {
                "withdrawn. Exit status: 0 done; 1 it cannot be, the reason is told; 2 wrong usage; 4 pending; 5 busy with\n"
                "another command. Who may do it is decided by the kernel, as for a debugger; control:off in MYALLOC_OPTIONS\n"
                "of the process seals it.\n",
+    .options = own_options,
     .run = ctl,
 };

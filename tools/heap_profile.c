@@ -186,6 +186,21 @@ static bool read_life(struct heap_site *site, const char *at)
     return !*at;
 }
 
+/* The file tells of a site how many samples it has in all: of what is live, and was at the peak, they are counted in proportion
+   to the objects, as each stands for about as many in a size class. */
+static void share_samples(struct heap_amounts *amounts, int64_t samples)
+{
+    const struct heap_amount *all = &amounts->of[HEAP_ALL];
+
+    for (int kind = 0; kind < HEAP_KINDS; kind++) {
+        struct heap_amount *amount = &amounts->of[kind];
+        double part = all->objects ? (double)amount->objects / (double)all->objects : 0;
+
+        amount->samples = amount->bytes == all->bytes ? samples : (int64_t)((double)samples * (part < 1 ? part : 1) + 0.5);
+        amount->samples += !amount->samples && amount->bytes;
+    }
+}
+
 /* "# malloc class 48 samples 40 peak 14: 3900", of the site above, and what read_life reads. */
 static bool read_call(struct heap_site *site, const char *at)
 {
@@ -196,8 +211,11 @@ static bool read_call(struct heap_site *site, const char *at)
         return false;
     snprintf(site->call, sizeof site->call, "%.*s", (int)(end - at), at);
     at = end;
-    return take_named(&at, " class ", &site->class_bytes) && take_named(&at, " samples ", &samples) && take(&at, " peak ") &&
-           take_amount(&at, &site->amounts.of[HEAP_PEAK]) && read_life(site, at);
+    if (!take_named(&at, " class ", &site->class_bytes) || !take_named(&at, " samples ", &samples) || !take(&at, " peak ") ||
+        !take_amount(&at, &site->amounts.of[HEAP_PEAK]) || !read_life(site, at))
+        return false;
+    share_samples(&site->amounts, samples);
+    return true;
 }
 
 static const char *read_sites(struct reader *reader)
@@ -337,6 +355,7 @@ bool heap_amounts_add(struct heap_amounts *sum, const struct heap_amounts *more)
 
         overflow |= __builtin_add_overflow(to->objects, more->of[kind].objects, &to->objects);
         overflow |= __builtin_add_overflow(to->bytes, more->of[kind].bytes, &to->bytes);
+        overflow |= __builtin_add_overflow(to->samples, more->of[kind].samples, &to->samples);
     }
     return !overflow;
 }

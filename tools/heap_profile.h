@@ -16,6 +16,7 @@ enum { HEAP_LIVES = 6 };
 
 struct heap_amount {
     int64_t objects, bytes;
+    int64_t samples; /* that these rest on */
 };
 
 struct heap_amounts {

@@ -27,8 +27,8 @@ int main(int argc, char **argv)
     }
     command = commands_find(without_dashes(argv[1]));
     if (!command)
-        return fail(STATUS_USAGE, "there is no command '%s'; 'myalloc help' lists them", argv[1]);
-    status = command->run(argc - 1, argv + 1);
+        return commands_say_unknown(argv[1]);
+    status = command_start(command, argc - 1, argv + 1);
     if (fflush(stdout) || ferror(stdout))
         return fail(EXIT_FAILURE, "cannot write: %s", strerror(errno));
     return status;

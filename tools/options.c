@@ -11,6 +11,7 @@
 #include "json_text.h"
 #include "kit/environment.h"
 #include "message.h"
+#include "spelling.h"
 #include "base/myalloc.h"
 #include "kit/tunables.h"
 
@@ -149,12 +150,14 @@ static void complain(const char *line)
 static int print_named(int count, char **names)
 {
     for (int i = 0; i < count; i++) {
+        struct spelling spelling = spelling_start(names[i]);
         size_t row = 0;
 
-        while (row < TUNABLES && strcmp(tunables_rows[row].name, names[i]))
-            row++;
+        for (; row < TUNABLES && strcmp(tunables_rows[row].name, names[i]); row++)
+            spelling_offer(&spelling, tunables_rows[row].name);
         if (row == TUNABLES)
-            return fail(STATUS_USAGE, "there is no option '%s'; 'myalloc options' lists them", names[i]);
+            return fail(STATUS_USAGE, "there is no option '%s'; %s", names[i],
+                        spelling_hint(&spelling, "'myalloc options' lists them"));
         if (i)
             putchar('\n');
         print_tunable(row);
@@ -174,12 +177,12 @@ static int run(int argc, char **argv)
         print_all();
     else if (!strcmp(argv[1], "--json"))
         print_json();
-    else if (!strcmp(argv[1], "--markdown"))
-        print_markdown();
     else
-        return fail(STATUS_USAGE, "options has no option '%s'; it has --json and --markdown", argv[1]);
+        print_markdown();
     return EXIT_SUCCESS;
 }
+
+static const struct command_option own_options[] = {{"--json", NULL}, {"--markdown", NULL}, {NULL, NULL}};
 
 const struct command command_options = {
     .name = "options",
@@ -191,5 +194,6 @@ const struct command command_options = {
                "\n"
                "The values printed are those of the present environment; what is wrong with it is said on standard\n"
                "error, in the words that the library would use.\n",
+    .options = own_options,
     .run = run,
 };

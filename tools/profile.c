@@ -126,11 +126,9 @@ static int read_options(int argc, char **argv, const char *values[OPTIONS])
         size_t option = find(name);
 
         if (option == OPTIONS)
-            return fail(-1, "profile has no option '%s'; put '--' before a program of that name", name);
-        if (option != PEAK && ++at == argc)
-            return fail(-1, "%s needs a value", name);
+            return fail(-1, "profile: %s goes with the number of a process, which stands before it", name);
         if (option != PEAK)
-            value = option == EVERY ? milliseconds(argv[at]) : argv[at];
+            at++, value = option == EVERY ? milliseconds(argv[at]) : argv[at];
         wrong = value ? look(option, value) : "is no time from 1ms to 24h: 30s, 5m";
         if (wrong)
             return fail(-1, "%s: %s %s", name, argv[at], wrong);
@@ -144,10 +142,6 @@ static int profile(int argc, char **argv)
     const char *values[OPTIONS] = {NULL};
     int at;
 
-    if (argc > 1 && !strcmp(argv[1], "--help")) {
-        command_print_help(&command_profile);
-        return EXIT_SUCCESS;
-    }
     at = read_options(argc, argv, values);
     if (at < 0)
         return STATUS_CANNOT_PRELOAD;
@@ -167,6 +161,14 @@ static int profile(int argc, char **argv)
     return hand_on(argc, argv, at);
 }
 
+static bool is_program(const char *word)
+{
+    return !profile_is_process(word);
+}
+
+static const struct command_option own_options[] = {{"--interval", "BYTES"}, {"--seed", "N"}, {"--out", "FILE"},
+    {"--every", "TIME"}, {"--growth", "BYTES"}, {"--peak", NULL}, {"--for", "SECONDS"}, {"--wait", "SECONDS"}, {NULL, NULL}};
+
 const struct command command_profile = {
     .name = "profile",
     .arguments = "[OPTIONS] PROGRAM...|PID WHAT",
@@ -180,6 +182,7 @@ const struct command command_profile = {
                "  --out FILE        where to write: NAME.PID.heap in this folder; %p is the process id, %b the program's name\n"
                "  --every TIME      write it while the program runs, each 30s, 5m, 1h: to FILE.0001, FILE.0002, ...\n"
                "  --growth BYTES    the same each time that what is live has grown by so much over the most before: 64m\n"
+               "                    After each 100 files the time and the growth double\n"
                "  --peak            replace FILE while what is live grows: 'myalloc report --peak' then has the peak, but for\n"
                "                    an eighth or 1m, even if the program is killed\n"
                "\n"
@@ -196,5 +199,8 @@ const struct command command_profile = {
                "  --wait SECONDS    how long to wait for each answer: 2\n"
                "\n"
                "Exit status for a process: 0 done, 1 it cannot be, 2 wrong usage, 4 pending, 5 busy, as of 'myalloc ctl'.\n",
+    .options = own_options,
+    .is_program = is_program,
+    .wrong_status = STATUS_CANNOT_PRELOAD,
     .run = profile,
 };

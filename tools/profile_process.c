@@ -34,11 +34,10 @@ static int parse_seconds(const char *option, const char *text, double *seconds)
 {
     char *end;
 
-    *seconds = text ? strtod(text, &end) : -1;
-    if (text && *text && !*end && *seconds >= 0 && *seconds <= SECONDS_MOST)
+    *seconds = strtod(text, &end);
+    if (end != text && !*end && *seconds >= 0 && *seconds <= SECONDS_MOST)
         return 0;
-    return fail(STATUS_USAGE, "profile: %s needs seconds from 0 to %.0f%s%s%s", option, SECONDS_MOST, text ? ", not '" : "",
-                text ? text : "", text ? "'" : "");
+    return fail(STATUS_USAGE, "profile: %s needs seconds from 0 to %.0f, not '%s'", option, SECONDS_MOST, text);
 }
 
 static int parse(int argc, char **argv, struct order *order)
@@ -52,7 +51,7 @@ static int parse(int argc, char **argv, struct order *order)
         bool is_for = !strcmp(argv[i], "--for"), is_wait = !strcmp(argv[i], "--wait");
 
         if (is_for || is_wait) {
-            int status = parse_seconds(argv[i], i + 1 < argc ? argv[i + 1] : NULL, is_for ? &order->during : &order->wait);
+            int status = parse_seconds(argv[i], argv[i + 1], is_for ? &order->during : &order->wait);
 
             if (status)
                 return status;

@@ -28,7 +28,7 @@ static const char *const output_options[OUTPUTS] = {[OUT_PPROF] = "--pprof", [OU
 
 struct settings {
     struct table_form form;
-    bool has_lines, has_tags, is_timeline;
+    bool has_lines, is_timeline;
     struct moment *moments; /* of a timeline: one for each file */
     const char *out[OUTPUTS]; /* paths, or NULL */
     bool has_output;
@@ -45,7 +45,7 @@ static bool set_flag(struct settings *settings, const char *option)
         const char *name;
         bool *flag;
     } flags[] = {{"--lines", &settings->has_lines}, {"--stacks", &form->has_stacks}, {"--exact", &form->is_exact},
-                 {"--diff", &form->is_change}, {"--tags", &settings->has_tags}, {"--lives", &form->has_lives},
+                 {"--diff", &form->is_change}, {"--tags", &form->is_by_tag}, {"--lives", &form->has_lives},
                  {"--timeline", &settings->is_timeline}};
 
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
@@ -77,10 +77,6 @@ static int set_value(struct settings *settings, const char *option, const char *
 
     while (output < OUTPUTS && strcmp(option, output_options[output]))
         output++;
-    if (output == OUTPUTS && strcmp(option, "--top"))
-        return fail_in(STATUS_USAGE, "report", "there is no option '%s'; see 'myalloc help report'", option);
-    if (!value || !*value)
-        return fail_in(STATUS_USAGE, "report", "%s needs a value; see 'myalloc help report'", option);
     if (output == OUTPUTS)
         return set_rows(settings, value);
     for (size_t i = 0; i < OUTPUTS; i++) {
@@ -284,14 +280,17 @@ static int report(struct settings *settings, struct samples *samples, const char
     static struct stacks stacks;
 
     samples_name(samples);
-    stacks_make(&stacks, samples, settings->has_tags    ? STACKS_BY_TAG
-                                  : settings->has_lines ? STACKS_BY_LINE
-                                                        : STACKS_BY_FUNCTION);
+    stacks_make(&stacks, samples, settings->form.is_by_tag ? STACKS_BY_TAG
+                                  : settings->has_lines    ? STACKS_BY_LINE
+                                                           : STACKS_BY_FUNCTION);
+    settings->form.is_sampled = samples->interval_most > 1;
     settings->form.of = subject(settings, program, samples);
     if (settings->has_output)
         return write_outputs(settings, &stacks);
     set_terminal(&settings->form);
-    if (settings->is_timeline)
+    if (settings->is_timeline && settings->form.is_by_tag)
+        report_moments_by_tag(&stacks, settings->moments, &settings->form);
+    else if (settings->is_timeline)
         report_moments(settings->moments, settings->count, &settings->form);
     else
         report_table(&stacks, &settings->form);
@@ -305,10 +304,6 @@ static int run(int argc, char **argv)
     char *program = NULL;
     int status;
 
-    if (argc > 1 && !strcmp(argv[1], "--help")) {
-        command_print_help(&command_report);
-        return EXIT_SUCCESS;
-    }
     status = read_arguments(&settings, argc, argv);
     settings.form.has_stacks |= settings.form.is_change;
     if (!status && settings.is_timeline) {
@@ -321,6 +316,10 @@ static int run(int argc, char **argv)
         status = read_profiles(&settings, &samples, &program);
     return status ? status : report(&settings, &samples, program);
 }
+
+static const struct command_option own_options[] = {{"--alloc", NULL}, {"--peak", NULL}, {"--diff", NULL}, {"--timeline", NULL},
+    {"--stacks", NULL}, {"--tags", NULL}, {"--lives", NULL}, {"--lines", NULL}, {"--top", "N"}, {"--exact", NULL},
+    {"--pprof", "FILE"}, {"--folded", "FILE"}, {"--speedscope", "FILE"}, {"--html", "FILE"}, {NULL, NULL}};
 
 const struct command command_report = {
     .name = "report",
@@ -336,7 +335,8 @@ const struct command command_report = {
                "  --timeline        files are snapshots in the order of time, not added up: a row for each, or with --html a\n"
                "                    page in which each can be looked at, and the growth from one to another\n"
                "  --stacks          a row for each call stack\n"
-               "  --tags            a row for each tag that threads had (myalloc_tag), instead of functions\n"
+               "  --tags            a row for each tag that threads had (myalloc_tag), instead of functions; with --timeline\n"
+               "                    a column for each\n"
                "  --lives           of what each function has allocated and is free, how long it lived\n"
                "  --lines           functions with their lines\n"
                "  --top N           so many rows, 20; 0: all\n"
@@ -348,5 +348,6 @@ const struct command command_report = {
                "\n"
                "With one that writes there is no table; FILE may be - for standard output. Names come from debug\n"
                "information as in 'myalloc symbolize'; without any, a function is shown as MODULE+0xADDRESS.\n",
+    .options = own_options,
     .run = run,
 };

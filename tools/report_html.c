@@ -25,15 +25,16 @@ static void put_names(FILE *out, const struct stacks *stacks)
     fputs("],\n", out);
 }
 
-/* [[bytes, objects] of each kind] */
+/* [[bytes, objects, samples] of each kind] */
 static void put_amounts(FILE *out, const struct heap_amounts *amounts)
 {
     for (int kind = 0; kind < HEAP_KINDS; kind++)
-        fprintf(out, "%s%" PRId64 ",%" PRId64, kind ? "],[" : "[[", amounts->of[kind].bytes, amounts->of[kind].objects);
+        fprintf(out, "%s%" PRId64 ",%" PRId64 ",%" PRId64, kind ? "],[" : "[[", amounts->of[kind].bytes,
+                amounts->of[kind].objects, amounts->of[kind].samples);
     fputs("]]", out);
 }
 
-/* [number, bytes and objects of each kind] of each snapshot in which there are any. */
+/* [number, bytes, objects and samples of each kind] of each snapshot in which there are any. */
 static void put_moments_of(FILE *out, const struct stack *stack, size_t count)
 {
     const char *comma = "";
@@ -46,7 +47,7 @@ static void put_moments_of(FILE *out, const struct stack *stack, size_t count)
             continue;
         fprintf(out, "%s[%zu", comma, i);
         for (int kind = 0; kind < HEAP_KINDS; kind++)
-            fprintf(out, ",%" PRId64 ",%" PRId64, of[kind].bytes, of[kind].objects);
+            fprintf(out, ",%" PRId64 ",%" PRId64 ",%" PRId64, of[kind].bytes, of[kind].objects, of[kind].samples);
         putc(']', out);
         comma = ",";
     }
@@ -95,7 +96,8 @@ void report_html(FILE *out, const struct stacks *stacks, const struct table_form
     fwrite(page, 1, (size_t)(at - page), out);
     fputs("{\"of\":", out);
     json_text(out, form->of);
-    fprintf(out, ",\n\"change\":%s,\"kind\":%d,\n\"kinds\":[", form->is_change ? "true" : "false",
+    fprintf(out, ",\n\"change\":%s,\"tags\":%s,\"sampled\":%s,\"kind\":%d,\n\"kinds\":[",
+            form->is_change ? "true" : "false", form->is_by_tag ? "true" : "false", form->is_sampled ? "true" : "false",
             form->kind);
     for (int i = 0; i < HEAP_KINDS; i++) {
         fputs(i ? "," : "", out);

@@ -7,6 +7,7 @@
 
 #include "gzip.h"
 #include "memory.h"
+#include "utf8.h"
 
 /* Numbers of fields, as profile.proto has them. */
 enum { PROFILE_SAMPLE_TYPE = 1, PROFILE_SAMPLE, PROFILE_MAPPING, PROFILE_LOCATION, PROFILE_FUNCTION, PROFILE_STRING,
@@ -28,7 +29,7 @@ struct message {
 };
 
 struct string {
-    const char *text;
+    char *text;
     size_t number;
 };
 
@@ -82,18 +83,22 @@ static int compare_strings(const void *one, const void *other)
     return strcmp(((const struct string *)one)->text, ((const struct string *)other)->text);
 }
 
-/* The string's number in the table, which has "" as its first. Strings stand in the profile as they are met. */
+/* The string's number in the table, which has "" as its first. Strings stand in the profile as they are met; readers refuse the
+   whole of it for one that is no UTF-8. */
 static uint64_t number_of(struct writer *writer, const char *text)
 {
-    struct string key = {text, writer->string_count}, *string, **found = tfind(&key, &writer->strings, compare_strings);
+    struct string *string = memory_new(sizeof *string), **found;
 
-    if (found)
-        return (*found)->number;
-    string = memory_new(sizeof *string);
-    *string = key;
-    if (!tsearch(string, &writer->strings, compare_strings))
+    *string = (struct string){utf8_copy(text), writer->string_count};
+    found = tsearch(string, &writer->strings, compare_strings);
+    if (!found)
         memory_fail();
-    put_bytes(&writer->profile, PROFILE_STRING, text, strlen(text));
+    if (*found != string) {
+        free(string->text);
+        free(string);
+        return (*found)->number;
+    }
+    put_bytes(&writer->profile, PROFILE_STRING, string->text, strlen(string->text));
     return writer->string_count++;
 }
 

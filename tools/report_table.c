@@ -10,7 +10,8 @@
 #include "memory.h"
 #include "sheet.h"
 
-enum { EXACT_CELL = 16, FIGURE_CELL = 7, PERCENT_CELL = 7, NARROW = 76 };
+enum { EXACT_CELL = 16, FIGURE_CELL = 7, PERCENT_CELL = 7, SAMPLES_CELL = 8, NARROW = 76, TAG_MOST = 24 };
+enum { MOMENT_END = 12, FILE_LEAST = 8 }; /* columns of when a snapshot was written, and the least of its file's name */
 
 static const char *const kinds[] = {[HEAP_LIVE] = "live", [HEAP_ALL] = "allocated in all", [HEAP_PEAK] = "live at the peak"};
 
@@ -38,6 +39,28 @@ static const char *number_text(const struct table_form *form, int64_t value, boo
 static void put_number(const struct table_form *form, int64_t value, bool is_bytes)
 {
     printf("%*s", form->is_exact ? EXACT_CELL : FIGURE_CELL, number_text(form, value, is_bytes));
+}
+
+/* How many samples amounts rest on, of a function what it has itself, and with what it called. */
+static int samples_cell(const struct table_form *form)
+{
+    int one = form->is_exact ? EXACT_CELL : SAMPLES_CELL;
+
+    return !form->is_sampled ? 0 : form->has_stacks ? one : one + one / 2;
+}
+
+static void put_samples(const struct table_form *form, int64_t own, int64_t all)
+{
+    char text[48], one[FIGURE_BYTES], other[FIGURE_BYTES];
+
+    if (!form->is_sampled)
+        return;
+    if (form->is_exact)
+        snprintf(text, sizeof text, form->has_stacks ? "%" PRId64 : "%" PRId64 "/%" PRId64, own, all);
+    else
+        snprintf(text, sizeof text, form->has_stacks ? "%s" : "%s/%s", figure_count(one, (double)own),
+                 figure_count(other, (double)all));
+    printf("%*s", samples_cell(form), text);
 }
 
 /* Of a change it is the part of what there was. */
@@ -80,11 +103,11 @@ static bool is_narrow(const struct table_form *form)
 
 static size_t columns_of_numbers(const struct table_form *form)
 {
-    size_t number = form->is_exact ? EXACT_CELL : FIGURE_CELL;
+    size_t number = form->is_exact ? EXACT_CELL : FIGURE_CELL, samples = (size_t)samples_cell(form);
 
     if (form->has_stacks)
-        return 2 * number + PERCENT_CELL;
-    return is_narrow(form) ? 3 * number + PERCENT_CELL : 4 * number + 2 * PERCENT_CELL;
+        return 2 * number + PERCENT_CELL + samples;
+    return samples + (is_narrow(form) ? 3 * number + PERCENT_CELL : 4 * number + 2 * PERCENT_CELL);
 }
 
 /* "" changes nothing. */
@@ -120,6 +143,7 @@ static void put_name(const struct stacks *stacks, const struct name *name, const
     put_number(form, flat->objects, false);
     if (!is_narrow(form))
         put_number(form, total->objects, false);
+    put_samples(form, flat->samples, total->samples);
     colour(form, form->is_change ? "0" : "");
     fputs("  ", stdout);
     put_label(form, name->label, columns_of_numbers(form) + 2);
@@ -133,10 +157,11 @@ static void put_names(struct stacks *stacks, const struct table_form *form)
     stacks_sort_names(stacks, form->kind);
     colour(form, "1");
     if (is_narrow(form))
-        printf("%*s%*s%*s%*s  FUNCTION\n", cell, "FLAT", PERCENT_CELL, "%", cell, "CUM", cell, "OBJ");
+        printf("%*s%*s%*s%*s", cell, "FLAT", PERCENT_CELL, "%", cell, "CUM", cell, "OBJ");
     else
-        printf("%*s%*s%*s%*s%*s%*s  FUNCTION\n", cell, "FLAT", PERCENT_CELL, "%", cell, "CUM", PERCENT_CELL, "%", cell, "OBJ",
-               cell, "CUMOBJ");
+        printf("%*s%*s%*s%*s%*s%*s", cell, "FLAT", PERCENT_CELL, "%", cell, "CUM", PERCENT_CELL, "%", cell, "OBJ", cell,
+               "CUMOBJ");
+    printf("%*s  %s\n", samples_cell(form), form->is_sampled ? "SAMPLES" : "", form->is_by_tag ? "TAG" : "FUNCTION");
     colour(form, "0");
     for (size_t i = 0; i < stacks->name_count; i++) {
         const struct name *name = stacks->names[i];
@@ -212,6 +237,7 @@ static void put_stack(const struct stacks *stacks, const struct stack *stack, co
     put_number(form, amount->bytes, true);
     put_percent(amount->bytes, whole_of(stacks, form));
     put_number(form, amount->objects, false);
+    put_samples(form, amount->samples, amount->samples);
     colour(form, form->is_change ? "0" : "");
     for (size_t i = stack->depth; i-- > 0;) {
         if (i + 1 < stack->depth)
@@ -228,7 +254,8 @@ static void put_stacks(struct stacks *stacks, const struct table_form *form)
 
     stacks_sort(stacks, form->kind);
     colour(form, "1");
-    printf("%*s%*s%*s  CALL STACK, innermost first\n", cell, "BYTES", PERCENT_CELL, "%", cell, "OBJ");
+    printf("%*s%*s%*s%*s  CALL STACK, innermost first\n", cell, "BYTES", PERCENT_CELL, "%", cell, "OBJ", samples_cell(form),
+           form->is_sampled ? "SAMPLES" : "");
     colour(form, "0");
     for (size_t i = 0; i < stacks->count; i++) {
         const struct heap_amount *amount = &stacks->list[i]->change.of[form->kind];
@@ -243,29 +270,179 @@ static void put_stacks(struct stacks *stacks, const struct table_form *form)
         printf("%zu more with --top 0\n", left);
 }
 
+/* ---- snapshots ----------------------------------------------------------------------------------------------------- */
+
+static const char *const moment_heads[HEAP_KINDS] = {"LIVE", "ALLOCATED", "PEAK"};
+
+/* When it was written and its file, on a line that has `used` columns already. */
+static void put_moment_end(const struct table_form *form, const struct moment *moment, size_t used)
+{
+    char time[16] = "-";
+    struct tm local;
+
+    if (moment->written && localtime_r(&moment->written, &local))
+        strftime(time, sizeof time, "%H:%M:%S", &local);
+    printf("  %-8s  ", time);
+    put_label(form, moment->file, used + MOMENT_END);
+}
+
 void report_moments(const struct moment *moments, size_t count, const struct table_form *form)
 {
-    static const char *const heads[HEAP_KINDS] = {"LIVE", "ALLOCATED", "PEAK"};
     int cell = form->is_exact ? EXACT_CELL : FIGURE_CELL + 4;
 
     put_label(form, form->of, 0);
     colour(form, "1");
-    printf("%*s%*s", cell, heads[0], cell, "OBJ");
-    printf("%*s%*s  WRITTEN   SNAPSHOT\n", cell, heads[1], cell, heads[2]);
+    printf("%*s%*s", cell, moment_heads[HEAP_LIVE], cell, "OBJ");
+    printf("%*s%*s  WRITTEN   SNAPSHOT\n", cell, moment_heads[HEAP_ALL], cell, moment_heads[HEAP_PEAK]);
     colour(form, "0");
     for (size_t i = 0; i < count; i++) {
         const struct heap_amount *of = moments[i].totals.of;
-        char time[16] = "-";
-        struct tm local;
 
-        if (moments[i].written && localtime_r(&moments[i].written, &local))
-            strftime(time, sizeof time, "%H:%M:%S", &local);
         printf("%*s", cell, number_text(form, of[HEAP_LIVE].bytes, true));
         printf("%*s", cell, number_text(form, of[HEAP_LIVE].objects, false));
         printf("%*s", cell, number_text(form, of[HEAP_ALL].bytes, true));
-        printf("%*s  %-8s  ", cell, number_text(form, of[HEAP_PEAK].bytes, true), time);
-        put_label(form, moments[i].file, 4 * (size_t)cell + 12);
+        printf("%*s", cell, number_text(form, of[HEAP_PEAK].bytes, true));
+        put_moment_end(form, &moments[i], 4 * (size_t)cell);
     }
+}
+
+/* A tag, the most that it has in any snapshot, and how wide its column is. */
+struct tag_column {
+    const struct stack *stack;
+    int64_t most;
+    int cell;
+};
+
+/* How many bytes of the text fit into `room` columns; `columns` are what these take. Bytes that go on with a character of UTF-8
+   take none. */
+static size_t fitting(const char *text, size_t length, int room, int *columns)
+{
+    size_t bytes = 0;
+
+    *columns = 0;
+    for (; bytes < length && (*columns < room || (text[bytes] & 0xc0) == 0x80); bytes++)
+        *columns += (text[bytes] & 0xc0) != 0x80;
+    return bytes;
+}
+
+/* The word of a tag, or that there is none. */
+static const char *tag_word(const struct tag_column *column, size_t *length)
+{
+    static const char before[] = "[tag ";
+    const char *label = column->stack->names[0]->label;
+    bool is_tag = !strncmp(label, before, sizeof before - 1);
+
+    *length = strlen(label) - (is_tag ? sizeof before : 0);
+    return is_tag ? label + sizeof before - 1 : label;
+}
+
+static int order_tags(const void *one, const void *other)
+{
+    const struct tag_column *a = one, *b = other;
+
+    return a->most != b->most ? (a->most < b->most ? 1 : -1)
+                              : strcmp(a->stack->names[0]->label, b->stack->names[0]->label);
+}
+
+static int tag_cell(const struct tag_column *column, const struct table_form *form)
+{
+    size_t length;
+    const char *word = tag_word(column, &length);
+    int columns, least = form->is_exact ? EXACT_CELL : FIGURE_CELL + 4;
+
+    fitting(word, length, TAG_MOST, &columns);
+    return columns + 2 > least ? columns + 2 : least;
+}
+
+/* Those that have any, the largest first; `count` is how many. To be freed. */
+static struct tag_column *tag_columns(const struct stacks *stacks, const struct table_form *form, size_t *count)
+{
+    struct tag_column *columns = memory_new(stacks->count * sizeof *columns);
+
+    *count = 0;
+    for (size_t i = 0; i < stacks->count; i++) {
+        int64_t most = 0;
+
+        for (size_t k = 0; k < stacks->samples->moment_count; k++) {
+            int64_t bytes = stacks->list[i]->moments[k].of[form->kind].bytes;
+
+            most = bytes > most ? bytes : most;
+        }
+        if (most)
+            columns[(*count)++] = (struct tag_column){stacks->list[i], most, 0};
+    }
+    qsort(columns, *count, sizeof *columns, order_tags);
+    for (size_t i = 0; i < *count; i++)
+        columns[i].cell = tag_cell(&columns[i], form);
+    return columns;
+}
+
+/* How many of them a line has room for, beside the total, the others and the end. */
+static size_t tags_fitting(const struct tag_column *columns, size_t count, const struct table_form *form, size_t cell)
+{
+    size_t used = MOMENT_END + FILE_LEAST + 2 * cell, fit = 0;
+
+    while (fit < count && (!form->rows || fit < form->rows) &&
+           (!form->columns || used + (size_t)columns[fit].cell <= form->columns))
+        used += (size_t)columns[fit++].cell;
+    return fit;
+}
+
+static void put_tag_heads(const struct tag_column *columns, size_t shown)
+{
+    for (size_t i = 0; i < shown; i++) {
+        int width;
+        size_t length, bytes;
+        const char *word = tag_word(&columns[i], &length);
+
+        bytes = fitting(word, length, columns[i].cell - 2, &width);
+        printf("%*s", columns[i].cell - width, "");
+        for (size_t k = 0; k < bytes; k++)
+            putchar((unsigned char)word[k] < ' ' || word[k] == 0x7f ? '?' : word[k]);
+    }
+}
+
+/* A snapshot: what all have, each tag that is shown, and the others if there are any. */
+static void put_tags(const struct tag_column *columns, size_t shown, bool has_others, size_t at, int64_t all,
+                     const struct table_form *form)
+{
+    int cell = form->is_exact ? EXACT_CELL : FIGURE_CELL + 4;
+    int64_t others = all;
+
+    printf("%*s", cell, number_text(form, all, true));
+    for (size_t i = 0; i < shown; i++) {
+        int64_t bytes = columns[i].stack->moments[at].of[form->kind].bytes;
+
+        printf("%*s", columns[i].cell, number_text(form, bytes, true));
+        others -= bytes;
+    }
+    if (has_others)
+        printf("%*s", cell, number_text(form, others, true));
+}
+
+void report_moments_by_tag(const struct stacks *stacks, const struct moment *moments, const struct table_form *form)
+{
+    int cell = form->is_exact ? EXACT_CELL : FIGURE_CELL + 4;
+    size_t count, used = (size_t)cell, shown;
+    struct tag_column *columns = tag_columns(stacks, form, &count);
+    bool has_others;
+
+    shown = tags_fitting(columns, count, form, (size_t)cell);
+    has_others = count > shown;
+    for (size_t i = 0; i < shown; i++)
+        used += (size_t)columns[i].cell;
+    used += has_others ? (size_t)cell : 0;
+    put_label(form, form->of, 0);
+    colour(form, "1");
+    printf("%*s", cell, moment_heads[form->kind]);
+    put_tag_heads(columns, shown);
+    printf("%*s  WRITTEN   SNAPSHOT\n", has_others ? cell : 0, has_others ? "OTHERS" : "");
+    colour(form, "0");
+    for (size_t at = 0; at < stacks->samples->moment_count; at++) {
+        put_tags(columns, shown, has_others, at, moments[at].totals.of[form->kind].bytes, form);
+        put_moment_end(form, &moments[at], used);
+    }
+    free(columns);
 }
 
 void report_table(struct stacks *stacks, const struct table_form *form)
@@ -276,6 +453,8 @@ void report_table(struct stacks *stacks, const struct table_form *form)
                                number_text(form, sum->objects, false), report_kind(form->kind), form->of);
 
     put_label(form, head, 0);
+    if (form->is_sampled && !form->has_lives)
+        put_label(form, "estimated: by 100 samples right to about 10 %, by 10 to about 30 %, by 1 to as much again", 0);
     free(bytes);
     free(head);
     if (form->has_lives)

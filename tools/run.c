@@ -110,15 +110,8 @@ static int run(int argc, char **argv)
 {
     int first = 1;
 
-    if (argc > 1 && !strcmp(argv[1], "--help")) {
-        command_print_help(&command_run);
-        return EXIT_SUCCESS;
-    }
     if (argc > 1 && !strcmp(argv[1], "--"))
         first = 2;
-    else if (argc > 1 && argv[1][0] == '-')
-        return fail(STATUS_CANNOT_PRELOAD, "run has no option '%s'; put '--' before a program of that name",
-                    argv[1]);
     if (first >= argc)
         return fail(STATUS_CANNOT_PRELOAD, "run needs the program to start; see 'myalloc help run'");
     return start(argv + first);
@@ -142,5 +135,7 @@ const struct command command_run = {
                "  125  preloading cannot work (the message says why), or the command line is wrong\n"
                "  126  the program was found but cannot be executed\n"
                "  127  the program, or the interpreter or loader that it names, was not found\n",
+    .is_program = command_any_program,
+    .wrong_status = STATUS_CANNOT_PRELOAD,
     .run = run,
 };

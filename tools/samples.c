@@ -250,6 +250,7 @@ bool samples_add(struct samples *samples, const struct heap_profile *profile, en
             fits &= add_now(samples, sample, site);
     }
     samples->interval = samples->interval ? samples->interval : profile->interval;
+    samples->interval_most = samples->interval_most > profile->interval ? samples->interval_most : profile->interval;
     free(adding.mapped);
     return fits;
 }

@@ -61,6 +61,7 @@ struct samples {
     size_t moment_count;             /* snapshots; 0: profiles are added up */
     int64_t lived;                   /* the sum of all that are freed */
     int64_t interval;                /* of the first profile */
+    int64_t interval_most;           /* of any */
     void *module_tree, *place_tree, *function_tree, *tree;
 };
 

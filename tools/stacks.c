@@ -104,6 +104,7 @@ static struct stack *stack_of(struct stacks *stacks, const struct sample *sample
     return stacks->list[stacks->count++] = stack;
 }
 
+/* It rests on the samples of both. */
 static struct heap_amounts difference(const struct heap_amounts *now, const struct heap_amounts *before)
 {
     struct heap_amounts change;
@@ -111,6 +112,7 @@ static struct heap_amounts difference(const struct heap_amounts *now, const stru
     for (int kind = 0; kind < HEAP_KINDS; kind++) {
         change.of[kind].objects = now->of[kind].objects - before->of[kind].objects;
         change.of[kind].bytes = now->of[kind].bytes - before->of[kind].bytes;
+        change.of[kind].samples = now->of[kind].samples + before->of[kind].samples;
     }
     return change;
 }

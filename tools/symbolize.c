@@ -221,10 +221,6 @@ static int symbolize(int argc, char **argv)
 {
     bool paths = false;
 
-    if (argc > 1 && !strcmp(argv[1], "--help")) {
-        command_print_help(&command_symbolize);
-        return EXIT_SUCCESS;
-    }
     if (argc > 1 && !strcmp(argv[1], "--paths"))
         paths = true;
     if (argc > 1 + paths)
@@ -233,6 +229,8 @@ static int symbolize(int argc, char **argv)
         return fail(STATUS_CANNOT_SYMBOLIZE, "symbolize needs " LIBDW_NAME " of elfutils; install the package " LIBDW_PACKAGE);
     return filter() ? EXIT_SUCCESS : EXIT_FAILURE;
 }
+
+static const struct command_option own_options[] = {{"--paths", NULL}, {NULL, NULL}};
 
 const struct command command_symbolize = {
     .name = "symbolize",
@@ -243,5 +241,6 @@ const struct command command_symbolize = {
                "no frame passes through. Debug information is looked for as debuggers do: in the module, by its\n"
                "build-id under /usr/lib/debug, at DEBUGINFOD_URLS. Modules of another build than the one that ran\n"
                "are not asked. With --paths files have their folders. It needs " LIBDW_NAME " (package " LIBDW_PACKAGE ").\n",
+    .options = own_options,
     .run = symbolize,
 };

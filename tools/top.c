@@ -38,8 +38,6 @@ static bool read_interval(const char *text, double *interval)
 /* An option with a value. Returns the exit status; 0: all is well. */
 static int read_value(struct settings *settings, const char *option, const char *value)
 {
-    if (!value)
-        return fail(STATUS_USAGE, "top: %s needs a value; see 'myalloc help top'", option);
     if (!strcmp(option, "--interval"))
         return read_interval(value, &settings->interval) ? 0 :
             fail(STATUS_USAGE, "top: --interval takes seconds from 0.1 to 3600, not '%s'", value);
@@ -57,8 +55,6 @@ static int read_arguments(struct settings *settings, int argc, char **argv)
             settings->is_json = true;
         else if (!strcmp(argv[i], "--batch") || !strcmp(argv[i], "--interval"))
             status = read_value(settings, argv[i], argv[i + 1]), i++;
-        else if (argv[i][0] == '-')
-            status = fail(STATUS_USAGE, "top: there is no option '%s'; see 'myalloc help top'", argv[i]);
         else if (settings->number)
             status = fail(STATUS_USAGE, "top takes one process, '%s' was given as well", argv[i]);
         else if (!(settings->number = process_number(argv[i])))
@@ -153,6 +149,8 @@ static int run(int argc, char **argv)
     return status;
 }
 
+static const struct command_option own_options[] = {{"--batch", "N"}, {"--interval", "S"}, {"--json", NULL}, {NULL, NULL}};
+
 const struct command command_top = {
     .name = "top",
     .arguments = "[OPTIONS] [PID]",
@@ -172,5 +170,6 @@ const struct command command_top = {
                "\n"
                "LIVE is what blocks have that are not free, or lie on lists of threads; DIRTY is free memory that the\n"
                "system has not got back; HOLES is free memory in spans of small blocks.\n",
+    .options = own_options,
     .run = run,
 };

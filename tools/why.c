@@ -24,12 +24,8 @@ static int read_arguments(struct settings *settings, int argc, char **argv)
             settings->all = true;
         else if (!strcmp(argv[i], "--json"))
             settings->is_json = true;
-        else if (!strcmp(argv[i], "--html") && i + 1 < argc)
-            settings->page = argv[++i];
         else if (!strcmp(argv[i], "--html"))
-            return fail(STATUS_USAGE, "why: --html needs the name of a file, or - for standard output");
-        else if (argv[i][0] == '-')
-            return fail(STATUS_USAGE, "why: there is no option '%s'; see 'myalloc help why'", argv[i]);
+            settings->page = argv[++i];
         else if (settings->number)
             return fail(STATUS_USAGE, "why takes one process, '%s' was given as well", argv[i]);
         else if (!(settings->number = process_number(argv[i])))
@@ -91,6 +87,8 @@ static int run(int argc, char **argv)
     return status;
 }
 
+static const struct command_option own_options[] = {{"--all", NULL}, {"--json", NULL}, {"--html", "FILE"}, {NULL, NULL}};
+
 const struct command command_why = {
     .name = "why",
     .arguments = "[OPTIONS] PID",
@@ -107,5 +105,6 @@ const struct command command_why = {
                "Parts are read one after another: of a process that allocates meanwhile they are of different moments.\n"
                "While a heap profile is on ('myalloc ctl PID profile on', or profile:1), call sites are told by the free\n"
                "memory that their blocks pin, and rounding of sizes by estimate.\n",
+    .options = own_options,
     .run = run,
 };

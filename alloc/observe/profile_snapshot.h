@@ -2,7 +2,8 @@
 /*
  * Snapshots: the profile written while the program runs, as profile_every_ms, profile_growth and profile_peak ask. Each is a
  * file of its own, there as a whole or not at all (os_replace_file), so that what was written before stays when the program is
- * killed; but for profile_peak, whose one file is replaced.
+ * killed; but for profile_peak, whose one file is replaced. After each 100 files of a process the time and the growth from one
+ * to the next double, which is told the first time.
  *
  * Nothing waits for its time: who changes the profile looks whether one is due. As long as nobody does, the profile is as it
  * was, and a snapshot of it would say the same.

@@ -66,7 +66,12 @@ function __myalloc_complete
         contains -- $words[$at] $with_value; and set at (math $at + 1)
         set at (math $at + 1)
     end
-    if test $name = profile -a $count -gt 2; and string match -qr '^[0-9]+$' -- $words[3]
+    if string match -qr '^--[a-z-]+=' -- $word; and begin
+            test $at -gt $count; or not contains -- $name run profile compare
+        end
+        set -l parts (string split -m 1 = -- $word)
+        contains -- $parts[1] $files; and __fish_complete_path $parts[2] | string replace -r -- '^' "$parts[1]="
+    else if test $name = profile -a $count -gt 2; and string match -qr '^[0-9]+$' -- $words[3]
         contains -- $words[-1] $with_value; or __myalloc_profile_process $command
     else if contains -- $name run profile compare
         if test $at -gt (math $count + 1)
