@@ -101,7 +101,8 @@ const struct command command_compare = {
     .summary = "Run a program under every allocator installed, and recommend one",
     .details = "The program runs many times with each allocator, in turn and in random order: glibc's, libmyalloc.so, a\n"
                "copy of it (what differs between these two is noise), and jemalloc, mimalloc, tcmalloc and tbbmalloc where\n"
-               "Debian's packages of them are installed. Time, memory and page faults are printed with 95 % intervals.\n"
+               "Debian's packages of them are installed. Time, memory and page faults are printed with 95 % intervals, the\n"
+               "allocators ranked, time and memory weighed against each other, and the best is named, or what each is better in.\n"
                "\n"
                "  --runs N          at least so many rounds (5); more until the intervals are narrow\n"
                "  --minutes N       what all may take (5); the rounds of --runs are made in any case\n"
