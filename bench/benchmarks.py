@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import postgres
+import server
 
 EXPECTED = "expected-"  # files with what programs must write, for bench/checked.c and bench/postgres.c
 HELPERS = ("checked", "postgres", "redis")  # that start real programs
@@ -33,6 +34,7 @@ class Benchmark:
     alone: bool = False   # orphans of the program are not part of it
     fresh: tuple = ()     # a folder of the inputs, and its copy, which is made anew before each run
     missing: str = ""     # what is not installed of it: then it cannot run
+    service: server.Service | None = None  # how a server is awaited, asked and stopped
 
     def refresh(self, place):
         if self.fresh:

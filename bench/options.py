@@ -5,9 +5,11 @@ import importlib.util
 import math
 import os
 import pathlib
+import signal
 import sys
 
 import conditions
+import server
 
 DESCRIPTION = """Compares preloadable allocators on many programs, or on your own: time, memory, page faults, with intervals.
 
@@ -46,6 +48,21 @@ positive = within(float, sys.float_info.min, sys.float_info.max, "a number above
 rounds = within(int, 2, 1000, "a number from 2 to 1000")
 exit_status = within(int, 0, 255, "a number from 0 to 255")
 seed = within(int, 0, 2**63, "a number, at least 0")
+
+
+def stop_signal(text):
+    """SIGINT, INT or 2."""
+    name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
+    found = signal.Signals.__members__.get(name) or (int(text) if text.isdigit() and len(text) < 4 else 0)
+    if found not in signal.valid_signals():
+        raise argparse.ArgumentTypeError(f"'{text}' is no signal, such as SIGINT or 2")
+    return int(found)
+
+
+def ready(text):
+    if text.isdigit() and not 1 <= int(text) <= 65535 or not text.removeprefix(server.TEXT).strip():
+        raise argparse.ArgumentTypeError(f"'{text}' is neither a port from 1 to 65535, nor a command, nor {server.TEXT}TEXT")
+    return text
 
 
 def names(text):
@@ -90,6 +107,10 @@ def new_parser():
     add("--stdin", type=pathlib.Path, metavar="FILE", help="own program: its standard input (/dev/null)")
     add("--allow-exit", action="append", type=exit_status, default=[], metavar="N",
         help="own program: this exit status is no failure; may come several times")
+    add("--client", metavar="COMMAND", help="own program, a server: what asks it, and whose time counts; run by /bin/sh")
+    add("--ready", type=ready, metavar="READY", help="own program, a server: a port, a command that succeeds, or "
+        f"{server.TEXT}TEXT in its output, by which it is known to be ready")
+    add("--stop", type=stop_signal, metavar="SIGNAL", help="own program, a server: what stops it (SIGTERM)")
     return parser
 
 
@@ -153,8 +174,23 @@ def check_modes(parser, options):
         parser.error("--all is for --compare")
 
 
+def check_server(parser, options):
+    """All of it or nothing; gives `service`."""
+    given = {"--client": options.client, "--ready": options.ready, "--stop": options.stop}
+    for name, value in given.items():
+        if value and not options.program:
+            parser.error(f"{name} is for your own program, after --")
+        for needed in ("--client", "--ready"):
+            if value and not given[needed]:
+                parser.error(f"{name} needs {needed}; a server needs both")
+    options.service = None
+    if options.client:
+        options.service = server.Service(options.ready, options.client, options.stop or int(signal.SIGTERM))
+
+
 def check(parser, options):
     check_modes(parser, options)
+    check_server(parser, options)
     if not options.program and (options.stdin or options.allow_exit):
         parser.error("--stdin and --allow-exit are for your own program, after --")
     if options.stdin and not options.stdin.is_file():

@@ -56,7 +56,7 @@ class Course:
     def result(self):
         b = self.benchmark
         return Result(b.about, b.group, [str(word) for word in b.command], b.environment, b.tree, b.steady, self.rounds,
-                      self.dropped)
+                      self.dropped, client=b.service and b.service.client)
 
 
 def steal_and_total():
