@@ -104,9 +104,11 @@ def new_parser():
         help="what changed between two files of --json")
     add("--all", action="store_true", help="with --compare: all allocators in full, not only myalloc")
     add("--render", type=pathlib.Path, metavar="FILE", help="report again from a file of --json (with --html, --fail-if)")
-    add("--stdin", type=pathlib.Path, metavar="FILE", help="own program: its standard input (/dev/null)")
+    add("--stdin", type=pathlib.Path, metavar="FILE", 
+        help="own program: its standard input (what is redirected to this one, else /dev/null)")
     add("--allow-exit", action="append", type=exit_status, default=[], metavar="N",
         help="own program: this exit status is no failure; may come several times")
+    add("--shell", action="store_true", help="own program: one argument, a line that /bin/sh runs")
     add("--client", metavar="COMMAND", help="own program, a server: what asks it, and whose time counts; run by /bin/sh")
     add("--ready", type=ready, metavar="READY", help="own program, a server: a port, a command that succeeds, or "
         f"{server.TEXT}TEXT in its output, by which it is known to be ready")
@@ -191,8 +193,10 @@ def check_server(parser, options):
 def check(parser, options):
     check_modes(parser, options)
     check_server(parser, options)
-    if not options.program and (options.stdin or options.allow_exit):
-        parser.error("--stdin and --allow-exit are for your own program, after --")
+    if not options.program and (options.stdin or options.allow_exit or options.shell):
+        parser.error("--stdin, --shell and --allow-exit are for your own program, after --")
+    if options.shell and (len(options.program) != 1 or not options.program[0].strip()):
+        parser.error("--shell takes one argument after --, the whole line in quotes")
     if options.stdin and not options.stdin.is_file():
         parser.error(f"--stdin {options.stdin}: no such regular file")
     for path in (options.json, options.html):

@@ -14,6 +14,7 @@
 #include "program.h"
 
 #define HARNESS "bench/run"
+#define SHELL "/bin/sh" /* of --shell, in bench/run as well */
 
 /* The harness belongs to this command: in the build tree or in the installation that it is part of. */
 static bool find_harness(char path[PATH_MAX])
@@ -47,10 +48,11 @@ static int program_at(int argc, char **argv)
     return 0;
 }
 
-static bool wants_help(int argc, char **argv)
+/* Whether an option of that name stands before the `--`. */
+static bool has_option(int argc, char **argv, const char *name)
 {
     for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+        if (!strcmp(argv[i], name))
             return true;
     }
     return false;
@@ -78,7 +80,7 @@ static int run(int argc, char **argv)
     char harness[PATH_MAX];
     int at = program_at(argc, argv), status;
 
-    if (wants_help(argc, argv)) {
+    if (has_option(argc, argv, "--help") || has_option(argc, argv, "-h")) {
         command_print_help(&command_compare);
         return EXIT_SUCCESS;
     }
@@ -87,7 +89,7 @@ static int run(int argc, char **argv)
     if (!find_harness(harness))
         return fail(STATUS_CANNOT_PRELOAD, "cannot find " HARNESS " in .. or ../share/myalloc from this command; set "
                                            "MYALLOC_BENCH to its path");
-    status = check_program(argv[at]);
+    status = check_program(has_option(argc, argv, "--shell") ? SHELL : argv[at]);
     if (status)
         return status;
     argv[0] = harness;
@@ -102,14 +104,16 @@ const struct command command_compare = {
     .details = "The program runs many times with each allocator, in turn and in random order: glibc's, libmyalloc.so, a\n"
                "copy of it (what differs between these two is noise), and jemalloc, mimalloc, tcmalloc and tbbmalloc where\n"
                "Debian's packages of them are installed. Time, memory and page faults are printed with 95 % intervals, the\n"
-               "allocators ranked, time and memory weighed against each other, and the best is named, or what each is better in.\n"
+               "allocators ranked, time and memory weighed against each other, and the best is named, or what each is\n"
+               "better in.\n"
                "\n"
                "  --runs N          at least so many rounds (5); more until the intervals are narrow\n"
                "  --minutes N       what all may take (5); the rounds of --runs are made in any case\n"
                "  --alloc NAMES     the allocators, separated by commas; NAME=/path/lib.so adds one\n"
-               "  --stdin FILE      the program's standard input (/dev/null)\n"
+               "  --stdin FILE      each run's standard input; without it, what is redirected to this command, or /dev/null\n"
+               "  --shell           behind -- stands one argument, a line that /bin/sh runs, such as 'zcat log.gz | sort'\n"
                "  --allow-exit N    this exit status is no failure; may come several times, then say 0 as well\n"
-               "  --client COMMAND  PROGRAM is a server, and this asks it, without the preload; what it takes is the time\n"
+               "  --client COMMAND  the program is a server, and this asks it, without the preload; what it takes is the time\n"
                "  --ready READY     a port of localhost, a command that succeeds, or text:TEXT in the server's output, by\n"
                "                    which it is known to be ready\n"
                "  --stop SIGNAL     what stops the server (SIGTERM)\n"
