@@ -147,7 +147,9 @@ def no_figures(result, allowed):
 
 def advice(result, allowed=(0,)):
     """Lines."""
-    if not names_of({0: result}) or figures.values(result, "glibc", "time") is None:
+    if "glibc" not in names_of({0: result}):
+        return ["No recommendation: interrupted before the program was run with the system's malloc."]
+    if figures.values(result, "glibc", "time") is None:
         return no_figures(result, allowed)
     scales = weighing.Scales(result)
     if scales.names == ["glibc"]:
@@ -156,7 +158,7 @@ def advice(result, allowed=(0,)):
     verdict = weighing.weigh(result)
     lines = ["Against the system's malloc (glibc), time and peak memory weighed:", *ranking(scales, verdict), *failures(result)]
     if len(result.rounds) < ROUNDS_LEAST:
-        return lines + [f"No recommendation: {len(result.rounds)} rounds are too few for a sure one; --runs {ROUNDS_LEAST} "
-                        "or more."]
+        few = f"{len(result.rounds)} rounds are" if len(result.rounds) > 1 else "1 round is"
+        return lines + [f"No recommendation: {few} too few for a sure one; --runs {ROUNDS_LEAST} or more."]
     floors = ", ".join(f"{result.noise[metric]:.1%} in {WORDS[metric]}" for metric in decisive(result))
     return lines + [f"Below {floors} nothing is called a difference (noise).", *recommend(scales, verdict), *doubts(scales)]

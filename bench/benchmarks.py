@@ -27,7 +27,7 @@ class Benchmark:
     group: str = ""       # "one thread", "many threads", "C++", "programs" or "pairs"
     threads: int = 1
     counts: bool = False  # also run once under the debug build, for locks and atomic operations
-    seconds: int = 0      # that it runs for, whatever the allocator
+    seconds: float = 0    # that it runs for, whatever the allocator; of an own program about, as it did once
     steady: bool = False  # its memory over time is the question: one long run of each allocator tells
     tree: bool = False    # what counts is the memory of all its processes together
     checked: bool = False # started by a helper that compares its output, and whose memory is not its own

@@ -7,6 +7,8 @@ import pathlib
 import re
 import signal
 import subprocess
+import time
+import typing
 
 import document
 import endings
@@ -15,6 +17,7 @@ from document import Sample
 
 GRACE = 20           # seconds after its own limit in which the launcher must have ended everything
 OWN_VARIABLES = ("MYALLOC_LIBRARY", "MYALLOC_BENCH", "MYALLOC_BENCH_NAME")  # of the command, not of what it measures
+TICK = 1.0           # seconds
 POINTS = 150         # of a series of memory over time; each keeps the highest of its looks
 HEAD, TAIL = 20000, 4000  # bytes of stderr that are looked at
 NOT_PRELOADED = re.compile(r"^ERROR: ld\.so: object '([^']*)' from LD_PRELOAD cannot be preloaded \(([^)]*)\)", re.M)
@@ -30,6 +33,7 @@ class Place:
     limit: float = 120.0                 # seconds after which a run counts as hung
     stdin: pathlib.Path | None = None    # /dev/null without
     allowed: tuple = (0,)                # exit statuses that are no failure
+    tick: typing.Callable = int          # called about once a second while a run goes on
 
 
 def environment(benchmark, library, extra=()):
@@ -64,11 +68,22 @@ def launch(benchmark, library, place, extra, limit):
                                 stderr=stderr, start_new_session=True)
 
 
+def ended(process, seconds, tick):
+    """Its exit status; subprocess.TimeoutExpired if it does not end."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > TICK:
+        try:
+            return process.wait(TICK)
+        except subprocess.TimeoutExpired:
+            tick()
+    return process.wait(max(left, 0))
+
+
 def start(benchmark, library, place, extra=()):
     """Runs the launcher until the program has ended; its exit status, None if even the launcher hung."""
     process = launch(benchmark, library, place, extra, place.limit)
     try:
-        return process.wait(timeout=place.limit + GRACE)
+        return ended(process, place.limit + GRACE, place.tick)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

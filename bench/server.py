@@ -164,6 +164,7 @@ class Serving:
             try:
                 client.wait(LOOK)
             except subprocess.TimeoutExpired:
+                self.place.tick()
                 if self.launcher.poll() is not None:
                     self.see_off(client)
 

@@ -4,7 +4,8 @@ import os
 import select
 import shutil
 import stat
-import sys
+
+import voice
 
 WAIT = 20.0      # seconds without a byte, after which nobody is thought to write
 AT_ONCE = 1 << 20
@@ -54,10 +55,10 @@ def spool(path, wait=WAIT):
             for chunk in chunks(wait):
                 size += len(chunk)
                 if size > room:
-                    raise Wrong(f"standard input has more than {size >> 20} MiB, which is half of what is free in {path.parent}; "
-                                "put it in a file and give --stdin FILE")
+                    raise Wrong(f"standard input has more than {size >> 20} MiB, half of what is free in {path.parent}; put it "
+                                "in a file and give --stdin FILE")
                 file.write(chunk)
     except OSError as error:
         raise Wrong(f"standard input cannot be kept: {error.strerror}; {INSTEAD}") from None
-    print(f"standard input: {size} bytes, given to each run", file=sys.stderr)
+    voice.complain(f"standard input: {size} bytes, given to each run")
     return path

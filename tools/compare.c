@@ -126,6 +126,8 @@ const struct command command_compare = {
                "What the program writes to its standard output is not kept; if a run fails, the last line that it wrote to\n"
                "its standard error is shown. It must be able to run many times in the same folder.\n"
                "\n"
+               "Ctrl-C ends the measuring and gives what there is so far.\n"
+               "\n"
                "A server must stay in the foreground. Its own CPU time is weighed beside the time of its client; CPU time,\n"
                "memory and faults are those of its whole run. It must be ready within a quarter of --limit, and stop within\n"
                "another.\n"
