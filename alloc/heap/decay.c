@@ -22,14 +22,11 @@ uint64_t decay_period_ms(void) {
 
 static void step(uint64_t now) {
     size_t steps = min_size((now - atomic_load_explicit(&due_at, memory_order_relaxed)) / STEP_MS + 1, STEPS_MOST);
-    if (sweep.over) {
+    if (span_was_silent(now) || sweep.over) {
         sweep = (struct sweep){0};
         began_at = now;
         span_shelf_age();
     }
-    sweep.all |= span_was_silent(now);
-    if (sweep.all)
-        span_shelf_empty();
     span_trim(span_sweep(&sweep, (struct sweep_bound){steps * STEP_CALLS, steps * STEP_BYTES}));
     uint64_t next = now + min_size(STEP_MS, decay_period_ms());
     atomic_store_explicit(&due_at, sweep.over ? max_size(began_at + decay_period_ms(), next) : next, memory_order_relaxed);

@@ -7,8 +7,8 @@
  * A sweep is made in steps, by threads that come by in slow paths: each refill and overflow of a list, large and mapped blocks,
  * the end of a thread. A step is at most STEP_BYTES and STEP_CALLS, about a ms, and the next one is due STEP_MS later, so that
  * no call takes long and all of them together no more than a tenth of one processor; who comes late makes up for STEPS_MOST:
- * a GiB, some 50 ms after a silence. Where nothing was freed for decay_ms, all is old, whatever sweeps there were. Whoever
- * comes by while another thread is in a step goes on.
+ * a GiB, some 50 ms after a silence. Where nothing was freed for decay_ms, what is free is old, whatever sweeps there were; a
+ * sweep then begins anew. Whoever comes by while another thread is in a step goes on.
  *
  * No lock is held while a step is made, and none by who comes by.
  */

@@ -38,8 +38,8 @@ struct span *span_acquire_large(size_t units, size_t align, bool *zeroed);
 /* Frees a span. A SMALL one must have all its blocks home and be on no list. */
 void span_release(struct span *span);
 
-/* Whether no span was freed for decay_ms, up to `now` or up to the free that ended it: then all free memory is old. That free
- * is told once. */
+/* Whether no span was freed for decay_ms, up to `now` or up to a free that ended it: then all that was free is old now. Each
+ * silence is told of once. */
 bool span_was_silent(uint64_t now);
 
 /* Frees a span that was LARGE when it was found. False if it is LARGE no more: another thread has freed it, too. */
@@ -77,7 +77,8 @@ static inline uint64_t *span_home(struct span *span) {
  * in its first unit. */
 struct span *span_find(const void *p);
 
-/* Gives all free memory back to the OS, but for `pad` bytes at the top of the heap. Returns how many bytes that had memory went. */
+/* Gives all free memory back to the OS, but for `pad` bytes at the top of the heap. Returns how many bytes that had memory
+ * went. */
 size_t span_purge(size_t pad);
 
 /* When a sweep (span_sweep.h) has given so many bytes back: moves the break down if that is worth it (trim_threshold). */

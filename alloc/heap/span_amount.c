@@ -15,7 +15,8 @@
 
 static size_t learned;    /* units that were wanted back */
 static size_t given;      /* units that were given back at frees, and not wanted since */
-static uint64_t given_at; /* when the last of them were, ms */
+static uint64_t given_at; /* when the last of them were given, or wanted back, ms */
+static size_t going;      /* units that threads are about to give back */
 static size_t unearned;   /* units that were given back beyond the credit, as the heap was emptied */
 static size_t tallest;    /* units that the heap had, as far as was seen here */
 static size_t credit;     /* units that may still be given back */
@@ -38,19 +39,27 @@ static size_t may_go(size_t dirty, size_t used) {
     return credit_now() + (used <= dirty / EMPTIED_PART ? tallest - min_size(unearned, tallest) : 0);
 }
 
-size_t span_amount_excess_locked(void) {
-    size_t dirty = span_totals.free_dirty;
+/* Units that may go now; 0 if that is not worth a call. What other threads are about to give does not go twice. */
+static size_t excess(void) {
+    size_t dirty = span_totals.free_dirty - min_size(going, span_totals.free_dirty);
     if (LIKELY(dirty <= STAYS_LEAST))
         return 0;
     size_t used = span_totals.small + span_totals.large;
     size_t stays = max_size(STAYS_LEAST, used / STAYS_PART) + learned;
     if (dirty <= stays + stays / EXCESS_PART)
         return 0;
-    size_t excess = min_size(dirty - stays, may_go(dirty, used));
-    return excess >= stays / EXCESS_PART ? excess : 0;
+    size_t may = may_go(dirty, used), units = min_size(dirty - stays, may - min_size(going, may));
+    return units >= stays / EXCESS_PART ? units : 0;
 }
 
-void span_amount_given_locked(size_t units) {
+size_t span_amount_take_excess_locked(void) {
+    size_t units = excess();
+    going += units;
+    return units;
+}
+
+void span_amount_given_locked(size_t taken, size_t units) {
+    going -= min_size(taken, going);
     given += units;
     unearned += units - min_size(credit, units);
     credit -= min_size(credit, units);
@@ -62,11 +71,19 @@ void span_amount_wanted_locked(const struct region *region, size_t first, size_t
     if (LIKELY(given == 0))
         return;
     size_t clean = units - span_dirty_count(region, first, units);
-    if (os_clock_ms() - given_at > WANTED_MS)
+    uint64_t now = os_clock_ms();
+    if (now - given_at > WANTED_MS)
         given = 0;
     size_t wanted = min_size(clean, given);
+    if (wanted == 0)
+        return;
     given -= wanted;
     learned += wanted;
+    given_at = now;
+}
+
+void span_amount_forked(void) {
+    going = 0;
 }
 
 void span_amount_forget_locked(size_t units) {

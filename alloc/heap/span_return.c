@@ -33,7 +33,7 @@ static size_t warm_beyond(const struct region *heap) {
     return heap->warm > frontier ? heap->warm - frontier : 0;
 }
 
-/* Moves the break down over what is free at the top, but for `pad` bytes. Returns the bytes that had memory of what the OS got. */
+/* Moves the break down over what is free at the top, but for `pad` bytes. Returns the bytes with memory that the OS got. */
 static size_t shrink_top(size_t pad) {
     struct region *heap = &regions[0];
     struct span *last = free_top();
@@ -105,7 +105,7 @@ static COLD void give_excess(size_t units) {
     if (given < units)
         given += span_sweep(&sweep, (struct sweep_bound){EXCESS_CALLS, (units - given) << UNIT_SHIFT}) >> UNIT_SHIFT;
     lock_acquire(&page_heap.lock, LOCK_SPANS);
-    span_amount_given_locked(given);
+    span_amount_given_locked(units, given);
     if (sweep.over)
         sweep = (struct sweep){.all = true};
     lock_release(&page_heap.lock, LOCK_SPANS);
@@ -161,35 +161,62 @@ static void take_large_locked(struct span *span) {
 }
 
 static struct {
-    _Atomic uint64_t at;     /* when a span was last freed, ms */
-    _Atomic bool was_silent; /* for decay_ms none was freed, until just now */
+    _Atomic uint64_t at;      /* when a span was last freed, ms */
+    _Atomic uint64_t aged_at; /* `at` of the free before the last silence that was noticed */
+    _Atomic bool was_silent;  /* that silence was not told of yet */
 } last_release LINE_ALIGNED;
 
+/* What lies free after a silence is old. It is marked before anything else is freed, as whoever gives it back comes by later
+ * and must not take that as well: a program that fills its heap for a second and then frees it would lose all of it. */
+static COLD void age_all_locked(uint64_t last) {
+    for (struct region *region = regions; region < regions + region_count; region++)
+        span_dirty_age(region, 0, region->frontier);
+    atomic_store_explicit(&last_release.aged_at, last, memory_order_relaxed);
+    atomic_store_explicit(&last_release.was_silent, true, memory_order_relaxed);
+}
+
+static bool is_silence(uint64_t last, uint64_t now) {
+    return last != atomic_load_explicit(&last_release.aged_at, memory_order_relaxed) && now > last &&
+           now - last >= tunables.decay_ms;
+}
+
+static void age_after_silence(uint64_t last, uint64_t now) {
+    if (LIKELY(!is_silence(last, now)))
+        return;
+    lock_acquire(&page_heap.lock, LOCK_SPANS);
+    if (is_silence(last, now))
+        age_all_locked(last);
+    lock_release(&page_heap.lock, LOCK_SPANS);
+}
+
+/* A span is about to be freed. */
 static void note_release(void) {
     uint64_t now = os_clock_ms(), last = atomic_load_explicit(&last_release.at, memory_order_relaxed);
     if (now == last)
         return;
-    if (last != 0 && now > last && now - last >= tunables.decay_ms)
-        atomic_store_explicit(&last_release.was_silent, true, memory_order_relaxed);
+    age_after_silence(last, now);
     atomic_store_explicit(&last_release.at, now, memory_order_relaxed);
 }
 
 /* Makes a span that is in use no more FREE, and releases the lock. */
 static void release_locked(struct span *span) {
-    note_release();
     free_locked(span);
-    size_t excess = span_amount_excess_locked();
+    size_t excess = span_amount_take_excess_locked();
     lock_release(&page_heap.lock, LOCK_SPANS);
     if (UNLIKELY(excess > 0))
         give_excess(excess);
 }
 
 bool span_was_silent(uint64_t now) {
-    return atomic_exchange_explicit(&last_release.was_silent, false, memory_order_relaxed) ||
-           now - min_size(atomic_load_explicit(&last_release.at, memory_order_relaxed), now) >= tunables.decay_ms;
+    uint64_t last = atomic_load_explicit(&last_release.at, memory_order_relaxed);
+    if (is_silence(last, now))
+        span_shelf_empty(); /* what lies there is as old */
+    age_after_silence(last, now);
+    return atomic_exchange_explicit(&last_release.was_silent, false, memory_order_relaxed);
 }
 
 static void release_small(struct span *span) {
+    note_release();
     lock_acquire(&page_heap.lock, LOCK_SPANS);
     take_small_locked(span);
     release_locked(span);
@@ -218,9 +245,9 @@ void span_release(struct span *span) {
 
 bool span_release_large(struct span *span) {
     size_t excess = 0;
+    note_release();
     if (!span_shelf_is_open() || !span_shelf_try_put(span, &excess))
         return release_large(span);
-    note_release();
     if (UNLIKELY(excess > 0))
         give_excess(excess);
     return true;
@@ -325,6 +352,7 @@ void span_count(struct span_totals *totals, struct region_totals *held, size_t *
 
 /* Spans that are held by threads that did not live on in this child. */
 static void forked(void) {
+    span_amount_forked();
     for (struct span *span = page_heap.held, *next; span != NULL; span = next) {
         next = span->next_held;
         if (span->holder == lock_self())

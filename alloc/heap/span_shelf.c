@@ -162,14 +162,14 @@ static size_t smallest(const struct shelf *shelf) {
 }
 
 /* Gives the page heap the smallest of what lies there, until half of the places and of the room are free, or one is left. The
- * large ones can be cut, and what is given back joins what it was cut from. Returns span_amount_excess_locked. */
+ * large ones can be cut, and what is given back joins what it was cut from. Returns span_amount_take_excess_locked. */
 static size_t spill(struct shelf *shelf, size_t room) {
     lock_spans_and_settle(shelf);
     while (shelf->count > 1 && (shelf->count > SHELF_PLACES / 2 || shelf->units > room / 2))
         free_nth_locked(shelf, smallest(shelf), false);
     if (shelf->units > room)
         free_all_locked(shelf);
-    size_t excess = span_amount_excess_locked();
+    size_t excess = span_amount_take_excess_locked();
     lock_release(&page_heap.lock, LOCK_SPANS);
     return excess;
 }

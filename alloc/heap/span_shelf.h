@@ -73,8 +73,8 @@ static inline bool span_shelf_is_open(void) {
 struct span *span_shelf_take_or_lock(size_t units, bool *crowded);
 
 /* Puts a LARGE span on this thread's shelf. Where there is no room, the smallest of what lies there goes to the page heap; then
- * *excess is span_amount_excess_locked. False, with nothing changed, if the shelf is taken or is too small, or if the span is
- * LARGE no more. */
+ * *excess is span_amount_take_excess_locked. False, with nothing changed, if the shelf is taken or is too small, or if the span
+ * is LARGE no more. */
 bool span_shelf_try_put(struct span *span, size_t *excess);
 
 /* Threads have waited for LOCK_SPANS too often. The caller holds no lock of the page heap. */
@@ -84,8 +84,8 @@ void span_shelf_grow(void);
  * waits for the next sweep. If shelves were hardly used since, there are none from now on. */
 void span_shelf_age(void);
 
-/* Everything goes to the page heap; there are shelves as before, or none until threads have waited too often again: where memory
- * is refused, nobody is to put any aside before it is asked for once more. */
+/* Everything goes to the page heap; there are shelves as before, or none until threads have waited too often again: where
+ * memory is refused, nobody is to put any aside before it is asked for once more. */
 void span_shelf_empty(void);
 void span_shelf_close(void);
 

@@ -23,7 +23,8 @@ static uint64_t key_of(const struct profile_record *record, unsigned class, unsi
     uint64_t call = 0;
     for (const char *at = record->call; *at != '\0'; at++)
         call = call * 31 + (unsigned char)*at;
-    return (uint64_t)1 << 63 | (uint64_t)tag << 53 | (call & 0x1fff) << 40 | (uint64_t)class << PROFILE_CLASS_SHIFT | record->stack;
+    uint64_t words = (uint64_t)tag << 53 | (call & 0x1fff) << 40 | (uint64_t)class << PROFILE_CLASS_SHIFT;
+    return (uint64_t)1 << 63 | words | record->stack;
 }
 
 /* ---- sums -------------------------------------------------------------------------------------------------------- */

@@ -58,8 +58,8 @@ struct profile_totals {
     size_t refused; /* samples for which there was no memory */
 };
 
-/* Enters a sample; `class` is its size class, 0 for a larger one, `tag` a number of tags.h. The record's site is set here. False
- * if memory is refused. */
+/* Enters a sample; `class` is its size class, 0 for a larger one, `tag` a number of tags.h. The record's site is set here.
+ * False if memory is refused. */
 bool profile_table_add(struct profile_record *record, unsigned class, unsigned tag);
 
 /* The parts of a site's key. */

@@ -50,8 +50,9 @@ static void add_site(struct text *text, const struct profile_site *site) {
     add_sums(text, &site->live, &site->all);
     for (unsigned i = 0; i < frames; i++)
         text_add(text, " %p", stack[i]);
-    text_add(text, "\n# %s class %z samples %z peak %z: %z", site->call, class_bytes(profile_key_class(site->key)), site->samples,
-             count_of(&site->peak), site->peak.bytes);
+    size_t class = class_bytes(profile_key_class(site->key));
+    text_add(text, "\n# %s class %z samples %z peak %z: %z", site->call, class, site->samples, count_of(&site->peak),
+             site->peak.bytes);
     add_life(text, site);
     text_add(text, "\n");
 }

@@ -21,6 +21,13 @@ static void set_totals(size_t dirty, size_t small, size_t large_units) {
     span_totals.large = large_units;
 }
 
+/* What would be given back, if it were. */
+static size_t excess(void) {
+    size_t units = span_amount_take_excess_locked();
+    span_amount_given_locked(units, 0);
+    return units;
+}
+
 static void have_credit(void) {
     os_fake_clock += 10000;
 }
@@ -29,39 +36,59 @@ TestSuite(amount, .init = have_credit);
 
 Test(amount, what_is_not_worth_a_call_stays) {
     set_totals(LEAST, 0, 0);
-    cr_assert_eq(span_amount_excess_locked(), 0);
+    cr_assert_eq(excess(), 0);
     set_totals(LEAST + PART, 0, 0);
-    cr_assert_eq(span_amount_excess_locked(), 0);
+    cr_assert_eq(excess(), 0);
     set_totals(LEAST + PART + 1, 0, 0);
-    cr_assert_eq(span_amount_excess_locked(), PART + 1);
+    cr_assert_eq(excess(), PART + 1);
 }
 
 Test(amount, a_quarter_of_what_is_in_use_stays) {
     set_totals(10000 + 1250, 30000, 10000);
-    cr_assert_eq(span_amount_excess_locked(), 0);
+    cr_assert_eq(excess(), 0);
     set_totals(10000 + 1251, 30000, 10000);
-    cr_assert_eq(span_amount_excess_locked(), 1251);
+    cr_assert_eq(excess(), 1251);
     set_totals(10000 + 1251, 30000, 10400); /* more in use */
-    cr_assert_eq(span_amount_excess_locked(), 0);
+    cr_assert_eq(excess(), 0);
     set_totals(LEAST + PART + 1, 4 * LEAST - 1, 0); /* a quarter that is less than the least */
-    cr_assert_eq(span_amount_excess_locked(), PART + 1);
+    cr_assert_eq(excess(), PART + 1);
 }
 
 Test(amount, no_more_goes_than_there_is_credit_for) {
     set_totals(60000, 60000 / 8 + 1, 0);
-    size_t excess = span_amount_excess_locked();
-    cr_assert_eq(excess, os_fake_clock, "a unit for each ms of the process's so far");
-    span_amount_given_locked(excess);
-    cr_assert_eq(span_amount_excess_locked(), 0);
+    size_t units = excess();
+    cr_assert_eq(units, os_fake_clock, "a unit for each ms of the process's so far");
+    span_amount_given_locked(0, units);
+    cr_assert_eq(excess(), 0);
     os_fake_clock += PART - 1;
-    cr_assert_eq(span_amount_excess_locked(), 0, "not worth a call yet");
+    cr_assert_eq(excess(), 0, "not worth a call yet");
     os_fake_clock += 1;
-    cr_assert_eq(span_amount_excess_locked(), PART);
+    cr_assert_eq(excess(), PART);
     os_fake_clock += (uint64_t)1 << 40;
     set_totals(2 * CREDIT_MOST, 2 * CREDIT_MOST, 0);
-    cr_assert_eq(span_amount_excess_locked(), CREDIT_MOST, "it does not grow for ever");
-    span_amount_given_locked(3 * CREDIT_MOST);
-    cr_assert_eq(span_amount_excess_locked(), 0, "nor does it wrap");
+    cr_assert_eq(excess(), CREDIT_MOST, "it does not grow for ever");
+    span_amount_given_locked(0, 3 * CREDIT_MOST);
+    cr_assert_eq(excess(), 0, "nor does it wrap");
+}
+
+Test(amount, two_threads_do_not_give_the_same) {
+    set_totals(20000, 8000, 0); /* not emptied */
+    os_fake_clock = 10000 + 5000;
+    size_t first = span_amount_take_excess_locked();
+    cr_assert_eq(first, 15000);
+    cr_assert_eq(span_amount_take_excess_locked(), 0);
+    set_totals(20000 - 15000, 8000, 0);
+    span_amount_given_locked(first, 15000);
+    cr_assert_eq(excess(), 0);
+    set_totals(20000, 8000, 0);
+    cr_assert_eq(excess(), 0, "there is no credit left");
+    os_fake_clock += 4000;
+    first = span_amount_take_excess_locked();
+    cr_assert_eq(first, 4000);
+    span_amount_given_locked(first, 0); /* the OS has refused */
+    cr_assert_eq(span_amount_take_excess_locked(), 4000);
+    span_amount_forked();
+    cr_assert_eq(excess(), 4000, "in a child nobody gives what another thread was about to");
 }
 
 Test(amount, an_emptied_heap_goes_once_without_credit) {
@@ -69,32 +96,32 @@ Test(amount, an_emptied_heap_goes_once_without_credit) {
     span_totals.free = dirty;
     set_totals(dirty, used, 0);
     set_totals(dirty, used, 0);
-    cr_assert_eq(span_amount_excess_locked(), dirty - LEAST);
-    span_amount_given_locked(credit + 60000);
-    cr_assert_eq(span_amount_excess_locked(), whole - 60000, "in all no more than the heap has");
-    span_amount_given_locked(whole - 60000);
-    cr_assert_eq(span_amount_excess_locked(), 0);
+    cr_assert_eq(excess(), dirty - LEAST);
+    span_amount_given_locked(0, credit + 60000);
+    cr_assert_eq(excess(), whole - 60000, "in all no more than the heap has");
+    span_amount_given_locked(0, whole - 60000);
+    cr_assert_eq(excess(), 0);
     os_fake_clock += PART;
-    cr_assert_eq(span_amount_excess_locked(), PART, "then time has to pay for it again");
-    span_amount_given_locked(PART);
+    cr_assert_eq(excess(), PART, "then time has to pay for it again");
+    span_amount_given_locked(0, PART);
     span_totals.free += 5000;
-    cr_assert_eq(span_amount_excess_locked(), 5000, "or more of a heap");
+    cr_assert_eq(excess(), 5000, "or more of a heap");
 }
 
 Test(amount, a_heap_of_which_more_than_an_eighth_is_in_use_was_not_emptied) {
     size_t dirty = 64000;
     span_totals.free = dirty;
     set_totals(dirty, dirty / 8 + 1, 0);
-    cr_assert_eq(span_amount_excess_locked(), os_fake_clock);
+    cr_assert_eq(excess(), os_fake_clock);
     set_totals(dirty, dirty / 8, 0);
-    cr_assert_gt(span_amount_excess_locked(), os_fake_clock);
+    cr_assert_gt(excess(), os_fake_clock);
 }
 
 /* What may stay beside the least, by how much is told to go. */
 static size_t learned(void) {
     os_fake_clock += (uint64_t)1 << 30; /* so that credit is enough; nothing is wanted any more afterwards */
     set_totals(LEAST + 100000, 0, 0);
-    return 100000 - span_amount_excess_locked();
+    return 100000 - excess();
 }
 
 Test(amount, what_is_wanted_back_soon_is_learned) {
@@ -102,19 +129,32 @@ Test(amount, what_is_wanted_back_soon_is_learned) {
     cr_assert_eq(learned(), 0);
     span_amount_wanted_locked(&regions[0], span_index(clean), 400);
     cr_assert_eq(learned(), 0, "nothing was given");
-    span_amount_given_locked(1000);
+    span_amount_given_locked(0, 1000);
     os_fake_clock += 1000;
     span_amount_wanted_locked(&regions[0], span_index(clean), 400);
     span_amount_wanted_locked(&regions[0], span_index(clean), 300);
     cr_assert_eq(learned(), 700);
-    span_amount_given_locked(100);
+    span_amount_given_locked(0, 100);
     span_amount_wanted_locked(&regions[0], span_index(clean), 400);
     cr_assert_eq(learned(), 800 + 300, "of the first 300 are still given, and those 100 too");
 }
 
+Test(amount, who_wants_it_back_slowly_is_learned_from) {
+    struct span *clean = large(400);
+    span_amount_given_locked(0, 1000);
+    for (int i = 0; i < 3; i++) {
+        os_fake_clock += 900; /* after what was wanted before */
+        span_amount_wanted_locked(&regions[0], span_index(clean), 300);
+    }
+    cr_assert_eq(learned(), 900);
+    os_fake_clock += 1001;
+    span_amount_wanted_locked(&regions[0], span_index(clean), 100);
+    cr_assert_eq(learned(), 900);
+}
+
 Test(amount, what_is_wanted_back_late_is_not) {
     struct span *clean = large(400);
-    span_amount_given_locked(1000);
+    span_amount_given_locked(0, 1000);
     os_fake_clock += 1001;
     span_amount_wanted_locked(&regions[0], span_index(clean), 400);
     os_fake_clock -= 1001; /* and it is forgotten */
@@ -126,7 +166,7 @@ Test(amount, dirty_units_are_not_those_that_were_given) {
     struct span *taken = large(400), *end = large(1);
     size_t first = span_index(taken);
     span_release(taken);
-    span_amount_given_locked(1000);
+    span_amount_given_locked(0, 1000);
     span_amount_wanted_locked(&regions[0], first, 400);
     cr_assert_eq(learned(), 0);
     cr_assert_not_null(end);
@@ -134,7 +174,7 @@ Test(amount, dirty_units_are_not_those_that_were_given) {
 
 Test(amount, what_stays_in_vain_is_forgotten) {
     struct span *clean = large(1000);
-    span_amount_given_locked(1000);
+    span_amount_given_locked(0, 1000);
     span_amount_wanted_locked(&regions[0], span_index(clean), 1000);
     span_amount_forget_locked(300);
     cr_assert_eq(learned(), 700);

@@ -157,9 +157,15 @@ Test(shelf, if_nothing_is_large_enough_all_goes_to_the_page_heap_first) {
 }
 
 Test(shelf, room_and_places_are_bounded) {
-    enum { COUNT = 60 };
+    enum { COUNT = 60, FEW = SHELF_PLACES - 2 };
     struct span *spans[COUNT];
     open_shelves();
+    take(spans, FEW, SHELF_UNITS / 8);
+    for (size_t i = 0; i < FEW; i++) {
+        span_release_large(spans[i]);
+        cr_assert_leq(lying().units, SHELF_UNITS);
+        check();
+    }
     take(spans, COUNT, 3);
     for (size_t i = 0; i < COUNT; i++) {
         span_release_large(spans[i]);
@@ -173,9 +179,10 @@ Test(shelf, room_and_places_are_bounded) {
     span_release_large(big);
     cr_assert_eq(lying().units, before.units, "it is larger than any shelf");
     check();
-    for (size_t i = 0; i < COUNT; i++) /* neighbours that join must not come to more than the room */
+    for (size_t i = 0; i < COUNT; i++) { /* neighbours that join must not come to more than the room */
         span_release_large(between[i]);
-    cr_assert_leq(lying().units, SHELF_UNITS);
+        cr_assert_leq(lying().units, SHELF_UNITS);
+    }
     check();
     span_release_large(edge);
     check();

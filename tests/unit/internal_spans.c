@@ -331,6 +331,21 @@ Test(age, after_a_silence_all_is_old) {
     cr_assert_not_null(end);
 }
 
+Test(age, what_is_freed_after_a_silence_is_not) {
+    struct span *a = large(1900), *between = large(1), *b = large(700), *end = large(1);
+    fill(a), fill(b);
+    span_release(a);
+    os_fake_clock += tunables.decay_ms;
+    span_release(b);
+    for (int i = 0; i < 10; i++, os_fake_clock += 10) {
+        decay_look(os_fake_clock);
+        cr_assert_eq(span_totals.free_dirty, 700, "the silence ended before it was freed");
+    }
+    span_check();
+    cr_assert_not_null(between);
+    cr_assert_not_null(end);
+}
+
 Test(span, the_top_goes_back_by_the_break) {
     struct span *keep = large(1), *top = large(2000);
     fill(top);
