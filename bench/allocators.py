@@ -18,6 +18,7 @@ PEERS = {
     "tbbmalloc": ("libtbbmalloc_proxy.so.2", "libtbbmalloc2"),
 }
 BINDING = re.compile(r"binding file .* to (.*) \[\d+\]: normal symbol `malloc'")
+LIBC = "libc.so.6"
 PROBE = "/bin/true"  # any program that is linked with libc
 COPY = "copy"  # an equal of one of the others: what differs between the two is noise
 FLOOR = "empty"  # a library with nothing in it, preloaded: what no allocator can do better on short processes
@@ -97,6 +98,22 @@ def serves_malloc(library):
     done = subprocess.run([PROBE], env=env, capture_output=True, text=True, errors="replace", check=False)
     sources = BINDING.findall(done.stderr)
     return not sources or library in sources or "cannot be preloaded" in done.stderr
+
+
+def give_libc(chosen, program):
+    """Some programs are linked with an allocator of their own (Debian's redis-server with jemalloc's library): under the
+    name glibc, that would be measured. A preload of libc puts its malloc first."""
+    env = {**os.environ, "LD_TRACE_LOADED_OBJECTS": "1", "LD_WARN": "1", "LD_BIND_NOW": "1", "LD_DEBUG": "bindings"}
+    env.pop("LD_PRELOAD", None)
+    done = subprocess.run([program], env=env, capture_output=True, text=True, errors="replace", check=False,
+                          stdin=subprocess.DEVNULL)
+    sources = set(BINDING.findall(done.stderr)) - {program}
+    if not sources or any(pathlib.Path(source).name == LIBC for source in sources):
+        return
+    for allocator in chosen.values():
+        if not allocator.library:
+            allocator.library = LIBC
+            allocator.version += f" (preloaded: the program is linked with {pathlib.Path(sorted(sources)[0]).name})"
 
 
 def with_copy(chosen, work):

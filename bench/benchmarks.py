@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import postgres
+import server
 
 EXPECTED = "expected-"  # files with what programs must write, for bench/checked.c and bench/postgres.c
 HELPERS = ("checked", "postgres", "redis")  # that start real programs
@@ -26,13 +27,14 @@ class Benchmark:
     group: str = ""       # "one thread", "many threads", "C++", "programs" or "pairs"
     threads: int = 1
     counts: bool = False  # also run once under the debug build, for locks and atomic operations
-    seconds: int = 0      # that it runs for, whatever the allocator
+    seconds: float = 0    # that it runs for, whatever the allocator; of an own program about, as it did once
     steady: bool = False  # its memory over time is the question: one long run of each allocator tells
     tree: bool = False    # what counts is the memory of all its processes together
     checked: bool = False # started by a helper that compares its output, and whose memory is not its own
     alone: bool = False   # orphans of the program are not part of it
     fresh: tuple = ()     # a folder of the inputs, and its copy, which is made anew before each run
     missing: str = ""     # what is not installed of it: then it cannot run
+    service: server.Service | None = None  # how a server is awaited, asked and stopped
 
     def refresh(self, place):
         if self.fresh:

@@ -85,6 +85,7 @@ class Result:
     noise: dict[str, float] = dataclasses.field(default_factory=dict)  # by metric: no smaller difference is one
     short: bool = False         # runs too short for an average over time: the peak stands for it
     counts: Counts | None = None
+    client: str | None = None   # of a server: the command whose time is the time
 
     def problem(self):
         if not self.rounds:

@@ -3,11 +3,13 @@
 import argparse
 import importlib.util
 import math
-import os
 import pathlib
+import signal
 import sys
 
 import conditions
+import server
+import voice
 
 DESCRIPTION = """Compares preloadable allocators on many programs, or on your own: time, memory, page faults, with intervals.
 
@@ -24,8 +26,9 @@ HTML_NEEDS = ("jinja2", "matplotlib")  # told before anything is measured, not a
 
 class Parser(argparse.ArgumentParser):
     def error(self, message):
-        """One line."""
-        print(f"{self.prog}: {message}", file=sys.stderr)
+        """One line, in which an option is named as it was given."""
+        message = message.removeprefix("argument ").replace("--rounds/--runs: ", "--runs: ")
+        print(f"{self.prog}: {message.replace('unrecognized arguments: ', 'unknown option ')}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -48,6 +51,21 @@ exit_status = within(int, 0, 255, "a number from 0 to 255")
 seed = within(int, 0, 2**63, "a number, at least 0")
 
 
+def stop_signal(text):
+    """SIGINT, INT or 2."""
+    name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
+    found = signal.Signals.__members__.get(name) or (int(text) if text.isdigit() and len(text) < 4 else 0)
+    if found not in signal.valid_signals():
+        raise argparse.ArgumentTypeError(f"'{text}' is no signal, such as SIGINT or 2")
+    return int(found)
+
+
+def ready(text):
+    if text.isdigit() and not 1 <= int(text) <= 65535 or not text.removeprefix(server.TEXT).strip():
+        raise argparse.ArgumentTypeError(f"'{text}' is neither a port from 1 to 65535, nor a command, nor {server.TEXT}TEXT")
+    return text
+
+
 def names(text):
     if not all(text.split(",")):
         raise argparse.ArgumentTypeError(f"'{text}' has an empty name")
@@ -61,35 +79,60 @@ def condition(text):
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def new_parser():
-    parser = Parser(prog=os.environ.get("MYALLOC_BENCH_NAME", "bench/run"), description=DESCRIPTION, epilog=STATUS,
-                    formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-                    usage="%(prog)s [OPTIONS] [-- PROGRAM ARGUMENTS]")
+def add_common(parser):
+    """What there is for benchmarks and for an own program."""
     add = parser.add_argument
-    add("--list", action="store_true", help="name the benchmarks")
-    add("--only", default="*", metavar="PATTERNS", help="patterns of benchmarks, separated by commas")
     add("--alloc", type=names, default=None, metavar="NAMES",
         help="allocators, separated by commas; NAME=/path/lib.so adds one, or NAME:VERSION=/path/lib.so; "
         "empty: an empty library preloaded")
-    add("--rounds", "--runs", type=rounds,
+    add(*(["--runs"] if voice.OWN else ["--rounds", "--runs"]), dest="rounds", type=rounds,
         help=f"at least so many ({ROUNDS}; --quick {ROUNDS_QUICK}); more until intervals are narrow")
     add("--minutes", type=positive, help=f"what all may take ({MINUTES:g}; --quick {MINUTES_QUICK:g}, own program "
         f"{MINUTES_OWN:g}): more rounds are made only while time is left")
     add("--limit", type=positive, metavar="SECONDS",
         help=f"after which one run counts as hung ({LIMIT:g}; --quick {LIMIT_QUICK:g})")
-    add("--quick", action="store_true", help="two rounds without warm-up, of the benchmarks that fit; says which do not")
     add("--seed", type=seed, default=1, help="of the order of runs (1)")
     add("--json", type=pathlib.Path, metavar="FILE", help="write every sample to this file")
     add("--html", type=pathlib.Path, metavar="FILE", help="write the report with plots to this file")
     add("--fail-if", action="append", default=[], type=condition, metavar="CONDITION",
         help="such as 'myalloc.time > 1.05*best' or 'myalloc.peak[trees] > 1.1*glibc'; may come several times")
+
+
+def add_benchmarks(parser):
+    add = parser.add_argument
+    add("--list", action="store_true", help="name the benchmarks")
+    add("--only", default="*", metavar="PATTERNS", help="patterns of benchmarks, separated by commas")
+    add("--quick", action="store_true", help="two rounds without warm-up, of the benchmarks that fit; says which do not")
     add("--compare", nargs=2, type=pathlib.Path, metavar=("BEFORE", "AFTER"),
         help="what changed between two files of --json")
     add("--all", action="store_true", help="with --compare: all allocators in full, not only myalloc")
     add("--render", type=pathlib.Path, metavar="FILE", help="report again from a file of --json (with --html, --fail-if)")
-    add("--stdin", type=pathlib.Path, metavar="FILE", help="own program: its standard input (/dev/null)")
+
+
+def add_own(parser):
+    add = parser.add_argument
+    add("--stdin", type=pathlib.Path, metavar="FILE",
+        help="own program: its standard input (what is redirected to this one, else /dev/null)")
     add("--allow-exit", action="append", type=exit_status, default=[], metavar="N",
         help="own program: this exit status is no failure; may come several times")
+    add("--shell", action="store_true", help="own program: one argument, a line that /bin/sh runs")
+    add("--client", metavar="COMMAND", help="own program, a server: what asks it, and whose time counts; run by /bin/sh")
+    add("--ready", type=ready, metavar="READY", help="own program, a server: a port, a command that succeeds, or "
+        f"{server.TEXT}TEXT in its output, by which it is known to be ready")
+    add("--stop", type=stop_signal, metavar="SIGNAL", help="own program, a server: what stops it (SIGTERM)")
+
+
+def new_parser():
+    """`myalloc compare` knows only what is for an own program."""
+    parser = Parser(prog=voice.NAME if voice.OWN else "bench/run", description=DESCRIPTION, epilog=STATUS,
+                    formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
+                    usage="%(prog)s [OPTIONS] [-- PROGRAM ARGUMENTS]")
+    add_common(parser)
+    if voice.OWN:
+        parser.set_defaults(list=False, only="*", quick=False, compare=None, all=False, render=None)
+    else:
+        add_benchmarks(parser)
+    add_own(parser)
     return parser
 
 
@@ -153,10 +196,27 @@ def check_modes(parser, options):
         parser.error("--all is for --compare")
 
 
+def check_server(parser, options):
+    """All of it or nothing; gives `service`."""
+    given = {"--client": options.client, "--ready": options.ready, "--stop": options.stop}
+    for name, value in given.items():
+        if value and not options.program:
+            parser.error(f"{name} is for your own program, after --")
+        for needed in ("--client", "--ready"):
+            if value and not given[needed]:
+                parser.error(f"{name} needs {needed}; a server needs both")
+    options.service = None
+    if options.client:
+        options.service = server.Service(options.ready, options.client, options.stop or int(signal.SIGTERM))
+
+
 def check(parser, options):
     check_modes(parser, options)
-    if not options.program and (options.stdin or options.allow_exit):
-        parser.error("--stdin and --allow-exit are for your own program, after --")
+    check_server(parser, options)
+    if not options.program and (options.stdin or options.allow_exit or options.shell):
+        parser.error("--stdin, --shell and --allow-exit are for your own program, after --")
+    if options.shell and (len(options.program) != 1 or not options.program[0].strip()):
+        parser.error("--shell takes one argument after --, the whole line in quotes")
     if options.stdin and not options.stdin.is_file():
         parser.error(f"--stdin {options.stdin}: no such regular file")
     for path in (options.json, options.html):

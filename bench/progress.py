@@ -3,10 +3,14 @@
 import sys
 import time
 
+import voice
 from rich.console import Console
 from rich.progress import BarColumn, Progress as Bar, TextColumn
 
-EVERY = 30  # seconds between plain lines
+EVERY = 30        # seconds between plain lines
+REDRAWN = 1.0     # seconds after which a bar is drawn anew while a run goes on
+WIDE, NARROW = 24, 8  # columns of the bar
+ROOMY = 80        # columns of a terminal that has them
 
 
 def span(seconds):
@@ -17,14 +21,19 @@ def span(seconds):
 
 class Progress:
     def __init__(self, stream=sys.stderr):
+        self.stream = stream
         self.console = Console(file=stream, highlight=False, markup=False, soft_wrap=True)
         self.bar = None  # elsewhere than on a terminal
         if self.console.is_terminal and not self.console.is_dumb_terminal:
-            # Drawn only between runs: a thread that draws all the time would take time from what is measured.
-            self.bar = Bar(TextColumn("{task.description}", markup=False), BarColumn(24), TextColumn("{task.fields[left]}"),
+            # Drawn between runs and, in long ones, once a second: a thread that draws all the time would take time from what
+            # is measured.
+            self.bar = Bar(TextColumn("{task.description}", markup=False),
+                           BarColumn(WIDE if self.console.width >= ROOMY else NARROW), TextColumn("{task.fields[left]}"),
                            console=self.console, auto_refresh=False, transient=True)
             self.task = self.bar.add_task("", total=None, left="")
-        self.step, self.printed, self.begun = "", float("-inf"), time.monotonic()
+        self.step, self.begun = "", time.monotonic()
+        self.printed = self.begun
+        self.what, self.left, self.shown, self.drawn = "", None, self.begun, self.begun
 
     def note(self, step, always=False):
         """A new step begins."""
@@ -34,18 +43,30 @@ class Progress:
 
     def show(self, what, left):
         """What is run now, with the seconds left, None if nobody knows."""
+        self.what, self.left, self.shown = what, left, time.monotonic()
         if self.bar:
-            passed = time.monotonic() - self.begun
-            self.bar.update(self.task, description=f"{self.step}: {what}", left=span(left), completed=passed,
-                            total=None if left is None else passed + max(left, 0))
-            self.bar.start()
-            self.bar.refresh()
+            self.draw()
         elif time.monotonic() - self.printed > EVERY:
             self.say("; ".join(filter(None, (f"{self.step}: {what}", span(left)))))
 
+    def tick(self):
+        """A run goes on; called now and then meanwhile."""
+        if self.bar and time.monotonic() - self.drawn >= REDRAWN:
+            self.draw()
+
+    def draw(self):
+        self.drawn = time.monotonic()
+        passed, gone = self.drawn - self.begun, self.drawn - self.shown
+        left = None if self.left is None else max(self.left - gone, 0)
+        told, total = (f"{gone:.0f} s so far", None) if left is None else (span(left), passed + left)
+        self.bar.update(self.task, description=f"{self.step}: {self.what}", completed=passed, left=told, total=total)
+        self.bar.start()
+        self.bar.refresh()
+
     def say(self, text):
         """A line that stays."""
-        self.console.print(f"bench: {text}")
+        for line in voice.folded(f"{voice.NAME}: {text}", voice.columns(self.stream)):
+            self.console.print(line)
         self.printed = time.monotonic()
 
     def end(self):

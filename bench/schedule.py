@@ -29,6 +29,7 @@ class Plan:
     rounds_most: int = 25
     seconds: float = 28 * 60  # for everything
     quick: bool = False       # benchmark by benchmark without a warm-up, until the time is spent
+    own: bool = False         # one program of the user's: an interrupt gives whatever there is of it
 
 
 class Course:
@@ -37,6 +38,7 @@ class Course:
     def __init__(self, benchmark, names):
         self.benchmark, self.order = benchmark, list(names)
         self.rounds, self.dropped, self.tries = [], [], 0
+        self.latest = {}              # the last sample of each allocator, also of the warm-up and of a round that was not ended
         self.hung, self.width = {}, float("inf")
         self.measured = None          # seconds of its last round, without the runs that hung: they are not repeated
         self.once = benchmark.steady  # one round without warm-up: each run is long
@@ -56,7 +58,7 @@ class Course:
     def result(self):
         b = self.benchmark
         return Result(b.about, b.group, [str(word) for word in b.command], b.environment, b.tree, b.steady, self.rounds,
-                      self.dropped)
+                      self.dropped, client=b.service and b.service.client)
 
 
 def steal_and_total():
@@ -102,10 +104,10 @@ class Schedule:
             if name in course.hung:
                 found[name] = Sample(course.hung[name])
                 continue
-            self.progress.show(f"{self.sequence.index(course) + 1}/{len(self.courses)} {course.benchmark.name} with {name}",
-                               self.expected())
+            self.progress.show(self.described(course, name), self.expected(time.monotonic() - begun))
             started = time.monotonic()
             found[name] = self.run_once(course.benchmark, self.libraries[name].library, self.place, series)
+            course.latest[name] = found[name]
             if found[name].status.startswith("hung"):
                 course.hung[name] = found[name].status
                 hung += time.monotonic() - started
@@ -113,6 +115,11 @@ class Schedule:
         course.measured = time.monotonic() - begun - hung
         stolen = stolen_after - stolen
         return Round(order, stolen, stolen / max(total_after - total, 1), {name: found[name] for name in self.libraries})
+
+    def described(self, course, name):
+        if self.plan.own:
+            return f"with {name}"
+        return f"{self.sequence.index(course) + 1}/{len(self.courses)} {course.benchmark.name} with {name}"
 
     def counted_round(self, course):
         """One round, made again if it was spoiled; no more than `rounds` times for a benchmark, never a steady one: what
@@ -125,14 +132,15 @@ class Schedule:
                 return
             course.dropped.append(found)
 
-    def expected(self):
-        """Seconds until the end: what the rounds that must be made will take, or the time that may be spent."""
-        if not any(course.measured for course in self.courses):
+    def expected(self, gone=0.0):
+        """Seconds until the end: what the rounds that must be made will take, or the time that may be spent. So many seconds
+        of the round that is being made are gone."""
+        if not any(course.measured for course in self.courses) and not all(course.cost() for course in self.courses):
             return None
         warm_ups = {course: not (course.measured or course.once) for course in self.courses}
         need = sum(self.estimate(course) * (max(self.wanted(course) - len(course.rounds), 0) + warm_ups[course])
                    for course in self.courses)
-        return self.left() if self.plan.quick else max(need, self.left() if self.wide() else 0)
+        return self.left() if self.plan.quick else max(need - gone, self.left() if self.wide() else 0)
 
     def wide(self):
         """The courses for which more rounds would teach something, the widest first."""
@@ -147,8 +155,9 @@ class Schedule:
         need = sum(course.cost() * self.wanted(course) for course in self.courses)
         if need > self.left():
             left = max(self.left(), 0) / 60
+            remedy = "--alloc and --runs" if self.plan.own else "--only picks benchmarks, --rounds and --quick"
             self.progress.say(f"{self.plan.rounds} rounds will take about {need / 60:.1f} minutes, {left:.1f} are left: "
-                              "this run will be late. --only picks benchmarks, --rounds and --quick do less")
+                              f"this run will be late. {remedy} do less")
         for number in range(1, self.plan.rounds + 1):
             self.progress.note(f"round {number} of at least {self.plan.rounds}", always=True)
             for course in self.courses:
@@ -195,17 +204,27 @@ class Schedule:
                 return
             self.counted_round(course)
 
+    def keep_latest(self):
+        """Where no round was ended, what there is makes one."""
+        for course in self.courses:
+            if not course.rounds and course.latest:
+                names = [name for name in self.libraries if name in course.latest]
+                course.rounds.append(Round(names, 0, 0.0, {name: course.latest[name] for name in names}))
+
     def run(self):
-        """Name -> result of the benchmarks with at least two rounds, or all of theirs. An interrupt ends the measuring, not
-        the report."""
+        """Name -> result of the benchmarks with at least two rounds, or all of theirs; of an own program whatever there is. An
+        interrupt ends the measuring, not the report."""
         try:
             self.run_quick() if self.plan.quick else self.run_full()
         except KeyboardInterrupt:
             self.interrupted = True
-            self.progress.say("interrupted: the report is of the rounds made so far")
+            self.progress.say("interrupted: the report is of what was measured so far")
         finally:
             self.progress.end()
-        done = [course for course in self.courses if len(course.rounds) >= min(2, self.wanted(course))]
+        if self.interrupted and self.plan.own:
+            self.keep_latest()
+        least = 1 if self.plan.own else 2
+        done = [course for course in self.courses if len(course.rounds) >= min(least, self.wanted(course))]
         for course in self.courses:
             if course not in done:
                 self.left_out.setdefault(course.benchmark.name, "interrupted")

@@ -244,6 +244,7 @@ def one(key, result):
         for name in names_of({key: result}):
             table.add(name, *(one_cell(result, name, metric) for metric in metrics))
         made.append(table)
-    made[0].title = (f"{key}: {len(result.rounds)} rounds; medians, ratio to glibc with its 95 % interval; - surely less, "
-                     "+ surely more, = cannot be told")
+    count = f"{len(result.rounds)} rounds" if len(result.rounds) > 1 else "1 round"
+    made[0].title = (f"{key}: {count}; medians, ratio to glibc with its 95 % interval; - surely less, + surely more, = cannot "
+                     "be told")
     return made

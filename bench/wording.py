@@ -137,6 +137,11 @@ def memory_texts(results):
             "of the others: the kernel's, of the largest process." if trees else ""]
 
 
+def server_texts(results):
+    return [f"Time is that of the client ({result.client}). CPU time, memory and page faults are the server's, from its start "
+            "to its end." for result in results.values() if result.client]
+
+
 def left_out_texts(left_out):
     """A line for each reason: it, and all that it kept from being measured."""
     reasons = dict.fromkeys(left_out.values())
@@ -148,7 +153,8 @@ def notes(document):
     results, said = document.benchmarks, []
     if results:
         dropped = sum(len(result.dropped) for result in results.values())
-        said = [noise_text(results), once_text(results), *uncounted_texts(results), *memory_texts(results),
+        said = [noise_text(results), once_text(results), *uncounted_texts(results), *server_texts(results),
+                *memory_texts(results),
                 f"{dropped} rounds dropped, because the host took more than 2 % of their time." if dropped else ""]
     return [*filter(None, said), *left_out_texts(document.left_out)]
 

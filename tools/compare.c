@@ -14,6 +14,8 @@
 #include "program.h"
 
 #define HARNESS "bench/run"
+#define SHELL "/bin/sh" /* of --shell, in bench/run as well */
+#define SHELL_OPTION "--shell"
 
 /* The harness belongs to this command: in the build tree or in the installation that it is part of. */
 static bool find_harness(char path[PATH_MAX])
@@ -47,6 +49,15 @@ static int program_at(int argc, char **argv)
     return 0;
 }
 
+static bool wants_shell(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
+        if (!strcmp(argv[i], SHELL_OPTION))
+            return true;
+    }
+    return false;
+}
+
 static int check_program(const char *name)
 {
     struct library library;
@@ -74,7 +85,7 @@ static int run(int argc, char **argv)
     if (!find_harness(harness))
         return fail(STATUS_CANNOT_PRELOAD, "cannot find " HARNESS " in .. or ../share/myalloc from this command; set "
                                            "MYALLOC_BENCH to its path");
-    status = check_program(argv[at]);
+    status = check_program(wants_shell(argc, argv) ? SHELL : argv[at]);
     if (status)
         return status;
     argv[0] = harness;
@@ -82,9 +93,10 @@ static int run(int argc, char **argv)
     return fail(STATUS_CANNOT_PRELOAD, "%s: %s; it needs /usr/bin/python3", harness, strerror(errno));
 }
 
-static const struct command_option own_options[] = {{"--runs", "N"}, {"--rounds", "N"}, {"--minutes", "N"},
-    {"--alloc", "NAMES"}, {"--stdin", "FILE"}, {"--allow-exit", "N"}, {"--limit", "SECONDS"}, {"--json", "FILE"},
-    {"--html", "FILE"}, {"--fail-if", "COND"}, {"--seed", "N"}, {"--quick", NULL}, {NULL, NULL}};
+static const struct command_option own_options[] = {{"--runs", "N"}, {"--minutes", "N"}, {"--alloc", "NAMES"},
+    {"--stdin", "FILE"}, {SHELL_OPTION, NULL}, {"--allow-exit", "N"}, {"--client", "COMMAND"}, {"--ready", "READY"},
+    {"--stop", "SIGNAL"}, {"--limit", "SECONDS"}, {"--json", "FILE"}, {"--html", "FILE"}, {"--fail-if", "COND"}, {"--seed", "N"},
+    {NULL, NULL}};
 
 const struct command command_compare = {
     .name = "compare",
@@ -92,13 +104,20 @@ const struct command command_compare = {
     .summary = "Run a program under every allocator installed, and recommend one",
     .details = "The program runs many times with each allocator, in turn and in random order: glibc's, libmyalloc.so, a\n"
                "copy of it (what differs between these two is noise), and jemalloc, mimalloc, tcmalloc and tbbmalloc where\n"
-               "Debian's packages of them are installed. Time, memory and page faults are printed with 95 % intervals.\n"
+               "Debian's packages of them are installed. Time, memory and page faults are printed with 95 % intervals, the\n"
+               "allocators ranked, time and memory weighed against each other, and the best is named, or what each is\n"
+               "better in.\n"
                "\n"
                "  --runs N          at least so many rounds (5); more until the intervals are narrow\n"
                "  --minutes N       what all may take (5); the rounds of --runs are made in any case\n"
                "  --alloc NAMES     the allocators, separated by commas; NAME=/path/lib.so adds one\n"
-               "  --stdin FILE      the program's standard input (/dev/null)\n"
+               "  --stdin FILE      each run's standard input; without it, what is redirected to this command, or /dev/null\n"
+               "  --shell           behind -- stands one argument, a line that /bin/sh runs, such as 'zcat log.gz | sort'\n"
                "  --allow-exit N    this exit status is no failure; may come several times, then say 0 as well\n"
+               "  --client COMMAND  the program is a server, and this asks it, without the preload; what it takes is the time\n"
+               "  --ready READY     a port of localhost, a command that succeeds, or text:TEXT in the server's output, by\n"
+               "                    which it is known to be ready\n"
+               "  --stop SIGNAL     what stops the server (SIGTERM)\n"
                "  --limit SECONDS   after which a run counts as hung (120)\n"
                "  --json FILE       every sample\n"
                "  --html FILE       a report with plots\n"
@@ -107,6 +126,12 @@ const struct command command_compare = {
                "\n"
                "What the program writes to its standard output is not kept; if a run fails, the last line that it wrote to\n"
                "its standard error is shown. It must be able to run many times in the same folder.\n"
+               "\n"
+               "Ctrl-C ends the measuring and gives what there is so far.\n"
+               "\n"
+               "A server must stay in the foreground. Its own CPU time is weighed beside the time of its client; CPU time,\n"
+               "memory and faults are those of its whole run. It must be ready within a quarter of --limit, and stop within\n"
+               "another.\n"
                "\n"
                "The exit status is 0, or\n"
                "  1    a run failed under some allocator, or a condition of --fail-if holds\n"
