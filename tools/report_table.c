@@ -445,6 +445,22 @@ void report_moments_by_tag(const struct stacks *stacks, const struct moment *mom
     free(columns);
 }
 
+/* Who sees little or nothing live, as at the end of a program that frees all, may have meant the peak. */
+static void put_hint(const struct stacks *stacks, const struct table_form *form)
+{
+    const struct heap_amount *of = stacks->change.of;
+    char *peak, *line;
+
+    if (form->is_change || form->kind != HEAP_LIVE || of[HEAP_PEAK].bytes / 4 <= of[HEAP_LIVE].bytes)
+        return;
+    peak = memory_format("%s", number_text(form, of[HEAP_PEAK].bytes, true));
+    line = memory_format("at the peak %s bytes were live: --peak; in all %s were allocated: --alloc", peak,
+                         number_text(form, of[HEAP_ALL].bytes, true));
+    put_label(form, line, 0);
+    free(peak);
+    free(line);
+}
+
 void report_table(struct stacks *stacks, const struct table_form *form)
 {
     const struct heap_amount *sum = &stacks->change.of[form->kind];
@@ -457,6 +473,8 @@ void report_table(struct stacks *stacks, const struct table_form *form)
         put_label(form, "estimated: by 100 samples right to about 10 %, by 10 to about 30 %, by 1 to as much again", 0);
     free(bytes);
     free(head);
+    if (!form->has_lives)
+        put_hint(stacks, form);
     if (form->has_lives)
         put_lives(stacks, form);
     else if (form->has_stacks)
