@@ -12,7 +12,8 @@
  * What is given back and wanted again costs a fault a page, 1.2 us. So that a short program which goes up and down loses no
  * more than half a hundredth of its time by it, so much goes at most: CREDIT_MS units for each ms that the process has had. A
  * heap that was emptied may go beyond that, in all by no more than the heap had once: most such programs need no more for long,
- * or end, and who fills it again pays at most as much as to fill it first.
+ * or end, and who fills it again pays at most as much as to fill it first. If it was large, hardly anything stays; of a smaller
+ * one STAYS_LEAST, as short programs go up and down by so much.
  *
  * Numbers are of units, and under LOCK_SPANS.
  */

@@ -17,7 +17,8 @@
  * to. On `growing`, blocks that grow by realloc, the peak of memory was 1.95 times that of the best allocator without this, and
  * is the same with it. */
 #define PURGE_AT_ONCE (32 * MIB)
-#define EXCESS_CALLS 64 /* that a free may make because too much is dirty (span_amount.h); the next free goes on */
+#define EXCESS_CALLS 64 /* that a part of it may make for a free because too much is dirty (span_amount.h) */
+#define EXCESS_PARTS 4  /* that a free gives back, if other threads freed more meanwhile; the next free goes on */
 
 /* ---- the top of the brk heap -------------------------------------------------------------------------------------- */
 
@@ -98,17 +99,28 @@ static size_t give_top(size_t units) {
 }
 
 /* Gives back so many units, whatever their age: at the top first, then from all free memory in turn, lest the same be looked at
- * again and again. */
-static COLD void give_excess(size_t units) {
+ * again and again. Returns those that the OS got. */
+static size_t give_part(size_t units) {
     static struct sweep sweep = {.all = true};
     size_t given = give_top(units);
     if (given < units)
         given += span_sweep(&sweep, (struct sweep_bound){EXCESS_CALLS, (units - given) << UNIT_SHIFT}) >> UNIT_SHIFT;
     lock_acquire(&page_heap.lock, LOCK_SPANS);
-    span_amount_given_locked(units, given);
     if (sweep.over)
         sweep = (struct sweep){.all = true};
     lock_release(&page_heap.lock, LOCK_SPANS);
+    return given;
+}
+
+/* What other threads free meanwhile is left to this one, as theirs may be the last frees that there are. */
+static COLD void give_excess(size_t units) {
+    for (unsigned part = 1; units > 0; part++) {
+        size_t given = give_part(units);
+        lock_acquire(&page_heap.lock, LOCK_SPANS);
+        span_amount_given_locked(units, given);
+        units = given > 0 && part < EXCESS_PARTS ? span_amount_take_excess_locked() : 0;
+        lock_release(&page_heap.lock, LOCK_SPANS);
+    }
 }
 
 /* ---- spans come back ---------------------------------------------------------------------------------------------- */

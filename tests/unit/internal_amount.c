@@ -95,8 +95,7 @@ Test(amount, an_emptied_heap_goes_once_without_credit) {
     size_t credit = os_fake_clock, whole = 100000, used = 8000, dirty = whole - used;
     span_totals.free = dirty;
     set_totals(dirty, used, 0);
-    set_totals(dirty, used, 0);
-    cr_assert_eq(excess(), dirty - LEAST);
+    cr_assert_eq(excess(), dirty - used / 4);
     span_amount_given_locked(0, credit + 60000);
     cr_assert_eq(excess(), whole - 60000, "in all no more than the heap has");
     span_amount_given_locked(0, whole - 60000);
@@ -106,6 +105,22 @@ Test(amount, an_emptied_heap_goes_once_without_credit) {
     span_amount_given_locked(0, PART);
     span_totals.free += 5000;
     cr_assert_eq(excess(), 5000, "or more of a heap");
+}
+
+Test(amount, of_a_large_heap_that_was_emptied_only_a_mebibyte_stays) {
+    enum { MEBIBYTE = 64, LARGE = 4 * LEAST };
+    span_totals.free = LARGE - 1;
+    set_totals(LEAST + PART + 1, 0, 0);
+    cr_assert_eq(excess(), PART + 1, "it was not that large");
+    span_totals.free = LARGE;
+    cr_assert_eq(excess(), LEAST + PART + 1 - MEBIBYTE);
+    span_totals.free = 2 * MEBIBYTE + 1; /* what went at the top has left the heap */
+    set_totals(2 * MEBIBYTE, 0, 0);
+    cr_assert_eq(excess(), 0, "not worth a call");
+    set_totals(2 * MEBIBYTE + 1, 0, 0);
+    cr_assert_eq(excess(), MEBIBYTE + 1);
+    set_totals(2 * MEBIBYTE + 1, MEBIBYTE, 0);
+    cr_assert_eq(excess(), 0, "it is in use again");
 }
 
 Test(amount, a_heap_of_which_more_than_an_eighth_is_in_use_was_not_emptied) {
@@ -222,6 +237,34 @@ Test(amount, who_goes_up_and_down_pays_once_and_who_stays_down_holds_little) {
     go_up();
     cr_assert_gt(go_down(), 0, "so it is paid once more");
     cr_assert_not_null(below);
+    cr_assert_not_null(above);
+}
+
+enum { FIRST = 28, MEANWHILE = 11, PURGES = 3 }; /* of so many spans, in pieces of PIECE_UNITS */
+static int purges;
+
+/* As another thread would, when this one has given back all that it was to: too little beside that for a call of its own. */
+static void free_more_at_last(void) {
+    if (++purges != PURGES)
+        return;
+    os_fake_while_purging = NULL;
+    for (size_t i = FIRST; i < FIRST + MEANWHILE; i++)
+        span_release(spans[i]);
+}
+
+Test(amount, what_others_free_meanwhile_is_not_left_behind) {
+    go_up();
+    struct span *above = large(1);
+    for (size_t i = 0; i < FIRST - 1; i++) {
+        span_release(spans[i]);
+        span_amount_given_locked(0, 2 * (size_t)CREDIT_MOST); /* nothing may go yet */
+    }
+    cr_assert_gt(span_totals.free_dirty, 2 * LEAST);
+    os_fake_clock += 20000;
+    os_fake_while_purging = free_more_at_last;
+    span_release(spans[FIRST - 1]);
+    cr_assert_null(os_fake_while_purging, "they came after %d purges", purges);
+    cr_assert_leq(span_totals.free_dirty, LEAST + LEAST / 8 + 1);
     cr_assert_not_null(above);
 }
 

@@ -9,13 +9,15 @@
 
 #include "tap.h"
 
-enum { HEAP = 160 << 20, LEFT = 44 << 20, ROUNDS = 4 }; /* 32 MiB may stay, an eighth of that, and what the program has else */
+enum { HEAP = 160 << 20, LEFT = 24 << 20, ROUNDS = 4 }; /* 2 MiB may stay, and what lists and the program have */
 enum order { FIRST_FIRST, LAST_FIRST, SHUFFLED };
 
 static struct {
     size_t bytes, threads, rounds;
     enum order order;
 } now;
+
+static pthread_barrier_t all_have_filled;
 
 static long faults(void) {
     struct rusage usage;
@@ -41,6 +43,7 @@ static void *fill_and_free(void *blocks_of_thread) {
             blocks[i][at] = 1;
     if (now.order == SHUFFLED)
         shuffle(blocks, count);
+    pthread_barrier_wait(&all_have_filled);
     for (size_t i = 0; i < count; i++)
         free(blocks[now.order == LAST_FIRST ? count - 1 - i : i]);
     return NULL;
@@ -49,6 +52,8 @@ static void *fill_and_free(void *blocks_of_thread) {
 /* The arrays are not of the heap. */
 static void round_of_threads(char ***blocks) {
     pthread_t ids[8];
+    if (pthread_barrier_init(&all_have_filled, NULL, (unsigned)now.threads) != 0)
+        _exit(2);
     for (size_t i = 1; i < now.threads; i++)
         if (pthread_create(&ids[i], NULL, fill_and_free, blocks[i]) != 0)
             _exit(2);
