@@ -11,7 +11,7 @@
 
 enum { BURST = 60 << 20, LEFT = 12 << 20, SECONDS = 15, MIXED = 0 };
 
-static pthread_barrier_t freed;
+static pthread_barrier_t step; /* filled; measured; freed */
 static size_t size_of_all; /* or MIXED */
 static size_t blocks_each;
 static _Atomic bool done;
@@ -27,11 +27,12 @@ static void *burst(void *data) {
         size_t bytes = next_size(&random);
         memset(blocks[i] = malloc(bytes), 1, bytes);
     }
-    pthread_barrier_wait(&freed);
+    pthread_barrier_wait(&step);
+    pthread_barrier_wait(&step);
     for (size_t i = 0; i < blocks_each; i++)
         free(blocks[i]);
     free(blocks);
-    pthread_barrier_wait(&freed);
+    pthread_barrier_wait(&step);
     while (!done) {
         for (int i = 0; i < 100; i++) {
             char *volatile block = malloc(next_size(&random));
@@ -59,13 +60,14 @@ static void run(size_t threads, size_t bytes) {
     pthread_t thread;
     size_of_all = bytes;
     blocks_each = BURST / threads / (bytes != MIXED ? bytes : 516);
-    pthread_barrier_init(&freed, NULL, (unsigned)threads + 1);
+    pthread_barrier_init(&step, NULL, (unsigned)threads + 1);
     for (uintptr_t i = 0; i < threads; i++)
         if (pthread_create(&thread, NULL, burst, (void *)i) != 0)
             _exit(2);
-    pthread_barrier_wait(&freed);
-    size_t full = tap_resident();
-    pthread_barrier_wait(&freed);
+    pthread_barrier_wait(&step);
+    size_t full = tap_resident(); /* much of it goes at the frees themselves */
+    pthread_barrier_wait(&step);
+    pthread_barrier_wait(&step);
     wait_till_it_is_back(threads, full);
 }
 
