@@ -162,8 +162,9 @@ FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
 CMAKEDIR = $(LIBDIR)/cmake/myalloc
 # What is installed with the paths and the version in it: FOLDER/NAME, of tools/NAME.in.
 FILLED_IN = $(LIBDIR)/pkgconfig/myalloc.pc $(CMAKEDIR)/myalloc-config.cmake $(CMAKEDIR)/myalloc-config-version.cmake
-fill_in = sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; '"s|@INCLUDEDIR_FROM_LIBDIR@|$$(realpath -m \
-              --relative-to=$(LIBDIR) $(INCLUDEDIR))|" tools/$(notdir $(1)).in > $(DESTDIR)$(1) && chmod 644 $(DESTDIR)$(1)
+FILLINGS = 's|@PREFIX@|$(PREFIX)|' 's|@LIBDIR@|$(LIBDIR)|' 's|@INCLUDEDIR@|$(INCLUDEDIR)|' 's|@VERSION@|$(VERSION)|' \
+           's|@INCLUDEDIR_FROM_LIBDIR@|$(shell realpath -m --relative-to=$(LIBDIR) $(INCLUDEDIR))|'
+fill_in = sed $(addprefix -e ,$(FILLINGS)) tools/$(notdir $(1)).in > $(DESTDIR)$(1) && chmod 644 $(DESTDIR)$(1)
 
 # A relative path would mean another folder to each program that reads it, and make splits a path at its blanks.
 one_path = $(if $(word 2,$($(1))),$(error $(1)='$($(1))': a path with a blank in it cannot be installed to))
@@ -195,8 +196,8 @@ uninstall:
 	    $(ZSHDIR)/_myalloc $(FISHDIR)/myalloc.fish \
 	    $(GDBDIR)/libmyalloc.so-gdb.py)
 	rm -rf $(DESTDIR)$(PREFIX)/share/myalloc
-	if [ -d $(DESTDIR)$(CMAKEDIR) ]; then rmdir $(DESTDIR)$(CMAKEDIR); fi
-	if [ -d $(DESTDIR)$(LIBDIR)/cmake ]; then rmdir --ignore-fail-on-non-empty $(DESTDIR)$(LIBDIR)/cmake; fi
+	for folder in $(DESTDIR)$(CMAKEDIR) $(DESTDIR)$(LIBDIR)/cmake; do \
+	    [ ! -d "$$folder" ] || rmdir --ignore-fail-on-non-empty "$$folder"; done
 
 # The sources of the last commit as one file, the same whoever makes it.
 DIST = myalloc-$(VERSION)

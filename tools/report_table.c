@@ -451,7 +451,7 @@ static void put_hint(const struct stacks *stacks, const struct table_form *form)
     const struct heap_amount *of = stacks->change.of;
     char *peak, *line;
 
-    if (form->is_change || form->kind != HEAP_LIVE || of[HEAP_PEAK].bytes / 4 <= of[HEAP_LIVE].bytes)
+    if (form->is_change || form->has_lives || form->kind != HEAP_LIVE || of[HEAP_PEAK].bytes / 4 <= of[HEAP_LIVE].bytes)
         return;
     peak = memory_format("%s", number_text(form, of[HEAP_PEAK].bytes, true));
     line = memory_format("at the peak %s bytes were live: --peak; in all %s were allocated: --alloc", peak,
@@ -473,8 +473,7 @@ void report_table(struct stacks *stacks, const struct table_form *form)
         put_label(form, "estimated: by 100 samples right to about 10 %, by 10 to about 30 %, by 1 to as much again", 0);
     free(bytes);
     free(head);
-    if (!form->has_lives)
-        put_hint(stacks, form);
+    put_hint(stacks, form);
     if (form->has_lives)
         put_lives(stacks, form);
     else if (form->has_stacks)
