@@ -54,8 +54,8 @@ bool unitmap_init(char *place);
 /* Puts the window: units from `start` on, a multiple of UNIT, lie in it. Only while nothing is registered. */
 void unitmap_place(uintptr_t start);
 
-/* Makes the entries for [addr, addr + bytes) writable, those of them that the table can reach. Must precede unitmap_set there.
- * False if refused. */
+/* Makes the entries for [addr, addr + bytes) writable, those of them that the table can reach: what it cannot reach now is left
+ * out for good. Must precede unitmap_set there. False if refused. */
 bool unitmap_cover(uintptr_t addr, size_t bytes);
 
 /* Sets the entries of `units` units from `addr` on. Those outside the window are left out. */

@@ -102,18 +102,38 @@ Test(unitmap, set_and_find_in_a_table_of_one_length) {
     cover_further_and_further(false);
 }
 
-Test(unitmap, a_table_that_must_not_grow_leaves_out_what_is_beyond) {
-    uintptr_t heap = (uintptr_t)0x5555 << 32;
+static void cover_and_set(uintptr_t at, bool found) {
+    cr_assert(unitmap_cover(at, 64 * UNIT));
+    unitmap_set(at, 64, 48);
+    cr_assert_eq(unitmap_find((void *)at), found ? 48 : 0);
+}
+
+/* What was left out is so for good: spans there are in use, and nobody sets their entries later. */
+Test(unitmap, a_table_never_comes_to_what_it_has_left_out) {
+    uintptr_t heap = (uintptr_t)0x5555 << 32, out = heap + 3 * GIB;
     cr_assert(unitmap_init(os_place(unitmap_place_bytes())));
     unitmap_place(heap);
     os_fake_refuse_map = 1;
-    cr_assert(unitmap_cover(heap + 3 * GIB, 64 * UNIT));
-    unitmap_set(heap + 3 * GIB, 64, 48);
-    cr_assert_eq(unitmap_find((void *)(heap + 3 * GIB)), 0);
+    cover_and_set(out, false);
     os_fake_refuse_map = 0;
-    cr_assert(unitmap_cover(heap + 3 * GIB, 64 * UNIT));
-    unitmap_set(heap + 3 * GIB, 64, 48);
-    cr_assert_eq(unitmap_find((void *)(heap + 3 * GIB)), 48);
+    cover_and_set(heap + 7 * GIB, false);
+    cr_assert_eq(unitmap_find((void *)out), 0);
+    cover_and_set(heap + 2 * GIB, true); /* below it still grows */
+    cr_assert_leq(unitmap.base + unitmap.limit * UNIT, out);
+    cr_assert_eq(unitmap_find((void *)out), 0);
+}
+
+/* Doubling does not take the table there either. */
+Test(unitmap, a_table_ends_before_what_was_too_far) {
+    uintptr_t heap = (uintptr_t)0x5555 << 32, far = heap + 200 * GIB;
+    cr_assert(unitmap_init(os_place(unitmap_place_bytes())));
+    unitmap_place(heap);
+    cover_and_set(far, false);
+    cover_and_set(heap + 70 * GIB, true);
+    cover_and_set(heap + 130 * GIB, true);
+    cr_assert_leq(unitmap.base + unitmap.limit * UNIT, far);
+    cover_and_set(heap + 198 * GIB, true);
+    cr_assert_eq(unitmap_find((void *)far), 0);
 }
 
 /* As where the kernel puts the first region lower than the window begins below it. */
