@@ -3,14 +3,19 @@
 /* Handlers of a signal that fork, in several threads at once, each of which they may have interrupted in the allocator
  * with locks in its hands, while another thread forks as well. A fork that waits for such a lock must not have what the
  * other fork waits for. libc's own locks around fork are part of that; up to glibc 2.35 it also kept its list of handlers
- * locked while they run, which a lock around each fork stands for here. */
+ * locked while they run, which a lock around each fork stands for here. The next signal comes some time after a handler has
+ * ended: at a fixed rate, on a machine where a fork takes longer than that, the handlers would leave no time for the rest. */
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/time.h>
+#include <time.h>
 
 #include "tap.h"
 
-enum { THREADS = 3, KEPT = 64, USED = 150, TIMES = 20, US = 10000, MOST_SECONDS = 60 };
+#ifndef sigev_notify_thread_id /* glibc has only the member's own name */
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
+enum { THREADS = 3, KEPT = 64, USED = 150, TIMES = 20, NS = 10000000, MOST_SECONDS = 60 };
 
 int myalloc_check_heap(void);
 #pragma weak myalloc_check_heap
@@ -20,6 +25,7 @@ static bool around; /* a lock is held around each fork */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static atomic_bool stop;
 static atomic_int by_handlers, wrong;
+static __thread timer_t timer;
 
 static pid_t fork_locked(void) {
     if (around)
@@ -28,6 +34,11 @@ static pid_t fork_locked(void) {
     if (around)
         pthread_mutex_unlock(&lock);
     return child;
+}
+
+static void signal_soon(void) {
+    struct itimerspec once = {.it_value = {0, NS}};
+    timer_settime(timer, 0, &once, NULL);
 }
 
 static void fork_here(int number) {
@@ -40,11 +51,11 @@ static void fork_here(int number) {
         _exit(0);
     wrong += tap_wait(child) != 0;
     by_handlers++;
+    signal_soon();
     errno = saved;
 }
 
-static void *churn(void *data) {
-    uint64_t seed = (uintptr_t)data;
+static void churn_until_stopped(uint64_t seed) {
     unsigned char *blocks[KEPT] = {NULL};
     size_t bytes[KEPT], most[] = {200000, 40000, 1000, 1000, 1000, 1000, 1000, 1000};
     while (!stop) {
@@ -57,6 +68,19 @@ static void *churn(void *data) {
     }
     for (size_t i = 0; i < KEPT; i++)
         free(blocks[i]);
+}
+
+static void *churn(void *seed) {
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM};
+    event.sigev_notify_thread_id = gettid();
+    if (timer_create(CLOCK_MONOTONIC, &event, &timer) != 0) {
+        wrong++;
+        return NULL;
+    }
+    signal_soon();
+    churn_until_stopped((uintptr_t)seed);
+    signal(SIGALRM, SIG_IGN);
+    timer_delete(timer);
     return NULL;
 }
 
@@ -89,15 +113,10 @@ static _Noreturn void child_lives(bool ends_by_exit) {
 }
 
 static void fork_much(int times) {
-    sigset_t timer;
-    sigemptyset(&timer);
-    sigaddset(&timer, SIGALRM);
     for (int i = 0; i < times; i++) {
-        pthread_sigmask(SIG_BLOCK, &timer, NULL);
         pid_t child = fork_locked();
         if (child == 0)
             child_lives(i % 2 == 0);
-        pthread_sigmask(SIG_UNBLOCK, &timer, NULL);
         wrong += tap_wait(child) != 0;
     }
 }
@@ -105,16 +124,13 @@ static void fork_much(int times) {
 /* argv: whether there is a lock around, how many forks */
 static int run_here(const char *with_lock, int times) {
     pthread_t ids[THREADS];
-    struct itimerval often = {{0, US}, {0, US}}, never = {{0, 0}, {0, 0}};
     struct sigaction action = {.sa_handler = fork_here, .sa_flags = SA_RESTART};
     parent = getpid();
     around = strcmp(with_lock, "lock") == 0;
     sigaction(SIGALRM, &action, NULL);
     for (size_t i = 0; i < THREADS; i++)
         pthread_create(&ids[i], NULL, churn, (void *)(i + 1));
-    setitimer(ITIMER_REAL, &often, NULL);
     fork_much(times);
-    setitimer(ITIMER_REAL, &never, NULL);
     stop = true;
     for (size_t i = 0; i < THREADS; i++)
         pthread_join(ids[i], NULL);
