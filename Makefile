@@ -51,7 +51,7 @@ SELDOM = $(wildcard alloc/callers/*.c alloc/protect/*.c alloc/observe/*.c alloc/
 SOURCES = $(filter-out $(SELDOM),$(wildcard alloc/*/*.c)) $(SELDOM)
 TOOLS = $(filter-out tools/measure.c,$(wildcard tools/*.c))
 
-all: build/libmyalloc.so build/libmyalloc.a build/myalloc build/libmyalloc.so-gdb.py manual build/measure
+all: build/libmyalloc.so build/libmyalloc.a build/myalloc build/libmyalloc.so-gdb.py manual build/measure record
 
 help:
 	@echo 'make            the library, shared and static, and the myalloc command, into build/'
@@ -140,6 +140,22 @@ build/man/myalloc_options.7: tools/man/myalloc_options.7.in tools/man/tunables.a
 	$(Q)env -i build/myalloc options --json | awk -f tools/man/tunables.awk > build/tunables.mdoc && \
 	    sed -e '/^@TUNABLES@$$/{r build/tunables.mdoc' -e 'd;}' $< > $@
 
+# What `myalloc record` preloads. zstd becomes a part of it, so that it neither brings the program a library nor uses its own; it
+# is not built where that is not there (Debian's libzstd-dev).
+ZSTD = $(findstring /,$(shell $(CC) -print-file-name=libzstd.a))
+RECORDER = build/libmyalloc-record.so
+RECORDER_SOURCES = $(wildcard tools/recorder/*.c)
+$(RECORDER): $(RECORDER_SOURCES) $(wildcard tools/recorder/*.h) tools/recording_format.h build/flags
+	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -fPIC -fexceptions -fvisibility=hidden -fno-builtin -shared -Wl,-soname,$(@F) \
+	    -Wl,-z,now -Wl,-z,nodelete -Wl,--exclude-libs,ALL -Wl,--no-undefined $(LDFLAGS) -o $@ $(RECORDER_SOURCES) -l:libzstd.a
+
+# What `myalloc replay` runs under each allocator.
+REPLAYER = build/myalloc-replay
+$(REPLAYER): $(wildcard tools/replayer/*.[ch]) tools/plan.h build/flags
+	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -fno-builtin -pthread $(LDFLAGS) -o $@ $(wildcard tools/replayer/*.c)
+
+record: $(if $(ZSTD),$(RECORDER)) $(REPLAYER)
+
 build/measure: tools/measure.c build/flags
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) $(LDFLAGS) -static -no-pie -o $@ $<
 
@@ -159,6 +175,8 @@ GDBDIR = $(LIBDIR)
 COMPLETIONDIR = $(PREFIX)/share/bash-completion/completions
 ZSHDIR = $(PREFIX)/share/zsh/site-functions
 FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
+# Files of the command's own that are for one kind of machine.
+PRIVATEDIR = $(LIBDIR)/myalloc
 CMAKEDIR = $(LIBDIR)/cmake/myalloc
 # What is installed with the paths and the version in it: FOLDER/NAME, of tools/NAME.in.
 FILLED_IN = $(LIBDIR)/pkgconfig/myalloc.pc $(CMAKEDIR)/myalloc-config.cmake $(CMAKEDIR)/myalloc-config-version.cmake
@@ -179,6 +197,8 @@ install: all $(INSTALLED) install-harness
 	install -m 755 build/libmyalloc.so $(DESTDIR)$(LIBDIR)/libmyalloc.so
 	install -m 644 build/libmyalloc.a $(DESTDIR)$(LIBDIR)/libmyalloc.a
 	install -m 755 $(INSTALLED) $(DESTDIR)$(BINDIR)/myalloc
+	install -d $(DESTDIR)$(PRIVATEDIR)
+	install -m 755 $(REPLAYER) $(if $(ZSTD),$(RECORDER)) $(DESTDIR)$(PRIVATEDIR)
 	install -m 644 alloc/base/myalloc.h $(DESTDIR)$(INCLUDEDIR)/myalloc.h
 	install -m 644 $(addprefix build/man/,$(PAGES_1)) $(DESTDIR)$(MANDIR)/man1
 	install -m 644 build/man/myalloc.3 $(DESTDIR)$(MANDIR)/man3/myalloc.3
@@ -194,9 +214,9 @@ uninstall:
 	    $(BINDIR)/myalloc $(INCLUDEDIR)/myalloc.h $(addprefix $(MANDIR)/man1/,$(PAGES_1)) $(MANDIR)/man3/myalloc.3 \
 	    $(MANDIR)/man7/myalloc_options.7 $(COMPLETIONDIR)/myalloc \
 	    $(ZSHDIR)/_myalloc $(FISHDIR)/myalloc.fish \
-	    $(GDBDIR)/libmyalloc.so-gdb.py)
+	    $(GDBDIR)/libmyalloc.so-gdb.py $(addprefix $(PRIVATEDIR)/,$(notdir $(RECORDER) $(REPLAYER))))
 	rm -rf $(DESTDIR)$(PREFIX)/share/myalloc
-	for folder in $(DESTDIR)$(CMAKEDIR) $(DESTDIR)$(LIBDIR)/cmake; do \
+	for folder in $(DESTDIR)$(CMAKEDIR) $(DESTDIR)$(LIBDIR)/cmake $(DESTDIR)$(PRIVATEDIR); do \
 	    [ ! -d "$$folder" ] || rmdir --ignore-fail-on-non-empty "$$folder"; done
 
 # The sources of the last commit as one file, the same whoever makes it.
@@ -217,5 +237,5 @@ print-%:
 include bench/bench.mk tests/proofs/fuzz.mk tests/tests.mk
 
 FORCE:
-.PHONY: all manual help demo install uninstall dist clean FORCE
+.PHONY: all manual record help demo install uninstall dist clean FORCE
 .SECONDARY:

@@ -3,7 +3,7 @@
 
 # What is installed of it for `myalloc compare`.
 HARNESS_DIR = $(PREFIX)/share/myalloc/bench
-HARNESS_PROGRAMS = bench/run build/measure
+HARNESS_PROGRAMS = bench/run bench/replay build/measure
 HARNESS_FILES = $(wildcard bench/*.py bench/*.j2)
 
 bench-deps:

@@ -43,8 +43,8 @@ OS_TESTS = build/tests/unit/os_linux
 INTERNAL_TESTS = $(call made_of,unit/internal_*)
 # Objects to preload with the library, or instead of it.
 PRELOADS = build/tests/programs/kernel/intercept.so build/tests/programs/kernel/libmyalloc-planted.so
-PLAIN_FOLDERS = stress fork misuse fault options mcheck protect kernel profile control
-plain = $(filter-out %/intercept %/planted,$(foreach folder,$(PLAIN_FOLDERS),$(call made_of,programs/$(folder)/*))) \
+PLAIN_FOLDERS = stress fork misuse fault options mcheck protect kernel profile control record
+plain = $(filter-out %/intercept %/planted %/operators,$(foreach folder,$(PLAIN_FOLDERS),$(call made_of,programs/$(folder)/*))) \
         build/tests/programs/reports/buggy build/tests/programs/reports/names \
         $(call made_of,proofs/golden/*) $(call made_of,tools/gdb/*)
 BENCH_TESTS = $(patsubst %,%.so,$(subst /allocator_,/,$(call made_of,tools/bench/allocator_*))) \
@@ -64,7 +64,7 @@ $(REPORT_FUZZ): tests/tools/report_fuzz.c build/report_page.h $(TOOLS) $(TOOL_SH
 	    -fno-sanitize-recover=all -DMYALLOC_VERSION='"0"' -DMYALLOC_LIBDIR='"/usr/lib"' -o $@ $< \
 	    $(filter-out tools/myalloc.c,$(TOOLS)) $(TOOL_SHARES)
 
-test-programs: all debug fault ubsan schedule $(plain) $(PRELOADS) build/tests/programs/unwind/compare.so $(BENCH_TESTS) \
+test-programs: all debug fault ubsan schedule $(plain) build/tests/programs/record/operators $(PRELOADS) build/tests/programs/unwind/compare.so $(BENCH_TESTS) \
     $(LISTED)/libmyalloc.so $(REPORT_FUZZ) \
     $(API_TESTS) $(INTERNAL_TESTS) $(OS_TESTS) $(TSAN_TESTS) $(STATIC_TESTS) $(TRACE_TESTS) $(LINKED_TESTS) $(FUZZ_TESTS)
 
@@ -116,6 +116,10 @@ $(filter build/tests/programs/misuse/%,$(plain)): tests/programs/misuse/misuse.h
 $(plain): build/tests/%: tests/%.c tests/tap.h tests/programs/options/json.h build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TEST_FLAGS) -o $@ $< -ldl $(EXTRA)
+
+build/tests/programs/record/operators: tests/programs/record/operators.cc build/flags
+	@mkdir -p $(@D)
+	$(Q)echo '  CXX $@' && $(CXX) $(TEST_CXXFLAGS) -pthread -o $@ $<
 
 $(filter build/tests/programs/kernel/%,$(plain)): tests/programs/kernel/work.h
 $(filter build/tests/programs/fork/%,$(plain)): tests/programs/fork/traffic.h

@@ -2,13 +2,13 @@
 /* `myalloc compare [OPTIONS] -- PROGRAM [ARGUMENTS]`: hands over to the harness in bench/, after the checks that
    `myalloc run` makes as well: that the program is there, and that preloading can work in it. */
 #include <errno.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "command.h"
+#include "harness.h"
 #include "library.h"
 #include "message.h"
 #include "program.h"
@@ -17,26 +17,12 @@
 #define SHELL "/bin/sh" /* of --shell, in bench/run as well */
 #define SHELL_OPTION "--shell"
 
-/* The harness belongs to this command: in the build tree or in the installation that it is part of. */
+/* MYALLOC_BENCH, or the one that belongs to this command. */
 static bool find_harness(char path[PATH_MAX])
 {
-    static const char *const places[] = {"%s/../" HARNESS, "%s/../share/myalloc/" HARNESS};
-    char own[PATH_MAX], candidate[2 * PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
-    const char *folder, *named = getenv("MYALLOC_BENCH");
+    const char *named = getenv("MYALLOC_BENCH");
 
-    if (named && *named)
-        return realpath(named, path) != NULL;
-    if (length < 0)
-        return false;
-    own[length] = '\0';
-    folder = dirname(own);
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        snprintf(candidate, sizeof candidate, i ? places[1] : places[0], folder);
-        if (realpath(candidate, path))
-            return true;
-    }
-    return false;
+    return named && *named ? realpath(named, path) != NULL : harness_find("run", path);
 }
 
 /* Where PROGRAM is among the arguments: behind the first `--`; 0 if it is missing. */

@@ -11,6 +11,7 @@
 #include "message.h"
 
 #define LIBRARY_NAME "libmyalloc.so"
+#define PRIVATE_FOLDER "myalloc/"
 
 /* Leaves links in `named` alone: one may stand there just to have a name that fits into LD_PRELOAD. */
 static bool make_absolute(const char *named, char path[PATH_MAX])
@@ -43,19 +44,26 @@ static bool own_folder(char folder[PATH_MAX])
     return true;
 }
 
-static bool search(char path[PATH_MAX])
+/* `folder`: below the one of libraries, with a slash behind it. */
+static bool search(const char *folder, const char *name, char path[PATH_MAX])
 {
-    static const char *const places[] = {"%s/" LIBRARY_NAME, "%s/../lib/" LIBRARY_NAME};
-    char folder[PATH_MAX], candidate[2 * PATH_MAX];
+    char own[PATH_MAX], candidate[2 * PATH_MAX];
 
-    if (own_folder(folder)) {
-        for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-            snprintf(candidate, sizeof candidate, i ? places[1] : places[0], folder);
-            if (realpath(candidate, path))
-                return true;
-        }
+    if (own_folder(own)) {
+        snprintf(candidate, sizeof candidate, "%s/%s", own, name);
+        if (realpath(candidate, path))
+            return true;
+        snprintf(candidate, sizeof candidate, "%s/../lib/%s%s", own, folder, name);
+        if (realpath(candidate, path))
+            return true;
     }
-    return realpath(MYALLOC_LIBDIR "/" LIBRARY_NAME, path) != NULL;
+    snprintf(candidate, sizeof candidate, MYALLOC_LIBDIR "/%s%s", folder, name);
+    return realpath(candidate, path) != NULL;
+}
+
+bool library_find_private(const char *name, char path[PATH_MAX])
+{
+    return search(PRIVATE_FOLDER, name, path);
 }
 
 static int locate(char path[PATH_MAX])
@@ -67,7 +75,7 @@ static int locate(char path[PATH_MAX])
             return fail(STATUS_CANNOT_PRELOAD, "the path in MYALLOC_LIBRARY is too long");
         return 0;
     }
-    if (!search(path))
+    if (!search("", LIBRARY_NAME, path))
         return fail(STATUS_CANNOT_PRELOAD,
                     "cannot find " LIBRARY_NAME " beside this command, in ../lib or in " MYALLOC_LIBDIR
                     "; set MYALLOC_LIBRARY to its path");

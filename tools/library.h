@@ -16,4 +16,8 @@ struct library {
    Returns 0, or says what is wrong and returns the exit status. */
 int library_find(struct library *library);
 
+/* A file of the command's own that is no library of others': next to this executable, in ../lib/myalloc from there, or where
+   `make install` put it. False if it is not there. */
+bool library_find_private(const char *name, char path[PATH_MAX]);
+
 #endif

@@ -67,13 +67,13 @@ function __myalloc_complete
         set at (math $at + 1)
     end
     if string match -qr '^--[a-z-]+=' -- $word; and begin
-            test $at -gt $count; or not contains -- $name run profile compare
+            test $at -gt $count; or not contains -- $name run profile record compare
         end
         set -l parts (string split -m 1 = -- $word)
         contains -- $parts[1] $files; and __fish_complete_path $parts[2] | string replace -r -- '^' "$parts[1]="
     else if test $name = profile -a $count -gt 2; and string match -qr '^[0-9]+$' -- $words[3]
         contains -- $words[-1] $with_value; or __myalloc_profile_process $command
-    else if contains -- $name run profile compare
+    else if contains -- $name run profile record compare
         if test $at -gt (math $count + 1)
             contains -- $words[-1] $files; and __fish_complete_path $word
         else if test $at -gt $count -a $ended -eq 0; and begin
@@ -91,7 +91,7 @@ function __myalloc_complete
         switch $name
             case options
                 $command options --markdown 2>/dev/null | string replace -rf '^\| ([a-z_0-9]+) \|.*' '$1' | string match -v key
-            case report
+            case report show
                 __fish_complete_path $word
             case metrics top why
                 __fish_complete_pids

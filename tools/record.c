@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/* `myalloc record [OPTIONS] [--] PROGRAM [ARGUMENTS]`: becomes the program, with the library in recorder/ first in LD_PRELOAD
+   and the name of the file in MYALLOC_RECORD. */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "launch.h"
+#include "library.h"
+#include "memory.h"
+#include "message.h"
+#include "program.h"
+#include "recording_format.h"
+
+#define RECORDER "libmyalloc-record.so"
+#define VARIABLE "MYALLOC_RECORD"
+
+/* A recording, or nothing yet: what else is there would be lost. A device or a pipe is written to. */
+static int check_old(const char *path)
+{
+    char start[sizeof RECORDING_MAGIC] = "";
+    struct stat status;
+    ssize_t length;
+    int fd;
+
+    if (stat(path, &status))
+        return 0;
+    if (S_ISDIR(status.st_mode))
+        return fail_in(STATUS_CANNOT_PRELOAD, "record", "cannot write '%s': %s; name a file", path, strerror(EISDIR));
+    if (!S_ISREG(status.st_mode) || !status.st_size)
+        return 0;
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    length = fd < 0 ? -1 : read(fd, start, sizeof start - 1);
+    if (fd >= 0)
+        close(fd);
+    if (length < 0)
+        return fail_in(STATUS_CANNOT_PRELOAD, "record", "cannot read '%s': %s; name another file", path, strerror(errno));
+    if (strcmp(start, RECORDING_MAGIC))
+        return fail_in(STATUS_CANNOT_PRELOAD, "record", "'%s' is no recording, and would be lost; name another file", path);
+    return 0;
+}
+
+/* Makes room for the file: the program's first process finds none there, and makes it. */
+static int clear(const char *path)
+{
+    struct stat status;
+    int fd;
+
+    if (check_old(path))
+        return STATUS_CANNOT_PRELOAD;
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+    if (fd < 0)
+        return fail_in(STATUS_CANNOT_PRELOAD, "record", "cannot write '%s': %s; name another file", path, strerror(errno));
+    close(fd);
+    if (!stat(path, &status) && S_ISREG(status.st_mode) && unlink(path))
+        return fail_in(STATUS_CANNOT_PRELOAD, "record", "cannot replace '%s': %s; name another file", path, strerror(errno));
+    return 0;
+}
+
+/* From /: the program may be in another folder when it writes. */
+static char *absolute(const char *path)
+{
+    char *folder = getcwd(NULL, 0), *whole;
+
+    if (path[0] == '/' || !folder)
+        whole = memory_copy(path, strlen(path));
+    else
+        whole = memory_format("%s/%s", folder, path);
+    free(folder);
+    return whole;
+}
+
+/* The library of an allocator by what --alloc says; NULL, and it has been told, if there is none. "" is the program's own. */
+static const char *allocator_library(const char *named, const char *myalloc)
+{
+    const char *equals = strchr(named, '='), *path = equals ? equals + 1 : named;
+
+    if (!strcmp(named, "glibc"))
+        return "";
+    if (!strcmp(named, "myalloc"))
+        return myalloc;
+    if (!strchr(path, '/')) {
+        fail_in(0, "record", "--alloc %s: not glibc, myalloc, nor /path/to/library.so", named);
+        return NULL;
+    }
+    if (access(path, R_OK) || strpbrk(path, " :")) {
+        fail_in(0, "record", "--alloc %s: %s", named, strpbrk(path, " :") ? "LD_PRELOAD cannot hold a path with a space or a "
+                                                                            "colon; use a link to it" : strerror(errno));
+        return NULL;
+    }
+    return absolute(path);
+}
+
+static int set_environment(const char *out, const char *allocator)
+{
+    char recorder[PATH_MAX];
+    struct library library;
+    const char *preload = "";
+    int status;
+
+    if (!library_find_private(RECORDER, recorder))
+        return fail_in(STATUS_CANNOT_PRELOAD, "record", "cannot find " RECORDER " beside this command, in ../lib/myalloc or in "
+                       MYALLOC_LIBDIR "/myalloc; it is built where libzstd-dev is installed");
+    if (strpbrk(recorder, " :"))
+        return fail_in(STATUS_CANNOT_PRELOAD, "record",
+                       "cannot preload '%s': LD_PRELOAD cannot hold a path with a space or a colon", recorder);
+    status = allocator && !strcmp(allocator, "myalloc") ? library_find(&library) : 0;
+    if (status)
+        return status;
+    if (allocator)
+        preload = allocator_library(allocator, library.path);
+    if (!preload)
+        return STATUS_CANNOT_PRELOAD;
+    status = clear(out);
+    if (status)
+        return status;
+    if ((*preload && launch_set_preload(preload)) || launch_set_preload(recorder) || launch_reserve_tls() ||
+        setenv(VARIABLE, out, 1))
+        return fail_in(STATUS_CANNOT_PRELOAD, "record", "cannot set the environment: %s", strerror(errno));
+    return 0;
+}
+
+static int start(char **argv, const char *out, const char *allocator)
+{
+    char path[PATH_MAX], *named = out ? absolute(out) : NULL, *copy = memory_copy(argv[0], strlen(argv[0]));
+    struct library library;
+    int status = library_find(&library); /* a program that takes none of its kind takes no recorder */
+
+    if (!named) {
+        char *own = memory_format("%s.%d.recording", basename(copy), getpid());
+
+        named = absolute(own);
+        free(own);
+    }
+    free(copy);
+    if (!status)
+        status = program_find(argv[0], path);
+    if (!status)
+        status = program_check(argv[0], path, &library.elf);
+    if (!status)
+        status = set_environment(named, allocator);
+    return status ? status : launch_execute(path, argv);
+}
+
+static int run(int argc, char **argv)
+{
+    const char *out = NULL, *allocator = NULL;
+    int at = 1;
+
+    for (; at + 1 < argc && argv[at][0] == '-' && strcmp(argv[at], "--"); at += 2) {
+        if (!strcmp(argv[at], "--alloc"))
+            allocator = argv[at + 1];
+        else
+            out = argv[at + 1];
+    }
+    if (at < argc && !strcmp(argv[at], "--"))
+        at++;
+    if (at >= argc)
+        return fail_in(STATUS_CANNOT_PRELOAD, "record", "it needs the program to start; see 'myalloc help record'");
+    return start(argv + at, out, allocator);
+}
+
+static const struct command_option own_options[] = {{"--out", "FILE"}, {"-o", "FILE"}, {"--alloc", "LIBRARY"}, {NULL, NULL}};
+
+const struct command command_record = {
+    .name = "record",
+    .arguments = "[OPTIONS] [--] PROGRAM...",
+    .summary = "Record each call that a program makes of its allocator",
+    .details = "The program runs on whatever allocator it has, with a library before it that writes down each call of malloc,\n"
+               "free and their kin: its size and alignment, which block it frees, who, and when. Neither addresses nor\n"
+               "contents are kept. 'myalloc show' tells what there is.\n"
+               "\n"
+               "  --out FILE        where to write: NAME.PID.recording in this folder; -o is the same\n"
+               "  --alloc LIBRARY   the allocator: glibc, myalloc, or /path/to/library.so; else what the program has, with\n"
+               "                    what LD_PRELOAD names\n"
+               "\n"
+               "The first process writes FILE. Each that it forks, and each program that it or one of these begins, writes a\n"
+               "file of its own, FILE.PID, FILE.PID.2 and so on. A program that is killed leaves a file without what each of\n"
+               "its threads recorded since its last block of events: less than a second's, if it goes on to allocate.\n"
+               "\n"
+               "The exit status is the program's, or\n"
+               "  125  it cannot be recorded (the message says why), or the command line is wrong\n"
+               "  126  the program was found but cannot be executed\n"
+               "  127  the program, or the interpreter or loader that it names, was not found\n",
+    .options = own_options,
+    .is_program = command_any_program,
+    .wrong_status = STATUS_CANNOT_PRELOAD,
+    .run = run,
+};

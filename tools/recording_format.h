@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* The file that `myalloc record` writes: the calls that a process made of its allocator, a recording. The recorder in recorder/
+ * writes it, recording.c reads it. Numbers are in the machine's order of bytes.
+ *
+ * It is a sequence of frames. Each has calls of one thread, in their order; frames of a thread follow each other in time. A
+ * frame is written by one write(2), so that a program that is killed leaves whole frames. Threads have numbers from
+ * `first` (in the START frame) on, in the order of their first calls; one number is that of calls which threads make after
+ * their end.
+ *
+ * A block is named by the thread that got it and its number among the blocks that this thread has got, from 0 on: its birth. A
+ * realloc that succeeds ends one block and begins another. Neither addresses nor contents are kept.
+ *
+ * An event is a byte, call | timed << 3 | (value & 7) << 4 | more << 7, and behind it numbers of 7 bits a byte, the lowest
+ * first, with the highest bit set in all bytes but the last:
+ *   if more, value >> 3;
+ *   if timed, the units of time that have passed since the last such number, or since the frame began;
+ *   what the table below names.
+ *
+ *   call      value              behind it
+ *   MALLOC    bytes
+ *   CALLOC    bytes in all
+ *   NEW       bytes              (C++'s operators; one that aligns is ALIGNED)
+ *   ALIGNED   bytes              one byte: log2 of the alignment | kind << 6
+ *   REALLOC   bytes              0 (of NULL), (distance + 1) << 1, or zigzag << 1 | 1 and the thread
+ *   FREE      0 (of NULL) or distance + 1
+ *   FREE_OTHER  the thread       zigzag
+ *   RARE      what               an argument
+ *
+ * distance is how many blocks this thread has got since the block in question. zigzag, of a block of another thread, is its
+ * birth less the birth that was last named like that in this frame (0 at first), doubled, and its complement if it is
+ * negative. */
+#ifndef TOOLS_RECORDING_FORMAT_H
+#define TOOLS_RECORDING_FORMAT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define RECORDING_MAGIC "myalloc recording 1\n" /* what the file begins with, without a NUL */
+
+enum {
+    RECORDING_RAW_MAX = 128 * 1024, /* bytes of events in a frame */
+    RECORDING_FRAME = 0x464d4352,   /* "RCMF" */
+    RECORDING_SCALE = 1 << 16,
+};
+
+enum recording_kind {
+    RECORDING_START = 1, /* lines of text: a word, a blank, its value */
+    RECORDING_EVENTS,    /* compressed by zstd, unless stored == raw */
+    RECORDING_END,       /* the process has ended by exit, _exit or exec: nothing is missing */
+};
+
+struct recording_frame {
+    uint32_t magic;
+    uint32_t checksum; /* of what follows it, with the bytes behind the header */
+    uint32_t kind, thread;
+    uint32_t stored, raw; /* bytes behind the header; of events in them */
+    uint64_t begun;       /* nanoseconds since the recording began */
+    uint32_t scale;       /* nanoseconds a unit of time, times RECORDING_SCALE */
+    uint32_t zero;
+};
+
+enum recording_call {
+    RECORDING_MALLOC,
+    RECORDING_CALLOC,
+    RECORDING_NEW,
+    RECORDING_ALIGNED,
+    RECORDING_REALLOC,
+    RECORDING_FREE,
+    RECORDING_FREE_OTHER,
+    RECORDING_RARE,
+};
+
+enum recording_rare {
+    RECORDING_THREAD_END,
+    RECORDING_REFUSED, /* a call got no memory: bytes */
+    RECORDING_FOREIGN, /* a free or realloc of a block from before the recording, or of the process that forked this one */
+    RECORDING_TRIM,    /* malloc_trim: the bytes that may stay */
+};
+
+enum recording_aligned { RECORDING_MEMALIGN, RECORDING_ALIGNED_ALLOC, RECORDING_POSIX_MEMALIGN, RECORDING_ALIGNED_NEW };
+
+/* Both parts of a frame in turn, from 0. Eight bytes at a time, the last ones filled up with zeros. */
+static inline uint32_t recording_checksum(uint32_t before, const void *bytes, size_t count)
+{
+    const uint64_t factor = 0x9e3779b97f4a7c15;
+    uint64_t sum = before + factor;
+
+    for (size_t i = 0; i < count; i += 8) {
+        uint64_t word = 0;
+
+        memcpy(&word, (const char *)bytes + i, count - i < 8 ? count - i : 8);
+        sum = (sum ^ word) * factor;
+        sum ^= sum >> 32;
+    }
+    return (uint32_t)sum;
+}
+
+#endif

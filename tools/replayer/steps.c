@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/* The steps of one thread. Time is taken for many of them at once, less what it waited and slept. */
+#include <malloc.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "replayer.h"
+
+enum { PAGE = 4096, LOOKS_BEFORE_SLEEP = 200, NAP_NS = 20 * 1000, PATIENCE_S = 120, PACE_LEAST_NS = 50 * 1000 };
+
+/* In the place of a block that was refused: it is given back as nothing. */
+static char refused[1];
+
+static void nap(uint64_t ns)
+{
+    nanosleep(&(struct timespec){(time_t)(ns / 1000000000), (long)(ns % 1000000000)}, NULL);
+}
+
+/* Waits until another thread has put something there. Returns how long that took. */
+static uint64_t await_block(struct worker *worker, void **place)
+{
+    uint64_t from = clock_ns(), now = from;
+
+    __atomic_store_n(&worker->is_waiting, true, __ATOMIC_RELEASE);
+    for (unsigned looks = 0; !__atomic_load_n(place, __ATOMIC_ACQUIRE); looks++) {
+        if (looks < LOOKS_BEFORE_SLEEP)
+            sched_yield();
+        else
+            nap(NAP_NS);
+        now = clock_ns();
+        if (now - from > (uint64_t)PATIENCE_S * 1000000000)
+            give_up("a thread waits for a block that does not come; the recording is wrong");
+    }
+    __atomic_store_n(&worker->is_waiting, false, __ATOMIC_RELEASE);
+    return clock_ns() - from;
+}
+
+static struct slot *slot_of(const struct worker *worker, uint32_t number)
+{
+    return number & PLAN_SHARED ? &replay.shared[number & ~(uint32_t)PLAN_SHARED] : &worker->slots[number];
+}
+
+/* A byte of each page: of what a realloc has kept, only what is new. */
+static void touch(char *block, uint64_t from, uint64_t size)
+{
+    for (uint64_t at = from; at < size; at += PAGE)
+        ((volatile char *)block)[at] = 1;
+    if (size > from)
+        ((volatile char *)block)[size - 1] = 1;
+}
+
+static void *get(const struct plan_step *step, void *before)
+{
+    uint64_t alignment = UINT64_C(1) << step->alignment_log;
+    void *block = NULL;
+
+    switch ((enum plan_call)step->call) {
+    case PLAN_CALLOC:
+        return calloc(1, step->size);
+    case PLAN_MEMALIGN:
+        return memalign(alignment, step->size);
+    case PLAN_POSIX_MEMALIGN:
+        return posix_memalign(&block, alignment, step->size) ? NULL : block;
+    case PLAN_REALLOC: /* one to nothing has given a block, which not all allocators do */
+        return realloc(before, step->size || !before ? step->size : 1);
+    default:
+        return malloc(step->size);
+    }
+}
+
+/* The block that ends, out of its slot; its size is taken from what is live. */
+static void *take(struct worker *worker, struct slot *slot, uint64_t *size)
+{
+    void *block = slot->block;
+
+    *size = slot->size;
+    slot->block = NULL;
+    if (block == refused)
+        return NULL;
+    __atomic_store_n(&worker->live, worker->live - (int64_t)slot->size, __ATOMIC_RELAXED);
+    worker->blocks--;
+    return block;
+}
+
+static void put(struct worker *worker, struct slot *slot, const struct plan_step *step, void *block)
+{
+    if (block) {
+        __atomic_store_n(&worker->live, worker->live + (int64_t)step->size, __ATOMIC_RELAXED);
+        worker->blocks++;
+    } else {
+        worker->refused++;
+    }
+    slot->size = step->size;
+    __atomic_store_n(&slot->block, block ? block : refused, __ATOMIC_RELEASE);
+}
+
+/* Returns how long it waited. */
+static uint64_t make_step(struct worker *worker, const struct plan_step *step)
+{
+    struct slot *before = step->before == PLAN_NONE ? NULL : slot_of(worker, step->before);
+    uint64_t waited = 0, old_size = 0;
+    void *old = NULL, *block;
+
+    if (before && step->before & PLAN_SHARED && !__atomic_load_n(&before->block, __ATOMIC_ACQUIRE))
+        waited = await_block(worker, &before->block);
+    if (before)
+        old = take(worker, before, &old_size);
+    if (step->call == PLAN_FREE) {
+        free(old);
+    } else if (step->call == PLAN_TRIM) {
+        malloc_trim(step->size);
+    } else {
+        block = get(step, old);
+        if (block && replay.touches && step->call != PLAN_CALLOC)
+            touch(block, step->call == PLAN_REALLOC && old ? old_size : 0, step->size);
+        put(worker, slot_of(worker, step->slot), step, block);
+    }
+    return waited;
+}
+
+/* Sleeps until the step is due, as the recorded thread did. Returns how long. */
+static uint64_t keep_pace(uint64_t due)
+{
+    uint64_t now = clock_ns();
+
+    if (due < now + PACE_LEAST_NS)
+        return 0;
+    nap(due - now);
+    return clock_ns() - now;
+}
+
+static void read_steps(const struct worker *worker, uint64_t from, uint64_t count)
+{
+    size_t bytes = count * sizeof(struct plan_step);
+    off_t at = (off_t)(worker->plan->offset + from * sizeof(struct plan_step));
+
+    if (pread(replay.fd, worker->steps, bytes, at) != (ssize_t)bytes)
+        give_up("the plan cannot be read");
+}
+
+static void run_part(struct worker *worker, uint64_t count, uint64_t *due)
+{
+    uint64_t from = clock_ns(), waited = 0;
+
+    for (uint64_t i = 0; i < count; i++) {
+        *due += (uint64_t)worker->steps[i].pause * 1000;
+        if (replay.paces && worker->steps[i].pause)
+            waited += keep_pace(*due);
+        waited += make_step(worker, &worker->steps[i]);
+        __atomic_store_n(&worker->done, worker->done + 1, __ATOMIC_RELAXED);
+    }
+    worker->spent += clock_ns() - from - waited;
+}
+
+void *steps_run(void *argument)
+{
+    struct worker *worker = argument;
+    uint64_t due = replay.begun + worker->plan->begun;
+
+    for (uint64_t at = 0, count; at < worker->plan->steps; at += count) {
+        count = worker->plan->steps - at < STEPS_AT_ONCE ? worker->plan->steps - at : STEPS_AT_ONCE;
+        read_steps(worker, at, count);
+        run_part(worker, count, &due);
+    }
+    __atomic_store_n(&worker->is_over, true, __ATOMIC_RELEASE);
+    return NULL;
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/* `myalloc show FILE`: what a recording has. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "command.h"
+#include "lives.h"
+#include "message.h"
+#include "sheet.h"
+
+enum { ROWS_MOST = 10, AGES = 9, WRONG_BYTES = 256 };
+
+static const double NS = 1e9;
+
+static const char *const call_names[LIVES_CALLS] = {"malloc", "calloc", "new", "aligned", "realloc", "free",
+                                                    "free of another thread's", NULL};
+
+static const struct {
+    const char *name;
+    uint64_t below; /* nanoseconds */
+} ages[AGES] = {{"below 1 us", 1000}, {"below 10 us", 10000}, {"below 100 us", 100000}, {"below 1 ms", 1000000},
+                {"below 10 ms", 10000000}, {"below 100 ms", 100000000}, {"below 1 s", 1000000000},
+                {"below 10 s", 10000000000}, {"longer", UINT64_MAX}};
+
+static void print_head(const struct recording *recording, const struct lives *lives)
+{
+    printf("%s: process %d, forked or begun by %d, on %s\n", recording->program, recording->pid, recording->parent,
+           recording->allocator);
+    printf("%.3f s, %zu %s, %s\n\n", (double)lives->end / NS, recording->count, recording->count == 1 ? "thread" : "threads",
+           recording->is_whole ? "recorded to its end" : "not to its end: it was killed, or runs still");
+}
+
+static void print_calls(const struct recording *recording, const struct lives *lives)
+{
+    char most[FIGURE_BYTES];
+    double events = (double)lives->events;
+
+    printf("%-26s %14" PRIu64, "events", lives->events);
+    if (lives->events)
+        printf("   %.2f bytes each in the file, %.2f before compression", (double)recording->bytes / events,
+               (double)recording->raw / events);
+    putchar('\n');
+    for (size_t i = 0; i < LIVES_CALLS; i++) {
+        if (call_names[i] && lives->calls[i])
+            printf("  %-24s %14" PRIu64 "\n", call_names[i], lives->calls[i]);
+    }
+    if (lives->nulls)
+        printf("  %-24s %14" PRIu64 "   among the frees\n", "of NULL", lives->nulls);
+    if (lives->rare[RECORDING_REFUSED])
+        printf("  %-24s %14" PRIu64 "\n", "refused", lives->rare[RECORDING_REFUSED]);
+    if (lives->rare[RECORDING_FOREIGN] + lives->unknown)
+        printf("  %-24s %14" PRIu64 "   got before the recording, or by what was not recorded\n", "free of unknown blocks",
+               lives->rare[RECORDING_FOREIGN] + lives->unknown);
+    if (lives->rare[RECORDING_TRIM])
+        printf("  %-24s %14" PRIu64 "\n", "malloc_trim", lives->rare[RECORDING_TRIM]);
+    printf("%-26s %14" PRIu64 " blocks, %" PRIu64 " bytes\n", "got", lives->blocks, lives->bytes);
+    printf("%-26s %14" PRIu64 " blocks, %" PRIu64 " bytes (%s), at %.3f s\n", "most at once", lives->peak_blocks,
+           lives->peak_bytes, figure_bytes(most, (double)lives->peak_bytes), (double)lives->peak_time / NS);
+    printf("%-26s %14" PRIu64 " blocks, %" PRIu64 " bytes\n\n", "at the end", lives->live_blocks, lives->live_bytes);
+}
+
+/* Half of the blocks that ended had ended then; "" if none did. */
+static const char *median_life(const struct lives_class *class)
+{
+    static char text[32];
+    uint64_t all = 0, sum = 0;
+    unsigned bits = 0;
+    double ns;
+
+    for (size_t i = 0; i < 65; i++)
+        all += class->ages[i];
+    if (!all)
+        return "";
+    while (2 * (sum += class->ages[bits]) < all)
+        bits++;
+    ns = bits ? 1.5 * (double)(UINT64_C(1) << (bits - 1)) : 0; /* the middle of what has so many bits */
+    snprintf(text, sizeof text, ns < 1e3 ? "%.0f ns" : ns < 1e6 ? "%.1f us" : ns < NS ? "%.1f ms" : "%.1f s",
+             ns < 1e3 ? ns : ns < 1e6 ? ns / 1e3 : ns < NS ? ns / 1e6 : ns / NS);
+    return text;
+}
+
+static void print_sizes(const struct lives *lives)
+{
+    printf("%-26s %14s %9s %14s %9s  %s\n", "sizes", "blocks", "bytes", "at the end", "bytes", "median life");
+    for (unsigned i = 0; i < LIVES_CLASSES; i++) {
+        const struct lives_class *class = &lives->classes[i];
+        uint64_t least = i ? UINT64_C(1) << (i - 1) : 0, most = i ? least * 2 - 1 : 0;
+        char bytes[FIGURE_BYTES], left[FIGURE_BYTES], name[64];
+
+        if (!class->blocks)
+            continue;
+        snprintf(name, sizeof name, i < 2 ? "%" PRIu64 : "%" PRIu64 " to %" PRIu64, least, most);
+        printf("  %-24s %14" PRIu64 " %9s %14" PRIu64 " %9s  %s\n", name, class->blocks,
+               figure_bytes(bytes, (double)class->bytes), class->left_blocks, figure_bytes(left, (double)class->left_bytes),
+               median_life(class));
+    }
+    putchar('\n');
+}
+
+static void print_lifetimes(const struct lives *lives)
+{
+    uint64_t blocks[AGES] = {0};
+
+    for (size_t class = 0; class < LIVES_CLASSES; class++) {
+        for (unsigned bits = 0; bits < 65; bits++) {
+            size_t row = 0;
+
+            while (row < AGES - 1 && (bits ? UINT64_C(3) << bits >> 2 : 0) >= ages[row].below)
+                row++;
+            blocks[row] += lives->classes[class].ages[bits];
+        }
+    }
+    printf("%-26s %14s\n", "lifetimes", "blocks");
+    for (size_t row = 0; row < AGES; row++) {
+        if (blocks[row])
+            printf("  %-24s %14" PRIu64 "  %5.1f %%\n", ages[row].name, blocks[row],
+                   100 * (double)blocks[row] / (double)lives->blocks);
+    }
+    if (lives->live_blocks)
+        printf("  %-24s %14" PRIu64 "  %5.1f %%\n", "to the end", lives->live_blocks,
+               100 * (double)lives->live_blocks / (double)lives->blocks);
+    putchar('\n');
+}
+
+static void print_threads(const struct recording *recording, const struct lives *lives)
+{
+    size_t rows = recording->count < ROWS_MOST ? recording->count : ROWS_MOST;
+
+    printf("%-10s %12s %12s %9s %12s %12s %12s  %s\n", "threads", "events", "blocks", "bytes", "free own", "others'",
+           "by others", "seconds");
+    for (size_t i = 0; i < rows; i++) {
+        const struct lives_thread *thread = &lives->threads[i];
+        char bytes[FIGURE_BYTES];
+
+        printf("  %-8u %12" PRIu64 " %12" PRIu64 " %9s %12" PRIu64 " %12" PRIu64 " %12" PRIu64 "  %.3f to %.3f\n",
+               recording->threads[i].number, thread->events, thread->blocks, figure_bytes(bytes, (double)thread->bytes),
+               thread->own, thread->others, thread->by_others, (double)thread->begun / NS, (double)thread->ended / NS);
+    }
+    if (rows < recording->count)
+        printf("  and %zu more\n", recording->count - rows);
+}
+
+static void print_pairs(const struct recording *recording, const struct lives *lives)
+{
+    size_t rows = lives->pair_count < ROWS_MOST ? lives->pair_count : ROWS_MOST;
+
+    if (rows)
+        printf("\nwho gives back whose\n");
+    for (size_t i = 0; i < rows; i++) {
+        const struct lives_pair *pair = &lives->pairs[i];
+        char bytes[FIGURE_BYTES];
+
+        printf("  thread %u gives back of thread %u: %" PRIu64 " blocks, %s\n", recording->threads[pair->by].number,
+               recording->threads[pair->owner].number, pair->blocks, figure_bytes(bytes, (double)pair->bytes));
+    }
+    if (rows < lives->pair_count)
+        printf("  and %zu more pairs\n", lives->pair_count - rows);
+}
+
+static int run(int argc, char **argv)
+{
+    struct recording recording;
+    struct lives lives;
+    char wrong[WRONG_BYTES];
+    const char *damage;
+
+    if (argc != 2)
+        return fail_in(STATUS_USAGE, "show", "it takes the file of one recording; see 'myalloc help show'");
+    if (!recording_open(&recording, argv[1], wrong))
+        return fail_in(EXIT_FAILURE, "show", "cannot read '%s': %s", argv[1], wrong);
+    damage = lives_read(&lives, &recording);
+    if (damage)
+        return fail_in(EXIT_FAILURE, "show", "cannot read '%s': %s", argv[1], damage);
+    if (recording.lost)
+        fail_in(0, "show", "'%s': the last %lld bytes are no whole frame, and are left out", argv[1],
+                (long long)recording.lost);
+    print_head(&recording, &lives);
+    print_calls(&recording, &lives);
+    if (lives.blocks) {
+        print_sizes(&lives);
+        print_lifetimes(&lives);
+    }
+    print_threads(&recording, &lives);
+    print_pairs(&recording, &lives);
+    lives_free(&lives);
+    return EXIT_SUCCESS;
+}
+
+const struct command command_show = {
+    .name = "show",
+    .arguments = "FILE",
+    .summary = "Tell what a recording has: sizes, lifetimes, threads",
+    .details = "FILE is what 'myalloc record' has written: the calls of one process. Calls, sizes with what is left of them\n"
+               "at the end, lifetimes, threads, and who gives back whose blocks. A realloc ends one block and begins another.\n"
+               "A thread without a beginning stands for calls that threads made after their end.\n"
+               "\n"
+               "A recording of a program that was killed is read as far as it goes, one that is damaged not at all. The exit\n"
+               "status is 0, 1 if it cannot be read, 2 if the command line is wrong.\n",
+    .run = run,
+};
