@@ -91,7 +91,7 @@ function __myalloc_complete
         switch $name
             case options
                 $command options --markdown 2>/dev/null | string replace -rf '^\| ([a-z_0-9]+) \|.*' '$1' | string match -v key
-            case report show
+            case report replay show
                 __fish_complete_path $word
             case metrics top why
                 __fish_complete_pids

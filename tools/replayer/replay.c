@@ -34,12 +34,22 @@ static struct {
     int64_t most;
 } state;
 
-uint64_t clock_ns(void)
+static uint64_t read_clock(clockid_t clock)
 {
     struct timespec now;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+uint64_t clock_ns(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+uint64_t processor_ns(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
 _Noreturn void give_up(const char *what)
@@ -299,18 +309,19 @@ static void say(const char *format, ...)
 
 static void tell(void)
 {
-    uint64_t spent = 0, refused = 0;
+    uint64_t spent = 0, cpu = 0, refused = 0;
     int64_t blocks = 0, peak = state.has_peak ? kernel_peak() - (int64_t)state.own : 0;
     double passed = (double)state.looks[state.count - 1].time;
     size_t share = (state.count + LOOKS_SHOWN - 1) / LOOKS_SHOWN;
 
     for (size_t i = 0; i < state.plan.threads; i++) {
         spent += state.workers[i].spent;
+        cpu += state.workers[i].cpu;
         refused += state.workers[i].refused;
         blocks += state.workers[i].blocks;
     }
-    say("{\"time\": %.6f, \"elapsed\": %.6f, \"steps\": %llu, ", (double)spent / 1e9, passed / 1e9,
-        (unsigned long long)state.plan.steps);
+    say("{\"time\": %.6f, \"cpu\": %.6f, \"elapsed\": %.6f, \"steps\": %llu, ", (double)spent / 1e9, (double)cpu / 1e9,
+        passed / 1e9, (unsigned long long)state.plan.steps);
     say("\"peak\": %lld, \"average\": %.0f, \"average_live\": %.0f, ", (long long)(peak > state.most ? peak : state.most),
         state.resident_area / passed, state.live_area / passed);
     say("\"end_live\": %lld, \"end_blocks\": %lld, \"refused\": %llu, \"looks\": [", (long long)live(), (long long)blocks,

@@ -29,7 +29,7 @@ struct worker {
     bool is_waiting;
     uint64_t done;           /* steps */
     int64_t live, blocks;    /* bytes and blocks that it has got, less what it has given back */
-    uint64_t spent;          /* nanoseconds in calls and touching */
+    uint64_t spent, cpu;     /* nanoseconds in calls and touching, by the clock and of the processor */
     uint64_t refused;        /* calls that got no memory */
 };
 
@@ -43,6 +43,7 @@ extern struct replay {
 } replay;
 
 uint64_t clock_ns(void);
+uint64_t processor_ns(void); /* of this thread */
 
 /* Ends the program with one line on standard error. */
 _Noreturn void give_up(const char *what);

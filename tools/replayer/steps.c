@@ -18,10 +18,15 @@ static void nap(uint64_t ns)
     nanosleep(&(struct timespec){(time_t)(ns / 1000000000), (long)(ns % 1000000000)}, NULL);
 }
 
-/* Waits until another thread has put something there. Returns how long that took. */
-static uint64_t await_block(struct worker *worker, void **place)
+/* What is not spent in calls, in nanoseconds. */
+struct pause {
+    uint64_t passed, cpu;
+};
+
+/* Waits until another thread has put something there. */
+static void await_block(struct worker *worker, void **place, struct pause *pause)
 {
-    uint64_t from = clock_ns(), now = from;
+    uint64_t from = clock_ns(), now = from, cpu = processor_ns();
 
     __atomic_store_n(&worker->is_waiting, true, __ATOMIC_RELEASE);
     for (unsigned looks = 0; !__atomic_load_n(place, __ATOMIC_ACQUIRE); looks++) {
@@ -34,7 +39,8 @@ static uint64_t await_block(struct worker *worker, void **place)
             give_up("a thread waits for a block that does not come; the recording is wrong");
     }
     __atomic_store_n(&worker->is_waiting, false, __ATOMIC_RELEASE);
-    return clock_ns() - from;
+    pause->passed += clock_ns() - from;
+    pause->cpu += processor_ns() - cpu;
 }
 
 static struct slot *slot_of(const struct worker *worker, uint32_t number)
@@ -96,15 +102,14 @@ static void put(struct worker *worker, struct slot *slot, const struct plan_step
     __atomic_store_n(&slot->block, block ? block : refused, __ATOMIC_RELEASE);
 }
 
-/* Returns how long it waited. */
-static uint64_t make_step(struct worker *worker, const struct plan_step *step)
+static void make_step(struct worker *worker, const struct plan_step *step, struct pause *pause)
 {
     struct slot *before = step->before == PLAN_NONE ? NULL : slot_of(worker, step->before);
-    uint64_t waited = 0, old_size = 0;
+    uint64_t old_size = 0;
     void *old = NULL, *block;
 
     if (before && step->before & PLAN_SHARED && !__atomic_load_n(&before->block, __ATOMIC_ACQUIRE))
-        waited = await_block(worker, &before->block);
+        await_block(worker, &before->block, pause);
     if (before)
         old = take(worker, before, &old_size);
     if (step->call == PLAN_FREE) {
@@ -117,18 +122,17 @@ static uint64_t make_step(struct worker *worker, const struct plan_step *step)
             touch(block, step->call == PLAN_REALLOC && old ? old_size : 0, step->size);
         put(worker, slot_of(worker, step->slot), step, block);
     }
-    return waited;
 }
 
-/* Sleeps until the step is due, as the recorded thread did. Returns how long. */
-static uint64_t keep_pace(uint64_t due)
+/* Sleeps until the step is due, as the recorded thread did. */
+static void keep_pace(uint64_t due, struct pause *pause)
 {
     uint64_t now = clock_ns();
 
     if (due < now + PACE_LEAST_NS)
-        return 0;
+        return;
     nap(due - now);
-    return clock_ns() - now;
+    pause->passed += clock_ns() - now;
 }
 
 static void read_steps(const struct worker *worker, uint64_t from, uint64_t count)
@@ -142,16 +146,18 @@ static void read_steps(const struct worker *worker, uint64_t from, uint64_t coun
 
 static void run_part(struct worker *worker, uint64_t count, uint64_t *due)
 {
-    uint64_t from = clock_ns(), waited = 0;
+    uint64_t from = clock_ns(), cpu = processor_ns();
+    struct pause pause = {0, 0};
 
     for (uint64_t i = 0; i < count; i++) {
         *due += (uint64_t)worker->steps[i].pause * 1000;
         if (replay.paces && worker->steps[i].pause)
-            waited += keep_pace(*due);
-        waited += make_step(worker, &worker->steps[i]);
+            keep_pace(*due, &pause);
+        make_step(worker, &worker->steps[i], &pause);
         __atomic_store_n(&worker->done, worker->done + 1, __ATOMIC_RELAXED);
     }
-    worker->spent += clock_ns() - from - waited;
+    worker->cpu += processor_ns() - cpu - pause.cpu;
+    worker->spent += clock_ns() - from - pause.passed;
 }
 
 void *steps_run(void *argument)

@@ -165,6 +165,38 @@ static void closes(void)
     empty(THREADS);
 }
 
+/* A large block, a pause, and threads that each give back what the other one has got. */
+static pthread_barrier_t barrier;
+
+static void *swap(void *argument)
+{
+    size_t row = (size_t)argument;
+
+    for (int i = 0; i < 20; i++) {
+        fill(row);
+        pthread_barrier_wait(&barrier);
+        empty(3 - row);
+        pthread_barrier_wait(&barrier);
+    }
+    return NULL;
+}
+
+static void swaps(void)
+{
+    pthread_t threads[2];
+    void *volatile large = malloc(48 << 20);
+
+    usleep(400 * 1000);
+    free(large);
+    pthread_barrier_init(&barrier, NULL, 2);
+    for (size_t i = 0; i < 2; i++) {
+        if (pthread_create(&threads[i], NULL, swap, (void *)(i + 1)))
+            exit(1);
+    }
+    for (size_t i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -181,6 +213,8 @@ int main(int argc, char **argv)
         killed();
     else if (!strcmp(what, "signals"))
         signals();
+    else if (!strcmp(what, "swaps"))
+        swaps();
     else if (!strcmp(what, "closes"))
         closes();
     else if (strcmp(what, "nothing"))
