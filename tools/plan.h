@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What `myalloc replay` has its program do under each allocator: a recording made ready, in a file. Each block has a slot,
- * where the program keeps its address; slots of blocks that their own thread gives back are used again. A block that another thread
- * gives back has a slot of its own, and that thread waits until there is something in it: the order between threads.
+ * where the program keeps its address; slots of blocks that their own thread gives back are used again. A block that another
+ * thread gives back has a slot of its own, and that thread waits until there is something in it: the order between threads.
  *
  * struct plan, a struct plan_thread for each thread, then their steps. */
 #ifndef TOOLS_PLAN_H

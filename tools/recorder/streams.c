@@ -11,7 +11,7 @@
 #include "events.h"
 
 enum {
-    LEVEL = 1,                 /* of zstd; negative ones make a third more bytes, 3 takes half as long again */
+    LEVEL = -1,                /* of zstd; 1 makes a fifth fewer bytes of what is random, and takes 15 ns more a call */
     FRAME_NS = 1000 * 1000 * 1000, /* what a program that is killed may lose of a thread that goes on */
     THREAD_ROUNDS = PTHREAD_DESTRUCTOR_ITERATIONS,
 };
