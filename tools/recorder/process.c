@@ -211,14 +211,14 @@ static bool open_file(const char *named)
 void process_end(bool for_good)
 {
     struct recording_frame frame = {.kind = RECORDING_END};
-    bool before = own.is_inside;
+    bool before = own.is_inside, are_all;
 
     if (process.state != RECORDING || getpid() != process.pid)
         return;
     own.is_inside = true;
-    streams_write_all();
+    are_all = streams_write_all(before);
     frame.begun = process_clock();
-    if (process.state == RECORDING)
+    if (are_all && process.state == RECORDING)
         process_write(&frame);
     if (for_good)
         __atomic_store_n(&process.state, OVER, __ATOMIC_RELEASE);

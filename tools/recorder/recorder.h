@@ -94,8 +94,9 @@ void streams_make_room(struct stream *stream);
 /* The time has gone on, or perhaps: writes it behind an event's head where it has. Returns where the event goes on. */
 unsigned char *streams_time(struct stream *stream, unsigned char *head, unsigned char *at);
 
-/* Writes what all threads have recorded so far. */
-void streams_write_all(void);
+/* Writes what all threads have recorded so far. `is_inside`: the caller has interrupted a call of its thread, which may hold a
+   lock of ours. False if it had to leave something out. */
+bool streams_write_all(bool is_inside);
 
 /* Lets go of all streams, which are the parent's. */
 void streams_forget(void);

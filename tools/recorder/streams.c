@@ -13,6 +13,7 @@
 enum {
     LEVEL = -1,                /* of zstd; 1 makes a fifth fewer bytes of what is random, and takes 15 ns more a call */
     FRAME_NS = 1000 * 1000 * 1000, /* what a program that is killed may lose of a thread that goes on */
+    TRIES = 2000,
     THREAD_ROUNDS = PTHREAD_DESTRUCTOR_ITERATIONS,
 };
 
@@ -23,10 +24,20 @@ static int list_lock, late_lock;
 static pthread_key_t ends;
 static bool has_key;
 
+/* Who has interrupted a call may wait for the very thread that it has interrupted, and gives up after a while. */
+static bool try_lock(int *word, bool is_inside)
+{
+    for (unsigned tries = 0; __atomic_exchange_n(word, 1, __ATOMIC_ACQUIRE); tries++) {
+        if (is_inside && tries == TRIES)
+            return false;
+        sched_yield();
+    }
+    return true;
+}
+
 static void lock(int *word)
 {
-    while (__atomic_exchange_n(word, 1, __ATOMIC_ACQUIRE))
-        sched_yield();
+    try_lock(word, false);
 }
 
 static void unlock(int *word)
@@ -122,14 +133,11 @@ static void pack(struct stream *stream, size_t raw)
     process_write(frame);
 }
 
-/* What is in no frame yet. Another thread's stream goes on behind it. */
-static void write_frame(struct stream *stream, bool is_own)
+/* What is in no frame yet; the caller holds the lock. A stream that is not the caller's goes on behind it. */
+static void write_frame_locked(struct stream *stream, bool is_own)
 {
-    int before = errno;
-    unsigned char *end;
+    unsigned char *end = __atomic_load_n(&stream->at, __ATOMIC_ACQUIRE);
 
-    lock(&stream->lock);
-    end = __atomic_load_n(&stream->at, __ATOMIC_ACQUIRE);
     if (end > stream->start && process_records())
         pack(stream, (size_t)(end - stream->start));
     if (is_own) {
@@ -138,21 +146,41 @@ static void write_frame(struct stream *stream, bool is_own)
         stream->start = end;
         stream->begun = process_clock();
     }
+}
+
+static void write_own_frame(struct stream *stream)
+{
+    int before = errno;
+
+    lock(&stream->lock);
+    write_frame_locked(stream, true);
     unlock(&stream->lock);
     errno = before;
 }
 
 void streams_make_room(struct stream *stream)
 {
-    write_frame(stream, true);
+    write_own_frame(stream);
 }
 
-void streams_write_all(void)
+bool streams_write_all(bool is_inside)
 {
-    streams_lock();
-    for (struct stream *stream = streams; stream; stream = stream->next)
-        write_frame(stream, stream == own.stream);
+    int before = errno;
+    bool are_all = try_lock(&list_lock, is_inside);
+
+    if (!are_all)
+        return false;
+    for (struct stream *stream = streams; stream; stream = stream->next) {
+        if (try_lock(&stream->lock, is_inside)) {
+            write_frame_locked(stream, stream == own.stream && !is_inside);
+            unlock(&stream->lock);
+        } else {
+            are_all = false;
+        }
+    }
     streams_unlock();
+    errno = before;
+    return are_all;
 }
 
 COLD unsigned char *streams_time(struct stream *stream, unsigned char *head, unsigned char *at)
@@ -201,7 +229,7 @@ static void end_thread(void *value)
         own.stream = NULL;
         if (stream) {
             event_rare(stream, RECORDING_THREAD_END, 0);
-            write_frame(stream, true);
+            write_own_frame(stream);
             drop(stream);
         }
     }

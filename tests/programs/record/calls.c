@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -133,6 +134,22 @@ static void handler(int signal)
     free(block);
 }
 
+static void ending_handler(int signal)
+{
+    (void)signal;
+    _exit(0);
+}
+
+/* A handler ends the program at any instruction, be it while a frame is written. */
+static void exits(void)
+{
+    struct itimerval after = {{0, 0}, {0, 20000}};
+
+    signal(SIGALRM, ending_handler);
+    setitimer(ITIMER_REAL, &after, NULL);
+    churn(NULL);
+}
+
 /* In a program of one thread on an allocator whose calls a handler may interrupt. */
 static void signals(void)
 {
@@ -213,6 +230,8 @@ int main(int argc, char **argv)
         killed();
     else if (!strcmp(what, "signals"))
         signals();
+    else if (!strcmp(what, "exits"))
+        exits();
     else if (!strcmp(what, "swaps"))
         swaps();
     else if (!strcmp(what, "closes"))
