@@ -39,7 +39,7 @@ EXPORT int mallopt(int parameter, int value) {
         mode_switch_on(MODE_PERTURB);
     else if (parameter == M_PERTURB)
         mode_switch_off(MODE_PERTURB);
-    if (parameter == M_MYALLOC_DECAY_MS)
+    if (parameter == M_MYALLOC_DECAY_MS || parameter == M_TRIM_THRESHOLD)
         decay_changed();
     if (parameter == M_MYALLOC_CACHE_LIMIT)
         cache_bound_now();

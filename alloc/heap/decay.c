@@ -21,6 +21,10 @@ uint64_t decay_period_ms(void) {
 }
 
 static void step(uint64_t now) {
+    if (tunables_trim_never()) {
+        atomic_store_explicit(&due_at, UINT64_MAX, memory_order_relaxed); /* until decay_changed */
+        return;
+    }
     size_t steps = min_size((now - atomic_load_explicit(&due_at, memory_order_relaxed)) / STEP_MS + 1, STEPS_MOST);
     if (span_was_silent(now) || sweep.over) {
         sweep = (struct sweep){0};

@@ -8,7 +8,7 @@
  * the end of a thread. A step is at most STEP_BYTES and STEP_CALLS, about a ms, and the next one is due STEP_MS later, so that
  * no call takes long and all of them together no more than a tenth of one processor; who comes late makes up for STEPS_MOST:
  * a GiB, some 50 ms after a silence. Where nothing was freed for decay_ms, what is free is old, whatever sweeps there were; a
- * sweep then begins anew. Whoever comes by while another thread is in a step goes on.
+ * sweep then begins anew. Whoever comes by while another thread is in a step goes on. With trim_threshold:none nothing goes.
  *
  * No lock is held while a step is made, and none by who comes by.
  */
@@ -38,7 +38,7 @@ uint64_t decay_period_ms(void);
 
 void decay_look_slow(uint64_t now);
 
-/* decay_ms has been set: the next step is due at once, not when it was by what was set before. */
+/* decay_ms or trim_threshold has been set: the next step is due at once, not when it was by what was set before. */
 void decay_changed(void);
 
 /* When the next step is due, ms; UINT64_MAX if there is nothing to give back. */

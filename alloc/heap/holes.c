@@ -316,14 +316,15 @@ static void tick(uint64_t now) {
 READS_OTHERS uint64_t holes_due(void) {
     uint64_t next = atomic_load_explicit(&look.ticked_at, memory_order_relaxed) + TICK_MS;
     uint64_t began = look.began_at != 0 && is_at_start() ? look.began_at + decay_period_ms() : 0;
-    return !holes_may_be() ? UINT64_MAX : began > next ? began : next;
+    return !holes_may_be() || tunables_trim_never() ? UINT64_MAX : began > next ? began : next;
 }
 
 void holes_look_slow(uint64_t now) {
     if (now - atomic_load_explicit(&look.ticked_at, memory_order_relaxed) < TICK_MS || !turn_try(&look.turn))
         return;
     atomic_store_explicit(&look.ticked_at, now, memory_order_relaxed);
-    tick(now);
+    if (!tunables_trim_never())
+        tick(now);
     turn_end(&look.turn);
 }
 

@@ -2,6 +2,7 @@
 #include "heap/span_amount.h"
 
 #include "os/os.h"
+#include "kit/tunables.h"
 #include "heap/span_free.h"
 
 #define STAYS_PART 4         /* of the memory in use: a quarter, */
@@ -46,6 +47,8 @@ static size_t may_go(bool emptied) {
 static size_t excess(void) {
     size_t dirty = span_totals.free_dirty - min_size(going, span_totals.free_dirty);
     if (LIKELY(dirty <= (tallest < LARGE ? STAYS_LEAST : STAYS_EMPTIED)))
+        return 0;
+    if (tunables_trim_never())
         return 0;
     size_t used = span_totals.small + span_totals.large;
     tallest = max_size(tallest, used + span_totals.free);

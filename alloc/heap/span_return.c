@@ -137,7 +137,7 @@ static bool purge_held_locked(const struct span *span) {
 static void free_locked(struct span *span) {
     struct region *region = span_region(span);
     size_t first = span_index(span);
-    if (span->units < PURGE_AT_ONCE / UNIT && tunables.decay_ms > 0) {
+    if ((span->units < PURGE_AT_ONCE / UNIT && tunables.decay_ms > 0) || tunables_trim_never()) {
         span->state = SPAN_NONE;
         span_free_coalesce(region, first, span->units);
         return;

@@ -12,12 +12,11 @@
 
 static _Atomic bool is_locked; /* memory of the heap was, when it was given back: the program has locked it */
 
-/* Memory that the program has locked goes as well, but where nothing is to be trimmed: real-time programs, which must not fault
- * later, lock all of it and set M_TRIM_THRESHOLD to -1. */
+/* Memory that the program has locked goes as well. */
 static bool purge(void *addr, size_t bytes) {
     if (os_purge(addr, bytes))
         return true;
-    bool given = tunables.trim_threshold != SIZE_MAX && os_purge_locked(addr, bytes);
+    bool given = os_purge_locked(addr, bytes);
     if (given)
         atomic_store_explicit(&is_locked, true, memory_order_relaxed);
     return given;

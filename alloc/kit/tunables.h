@@ -37,6 +37,12 @@ struct tunables {
 
 extern HIDDEN struct tunables tunables;
 
+/* Whether free memory stays until malloc_trim is called or memory runs out: M_TRIM_THRESHOLD is -1, or more than any heap has.
+ * Real-time programs, which must not fault later, say so. */
+static inline bool tunables_trim_never(void) {
+    return tunables.trim_threshold > SIZE_LIMIT;
+}
+
 enum tunable_kind {
     TUNABLE_SIZE,
     TUNABLE_COUNT,

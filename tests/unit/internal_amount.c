@@ -71,6 +71,14 @@ Test(amount, no_more_goes_than_there_is_credit_for) {
     cr_assert_eq(excess(), 0, "nor does it wrap");
 }
 
+Test(amount, nothing_goes_where_nothing_is_trimmed) {
+    set_totals(20000, 8000, 0);
+    tunables.trim_threshold = SIZE_MAX;
+    cr_assert_eq(excess(), 0);
+    tunables.trim_threshold = SIZE_LIMIT;
+    cr_assert_gt(excess(), 0);
+}
+
 Test(amount, two_threads_do_not_give_the_same) {
     set_totals(20000, 8000, 0); /* not emptied */
     os_fake_clock = 10000 + 5000;
@@ -310,11 +318,6 @@ Test(amount, the_break_stays_where_it_is_anothers) {
     cr_assert_eq(os_fake_break(), up);
     go_up();
     cr_assert_eq(os_fake_break(), up, "what was given back is free");
-}
-
-Test(amount, the_break_stays_if_trimming_is_switched_off) {
-    tunables.trim_threshold = SIZE_MAX;
-    cr_assert_eq(break_falls(), 0);
 }
 
 Test(amount, top_pad_stays) {

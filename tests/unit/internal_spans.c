@@ -296,6 +296,26 @@ Test(age, at_once_where_it_may_have_none) {
     span_release(end);
 }
 
+Test(age, never_where_nothing_is_trimmed) {
+    struct span *a = large(1900), *end = large(1);
+    fill(a);
+    tunables.trim_threshold = SIZE_MAX;
+    tunables.decay_ms = 0;
+    span_release(a);
+    tunables.decay_ms = 1000;
+    for (int i = 0; i < 10; i++, os_fake_clock += 5000)
+        decay_look(os_fake_clock);
+    cr_assert_eq(span_totals.free_dirty, 1900);
+    cr_assert_eq(decay_due(), UINT64_MAX);
+    tunables.trim_threshold = 1 << 20;
+    decay_changed();
+    for (int i = 0; i < 2; i++, os_fake_clock += 5000)
+        decay_look(os_fake_clock);
+    cr_assert_eq(span_totals.free_dirty, 0);
+    span_check();
+    cr_assert_not_null(end);
+}
+
 /* The first step calls what is free old; the sweeps that follow give it back, each when it is due. */
 Test(age, steps_come_when_they_are_due) {
     struct span *a = large(1900), *end = large(1);

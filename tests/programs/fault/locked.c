@@ -110,7 +110,19 @@ static bool memory_that_is_locked_as_it_comes_goes_back(void) {
 /* Real-time programs must not fault later, and say so by this parameter. */
 static bool memory_stays_where_nothing_is_trimmed(void) {
     size_t peak;
-    return mallopt(M_TRIM_THRESHOLD, -1) == 1 && mlockall(MCL_CURRENT | MCL_FUTURE) == 0 && left(&peak) > peak - peak / 16;
+    return mallopt(M_TRIM_THRESHOLD, -1) == 1 && left(&peak) > peak - peak / 16 && malloc_trim(0) == 1 &&
+           tap_resident() < peak / 4;
+}
+
+static bool locked_memory_stays_where_nothing_is_trimmed(void) {
+    return mlockall(MCL_CURRENT | MCL_FUTURE) == 0 && memory_stays_where_nothing_is_trimmed();
+}
+
+/* What stayed goes when it is called for by a threshold that can be reached. */
+static bool memory_goes_back_once_it_may(void) {
+    size_t peak;
+    return mallopt(M_TRIM_THRESHOLD, -1) == 1 && left(&peak) > peak - peak / 16 && mallopt(M_TRIM_THRESHOLD, 1 << 20) == 1 &&
+           left(&peak) < peak / 4;
 }
 
 int main(void) {
@@ -123,6 +135,8 @@ int main(void) {
     in_child(memory_goes_back, "free memory goes back", true);
     in_child(memory_that_was_locked_before_goes_back, "... and so it does if all was locked", any);
     in_child(memory_that_is_locked_as_it_comes_goes_back, "... and if it is locked as it comes", any);
-    in_child(memory_stays_where_nothing_is_trimmed, "... but not with M_TRIM_THRESHOLD of -1", any);
+    in_child(memory_stays_where_nothing_is_trimmed, "with M_TRIM_THRESHOLD of -1 it stays, until malloc_trim", true);
+    in_child(locked_memory_stays_where_nothing_is_trimmed, "... and if all was locked", any);
+    in_child(memory_goes_back_once_it_may, "... and goes by age with another M_TRIM_THRESHOLD", true);
     return tap_done();
 }
