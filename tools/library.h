@@ -4,6 +4,7 @@
 #define TOOLS_LIBRARY_H
 
 #include <limits.h>
+#include <stdbool.h>
 
 #include "elf_file.h"
 
@@ -15,5 +16,8 @@ struct library {
 /* MYALLOC_LIBRARY if set; else next to this executable, in ../lib from there, or where `make install` put it.
    Returns 0, or says what is wrong and returns the exit status. */
 int library_find(struct library *library);
+
+/* Its path alone, without a word. False if none is known; there may be no library. */
+bool library_path(char path[PATH_MAX]);
 
 #endif
