@@ -123,7 +123,7 @@ build/report_page.h build/why_page.h: build/%_page.h: tools/%_page.html
 build/myalloc $(INSTALLED): build/report_page.h build/why_page.h $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*/*.h alloc/*/*.def) build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -DMYALLOC_VERSION='"$(VERSION)"' -DMYALLOC_LIBDIR='"$(LIBDIR)"' $(LDFLAGS) -o $@ \
-	    $(TOOLS) $(TOOL_SHARES)
+	    $(TOOLS) $(TOOL_SHARES) -lm
 # Beside the library, where gdb looks for it.
 build/libmyalloc.so-gdb.py: tools/gdb/libmyalloc.so-gdb.py
 	@mkdir -p $(@D)

@@ -62,7 +62,7 @@ $(REPORT_FUZZ): tests/tools/report_fuzz.c build/report_page.h $(TOOLS) $(TOOL_SH
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) -g -std=gnu11 -D_GNU_SOURCE -Ialloc -Ibuild -fsanitize=address,undefined \
 	    -fno-sanitize-recover=all -DMYALLOC_VERSION='"0"' -DMYALLOC_LIBDIR='"/usr/lib"' -o $@ $< \
-	    $(filter-out tools/myalloc.c,$(TOOLS)) $(TOOL_SHARES)
+	    $(filter-out tools/myalloc.c,$(TOOLS)) $(TOOL_SHARES) -lm
 
 test-programs: all debug fault ubsan schedule $(plain) build/tests/programs/record/operators $(PRELOADS) build/tests/programs/unwind/compare.so $(BENCH_TESTS) \
     $(LISTED)/libmyalloc.so $(REPORT_FUZZ) \

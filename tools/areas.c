@@ -166,6 +166,25 @@ int runs_add(struct runs *runs, int fd, uint64_t start, uint64_t end)
     return known ? 0 : add_by_entries(runs, fd, start, end);
 }
 
+void runs_add_of(struct runs *runs, const struct runs *all, uint64_t start, uint64_t end)
+{
+    size_t low = 0, high = all->count;
+
+    while (low < high) { /* the first that ends behind the start */
+        size_t middle = (low + high) / 2;
+
+        if (all->list[middle].end <= start)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < all->count && all->list[low].start < end; low++) {
+        const struct run *run = &all->list[low];
+
+        runs_put(runs, run->start > start ? run->start : start, run->end < end ? run->end : end, run->is_huge);
+    }
+}
+
 static int compare_runs(const void *one, const void *other)
 {
     const struct run *a = one, *b = other;

@@ -49,6 +49,9 @@ int runs_open(int number);
 /* Adds the runs in [start, end), any addresses: of what is not mapped there are none. Returns 0, or errno. */
 int runs_add(struct runs *runs, int fd, uint64_t start, uint64_t end);
 
+/* Adds what of `all`, which are in the order of addresses, lies in [start, end). */
+void runs_add_of(struct runs *runs, const struct runs *all, uint64_t start, uint64_t end);
+
 /* Adds one run. */
 void runs_put(struct runs *runs, uint64_t start, uint64_t end, bool is_huge);
 

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "counts.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <link.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "message.h"
-
-enum { SEGMENTS = 64, NOTES = 4096 }; /* more than files have: what is behind these is not looked at */
 
 /* What kind of number a row is. */
 enum kind { BYTES, UNITS, COUNT };
@@ -20,14 +17,15 @@ static const enum kind kinds[] = {
 };
 
 struct search {
-    int number, error; /* error: of the last look, 0 if memory could be read */
-    uintptr_t page;    /* 0: not found */
+    const struct target *target;
+    int error;      /* of the last look, 0 if memory could be read */
+    uintptr_t page; /* 0: not found */
 };
 
 /* ---- where the page is ------------------------------------------------------------------------------------------- */
 
 /* Looks for our note among those at `start`. */
-static uintptr_t find_note(const char *notes, size_t bytes, uintptr_t start)
+static bool find_note(const char *notes, size_t bytes, uintptr_t start, void *page)
 {
     size_t at = 0;
 
@@ -39,43 +37,31 @@ static uintptr_t find_note(const char *notes, size_t bytes, uintptr_t start)
         memcpy(&note, notes + at, sizeof note);
         contents = name + ((note.n_namesz + 3ul) & ~3ul);
         if (contents + note.n_descsz > bytes)
-            return 0;
+            return false;
         if (note.n_namesz == sizeof PAGE_NOTE && note.n_type == PAGE_NOTE_TYPE && note.n_descsz == sizeof distance &&
             !memcmp(notes + name, PAGE_NOTE, sizeof PAGE_NOTE)) {
             memcpy(&distance, notes + contents, sizeof distance);
-            return start + contents + (uintptr_t)distance;
+            *(uintptr_t *)page = start + contents + (uintptr_t)distance;
+            return true;
         }
         at = contents + ((note.n_descsz + 3ul) & ~3ul);
     }
-    return 0;
+    return false;
+}
+
+static int read_target(void *target, uintptr_t at, void *out, size_t bytes)
+{
+    return target_memory(target, at, out, bytes);
 }
 
 /* Looks into the ELF file that is mapped at `start`, if it is one. */
 static bool look_into(uintptr_t start, void *data)
 {
     struct search *search = data;
-    ElfW(Ehdr) header;
-    ElfW(Phdr) segments[SEGMENTS];
-    uintptr_t base = start;
+    struct elf_image image = {start, read_target, (void *)search->target};
 
-    search->error = process_memory(search->number, start, &header, sizeof header);
-    if (search->error)
-        return search->error == EPERM || search->error == ESRCH;
-    if (memcmp(header.e_ident, ELFMAG, SELFMAG) || header.e_phentsize != sizeof *segments || header.e_phnum > SEGMENTS ||
-        process_memory(search->number, start + header.e_phoff, segments, header.e_phnum * sizeof *segments))
-        return false;
-    for (size_t i = 0; i < header.e_phnum; i++) {
-        if (segments[i].p_type == PT_LOAD && segments[i].p_offset == 0)
-            base = start - segments[i].p_vaddr;
-    }
-    for (size_t i = 0; i < header.e_phnum && !search->page; i++) {
-        char notes[NOTES];
-
-        if (segments[i].p_type == PT_NOTE && segments[i].p_filesz <= sizeof notes &&
-            !process_memory(search->number, base + segments[i].p_vaddr, notes, segments[i].p_filesz))
-            search->page = find_note(notes, segments[i].p_filesz, base + segments[i].p_vaddr);
-    }
-    return search->page != 0;
+    search->error = elf_image_notes(&image, find_note, &search->page);
+    return search->error == EPERM || search->error == ESRCH || search->page;
 }
 
 /* ---- reading it -------------------------------------------------------------------------------------------------- */
@@ -179,14 +165,14 @@ int counts_say(int number, const struct counts *counts, enum counts_result resul
 /* ---- a look ------------------------------------------------------------------------------------------------------ */
 
 /* The page at `at`. */
-static enum counts_result read_page(uintptr_t at, int number, struct counts *counts, struct page *page)
+static enum counts_result read_page(uintptr_t at, const struct target *target, struct counts *counts, struct page *page)
 {
-    int error = process_memory(number, at, &counts->detail, sizeof counts->detail);
+    int error = target_memory(target, at, &counts->detail, sizeof counts->detail);
 
     if (!error && counts->detail != PAGE_VERSION)
         return COUNTS_VERSION;
     if (!error)
-        error = process_memory(number, at, page, sizeof *page);
+        error = target_memory(target, at, page, sizeof *page);
     if (!error && !is_sound(page))
         return COUNTS_UNSOUND;
     return counts_result_of(error, counts);
@@ -211,18 +197,23 @@ static enum counts_result follow(const struct page *page, int number, struct cou
     return error ? counts_result_of(error, counts) : counts_still(number, counts);
 }
 
-enum counts_result counts_page(int number, struct counts *counts, struct page *page)
+enum counts_result counts_target_page(const struct target *target, struct counts *counts, struct page *page)
 {
-    struct search search = {.number = number};
+    struct search search = {.target = target};
 
-    *counts = (struct counts){.process.number = number};
-    if (!process_read(number, &counts->process))
+    *counts = (struct counts){.process.number = target->number};
+    if (!target_read(target, &counts->process))
         return COUNTS_ENDED;
-    if (!process_each_file(number, look_into, &search))
+    if (!target_each_file(target, look_into, &search))
         return counts_result_of(errno, counts);
     if (search.error == EPERM || search.error == ESRCH)
         return counts_result_of(search.error, counts);
-    return search.page ? read_page(search.page, number, counts, page) : COUNTS_ABSENT;
+    return search.page ? read_page(search.page, target, counts, page) : COUNTS_ABSENT;
+}
+
+enum counts_result counts_page(int number, struct counts *counts, struct page *page)
+{
+    return counts_target_page(&(struct target){.number = number}, counts, page);
 }
 
 enum counts_result counts_look(int number, struct counts *counts)

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "observe/page.h"
-#include "process.h"
+#include "target.h"
 
 enum { COUNTS_CLASSES = 512 }; /* more than there are */
 
@@ -38,6 +38,9 @@ enum counts_result counts_look(int number, struct counts *counts);
 
 /* Reads the page alone; what it says fits this command, its addresses may be any. The process is known in `counts`. */
 enum counts_result counts_page(int number, struct counts *counts, struct page *page);
+
+/* The same of a process that runs or a core file. */
+enum counts_result counts_target_page(const struct target *target, struct counts *counts, struct page *page);
 
 /* Whether it is still the process of which `counts` were read, and the program. */
 enum counts_result counts_still(int number, struct counts *counts);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { SEGMENTS = 64, NOTES = 4096 }; /* more than files have: what is behind these is not looked at */
+
 static const unsigned char NATIVE_CLASS = __ELF_NATIVE_CLASS == 64 ? ELFCLASS64 : ELFCLASS32;
 
 static void read_loader_name(int fd, const ElfW(Phdr) *segment, struct elf_file *file)
@@ -72,9 +74,9 @@ bool elf_address(int fd, uint64_t offset, uint64_t *address)
     return false;
 }
 
-/* True if one of the notes is the build-id. */
-static bool find_build_id(const unsigned char *notes, size_t bytes, char *digits)
+bool elf_build_id_of(const void *all, size_t bytes, char digits[ELF_BUILD_ID_ROOM])
 {
+    const unsigned char *notes = all;
     ElfW(Nhdr) note;
 
     for (size_t at = 0; at + sizeof note <= bytes;) {
@@ -100,7 +102,7 @@ void elf_build_id(int fd, char digits[ELF_BUILD_ID_ROOM])
 {
     ElfW(Ehdr) header;
     ElfW(Phdr) segment;
-    unsigned char notes[4096];
+    unsigned char notes[NOTES];
 
     *digits = '\0';
     if (pread(fd, &header, sizeof header, 0) != (ssize_t)sizeof header || memcmp(header.e_ident, ELFMAG, SELFMAG) ||
@@ -115,7 +117,36 @@ void elf_build_id(int fd, char digits[ELF_BUILD_ID_ROOM])
         if (segment.p_type != PT_NOTE)
             continue;
         got = pread(fd, notes, segment.p_filesz < sizeof notes ? segment.p_filesz : sizeof notes, (off_t)segment.p_offset);
-        if (got > 0 && find_build_id(notes, (size_t)got, digits))
+        if (got > 0 && elf_build_id_of(notes, (size_t)got, digits))
             return;
     }
+}
+
+int elf_image_notes(const struct elf_image *image, bool (*see)(const char *notes, size_t bytes, uintptr_t at, void *data),
+                    void *data)
+{
+    ElfW(Ehdr) header;
+    ElfW(Phdr) segments[SEGMENTS];
+    uintptr_t base = image->start;
+    int error = image->read(image->from, image->start, &header, sizeof header);
+    bool seen = false;
+
+    if (error)
+        return error;
+    if (memcmp(header.e_ident, ELFMAG, SELFMAG) || header.e_phentsize != sizeof *segments || header.e_phnum > SEGMENTS ||
+        image->read(image->from, image->start + header.e_phoff, segments, header.e_phnum * sizeof *segments))
+        return 0;
+    for (size_t i = 0; i < header.e_phnum; i++) {
+        if (segments[i].p_type == PT_LOAD && segments[i].p_offset == 0)
+            base = image->start - segments[i].p_vaddr;
+    }
+    for (size_t i = 0; i < header.e_phnum && !seen; i++) {
+        uintptr_t at = base + segments[i].p_vaddr;
+        char notes[NOTES];
+
+        if (segments[i].p_type == PT_NOTE && segments[i].p_filesz <= sizeof notes &&
+            !image->read(image->from, at, notes, segments[i].p_filesz))
+            seen = see(notes, segments[i].p_filesz, at, data);
+    }
+    return 0;
 }

@@ -4,6 +4,7 @@
 #define TOOLS_ELF_FILE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct elf_file {
@@ -23,5 +24,18 @@ bool elf_address(int fd, uint64_t offset, uint64_t *address);
 /* The file's build-id in hexadecimal digits; "" if it has none. */
 #define ELF_BUILD_ID_ROOM 65
 void elf_build_id(int fd, char digits[ELF_BUILD_ID_ROOM]);
+
+/* The same of its notes. False if none of them is the build-id. */
+bool elf_build_id_of(const void *notes, size_t bytes, char digits[ELF_BUILD_ID_ROOM]);
+
+/* An ELF file as it lies in some process's memory from `start` on, which `read` copies; it returns 0 or errno. Calls `see` with
+   each group of its notes and their address, until that returns true. Returns 0; or errno if there is no memory at `start`. */
+struct elf_image {
+    uintptr_t start;
+    int (*read)(void *from, uintptr_t at, void *out, size_t bytes);
+    void *from; /* for `read` */
+};
+int elf_image_notes(const struct elf_image *image, bool (*see)(const char *notes, size_t bytes, uintptr_t at, void *data),
+                    void *data);
 
 #endif

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "heap_parts.h"
 
-#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "heap/home.h"
 #include "heap/slab.h"
 
 #include "memory.h"
+#include "target_pages.h"
 
 enum { FREE_HOLES, FREE_SPANS, FREE_AHEAD, FREE_KINDS };
 enum { HUGE_PAGE_BYTES = 2 << 20, HOME_UNITS = 64 };
@@ -19,7 +18,8 @@ struct look {
     struct heap_view *view;
     struct heap_parts *parts;
     struct areas areas;
-    int fd, error;
+    struct target_pages pages;
+    int error;
     struct runs ours; /* what has memory and is the allocator's */
     struct runs runs; /* of the region */
     size_t run;       /* the first of them that is not behind */
@@ -43,7 +43,7 @@ static void find_runs(struct look *look, uint64_t start, uint64_t end)
     int error;
 
     look->run = look->runs.count = 0;
-    error = runs_add(&look->runs, look->fd, start, end);
+    error = target_pages_add(&look->pages, &look->runs, start, end);
     look->error = look->error ? look->error : error;
 }
 
@@ -406,26 +406,30 @@ bool heap_parts_row(const struct heap_parts *parts, size_t n, struct part_row *r
 {
     if (n >= sizeof rows / sizeof *rows)
         return false;
-    *row = (struct part_row){rows[n].name, rows[n].words, rows[n].advice, 0};
+    *row = (struct part_row){rows[n].name, rows[n].words, rows[n].advice, 0, true};
     memcpy(&row->bytes, (const char *)parts + rows[n].offset, sizeof row->bytes);
+    if (rows[n].offset == offsetof(struct heap_parts, rounding))
+        row->is_known = parts->rounding_known;
+    if (rows[n].offset == offsetof(struct heap_parts, huge_excess))
+        row->is_known = !parts->is_core;
+    if (rows[n].offset == offsetof(struct heap_parts, others) && parts->is_core)
+        row->advice = "outside of malloc: 'readelf -ln CORE' lists it";
     return true;
 }
 
 int heap_parts_count(struct heap_parts *parts, struct heap_view *view)
 {
-    struct look look = {.view = view, .parts = parts, .fd = runs_open(view->number)};
+    struct look look = {.view = view, .parts = parts};
 
-    *parts = (struct heap_parts){0};
-    if (look.fd < 0)
-        return errno;
-    look.error = areas_read(view->number, &look.areas);
+    *parts = (struct heap_parts){.is_core = view->target.core};
+    look.error = target_pages_open(&view->target, &look.areas, &look.pages);
     for (unsigned i = 0; i < view->region_count && !look.error; i++)
         see_region(&look, &view->regions[i]);
     heap_view_each_entry(view, view->at[STRUCTURE_mapped], sizeof(struct mapping), see_mapping, &look);
     heap_view_each_own(view, see_own, &look);
     see_protected(&look);
     share_blocks(&look);
-    close(look.fd);
+    target_pages_close(&look.pages);
     if (!look.error)
         other_parts_count(&parts->beyond, view, &look.areas, &look.ours);
     parts->others = parts->beyond.bytes;

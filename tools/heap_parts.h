@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Where the resident memory of another process is: the parts of alloc/observe/resident.def, counted from outside by the rules
    of alloc/heap/resident_heap.h, and what lies beside the heap by the names that the kernel has for it. Together they are
-   beyond.resident, but for what the process has changed meanwhile. */
+   beyond.resident, but for what the process has changed meanwhile. Of a core file, what it holds stands for what was resident
+   (core_areas.h), and huge pages are not known. */
 #ifndef TOOLS_HEAP_PARTS_H
 #define TOOLS_HEAP_PARTS_H
 
@@ -40,7 +41,7 @@ struct heap_parts {
     uint64_t huge;          /* of the heap, in huge pages */
     uint64_t trim_least;    /* what malloc_trim would give back at least */
     uint64_t *listed;       /* of each thread of the view, its part of `lists` */
-    bool rounding_known;
+    bool rounding_known, is_core;
     struct class_parts classes[CLASS_COUNT];
     struct large_parts large; /* their rounding is a part of them */
     struct unit_part *units; /* of all regions, one behind another */
@@ -48,7 +49,7 @@ struct heap_parts {
     struct other_parts beyond; /* what is not the allocator's, `others` in all; and what the kernel says of the process */
 };
 
-/* Counts them. Returns 0, or errno where the kernel does not tell the pages of the process. */
+/* Counts them. Returns 0, or errno where the pages cannot be told. */
 int heap_parts_count(struct heap_parts *parts, struct heap_view *view);
 void heap_parts_free(struct heap_parts *parts);
 
@@ -56,6 +57,7 @@ void heap_parts_free(struct heap_parts *parts);
 struct part_row {
     const char *name, *words, *advice;
     uint64_t bytes;
+    bool is_known; /* else bytes is 0 */
 };
 bool heap_parts_row(const struct heap_parts *parts, size_t n, struct part_row *row);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "heap_sites.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +107,27 @@ static void read_maps(struct heap_sites *sites, int number)
         fclose(file);
 }
 
+/* The same of a core file, with their build-ids as they ran. */
+static void read_maps_of_core(struct heap_sites *sites, struct core_file *core)
+{
+    struct heap_profile *profile = &sites->profile;
+
+    for (size_t i = 0; i < core->segment_count; i++) {
+        const struct core_segment *segment = &core->segments[i];
+        const struct core_map *map = segment->is_code ? core_file_map(core, segment->start) : NULL;
+        const struct core_source *source = map ? core_file_source(core, map->source) : NULL;
+        char *line;
+
+        if (!map)
+            continue;
+        line = memory_format("%" PRIx64 "-%" PRIx64 " r-xp %" PRIx64 " 00:00 0 %s", segment->start, segment->end,
+                             map->offset + (segment->start - map->start), source->path);
+        if (heap_profile_add_map(profile, line) && *source->build_id)
+            profile->maps[profile->map_count - 1].build_id = memory_copy(source->build_id, strlen(source->build_id));
+        free(line);
+    }
+}
+
 /* ---- what they pin ----------------------------------------------------------------------------------------------- */
 
 static int compare(const void *one, const void *other)
@@ -178,7 +200,10 @@ void heap_sites_read(struct heap_sites *sites, struct heap_view *view, struct he
     sites->samples = sites->profile.site_count;
     if (!sites->samples)
         return;
-    read_maps(sites, view->number);
+    if (view->target.core)
+        read_maps_of_core(sites, view->target.core);
+    else
+        read_maps(sites, view->target.number);
     samples_add(&sites->all, &sites->profile, SAMPLES_NOW, 0);
     share_pages(&reading, parts);
     tell_rounding(&reading, parts);

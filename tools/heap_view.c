@@ -23,7 +23,7 @@ enum { THREADS_MOST = 1 << 17, TABLE_MOST = 1 << 28, TLS_MOST = 1 << 16, CHUNKS_
 
 bool heap_view_take(struct heap_view *view, uintptr_t from, void *out, size_t bytes)
 {
-    int error = bytes ? process_memory(view->number, from, out, bytes) : 0;
+    int error = bytes ? target_memory(&view->target, from, out, bytes) : 0;
 
     if ((error == ESRCH || error == EPERM) && !view->error)
         view->error = error;
@@ -129,18 +129,31 @@ static void name_thread(struct heap_view *view, int number, uintptr_t address)
     if (!found || found->number)
         return;
     found->number = number;
-    read_name(view->number, number, found->name, sizeof found->name);
+    if (!view->target.core)
+        read_name(view->target.number, number, found->name, sizeof found->name);
+    else if (number == view->target.number) /* a core file has the name of no other one */
+        snprintf(found->name, sizeof found->name, "%.*s", (int)sizeof found->name - 1, view->target.core->name);
 }
 
 /* A thread's lists lie in its static TLS, which ends at libc's structure of the thread. In that lies the head of its list of
-   robust mutexes, whose address the kernel knows. */
+   robust mutexes, whose address the kernel knows; a core file tells where it begins. */
+static void name_threads_of_core(struct heap_view *view)
+{
+    const struct core_file *core = view->target.core;
+
+    for (size_t i = 0; i < core->thread_count; i++) {
+        if (core->threads[i].pointer)
+            name_thread(view, core->threads[i].number, core->threads[i].pointer);
+    }
+}
+
 static void name_threads(struct heap_view *view)
 {
     char path[64];
     struct dirent *entry;
     DIR *folder;
 
-    snprintf(path, sizeof path, "/proc/%d/task", view->number);
+    snprintf(path, sizeof path, "/proc/%d/task", view->target.number);
     folder = opendir(path);
     while (folder && (entry = readdir(folder))) {
         struct robust_list_head *head = NULL;
@@ -163,26 +176,87 @@ size_t heap_view_listed(const struct heap_thread *thread, unsigned class)
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
+/* Without the first pages of files, no library is found in it. */
+static bool has_headers(const struct core_file *core)
+{
+    for (size_t i = 0; i < core->map_count; i++) {
+        if (core->maps[i].offset == 0 && core_file_holds(core, core->maps[i].start, 1))
+            return true;
+    }
+    return false;
+}
+
+static const char by_default[] = "with 33 in /proc/PID/coredump_filter, as by default";
+
+/* What is wrong with a core file. */
+static int refuse_core(const struct heap_view *view, enum counts_result result)
+{
+    const struct core_file *core = view->target.core;
+
+    switch (result) {
+    case COUNTS_READ:
+        return 0;
+    case COUNTS_ABSENT:
+        if (!has_headers(core))
+            return fail(EXIT_FAILURE, "'%s' is without ELF headers: it has them %s", core->path, by_default);
+        return fail(EXIT_FAILURE, "'%s' is of a process (%s) that did not run on myalloc", core->path, core->name);
+    case COUNTS_VERSION:
+        return fail(EXIT_FAILURE, "'%s' is of a library of another version (numbers %u, this command reads %d): use the "
+                    "command that came with it", core->path, view->counts.detail, PAGE_VERSION);
+    case COUNTS_UNSOUND:
+        return fail(EXIT_FAILURE, "'%s' has a page of numbers that cannot be right: it has been overwritten", core->path);
+    case COUNTS_CHANGED:
+        return fail(EXIT_FAILURE, "'%s' is without the memory of the process: it has that %s", core->path, by_default);
+    default:
+        return fail(EXIT_FAILURE, "'%s' cannot be read: %s", core->path, strerror((int)view->counts.detail));
+    }
+}
+
 static int refuse(struct heap_view *view, enum counts_result result)
 {
-    return counts_say(view->number, &view->counts, result);
+    return view->target.core ? refuse_core(view, result) : counts_say(view->target.number, &view->counts, result);
+}
+
+/* The structures are not those that this command knows; of a core file it may be that what tells so is not there. */
+static int refuse_structures(struct heap_view *view, const struct structures *where)
+{
+    struct core_file *core = view->target.core;
+    const struct core_map *map = core ? core_file_map(core, (uintptr_t)where->layout) : NULL;
+    const struct core_source *source = map ? core_file_source(core, map->source) : NULL;
+
+    if (!core)
+        return fail(EXIT_FAILURE, "process %d has a library of another build, whose structures this command does not know: "
+                    "use the command that came with it", view->target.number);
+    if (source && source->state == SOURCE_GONE)
+        return fail(EXIT_FAILURE, "'%s' needs the file that its process ran on, %s (build-id %s), which is not there: put it "
+                    "back, or set MYALLOC_LIBRARY to a copy of it", core->path, source->path, source->build_id);
+    if (source && source->state == SOURCE_OTHER)
+        return fail(EXIT_FAILURE, "'%s' needs the file that its process ran on, %s with build-id %s; that has %s now: set "
+                    "MYALLOC_LIBRARY to a copy of the one that ran", core->path, source->path, source->build_id,
+                    *source->other ? source->other : "none");
+    return fail(EXIT_FAILURE, "'%s' is of a library of another build, whose structures this command does not know: use the "
+                "command that came with it", core->path);
 }
 
 /* Where the structures lie. `*is_known`: they are those that this command knows. */
 static enum counts_result find_structures(struct heap_view *view, struct page *page, struct structures *where, bool *is_known)
 {
-    enum counts_result result = counts_page(view->number, &view->counts, page);
+    const struct core_file *core = view->target.core;
+    enum counts_result result = counts_target_page(&view->target, &view->counts, page);
 
-    if (result == COUNTS_ABSENT && process_has_ended(&view->counts.process)) /* nobody has asked yet how */
+    if (result == COUNTS_ABSENT && !core && process_has_ended(&view->counts.process)) /* nobody has asked yet how */
         return COUNTS_ENDED;
     if (result != COUNTS_READ)
         return result;
+    *where = (struct structures){0};
+    if (core && !core_file_holds(core, (uintptr_t)page->structures, sizeof *where)) /* read from the library's file, then */
+        return COUNTS_CHANGED;
     *is_known = page->structures_bytes == sizeof *where &&
                 heap_view_take(view, (uintptr_t)page->structures, where, sizeof *where) && is_same_layout(view, page, where);
     return view->error ? counts_result_of(view->error, &view->counts) : COUNTS_READ;
 }
 
-int heap_view_open(int number, struct heap_view *view)
+int heap_view_open(const struct target *target, struct heap_view *view)
 {
     struct structures where;
     struct page page;
@@ -191,32 +265,34 @@ int heap_view_open(int number, struct heap_view *view)
     bool is_known = false;
 
     /* Of a process that has just begun a program, addresses in the page may not be there yet: it is read again. */
-    for (int i = 0; i < TRIES && !is_known && result == COUNTS_READ; i++) {
+    for (int i = 0; i < (target->core ? 1 : TRIES) && !is_known && result == COUNTS_READ; i++) {
         if (i > 0)
             nanosleep(&(struct timespec){.tv_nsec = BETWEEN_TRIES_NS}, NULL);
-        *view = (struct heap_view){.number = number};
+        *view = (struct heap_view){.target = *target};
         result = find_structures(view, &page, &where, &is_known);
     }
     if (result != COUNTS_READ)
         return refuse(view, result);
     if (!is_known)
-        return fail(EXIT_FAILURE, "process %d has a library of another build, whose structures this command does not know: "
-                    "use the command that came with it", number);
+        return refuse_structures(view, &where);
     memcpy(view->at, where.at, sizeof view->at);
     view->is_sealed = heap_view_take(view, (uintptr_t)page.control, &control, sizeof control) && control == 0;
     take_first(view, STRUCTURE_modes, &view->modes, sizeof view->modes);
     read_regions(view);
     read_classes(view);
     read_threads(view);
-    name_threads(view);
+    target->core ? name_threads_of_core(view) : name_threads(view);
     return 0;
 }
 
 int heap_view_end(struct heap_view *view)
 {
-    enum counts_result result = view->error ? counts_result_of(view->error, &view->counts)
-                                            : counts_still(view->number, &view->counts);
+    enum counts_result result = COUNTS_READ;
 
+    if (view->error)
+        result = counts_result_of(view->error, &view->counts);
+    else if (!view->target.core)
+        result = counts_still(view->target.number, &view->counts);
     return refuse(view, result);
 }
 

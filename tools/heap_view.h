@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The heap of another process, by copies of the allocator's structures as they lie in its memory (alloc/observe/structures.h).
-   Nothing in it is asked or stopped, so it may hang, and what is read at different moments may not fit together while it runs:
-   whatever stands there is within bounds or left out. */
+/* The heap of another process, by copies of the allocator's structures as they lie in its memory (alloc/observe/structures.h),
+   or in its core file. Nothing in it is asked or stopped, so it may hang, and what is read at different moments may not fit
+   together while it runs: whatever stands there is within bounds or left out. */
 #ifndef TOOLS_HEAP_VIEW_H
 #define TOOLS_HEAP_VIEW_H
 
@@ -23,7 +23,8 @@ struct heap_thread {
 };
 
 struct heap_view {
-    int number, error; /* error: the first errno that ends the look, ESRCH or EPERM */
+    struct target target;
+    int error; /* the first errno that ends the look, ESRCH or EPERM */
     struct counts counts; /* of them the process alone */
     bool is_sealed;       /* takes no commands (control:off) */
     unsigned modes;       /* which are on (kit/modes.h) */
@@ -38,7 +39,7 @@ struct heap_view {
 };
 
 /* Reads them. Returns 0; or says what is wrong, and returns the exit status. */
-int heap_view_open(int number, struct heap_view *view);
+int heap_view_open(const struct target *target, struct heap_view *view);
 void heap_view_close(struct heap_view *view);
 
 /* Whether it is still the same process; else says so, and returns the exit status. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What is used of elfutils' libdw, which reads debug information. It is loaded when it is needed, so that the command neither
-   needs it nor its headers to be built: types and functions are declared here as <elfutils/libdwfl.h> has them since 0.158. */
+/* What is used of elfutils' libdw, which reads debug information, and of libelf, which it brings along. It is loaded when it is
+   needed, so that the command neither needs it nor its headers to be built: types and functions are declared here as
+   <elfutils/libdwfl.h> and <gelf.h> have them since 0.158. */
 #ifndef TOOLS_LIBDW_H
 #define TOOLS_LIBDW_H
 
@@ -25,6 +26,18 @@ typedef struct {
     void *find_elf, *find_debuginfo, *section_address;
     char **debuginfo_path;
 } Dwfl_Callbacks;
+
+typedef struct {
+    void *d_buf;
+    int d_type;
+    unsigned d_version;
+    size_t d_size;
+    int64_t d_off;
+    size_t d_align;
+} Elf_Data;
+
+/* libelf's numbers: of elf_begin, of elf_kind, of a type of data. */
+enum { ELF_C_READ = 1, ELF_K_ELF = 3, ELF_T_NHDR = 19 };
 
 /* DWARF's numbers. */
 enum { DW_TAG_class_type = 0x02, DW_TAG_structure_type = 0x13, DW_TAG_union_type = 0x17, DW_TAG_inlined_subroutine = 0x1d,
@@ -60,7 +73,16 @@ enum { DW_LANG_Rust = 0x1c };
     X(const char *, dwarf_formstring, (Dwarf_Attribute *))                                                             \
     X(int, dwarf_formudata, (Dwarf_Attribute *, uint64_t *))                                                           \
     X(int, dwarf_getsrcfiles, (Dwarf_Die *, Dwarf_Files **, size_t *))                                                 \
-    X(const char *, dwarf_filesrc, (Dwarf_Files *, size_t, void *, void *))
+    X(const char *, dwarf_filesrc, (Dwarf_Files *, size_t, void *, void *))                                            \
+    X(unsigned, elf_version, (unsigned))                                                                               \
+    X(Elf *, elf_begin, (int, int, Elf *))                                                                             \
+    X(int, elf_end, (Elf *))                                                                                           \
+    X(int, elf_kind, (Elf *))                                                                                          \
+    X(int, elf_getphdrnum, (Elf *, size_t *))                                                                          \
+    X(void *, gelf_getehdr, (Elf *, Elf64_Ehdr *))                                                                     \
+    X(void *, gelf_getphdr, (Elf *, int, Elf64_Phdr *))                                                                \
+    X(Elf_Data *, elf_getdata_rawchunk, (Elf *, int64_t, size_t, int))                                                 \
+    X(size_t, gelf_getnote, (Elf_Data *, size_t, Elf64_Nhdr *, size_t *, size_t *))
 
 #define LIBDW_FIELD(result, name, arguments) result(*name) arguments;
 struct libdw {

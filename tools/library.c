@@ -66,20 +66,23 @@ bool library_find_private(const char *name, char path[PATH_MAX])
     return search(PRIVATE_FOLDER, name, path);
 }
 
+bool library_path(char path[PATH_MAX])
+{
+    const char *named = getenv("MYALLOC_LIBRARY");
+
+    return named && *named ? make_absolute(named, path) : search("", LIBRARY_NAME, path);
+}
+
 static int locate(char path[PATH_MAX])
 {
     const char *named = getenv("MYALLOC_LIBRARY");
 
-    if (named && *named) {
-        if (!make_absolute(named, path))
-            return fail(STATUS_CANNOT_PRELOAD, "the path in MYALLOC_LIBRARY is too long");
+    if (library_path(path))
         return 0;
-    }
-    if (!search("", LIBRARY_NAME, path))
-        return fail(STATUS_CANNOT_PRELOAD,
-                    "cannot find " LIBRARY_NAME " beside this command, in ../lib or in " MYALLOC_LIBDIR
-                    "; set MYALLOC_LIBRARY to its path");
-    return 0;
+    if (named && *named)
+        return fail(STATUS_CANNOT_PRELOAD, "the path in MYALLOC_LIBRARY is too long");
+    return fail(STATUS_CANNOT_PRELOAD, "cannot find " LIBRARY_NAME " beside this command, in ../lib or in " MYALLOC_LIBDIR
+                "; set MYALLOC_LIBRARY to its path");
 }
 
 static int read_headers(struct library *library)

@@ -4,6 +4,7 @@
 #define TOOLS_LIBRARY_H
 
 #include <limits.h>
+#include <stdbool.h>
 
 #include "elf_file.h"
 
@@ -19,5 +20,8 @@ int library_find(struct library *library);
 /* A file of the command's own that is no library of others': next to this executable, in ../lib/myalloc from there, or where
    `make install` put it. False if it is not there. */
 bool library_find_private(const char *name, char path[PATH_MAX]);
+
+/* Its path alone, without a word. False if none is known; there may be no library. */
+bool library_path(char path[PATH_MAX]);
 
 #endif

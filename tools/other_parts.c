@@ -11,7 +11,7 @@ static bool has_thread(const struct heap_view *view, const struct area *area)
     for (size_t i = 0; i < view->thread_count; i++) {
         const struct heap_thread *thread = &view->threads[i];
 
-        if (thread->number != view->number && thread->address >= area->start && thread->address < area->end)
+        if (thread->number != view->target.number && thread->address >= area->start && thread->address < area->end)
             return true;
     }
     return false;

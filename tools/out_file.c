@@ -54,16 +54,17 @@ static FILE *open_beside(const char *path, const struct stat *before)
 /* Whether the file begins as the library begins its heap profiles. */
 static bool is_profile(const char *path)
 {
-    static const char start[] = "heap profile: ";
-    char text[sizeof start] = "";
+    static const char start[] = "heap profile: ", next[] = "\n# myalloc profile ";
+    char text[256];
     FILE *in = fopen(path, "re");
+    size_t length;
 
     if (!in)
         return false;
-    if (!fgets(text, sizeof text, in))
-        text[0] = '\0';
+    length = fread(text, 1, sizeof text - 1, in);
+    text[length] = '\0';
     fclose(in);
-    return !strcmp(text, start);
+    return !strncmp(text, start, sizeof start - 1) && strstr(text, next);
 }
 
 FILE *out_file_open(const char *path)

@@ -14,6 +14,7 @@
 #include "message.h"
 #include "out_file.h"
 #include "report_folded.h"
+#include "report_pprof_text.h"
 #include "report_html.h"
 #include "report_pprof.h"
 #include "report_speedscope.h"
@@ -21,10 +22,11 @@
 #include "sheet.h"
 
 enum { ROWS = 20, COLUMNS_LEAST = 60, NUMBER_DIGITS = 4 };
-enum output { OUT_PPROF, OUT_FOLDED, OUT_SPEEDSCOPE, OUT_HTML, OUTPUTS };
+enum output { OUT_PPROF, OUT_PPROF_TEXT, OUT_FOLDED, OUT_SPEEDSCOPE, OUT_HTML, OUTPUTS };
 
-static const char *const output_options[OUTPUTS] = {[OUT_PPROF] = "--pprof", [OUT_FOLDED] = "--folded",
-                                                     [OUT_SPEEDSCOPE] = "--speedscope", [OUT_HTML] = "--html"};
+static const char *const output_options[OUTPUTS] = {[OUT_PPROF] = "--pprof", [OUT_PPROF_TEXT] = "--pprof-text",
+                                                     [OUT_FOLDED] = "--folded", [OUT_SPEEDSCOPE] = "--speedscope",
+                                                     [OUT_HTML] = "--html"};
 
 struct settings {
     struct table_form form;
@@ -112,12 +114,13 @@ static int read_arguments(struct settings *settings, int argc, char **argv)
         return fail_in(STATUS_USAGE, "report", "--lives tells of what is free, which has no growth; leave --diff out");
     if (settings->form.is_change && settings->count != 2)
         return fail_in(STATUS_USAGE, "report", "--diff takes two profiles, before and after, not %zu", settings->count);
-    if (settings->form.is_change && settings->out[OUT_SPEEDSCOPE])
-        return fail_in(STATUS_USAGE, "report", "--speedscope has no form for growth; --diff goes with --html, --folded and "
-                       "--pprof");
+    if (settings->form.is_change && (settings->out[OUT_SPEEDSCOPE] || settings->out[OUT_PPROF_TEXT]))
+        return fail_in(STATUS_USAGE, "report", "%s has no form for growth; --diff goes with --html, --folded and --pprof",
+                       output_options[settings->out[OUT_SPEEDSCOPE] ? OUT_SPEEDSCOPE : OUT_PPROF_TEXT]);
     if (settings->is_timeline && (settings->form.is_change || settings->count < 2))
         return fail_in(STATUS_USAGE, "report", "--timeline takes two profiles and more, in the order of time, and no --diff");
-    if (settings->is_timeline && (settings->out[OUT_PPROF] || settings->out[OUT_FOLDED] || settings->out[OUT_SPEEDSCOPE]))
+    if (settings->is_timeline && (settings->out[OUT_PPROF] || settings->out[OUT_PPROF_TEXT] || settings->out[OUT_FOLDED] ||
+                                  settings->out[OUT_SPEEDSCOPE]))
         return fail_in(STATUS_USAGE, "report", "--timeline goes with --html, or with none that writes");
     if (settings->out[OUT_PPROF] && !gzip_load())
         return fail_in(EXIT_FAILURE, "report", "--pprof needs " GZIP_LIBRARY "; install the package " GZIP_PACKAGE);
@@ -217,6 +220,9 @@ static bool write_output(FILE *out, enum output output, const struct settings *s
     switch (output) {
     case OUT_PPROF:
         return report_pprof(out, stacks->samples);
+    case OUT_PPROF_TEXT:
+        report_pprof_text(out, stacks->samples, form->kind == HEAP_PEAK ? HEAP_PEAK : HEAP_LIVE);
+        return true;
     case OUT_FOLDED:
         report_folded(out, stacks, form->kind, form->is_change);
         return true;
@@ -319,7 +325,7 @@ static int run(int argc, char **argv)
 
 static const struct command_option own_options[] = {{"--alloc", NULL}, {"--peak", NULL}, {"--diff", NULL}, {"--timeline", NULL},
     {"--stacks", NULL}, {"--tags", NULL}, {"--lives", NULL}, {"--lines", NULL}, {"--top", "N"}, {"--exact", NULL},
-    {"--pprof", "FILE"}, {"--folded", "FILE"}, {"--speedscope", "FILE"}, {"--html", "FILE"}, {NULL, NULL}};
+    {"--pprof", "FILE"}, {"--pprof-text", "FILE"}, {"--folded", "FILE"}, {"--speedscope", "FILE"}, {"--html", "FILE"}, {NULL, NULL}};
 
 const struct command command_report = {
     .name = "report",
@@ -342,6 +348,8 @@ const struct command command_report = {
                "  --top N           so many rows, 20; 0: all\n"
                "  --exact           whole numbers\n"
                "  --pprof FILE      write pprof's profile.proto, gzip; 'go tool pprof FILE' reads it\n"
+               "  --pprof-text FILE write pprof's older text, heap_v2, which 'google-pprof PROGRAM FILE' reads, too; with\n"
+               "                    --peak of the peak\n"
                "  --folded FILE     write folded stacks; 'flamegraph.pl FILE' draws them\n"
                "  --speedscope FILE write it for speedscope, a viewer\n"
                "  --html FILE       write a page with a flame graph for a browser; it needs nothing else\n"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* `myalloc why PID`: where the resident memory of a process is. */
+/* `myalloc why PID`, `myalloc why CORE`: where the resident memory of a process is, or what its core file has of it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "message.h"
@@ -13,6 +14,7 @@
 
 struct settings {
     int number;
+    const char *core; /* its file, if it is not a process that runs */
     bool all, is_json;
     const char *page; /* the file of --html */
 };
@@ -26,14 +28,18 @@ static int read_arguments(struct settings *settings, int argc, char **argv)
             settings->is_json = true;
         else if (!strcmp(argv[i], "--html"))
             settings->page = argv[++i];
-        else if (settings->number)
-            return fail(STATUS_USAGE, "why takes one process, '%s' was given as well", argv[i]);
+        else if (settings->number || settings->core)
+            return fail(STATUS_USAGE, "why takes one process or core file, '%s' was given as well", argv[i]);
         else if (!(settings->number = process_number(argv[i])))
-            return fail(STATUS_USAGE, "why: '%s' is no number of a process", argv[i]);
+            settings->core = argv[i];
     }
+    if (settings->core && access(settings->core, F_OK) && !strchr(settings->core, '/'))
+        return fail(STATUS_USAGE, "why: '%s' is no number of a process, and there is no core file of that name",
+                    settings->core);
     if (settings->is_json && settings->page)
         return fail(STATUS_USAGE, "why: --json and --html are two forms of the same; give one");
-    return settings->number ? 0 : fail(STATUS_USAGE, "why needs the number of a process; see 'myalloc help why'");
+    return settings->number || settings->core
+        ? 0 : fail(STATUS_USAGE, "why needs the number of a process, or a core file; see 'myalloc help why'");
 }
 
 static int write_page(const char *path, const struct why *why)
@@ -58,28 +64,32 @@ static int tell(const struct settings *settings, const struct why *why)
     return fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static int run(int argc, char **argv)
+static int refuse_pages(const struct settings *settings, int error)
+{
+    if (settings->core)
+        return fail(EXIT_FAILURE, "the pages of '%s' cannot be read: %s", settings->core, strerror(error));
+    return fail(EXIT_FAILURE, "the pages of process %d cannot be read: %s; is /proc mounted, and may you trace it?",
+                settings->number, strerror(error));
+}
+
+static int look(const struct settings *settings, const struct target *target)
 {
     static struct heap_view view;
     static struct heap_parts parts;
     static struct heap_sites sites;
     struct why why = {&view, &parts, &sites};
-    struct settings settings = {0};
-    int status = read_arguments(&settings, argc, argv), error;
+    int status = heap_view_open(target, &view), error;
 
-    if (!status)
-        status = heap_view_open(settings.number, &view);
     if (status)
         return status;
     error = heap_parts_count(&parts, &view);
     heap_sites_read(&sites, &view, &parts);
     status = heap_view_end(&view);
     if (!status && error)
-        status = fail(EXIT_FAILURE, "the pages of process %d cannot be read: %s; is /proc mounted, and may you trace it?",
-                      settings.number, strerror(error));
+        status = refuse_pages(settings, error);
     if (!status) {
         heap_sites_name(&sites);
-        status = tell(&settings, &why);
+        status = tell(settings, &why);
     }
     heap_sites_free(&sites);
     heap_parts_free(&parts);
@@ -87,12 +97,29 @@ static int run(int argc, char **argv)
     return status;
 }
 
+static int run(int argc, char **argv)
+{
+    struct core_file core;
+    struct settings settings = {0};
+    int status = read_arguments(&settings, argc, argv);
+
+    if (status)
+        return status;
+    if (!settings.core)
+        return look(&settings, &(struct target){.number = settings.number});
+    status = core_file_open(settings.core, &core);
+    if (!status)
+        status = look(&settings, &(struct target){core.number, &core});
+    core_file_close(&core);
+    return status;
+}
+
 static const struct command_option own_options[] = {{"--all", NULL}, {"--json", NULL}, {"--html", "FILE"}, {NULL, NULL}};
 
 const struct command command_why = {
     .name = "why",
-    .arguments = "[OPTIONS] PID",
-    .summary = "Tell where the memory of a running process is, and what brings it down",
+    .arguments = "[OPTIONS] PID|CORE",
+    .summary = "Tell where the memory of a process is, and what brings it down; also of its core file",
     .details = "Reads the allocator's structures out of the memory of a process that runs on libmyalloc, without a signal\n"
                "and without stopping it, also while it hangs: all of its resident memory, by what is there. The kernel\n"
                "must allow it (process_vm_readv): the same user, or root; see ptrace(2) on\n"
@@ -101,6 +128,9 @@ const struct command command_why = {
                "  --all             list all threads, names, size classes and call sites, not only the first\n"
                "  --json            print all of it as one object of JSON\n"
                "  --html FILE       write a page for a browser, with a picture of the heap; it needs nothing else\n"
+               "\n"
+               "Of a core file it tells the same by what that holds: pages of anything but zeros, as it does not say which\n"
+               "were resident. The library that ran is looked for where it was, and beside this command.\n"
                "\n"
                "Parts are read one after another: of a process that allocates meanwhile they are of different moments.\n"
                "While a heap profile is on ('myalloc ctl PID profile on', or profile:1), call sites are told by the free\n"

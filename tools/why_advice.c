@@ -62,11 +62,13 @@ static void say_free(FILE *out, const struct why *why)
 
     if (!is_worth(why, least))
         return;
-    if (why->view->is_sealed)
+    if (why->view->target.core)
+        fprintf(out, "malloc_trim(0) would have given at least %.1f MiB back. ", mib(least));
+    else if (why->view->is_sealed)
         fprintf(out, "malloc_trim(0) gives at least %.1f MiB back; 'myalloc ctl' may not have it called, by control:off. ",
                 mib(least));
     else
-        fprintf(out, "'myalloc ctl %d trim' gives at least %.1f MiB back now. ", why->view->number, mib(least));
+        fprintf(out, "'myalloc ctl %d trim' gives at least %.1f MiB back now. ", why->view->target.number, mib(least));
     fprintf(out, "It is kept because the program may want it again soon: decay_ms below 1000 gives it back earlier, "
             "background:on also while the program makes no calls. ");
 }
@@ -95,11 +97,11 @@ static void say_beside(FILE *out, const struct why *why)
         fprintf(out, "Most of these pages, by estimate %.1f MiB, are kept by blocks of %" PRId64 " bytes that %s allocates in "
                 "%s. ", mib(sites->list[0].pinned), sites->list[0].sample->class_bytes, sites->list[0].sample->call,
                 why_function(sites->list[0].sample));
-    else if (!sites->samples && why->view->is_sealed)
+    else if (!sites->samples && (why->view->is_sealed || why->view->target.core))
         fprintf(out, "Which call sites hold them is known while there is a profile, as by profile:1. ");
     else if (!sites->samples)
         fprintf(out, "Which call sites hold them is known while there is a profile: 'myalloc ctl %d profile on', or profile:1 "
-                "from the start. ", why->view->number);
+                "from the start. ", why->view->target.number);
 }
 
 /* What of its data has a record for each block; else they grow with the heap alone. */

@@ -15,6 +15,11 @@ static void put_number(FILE *out, const char *key, uint64_t number)
     fprintf(out, "%s\": %" PRIu64, key, number);
 }
 
+static void put_known(FILE *out, const char *key, uint64_t number, bool is_known)
+{
+    fprintf(out, is_known ? "%s\": %" PRIu64 : "%s\": null", key, number);
+}
+
 static void put_name(FILE *out, const char *key, const char *name)
 {
     fprintf(out, "%s\": ", key);
@@ -30,12 +35,12 @@ static void put_parts(FILE *out, const struct why *why)
 
     fputs(",\n\"parts\": [", out);
     for (size_t n = 0; heap_parts_row(why->parts, n, &row); n++) {
-        bool is_most, is_known = strcmp(row.name, "rounding") || why->parts->rounding_known;
+        bool is_most;
         uint64_t back = why_back(why->parts, n, &is_most);
 
         fputs(n ? ",\n" : "\n", out);
         put_name(out, "{\"name", row.name);
-        fprintf(out, is_known ? ", \"bytes\": %" PRIu64 : ", \"bytes\": null", row.bytes);
+        fprintf(out, row.is_known ? ", \"bytes\": %" PRIu64 : ", \"bytes\": null", row.bytes);
         fprintf(out, ", \"%s\": %" PRIu64 ", ", is_most ? "trim_most" : "trim", back);
         put_name(out, "\"what", row.words);
         put_name(out, ", \"advice", row.advice);
@@ -179,12 +184,14 @@ void why_json(FILE *out, const struct why *why, bool picture)
     const struct heap_parts *parts = why->parts;
     char *advice = why_advice(why);
 
-    fprintf(out, "{\"pid\": %d", why->view->number);
+    fprintf(out, "{\"pid\": %d", why->view->target.number);
     put_name(out, ", \"program", why->view->counts.process.name);
+    if (parts->is_core)
+        put_name(out, ", \"core", why->view->target.core->path);
     put_number(out, ", \"resident", parts->beyond.resident);
-    put_number(out, ", \"swapped", parts->beyond.swapped);
-    put_number(out, ", \"lazy_free", parts->beyond.lazy);
-    put_number(out, ", \"huge_pages", parts->huge);
+    put_known(out, ", \"swapped", parts->beyond.swapped, !parts->is_core);
+    put_known(out, ", \"lazy_free", parts->beyond.lazy, !parts->is_core);
+    put_known(out, ", \"huge_pages", parts->huge, !parts->is_core);
     put_number(out, ", \"trim_least", parts->trim_least);
     put_parts(out, why);
     put_threads(out, why);

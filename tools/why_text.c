@@ -41,6 +41,17 @@ static void put_amount(const struct why *why, uint64_t bytes)
 
 /* ---- the equation ------------------------------------------------------------------------------------------------ */
 
+static void put_thread(const struct heap_thread *thread)
+{
+    if (!thread->number) {
+        puts("unknown");
+        return;
+    }
+    printf(*thread->name ? "%d (" : "%d", thread->number);
+    put_name(thread->name);
+    puts(*thread->name ? ")" : "");
+}
+
 static void put_threads(const struct why *why, bool all)
 {
     const struct heap_view *view = why->view;
@@ -60,10 +71,7 @@ static void put_threads(const struct why *why, bool all)
             break;
         put_bytes(listed[most]);
         printf("                      of thread ");
-        if (view->threads[most].number)
-            printf("%d (", view->threads[most].number);
-        put_name(view->threads[most].number ? view->threads[most].name : "unknown");
-        puts(view->threads[most].number ? ")" : "");
+        put_thread(&view->threads[most]);
     }
     free(told);
 }
@@ -153,14 +161,17 @@ static void put_sums(const struct why *why, bool all)
     put_back(&back);
     puts("in all");
     put_amount(why, beyond->resident);
-    printf("             resident, as the kernel counts it (Rss)%s\n",
-           sum == beyond->resident ? "" : ": it changed meanwhile");
+    if (why->view->target.core)
+        puts("             pages of the core file that hold anything but zeros: which were resident it does not tell");
+    else
+        printf("             resident, as the kernel counts it (Rss)%s\n",
+               sum == beyond->resident ? "" : ": it changed meanwhile");
     put_beside(why->parts->huge, "of the heap lie in huge pages");
     put_beside(beyond->lazy, "are given back, but counted until the kernel needs them (MADV_FREE)");
     put_beside(beyond->swapped, "are swapped out, and counted nowhere here");
     if (!why->parts->rounding_known)
-        puts("Blocks in use are counted with the rounding of their sizes; a profile tells it apart (profile:1, ctl PID profile "
-             "on).");
+        printf("Blocks in use are counted with the rounding of their sizes; a profile tells it apart (profile:1%s).\n",
+               why->view->target.core ? "" : ", ctl PID profile on");
 }
 
 /* ---- classes ----------------------------------------------------------------------------------------------------- */
@@ -291,9 +302,13 @@ void why_text(const struct why *why, bool all)
 {
     char *advice = why_advice(why);
 
-    printf("process %d (", why->view->number);
+    if (why->view->target.core) {
+        put_name(why->view->target.core->path);
+        fputs(", core file of ", stdout);
+    }
+    printf("process %d (", why->view->target.number);
     put_name(why->view->counts.process.name);
-    puts("): where its resident memory is");
+    puts(why->view->target.core ? "): where the memory in it is" : "): where its resident memory is");
     unit = why->parts->beyond.resident < SMALL_BYTES ? &kib : &mib;
     put_sums(why, all);
     put_classes(why, all);

@@ -220,7 +220,7 @@ void cache_come_by_slow(void) {
     uint64_t now = os_clock_ms();
     decay_look(now);
     holes_look(now);
-    if (!keeps(cache) || cache_bound_applies(cache))
+    if (!keeps(cache) || cache->slow->calls_to_look > 0 || cache_bound_applies(cache))
         return;
     report_enter();
     cache->slow->calls_to_look = CALLS_A_LOOK;

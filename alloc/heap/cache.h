@@ -39,10 +39,13 @@ static inline void cache_come_by(void) {
         cache_come_by_slow();
 }
 
-/* The same for calls that are seldom and dear: the clock is asked each time. */
+/* The same for calls that are seldom and dear: the clock is asked each time, but lists are looked at as often as by others. */
 static inline void cache_come_by_large(void) {
-    if (decay_has_work() || holes_may_be())
-        cache_come_by_slow();
+    if (!decay_has_work() && !holes_may_be())
+        return;
+    if (cache_self.slow != NULL)
+        cache_self.slow->calls_to_look--;
+    cache_come_by_slow();
 }
 
 #define WIDE_CALLS_A_LOOK 64

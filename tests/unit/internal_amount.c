@@ -320,6 +320,11 @@ Test(amount, the_break_stays_where_it_is_anothers) {
     cr_assert_eq(os_fake_break(), up, "what was given back is free");
 }
 
+Test(amount, the_break_stays_below_the_threshold) {
+    tunables.trim_threshold = SIZE_LIMIT;
+    cr_assert_eq(break_falls(), 0);
+}
+
 Test(amount, top_pad_stays) {
     tunables.top_pad = 100 * MIB;
     cr_assert_gt(break_falls(), 0);

@@ -93,7 +93,10 @@ function __myalloc_complete
                 $command options --markdown 2>/dev/null | string replace -rf '^\| ([a-z_0-9]+) \|.*' '$1' | string match -v key
             case report replay show
                 __fish_complete_path $word
-            case metrics top why
+            case why
+                __fish_complete_pids
+                __fish_complete_path $word
+            case metrics top
                 __fish_complete_pids
             case ctl
                 switch $count
