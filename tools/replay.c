@@ -57,23 +57,56 @@ static int make_plan(const char *path, char **name)
     return 0;
 }
 
-/* As they are written: the last word is the file, all others belong to options. */
-static const char *file_of(int argc, char **argv)
+static const struct command_option own_options[] = {{"--alloc", "NAMES"}, {"--runs", "N"}, {"--pace", NULL},
+    {"--touch", "WHAT"}, {"--json", "FILE"}, {NULL, NULL}};
+
+static const struct command_option *option_of(const char *word)
 {
-    return argc > 1 && argv[argc - 1][0] != '-' ? argv[argc - 1] : NULL;
+    const struct command_option *option = own_options;
+
+    while (option->name && strcmp(option->name, word))
+        option++;
+    return option->name ? option : NULL;
+}
+
+/* Moves the one word that belongs to no option to the end, for the harness. NULL if there is none, or another one. */
+static const char *take_file(int argc, char **argv)
+{
+    char *file = NULL;
+    bool words = false;
+    int kept = 1;
+
+    for (int i = 1; i < argc; i++) {
+        const struct command_option *option = words ? NULL : option_of(argv[i]);
+        if (option) {
+            argv[kept++] = argv[i];
+            if (option->takes)
+                argv[kept++] = argv[++i];
+        } else if (!words && !strcmp(argv[i], "--")) {
+            words = true;
+        } else if (file) {
+            return NULL;
+        } else {
+            file = argv[i];
+        }
+    }
+    argv[kept] = file;
+    if (kept + 1 <= argc)
+        argv[kept + 1] = NULL;
+    return file;
 }
 
 static int run(int argc, char **argv)
 {
     char harness[PATH_MAX], replayer[PATH_MAX], *plan = NULL;
-    const char *file = file_of(argc, argv);
+    const char *file = take_file(argc, argv);
     struct library library;
     int status = library_find(&library);
 
     if (status)
         return status;
     if (!file)
-        return fail_in(STATUS_USAGE, "replay", "the file of a recording stands at the end; see 'myalloc help replay'");
+        return fail_in(STATUS_USAGE, "replay", "it needs the file of one recording; see 'myalloc help replay'");
     if (!library_find_private(REPLAYER, replayer))
         return fail_in(STATUS_CANNOT_PRELOAD, "replay", "cannot find " REPLAYER " beside this command, in ../lib/myalloc or in "
                        MYALLOC_LIBDIR "/myalloc");
@@ -89,9 +122,6 @@ static int run(int argc, char **argv)
     execv(harness, argv);
     return fail_in(STATUS_CANNOT_PRELOAD, "replay", "%s: %s; it needs /usr/bin/python3", harness, strerror(errno));
 }
-
-static const struct command_option own_options[] = {{"--alloc", "NAMES"}, {"--runs", "N"}, {"--pace", NULL},
-    {"--touch", "WHAT"}, {"--json", "FILE"}, {NULL, NULL}};
 
 const struct command command_replay = {
     .name = "replay",
@@ -112,6 +142,5 @@ const struct command command_replay = {
                "The exit status is 0, 1 if the recording cannot be read or a run failed, 2 if the command line is wrong, 125\n"
                "if a part of the command is missing.\n",
     .options = own_options,
-    .hands_on = true,
     .run = run,
 };

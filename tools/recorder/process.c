@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -133,7 +134,7 @@ static bool reopen(void)
     return false;
 }
 
-static bool write_whole(const char *bytes, size_t count)
+static bool write_all(const char *bytes, size_t count)
 {
     while (count) {
         ssize_t written = write(process.fd, bytes, count);
@@ -148,6 +149,27 @@ static bool write_whole(const char *bytes, size_t count)
         count -= (size_t)written;
     }
     return true;
+}
+
+/* Where files may not become so large (RLIMIT_FSIZE), the kernel sends a signal, which the program has not called for. */
+static bool write_whole(const char *bytes, size_t count)
+{
+    struct timespec at_once = {0, 0};
+    sigset_t signal, before, pending;
+    int error;
+    bool done;
+
+    sigemptyset(&signal);
+    sigaddset(&signal, SIGXFSZ);
+    pthread_sigmask(SIG_BLOCK, &signal, &before);
+    sigpending(&pending);
+    done = write_all(bytes, count);
+    error = errno;
+    if (!done && error == EFBIG && !sigismember(&pending, SIGXFSZ))
+        sigtimedwait(&signal, NULL, &at_once);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+    return done;
 }
 
 void process_write(struct recording_frame *frame)
