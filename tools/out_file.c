@@ -51,10 +51,10 @@ static FILE *open_beside(const char *path, const struct stat *before)
     return fdopen(fd, "w");
 }
 
-/* Whether the file begins as the library begins its heap profiles. */
+/* Whether it is a heap profile, of whatever program, but none that was made of one. */
 static bool is_profile(const char *path)
 {
-    static const char start[] = "heap profile: ", next[] = "\n# myalloc profile ";
+    static const char start[] = "heap profile: ";
     char text[256];
     FILE *in = fopen(path, "re");
     size_t length;
@@ -64,7 +64,7 @@ static bool is_profile(const char *path)
     length = fread(text, 1, sizeof text - 1, in);
     text[length] = '\0';
     fclose(in);
-    return !strncmp(text, start, sizeof start - 1) && strstr(text, next);
+    return !strncmp(text, start, sizeof start - 1) && !strstr(text, OUT_FILE_PROFILE);
 }
 
 FILE *out_file_open(const char *path)

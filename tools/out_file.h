@@ -7,6 +7,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+/* A line near the start of what is written in the form of a heap profile: such a file may be written over. */
+#define OUT_FILE_PROFILE "\n# made by myalloc report\n"
+
 /* NULL if it cannot be written, or is a heap profile: that is read, and a name too few behind an option would have it lost. */
 FILE *out_file_open(const char *path);
 

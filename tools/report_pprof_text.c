@@ -5,6 +5,8 @@
 #include <math.h>
 #include <stdbool.h>
 
+#include "out_file.h"
+
 /* What was sampled, as readers take it. */
 struct raw {
     int64_t objects, bytes;
@@ -96,7 +98,7 @@ static void put_head(FILE *out, const struct samples *samples, enum heap_kind ki
     }
     fputs("heap profile: ", out);
     put_amounts(out, &live, &all);
-    fprintf(out, " heap_v2/%" PRId64 "\n", interval);
+    fprintf(out, " heap_v2/%" PRId64 OUT_FILE_PROFILE, interval);
 }
 
 /* Addresses as the first process had them, where calls return to. */
