@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "memory.h"
+#include "ranges.h"
 #include "os/os.h"
 
 /* ---- areas ------------------------------------------------------------------------------------------------------- */
@@ -81,17 +82,7 @@ void areas_free(struct areas *areas)
 
 const struct area *areas_find(const struct areas *areas, uint64_t address)
 {
-    size_t low = 0, high = areas->count;
-
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-
-        if (areas->list[middle].end <= address)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < areas->count && areas->list[low].start <= address ? &areas->list[low] : NULL;
+    return ranges_find(areas->list, areas->count, sizeof *areas->list, address);
 }
 
 bool areas_cover(const struct areas *areas, uint64_t start, uint64_t end)
@@ -168,28 +159,13 @@ int runs_add(struct runs *runs, int fd, uint64_t start, uint64_t end)
 
 void runs_add_of(struct runs *runs, const struct runs *all, uint64_t start, uint64_t end)
 {
-    size_t low = 0, high = all->count;
+    size_t n = ranges_first(all->list, all->count, sizeof *all->list, start);
 
-    while (low < high) { /* the first that ends behind the start */
-        size_t middle = (low + high) / 2;
-
-        if (all->list[middle].end <= start)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    for (; low < all->count && all->list[low].start < end; low++) {
-        const struct run *run = &all->list[low];
+    for (; n < all->count && all->list[n].start < end; n++) {
+        const struct run *run = &all->list[n];
 
         runs_put(runs, run->start > start ? run->start : start, run->end < end ? run->end : end, run->is_huge);
     }
-}
-
-static int compare_runs(const void *one, const void *other)
-{
-    const struct run *a = one, *b = other;
-
-    return a->start < b->start ? -1 : a->start > b->start;
 }
 
 void runs_sort(struct runs *runs)
@@ -197,7 +173,7 @@ void runs_sort(struct runs *runs)
     uint64_t end = 0;
 
     if (runs->count)
-        qsort(runs->list, runs->count, sizeof *runs->list, compare_runs);
+        qsort(runs->list, runs->count, sizeof *runs->list, ranges_order);
     for (size_t i = 0; i < runs->count; i++) {
         struct run *run = &runs->list[i];
 

@@ -14,6 +14,8 @@
 #include "library.h"
 #include "memory.h"
 #include "message.h"
+#include "ranges.h"
+#include "read_at.h"
 
 /* ---- what it may be instead -------------------------------------------------------------------------------------- */
 
@@ -46,20 +48,6 @@ static int refuse_cut(const struct core_file *core, uint64_t size)
 }
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
-
-static int compare_segments(const void *one, const void *other)
-{
-    const struct core_segment *a = one, *b = other;
-
-    return a->start < b->start ? -1 : a->start > b->start;
-}
-
-static int compare_maps(const void *one, const void *other)
-{
-    const struct core_map *a = one, *b = other;
-
-    return a->start < b->start ? -1 : a->start > b->start;
-}
 
 static void add_segment(struct core_file *core, const Elf64_Phdr *header)
 {
@@ -103,9 +91,9 @@ static bool read_headers(struct core_file *core, const struct libdw *lib, Elf *e
             add_segment(core, &segment);
     }
     if (core->segment_count)
-        qsort(core->segments, core->segment_count, sizeof *core->segments, compare_segments);
+        qsort(core->segments, core->segment_count, sizeof *core->segments, ranges_order);
     if (core->map_count)
-        qsort(core->maps, core->map_count, sizeof *core->maps, compare_maps);
+        qsort(core->maps, core->map_count, sizeof *core->maps, ranges_order);
     return true;
 }
 
@@ -174,17 +162,7 @@ void core_file_close(struct core_file *core)
 
 static const struct core_segment *find_segment(const struct core_file *core, uint64_t address)
 {
-    size_t low = 0, high = core->segment_count;
-
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-
-        if (core->segments[middle].end <= address)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < core->segment_count && core->segments[low].start <= address ? &core->segments[low] : NULL;
+    return ranges_find(core->segments, core->segment_count, sizeof *core->segments, address);
 }
 
 /* How much of it lies in the core file behind an address, without a gap. */
@@ -207,21 +185,6 @@ bool core_file_holds(const struct core_file *core, uintptr_t from, size_t bytes)
     return !bytes;
 }
 
-/* Copies what is there; returns 0 or errno. A file that ends early has become another one. */
-static int read_at(int fd, uint64_t offset, char *out, size_t bytes)
-{
-    while (bytes) {
-        ssize_t got = pread(fd, out, bytes, (off_t)offset);
-
-        if (got <= 0)
-            return got < 0 ? errno : EFAULT;
-        out += got;
-        offset += (uint64_t)got;
-        bytes -= (size_t)got;
-    }
-    return 0;
-}
-
 static int read_held(void *from, uintptr_t at, void *out, size_t bytes)
 {
     struct core_file *core = from;
@@ -234,7 +197,7 @@ static int read_held(void *from, uintptr_t at, void *out, size_t bytes)
         held = held < bytes ? held : bytes;
         if (!held)
             return EFAULT;
-        error = read_at(core->fd, segment->offset + (at - segment->start), out, held);
+        error = read_at(core->fd, out, held, segment->offset + (at - segment->start));
         if (error)
             return error;
         at += held;
@@ -247,17 +210,7 @@ static int read_held(void *from, uintptr_t at, void *out, size_t bytes)
 
 const struct core_map *core_file_map(const struct core_file *core, uint64_t address)
 {
-    size_t low = 0, high = core->map_count;
-
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-
-        if (core->maps[middle].end <= address)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < core->map_count && core->maps[low].start <= address ? &core->maps[low] : NULL;
+    return ranges_find(core->maps, core->map_count, sizeof *core->maps, address);
 }
 
 static bool see_notes(const char *notes, size_t bytes, uintptr_t at, void *data)
@@ -310,7 +263,7 @@ static int read_mapped(struct core_file *core, const struct core_segment *segmen
     if (!source || source->state != SOURCE_FITS)
         return EFAULT;
     *bytes = *bytes < end - at ? *bytes : end - at;
-    return read_at(source->fd, map->offset + (at - map->start), out, *bytes);
+    return read_at(source->fd, out, *bytes, map->offset + (at - map->start));
 }
 
 int core_file_memory(struct core_file *core, uintptr_t from, void *out, size_t bytes)

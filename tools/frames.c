@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "frames.h"
 
-#include <dlfcn.h>
 #include <elf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "dynamic.h"
 #include "libdw.h"
 
 #define MODULES_MOST 512
@@ -30,11 +30,10 @@ static int module_count;
 
 bool frames_start(bool paths)
 {
-    void *runtime = dlopen("libstdc++.so.6", RTLD_NOW | RTLD_LOCAL);
+    const struct dynamic_function demangler = {"__cxa_demangle", &demangle};
 
     has_paths = paths;
-    if (runtime)
-        *(void **)&demangle = dlsym(runtime, "__cxa_demangle");
+    dynamic_load("libstdc++.so.6", &demangler, 1);
     if (!libdw_load(&dw))
         return false;
     callbacks = (Dwfl_Callbacks){dw.find_elf, dw.find_debuginfo, NULL, &debuginfo_path};

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "gzip.h"
 
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <unistd.h>
+
+#include "dynamic.h"
 
 enum { PIECE = 1 << 20, ZLIB_OK = 0 };
 
@@ -16,14 +17,10 @@ static struct {
 
 bool gzip_load(void)
 {
-    void *handle = dlopen(GZIP_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    const struct dynamic_function functions[] = {{"gzdopen", &zlib.open}, {"gzwrite", &zlib.write},
+        {"gzclose_w", &zlib.close}};
 
-    if (!handle)
-        return false;
-    *(void **)&zlib.open = dlsym(handle, "gzdopen");
-    *(void **)&zlib.write = dlsym(handle, "gzwrite");
-    *(void **)&zlib.close = dlsym(handle, "gzclose_w");
-    return zlib.open && zlib.write && zlib.close;
+    return dynamic_load(GZIP_LIBRARY, functions, sizeof functions / sizeof *functions);
 }
 
 bool gzip_write(FILE *file, const void *bytes, size_t count)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "memory.h"
+#include "ranges.h"
 
 enum { FORM = 2, LINE_MOST = 1 << 16 };
 
@@ -265,13 +266,6 @@ static bool read_map(struct heap_map *map, const char *at)
     return true;
 }
 
-static int compare_maps(const void *one, const void *other)
-{
-    uint64_t a = ((const struct heap_map *)one)->start, b = ((const struct heap_map *)other)->start;
-
-    return a < b ? -1 : a > b;
-}
-
 /* "# build-id 0x557141c08000 5f3a...", of a map that was read before. */
 static bool read_build_id(struct heap_profile *profile, const char *at)
 {
@@ -315,7 +309,7 @@ static const char *read_maps(struct reader *reader)
     }
     if (ferror(reader->file))
         return bad_line(reader);
-    qsort(profile->maps, profile->map_count, sizeof *profile->maps, compare_maps);
+    qsort(profile->maps, profile->map_count, sizeof *profile->maps, ranges_order);
     return NULL;
 }
 

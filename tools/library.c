@@ -28,8 +28,7 @@ static bool make_absolute(const char *named, char path[PATH_MAX])
     return length < PATH_MAX;
 }
 
-/* The folder of this executable, without a slash at its end. */
-static bool own_folder(char folder[PATH_MAX])
+bool library_own_folder(char folder[PATH_MAX])
 {
     ssize_t length = readlink("/proc/self/exe", folder, PATH_MAX - 1);
     char *slash;
@@ -49,7 +48,7 @@ static bool search(const char *folder, const char *name, char path[PATH_MAX])
 {
     char own[PATH_MAX], candidate[2 * PATH_MAX];
 
-    if (own_folder(own)) {
+    if (library_own_folder(own)) {
         snprintf(candidate, sizeof candidate, "%s/%s", own, name);
         if (realpath(candidate, path))
             return true;

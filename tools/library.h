@@ -21,6 +21,9 @@ int library_find(struct library *library);
    `make install` put it. False if it is not there. */
 bool library_find_private(const char *name, char path[PATH_MAX]);
 
+/* The folder of this executable, without a slash at its end. False if it cannot be told. */
+bool library_own_folder(char folder[PATH_MAX]);
+
 /* Its path alone, without a word. False if none is known; there may be no library. */
 bool library_path(char path[PATH_MAX]);
 

@@ -8,21 +8,14 @@
 #include "recording_order.h"
 #include "table.h"
 
-enum { BIRTH_BITS = 40 };
-
 static unsigned bits_of(uint64_t value)
 {
     return value ? 64 - (unsigned)__builtin_clzll(value) : 0;
 }
 
-static uint64_t key_of(uint32_t thread, uint64_t birth)
-{
-    return (uint64_t)thread << BIRTH_BITS | birth;
-}
-
 static void add_birth(struct lives *lives, uint32_t number, struct lives_thread *thread, const struct recording_event *event)
 {
-    struct table_entry *entry = table_add(lives->table, key_of(number, event->birth));
+    struct table_entry *entry = table_add(lives->table, BLOCK_OF(number, event->birth));
     struct lives_class *class = &lives->classes[bits_of(event->value)];
 
     entry->first = event->value;
@@ -57,7 +50,7 @@ static void add_pair(struct lives *lives, size_t by, size_t owner, uint64_t byte
 
 static void add_death(struct lives *lives, const struct recording *recording, size_t by, const struct recording_event *event)
 {
-    struct table_entry *entry = table_find(lives->table, key_of(event->before_thread, event->before_birth));
+    struct table_entry *entry = table_find(lives->table, BLOCK_OF(event->before_thread, event->before_birth));
     size_t owner = recording_thread_at(recording, event->before_thread);
     uint64_t age;
 

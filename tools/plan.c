@@ -9,8 +9,6 @@
 #include "recording_order.h"
 #include "table.h"
 
-enum { BIRTH_BITS = 40 };
-
 /* While it is made. */
 struct maker {
     const struct recording *recording;
@@ -29,11 +27,6 @@ struct maker {
     size_t waiting; /* the next thread that begins by the steps of the first */
 };
 
-static uint64_t key_of(uint32_t thread, uint64_t birth)
-{
-    return (uint64_t)thread << BIRTH_BITS | birth;
-}
-
 /* Which blocks other threads give back, and when threads begin and end. */
 static const char *look_through(struct maker *maker, size_t at)
 {
@@ -45,7 +38,7 @@ static const char *look_through(struct maker *maker, size_t at)
     recording_begin(&cursor, maker->recording, thread, maker->memory);
     while (recording_next(&cursor, &event)) {
         if (event.before_thread && event.before_thread != thread->number)
-            table_add(maker->shared, key_of(event.before_thread, event.before_birth));
+            table_add(maker->shared, BLOCK_OF(event.before_thread, event.before_birth));
     }
     maker->threads[at].ended = event.time;
     maker->births[at] = cursor.births;
@@ -57,8 +50,8 @@ static void number_shared(struct maker *maker)
 {
     for (size_t i = 0; i <= maker->shared->mask; i++) {
         struct table_entry *entry = &maker->shared->entries[i];
-        size_t owner = entry->key ? recording_thread_at(maker->recording, (uint32_t)(entry->key >> BIRTH_BITS)) : 0;
-        uint64_t birth = entry->key & ((UINT64_C(1) << BIRTH_BITS) - 1);
+        size_t owner = entry->key ? recording_thread_at(maker->recording, THREAD_OF(entry->key)) : 0;
+        uint64_t birth = BIRTH_OF(entry->key);
 
         if (!entry->key)
             continue;
@@ -71,7 +64,7 @@ static void number_shared(struct maker *maker)
 
 static uint32_t new_slot(struct maker *maker, uint64_t birth)
 {
-    uint64_t key = key_of(maker->recording->threads[maker->thread].number, birth);
+    uint64_t key = BLOCK_OF(maker->recording->threads[maker->thread].number, birth);
     const struct table_entry *shared = table_find(maker->shared, key);
     uint32_t slot;
 
@@ -85,7 +78,7 @@ static uint32_t new_slot(struct maker *maker, uint64_t birth)
 /* The slot of the block that ends, which is free then; PLAN_NONE if there is no such block. */
 static uint32_t old_slot(struct maker *maker, const struct recording_event *event)
 {
-    uint64_t key = key_of(event->before_thread, event->before_birth);
+    uint64_t key = BLOCK_OF(event->before_thread, event->before_birth);
     struct table_entry *entry = table_find(maker->shared, key);
     uint32_t slot;
 

@@ -97,10 +97,9 @@ static const char *allocator_library(const char *named, const char *myalloc)
     return absolute(path);
 }
 
-static int set_environment(const char *out, const char *allocator)
+static int set_environment(const char *out, const char *allocator, const char *myalloc)
 {
     char recorder[PATH_MAX];
-    struct library library;
     const char *preload = "";
     int status;
 
@@ -110,11 +109,8 @@ static int set_environment(const char *out, const char *allocator)
     if (strpbrk(recorder, " :"))
         return fail_in(STATUS_CANNOT_PRELOAD, "record",
                        "cannot preload '%s': LD_PRELOAD cannot hold a path with a space or a colon", recorder);
-    status = allocator && !strcmp(allocator, "myalloc") ? library_find(&library) : 0;
-    if (status)
-        return status;
     if (allocator)
-        preload = allocator_library(allocator, library.path);
+        preload = allocator_library(allocator, myalloc);
     if (!preload)
         return STATUS_CANNOT_PRELOAD;
     status = clear(out);
@@ -144,7 +140,7 @@ static int start(char **argv, const char *out, const char *allocator)
     if (!status)
         status = program_check(argv[0], path, &library.elf);
     if (!status)
-        status = set_environment(named, allocator);
+        status = set_environment(named, allocator, library.path);
     return status ? status : launch_execute(path, argv);
 }
 

@@ -9,24 +9,10 @@
 #include <unistd.h>
 
 #include "memory.h"
+#include "read_at.h"
 #include "zstd.h"
 
 enum { WRONG_BYTES = 256, STORED_MAX = RECORDING_RAW_MAX + 4096, THREAD_MAX = (1 << 24) - 1 };
-
-/* All `count` bytes, or none: the file is shorter, or cannot be read. */
-static bool read_at(int fd, void *bytes, size_t count, off_t at)
-{
-    for (size_t done = 0; done < count;) {
-        ssize_t length = pread(fd, (char *)bytes + done, count - done, at + (off_t)done);
-
-        if (length < 0 && errno == EINTR)
-            continue;
-        if (length <= 0)
-            return false;
-        done += (size_t)length;
-    }
-    return true;
-}
 
 static struct recording_thread *find_thread(struct recording *recording, uint32_t number)
 {
@@ -105,10 +91,10 @@ static off_t read_frames(struct recording *recording, char wrong[WRONG_BYTES])
     off_t at = sizeof RECORDING_MAGIC - 1;
     struct recording_frame frame;
 
-    while (read_at(recording->fd, &frame, sizeof frame, at)) {
+    while (!read_at(recording->fd, &frame, sizeof frame, (uint64_t)at)) {
         bool is_fit = fits(&frame);
 
-        if (is_fit && !read_at(recording->fd, bytes, frame.stored, at + (off_t)sizeof frame))
+        if (is_fit && read_at(recording->fd, bytes, frame.stored, (uint64_t)at + sizeof frame))
             break;
         if (!is_fit || !take_frame(recording, &frame, bytes, at)) {
             snprintf(wrong, WRONG_BYTES, "it is damaged at byte %lld", (long long)at);
@@ -132,7 +118,7 @@ bool recording_open(struct recording *recording, const char *path, char wrong[WR
         snprintf(wrong, WRONG_BYTES, "%s", strerror(errno));
         return false;
     }
-    if (!S_ISREG(status.st_mode) || !read_at(recording->fd, magic, sizeof magic - 1, 0) || strcmp(magic, RECORDING_MAGIC)) {
+    if (!S_ISREG(status.st_mode) || read_at(recording->fd, magic, sizeof magic - 1, 0) || strcmp(magic, RECORDING_MAGIC)) {
         snprintf(wrong, WRONG_BYTES, "it is no recording; 'myalloc record' makes one");
         return false;
     }
@@ -173,7 +159,7 @@ static bool next_frame(struct recording_cursor *cursor)
     if (cursor->frame == cursor->thread->count)
         return false;
     cursor->frame++;
-    if (!read_at(cursor->recording->fd, stored, place->stored, place->at)) {
+    if (read_at(cursor->recording->fd, stored, place->stored, (uint64_t)place->at)) {
         cursor->wrong = "a frame cannot be read again; the file has changed";
         return false;
     }

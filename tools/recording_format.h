@@ -80,6 +80,12 @@ enum recording_rare {
 
 enum recording_aligned { RECORDING_MEMALIGN, RECORDING_ALIGNED_ALLOC, RECORDING_POSIX_MEMALIGN, RECORDING_ALIGNED_NEW };
 
+/* A block in one number, which is not 0: the thread and its birth. */
+enum { BIRTH_BITS = 40 };
+#define BLOCK_OF(thread, birth) ((uint64_t)(thread) << BIRTH_BITS | (birth))
+#define BIRTH_OF(block) ((block) & ((UINT64_C(1) << BIRTH_BITS) - 1))
+#define THREAD_OF(block) ((uint32_t)((block) >> BIRTH_BITS))
+
 /* Both parts of a frame in turn, from 0. Eight bytes at a time, the last ones filled up with zeros. */
 static inline uint32_t recording_checksum(uint32_t before, const void *bytes, size_t count)
 {

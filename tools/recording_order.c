@@ -23,66 +23,66 @@ size_t recording_thread_at(const struct recording *recording, uint32_t number)
 void recording_order_begin(struct recording_order *order, const struct recording *recording)
 {
     *order = (struct recording_order){.recording = recording, .chosen = recording->count};
-    order->lanes = memory_new((recording->count + 1) * sizeof *order->lanes);
+    order->tracks = memory_new((recording->count + 1) * sizeof *order->tracks);
     for (size_t i = 0; i < recording->count; i++)
-        order->lanes[i].time = recording->threads[i].frames[0].begun;
+        order->tracks[i].time = recording->threads[i].frames[0].begun;
 }
 
-/* Has the next event of the lane at hand, or ends it. */
+/* Has the next event of the track at hand, or ends it. */
 static void advance(struct recording_order *order, size_t at)
 {
-    struct recording_lane *lane = &order->lanes[at];
+    struct recording_track *track = &order->tracks[at];
 
-    if (!lane->is_open) {
-        lane->memory = memory_new(recording_cursor_bytes());
-        recording_begin(&lane->cursor, order->recording, &order->recording->threads[at], lane->memory);
-        lane->is_open = true;
+    if (!track->is_open) {
+        track->memory = memory_new(recording_cursor_bytes());
+        recording_begin(&track->cursor, order->recording, &order->recording->threads[at], track->memory);
+        track->is_open = true;
     }
-    if (recording_next(&lane->cursor, &lane->event)) {
-        lane->time = lane->event.time;
+    if (recording_next(&track->cursor, &track->event)) {
+        track->time = track->event.time;
         return;
     }
-    order->wrong = lane->cursor.wrong;
-    lane->is_over = true;
-    free(lane->memory);
-    lane->memory = NULL;
+    order->wrong = track->cursor.wrong;
+    track->is_over = true;
+    free(track->memory);
+    track->memory = NULL;
 }
 
-/* The lane whose event comes first, and until when it may go on. */
+/* The track whose event comes first, and until when it may go on. */
 static void choose(struct recording_order *order)
 {
     order->chosen = order->recording->count;
     order->until = UINT64_MAX;
     for (size_t i = 0; i < order->recording->count; i++) {
-        const struct recording_lane *lane = &order->lanes[i];
+        const struct recording_track *track = &order->tracks[i];
 
-        if (lane->is_over)
+        if (track->is_over)
             continue;
-        if (order->chosen == order->recording->count || lane->time < order->lanes[order->chosen].time) {
+        if (order->chosen == order->recording->count || track->time < order->tracks[order->chosen].time) {
             if (order->chosen < order->recording->count)
-                order->until = order->lanes[order->chosen].time;
+                order->until = order->tracks[order->chosen].time;
             order->chosen = i;
-        } else if (lane->time < order->until) {
-            order->until = lane->time;
+        } else if (track->time < order->until) {
+            order->until = track->time;
         }
     }
 }
 
-/* The lane in which the block that an event ends is still to come; the count if it is there. */
-static size_t awaited(const struct recording_order *order, const struct recording_lane *lane)
+/* The track in which the block that an event ends is still to come; the count if it is there. */
+static size_t awaited(const struct recording_order *order, const struct recording_track *track)
 {
-    const struct recording_event *event = &lane->event;
+    const struct recording_event *event = &track->event;
     size_t owner = event->before_thread ? recording_thread_at(order->recording, event->before_thread) : order->recording->count;
-    const struct recording_lane *other = &order->lanes[owner];
+    const struct recording_track *other = &order->tracks[owner];
     uint64_t born;
 
-    if (other == lane || other->is_over)
+    if (other == track || other->is_over)
         return order->recording->count;
     born = other->cursor.births - (other->is_open && other->event.is_birth);
     return born > event->before_birth ? order->recording->count : owner;
 }
 
-/* The chosen lane, or the one that it waits for. A file in which lanes wait for each other is wrong, and goes on. */
+/* The chosen track, or the one that it waits for. A file in which tracks wait for each other is wrong, and goes on. */
 static size_t ready(struct recording_order *order)
 {
     size_t at = order->chosen;
@@ -90,9 +90,9 @@ static size_t ready(struct recording_order *order)
     for (size_t hops = 0; hops <= order->recording->count; hops++) {
         size_t other;
 
-        if (!order->lanes[at].is_open)
+        if (!order->tracks[at].is_open)
             return at;
-        other = awaited(order, &order->lanes[at]);
+        other = awaited(order, &order->tracks[at]);
         if (other == order->recording->count)
             return at;
         at = other;
@@ -105,17 +105,17 @@ bool recording_order_next(struct recording_order *order, struct recording_event 
     while (!order->wrong) {
         size_t at;
 
-        if (order->chosen == order->recording->count || order->lanes[order->chosen].is_over ||
-            order->lanes[order->chosen].time > order->until)
+        if (order->chosen == order->recording->count || order->tracks[order->chosen].is_over ||
+            order->tracks[order->chosen].time > order->until)
             choose(order);
         if (order->chosen == order->recording->count)
             return false;
         at = ready(order);
-        if (!order->lanes[at].is_open) {
+        if (!order->tracks[at].is_open) {
             advance(order, at);
             continue;
         }
-        *event = order->lanes[at].event;
+        *event = order->tracks[at].event;
         *thread = at;
         advance(order, at);
         return true;
@@ -126,6 +126,6 @@ bool recording_order_next(struct recording_order *order, struct recording_event 
 void recording_order_end(struct recording_order *order)
 {
     for (size_t i = 0; i < order->recording->count; i++)
-        free(order->lanes[i].memory);
-    free(order->lanes);
+        free(order->tracks[i].memory);
+    free(order->tracks);
 }

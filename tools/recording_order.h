@@ -5,7 +5,7 @@
 
 #include "recording.h"
 
-struct recording_lane {
+struct recording_track {
     struct recording_cursor cursor;
     struct recording_event event; /* the next one */
     uint64_t time;                /* of it, or when the thread begins */
@@ -15,7 +15,7 @@ struct recording_lane {
 
 struct recording_order {
     const struct recording *recording;
-    struct recording_lane *lanes; /* one for each of its threads */
+    struct recording_track *tracks; /* one for each of its threads */
     size_t chosen;                /* goes on until `until`, when another one's event comes; the count: none */
     uint64_t until;
     const char *wrong;            /* why there are no more events, if it is not the end */

@@ -325,7 +325,8 @@ static int run(int argc, char **argv)
 
 static const struct command_option own_options[] = {{"--alloc", NULL}, {"--peak", NULL}, {"--diff", NULL}, {"--timeline", NULL},
     {"--stacks", NULL}, {"--tags", NULL}, {"--lives", NULL}, {"--lines", NULL}, {"--top", "N"}, {"--exact", NULL},
-    {"--pprof", "FILE"}, {"--pprof-text", "FILE"}, {"--folded", "FILE"}, {"--speedscope", "FILE"}, {"--html", "FILE"}, {NULL, NULL}};
+    {"--pprof", "FILE"}, {"--pprof-text", "FILE"}, {"--folded", "FILE"}, {"--speedscope", "FILE"},
+    {"--html", "FILE"}, {NULL, NULL}};
 
 const struct command command_report = {
     .name = "report",

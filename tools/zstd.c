@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "zstd.h"
 
-#include <dlfcn.h>
+#include "dynamic.h"
 
 /* As <zstd.h> has them since 1.4; the first two allocate nothing. */
 static struct {
@@ -12,14 +12,10 @@ static struct {
 
 bool zstd_load(void)
 {
-    void *handle = dlopen(ZSTD_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    const struct dynamic_function functions[] = {{"ZSTD_initStaticDCtx", &zstd.context},
+        {"ZSTD_estimateDCtxSize", &zstd.context_bytes}, {"ZSTD_decompressDCtx", &zstd.expand}};
 
-    if (!handle)
-        return false;
-    *(void **)&zstd.context = dlsym(handle, "ZSTD_initStaticDCtx");
-    *(void **)&zstd.context_bytes = dlsym(handle, "ZSTD_estimateDCtxSize");
-    *(void **)&zstd.expand = dlsym(handle, "ZSTD_decompressDCtx");
-    return zstd.context && zstd.context_bytes && zstd.expand;
+    return dynamic_load(ZSTD_LIBRARY, functions, sizeof functions / sizeof *functions);
 }
 
 size_t zstd_work_bytes(void)

@@ -78,7 +78,7 @@ static inline void event_birth(struct stream *stream, const void *block)
     uint64_t *slot = births_slot(block, true);
 
     if (LIKELY(slot != NULL))
-        *slot = (uint64_t)stream->thread << BIRTH_BITS | stream->births;
+        *slot = BLOCK_OF(stream->thread, stream->births);
     stream->births++;
 }
 

@@ -55,11 +55,6 @@ extern __thread struct own own __attribute__((tls_model("initial-exec"), visibil
 
 /* ---- births.c ---- */
 
-/* What lies at an address: the thread and its birth, or 0. */
-enum { BIRTH_BITS = 40 };
-#define BIRTH_OF(value) ((value) & ((UINT64_C(1) << BIRTH_BITS) - 1))
-#define THREAD_OF(value) ((uint32_t)((value) >> BIRTH_BITS))
-
 enum { GRAIN_SHIFT = 4, LEAF_SHIFT = 26, ADDRESS_BITS = 48, LEAF_SLOTS = 1 << (LEAF_SHIFT - GRAIN_SHIFT) };
 
 /* Blocks lie 16 bytes apart, but for those of 8 bytes in some allocators: what lies between has leaves of its own. */
@@ -68,7 +63,7 @@ extern uint64_t *births_leaves[2][1 << (ADDRESS_BITS - LEAF_SHIFT)] __attribute_
 /* Makes the leaf of the address. NULL if there is no memory, or no process has such addresses. */
 uint64_t *births_leaf(uintptr_t address);
 
-/* The slot of a block; NULL if there is no leaf for it. */
+/* The slot of a block, which has its BLOCK_OF, or 0; NULL if there is no leaf for it. */
 static inline uint64_t *births_slot(const void *block, bool makes)
 {
     uintptr_t address = (uintptr_t)block;
