@@ -64,8 +64,8 @@ $(REPORT_FUZZ): tests/tools/report_fuzz.c build/report_page.h $(TOOLS) $(TOOL_SH
 	    -fno-sanitize-recover=all -DMYALLOC_VERSION='"0"' -DMYALLOC_LIBDIR='"/usr/lib"' -o $@ $< \
 	    $(filter-out tools/myalloc.c,$(TOOLS)) $(TOOL_SHARES) -lm
 
-test-programs: all debug fault ubsan schedule $(plain) build/tests/programs/record/operators $(PRELOADS) build/tests/programs/unwind/compare.so $(BENCH_TESTS) \
-    $(LISTED)/libmyalloc.so $(REPORT_FUZZ) \
+test-programs: all debug fault ubsan schedule $(plain) $(PRELOADS) build/tests/programs/unwind/compare.so $(BENCH_TESTS) \
+    build/tests/programs/record/operators $(LISTED)/libmyalloc.so $(REPORT_FUZZ) \
     $(API_TESTS) $(INTERNAL_TESTS) $(OS_TESTS) $(TSAN_TESTS) $(STATIC_TESTS) $(TRACE_TESTS) $(LINKED_TESTS) $(FUZZ_TESTS)
 
 build/tests/unit/api_%: tests/unit/api_%.c build/libmyalloc.a

@@ -65,7 +65,7 @@ bool unitmap_cover(uintptr_t addr, size_t bytes) {
     size_t first = align_down(addr - unitmap.base, COVER) >> UNIT_SHIFT;
     size_t end = align_up(addr - unitmap.base + bytes, COVER) >> UNIT_SHIFT;
     reach(end * ENTRY);
-    if (end > unitmap.limit) /* for good: entries of spans in use would be neither writable nor set when the table comes there */
+    if (end > unitmap.limit) /* for good: spans there are in use, and nobody sets their entries when the table comes there */
         strip.most = min_size(strip.most, max_size(first, unitmap.limit) * ENTRY);
     end = min_size(end, unitmap.limit);
     if (first >= end)
