@@ -44,7 +44,7 @@ INTERNAL_TESTS = $(call made_of,unit/internal_*)
 # Objects to preload with the library, or instead of it.
 PRELOADS = build/tests/programs/kernel/intercept.so build/tests/programs/kernel/libmyalloc-planted.so
 PLAIN_FOLDERS = stress fork misuse fault options mcheck protect kernel profile control record
-plain = $(filter-out %/intercept %/planted %/operators,$(foreach folder,$(PLAIN_FOLDERS),$(call made_of,programs/$(folder)/*))) \
+plain = $(filter-out %/intercept %/planted %/record/operators,$(foreach folder,$(PLAIN_FOLDERS),$(call made_of,programs/$(folder)/*))) \
         build/tests/programs/reports/buggy build/tests/programs/reports/names \
         $(call made_of,proofs/golden/*) $(call made_of,tools/gdb/*)
 BENCH_TESTS = $(patsubst %,%.so,$(subst /allocator_,/,$(call made_of,tools/bench/allocator_*))) \

@@ -213,6 +213,44 @@ static void with_handlers(void) {
     tap(count > 0 && handler_runs == count, "%d forks with handlers that allocate", count);
 }
 
+/* Lists fill, become spare chains and come back from there: a few more blocks than a list holds go and come, class by class. */
+static void *swing(void *data) {
+    uint64_t random = (uintptr_t)data * 991 + 7;
+    void *wave[64];
+    for (size_t bytes; !stop;) {
+        bytes = 16 * (tap_random(&random) % 4 + 1);
+        size_t count = 4 + tap_random(&random) % 60;
+        for (size_t i = 0; i < count; i++)
+            wave[i] = malloc(bytes);
+        for (size_t i = 0; i < count; i++)
+            free(wave[i]);
+    }
+    return NULL;
+}
+
+/* No block of the lists that the child has got is handed out twice. */
+static void stamp_work(void) {
+    enum { STAMPED = 8000 };
+    static size_t *stamped[STAMPED];
+    tap_watchdog(20);
+    for (size_t i = 0; i < STAMPED; i++)
+        if ((stamped[i] = malloc(16 * (i % 4 + 1))) != NULL)
+            *stamped[i] = i;
+    for (size_t i = 0; i < STAMPED; i++)
+        if (stamped[i] == NULL || *stamped[i] != i)
+            _exit(1);
+    for (size_t i = 0; i < STAMPED; i++)
+        free(stamped[i]);
+    _exit(0);
+}
+
+static void while_lists_swing(void) {
+    start_workers(swing);
+    int count = forks(tap_effort(150), stamp_work);
+    tap(count > 0, "%d forks while lists and spare chains change places", count);
+    stop_workers();
+}
+
 /* The child gets the blocks that the other threads' lists held. */
 static void memory_is_not_lost(void) {
     size_t before = mallinfo2().uordblks;
@@ -289,6 +327,7 @@ int main(void) {
     nested();
     while_threads_end();
     while_memory_goes_back();
+    while_lists_swing();
     memory_is_not_lost();
     lists_go_home();
     other_ways();
