@@ -11,6 +11,7 @@
 
 #define WORK_KIB ((size_t)1 << 10)
 #define WORK_MIB ((size_t)1 << 20)
+#define WORK_STEP ((size_t)16 << 10)
 
 /* What went wrong first; NULL if nothing has. */
 static const char *volatile work_wrong;
@@ -20,26 +21,23 @@ static void work_must(bool holds, const char *what) {
         work_wrong = what;
 }
 
-/* Marks the first and the last bytes, and one in 4 KiB between. */
+/* Marks the first and the last bytes, and one in WORK_STEP between. */
 static void work_fill(char *p, size_t bytes, char value) {
-    for (size_t i = 0; i < bytes; i += 4096)
+    for (size_t i = 0; i < bytes; i += WORK_STEP)
         p[i] = value;
     if (bytes > 0)
         p[bytes - 1] = value;
 }
 
 static bool work_holds(const char *p, size_t bytes, char value) {
-    for (size_t i = 0; i < bytes; i += 4096)
+    for (size_t i = 0; i < bytes; i += WORK_STEP)
         if (p[i] != value)
             return false;
     return bytes == 0 || p[bytes - 1] == value;
 }
 
 static bool work_is_zero(const char *p, size_t bytes) {
-    for (size_t i = 0; i < bytes; i++)
-        if (p[i] != 0)
-            return false;
-    return true;
+    return bytes == 0 || (p[0] == 0 && memcmp(p, p + 1, bytes - 1) == 0);
 }
 
 /* Blocks of all kinds, a bounded number of them alive. */
@@ -60,7 +58,8 @@ static void work_blocks(unsigned seed, int rounds) {
             free(kept[at]);
         } else {
             size_t least = size < bytes[at] ? size : bytes[at];
-            work_must(least < 4097 || work_holds(p, least / 4096 * 4096 - 4095, (char)(at + 1)), "what a resized block holds");
+            size_t marked = least / WORK_STEP * WORK_STEP; /* marks lie at multiples */
+            work_must(least <= WORK_STEP || work_holds(p, marked - WORK_STEP + 1, (char)(at + 1)), "what a resized block holds");
         }
         work_fill(kept[at] = p, bytes[at] = size, (char)(at + 1));
     }
