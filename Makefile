@@ -127,7 +127,7 @@ build/report_page.h build/why_page.h: build/%_page.h: tools/%_page.html
 	@mkdir -p $(@D)
 	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n" \\/' -e '1i #define @NAME@ \\' -e '$$a ""' $< | \
 	    sed "1s/@NAME@/$$(echo $*_PAGE | tr a-z A-Z)/" > $@
-build/myalloc $(INSTALLED): build/report_page.h build/why_page.h $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*/*.h alloc/*/*.def) build/flags
+$(sort build/myalloc $(INSTALLED)): build/report_page.h build/why_page.h $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*/*.h alloc/*/*.def) build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -DMYALLOC_VERSION='"$(VERSION)"' -DMYALLOC_SONAME='"$(SONAME)"' \
 	    -DMYALLOC_LIBDIR='"$(LIBDIR)"' $(LDFLAGS) -o $@ $(TOOLS) $(TOOL_SHARES) -lm
@@ -224,7 +224,7 @@ uninstall:
 	    $(BINDIR)/myalloc $(INCLUDEDIR)/myalloc.h $(addprefix $(MANDIR)/man1/,$(PAGES_1)) $(MANDIR)/man3/myalloc.3 \
 	    $(MANDIR)/man7/myalloc_options.7 $(COMPLETIONDIR)/myalloc \
 	    $(ZSHDIR)/_myalloc $(FISHDIR)/myalloc.fish \
-	    $(GDBDIR)/$(SHARED_NAME)-gdb.py $(addprefix $(PRIVATEDIR)/,$(notdir $(RECORDER) $(REPLAYER))))
+	    $(GDBDIR)/$(SHARED_NAME)-gdb.py $(addprefix $(PRIVATEDIR)/,$(notdir $(RECORDER) $(REPLAYER)) measure))
 	rm -rf $(DESTDIR)$(PREFIX)/share/myalloc
 	for folder in $(DESTDIR)$(CMAKEDIR) $(DESTDIR)$(LIBDIR)/cmake $(DESTDIR)$(PRIVATEDIR); do \
 	    [ ! -d "$$folder" ] || rmdir --ignore-fail-on-non-empty "$$folder"; done
