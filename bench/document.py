@@ -109,6 +109,7 @@ class Document:
     left_out: dict[str, str] = dataclasses.field(metadata={"name": "left out"})  # what was not measured, and why
     instructions: Instructions | None
     advice: list[str] | None = None  # on one's own program
+    front: list[str] | None = None   # sets of options of which none is both faster and smaller than another, the fastest first
 
 
 # ---- reading --------------------------------------------------------------------------------------------------------

@@ -210,6 +210,18 @@ def check_server(parser, options):
         options.service = server.Service(options.ready, options.client, options.stop or int(signal.SIGTERM))
 
 
+def check_files(parser, options):
+    """What --json and --html need is there."""
+    for path in (options.json, options.html):
+        if path and not path.parent.is_dir():
+            parser.error(f"{path}: there is no folder {path.parent}")
+        if wrong := path and unwritable(path):
+            parser.error(f"{path}: {wrong}")
+    for module in HTML_NEEDS:
+        if options.html and not importlib.util.find_spec(module):
+            parser.error(f"--html: there is no Python module {module}; apt-get install python3-{module}")
+
+
 def check(parser, options):
     check_modes(parser, options)
     check_server(parser, options)
@@ -219,14 +231,7 @@ def check(parser, options):
         parser.error("--shell takes one argument after --, the whole line in quotes")
     if options.stdin and not options.stdin.is_file():
         parser.error(f"--stdin {options.stdin}: no such regular file")
-    for path in (options.json, options.html):
-        if path and not path.parent.is_dir():
-            parser.error(f"{path}: there is no folder {path.parent}")
-        if wrong := path and unwritable(path):
-            parser.error(f"{path}: {wrong}")
-    for module in HTML_NEEDS:
-        if options.html and not importlib.util.find_spec(module):
-            parser.error(f"--html: there is no Python module {module}; apt-get install python3-{module}")
+    check_files(parser, options)
     if options.rounds is None:
         options.rounds = ROUNDS_QUICK if options.quick else ROUNDS
     if options.limit is None:

@@ -41,15 +41,16 @@ def memory_parts(results, names):
 def content(document):
     """What the template is filled with."""
     results, names = document.benchmarks, names_of(document.benchmarks)
-    several = len(results) > 1
+    several, options = len(results) > 1, document.front is not None  # of options there is no best of others
     return {
         "document": document, "results": results,
         "notes": wording.notes(document), "failures": wording.failures(results),
         "summary": tables.summary(document) if several else None,
         "scatter": Markup(plots.scatter(results, names)) if several else "",
+        "front": Markup(plots.front(next(iter(results.values())), names, document.front)) if options else "",
         "single": [table for key, result in results.items() for table in tables.one(key, result)] if len(results) == 1 else [],
-        "misses": tables.misses(results) if PAIR[0] in names else None,
-        "metrics": metric_parts(results, names),
+        "misses": tables.misses(results) if PAIR[0] in names and not options else None,
+        "metrics": [] if options else metric_parts(results, names),
         "scaling": Markup(plots.scaling(results, names)),
         "exact": tables.exact(document),
         "memory": memory_parts(results, names),

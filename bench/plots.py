@@ -17,7 +17,7 @@ from matplotlib import pyplot  # noqa: E402 (the backend is chosen before)
 INK = "#010203"  # becomes the colour of the page's text
 KNOWN = {"glibc": "#8c8c8c", "myalloc": "#d55e00", "copy": "#eab188", "jemalloc": "#0072b2", "mimalloc": "#009e73",
          "tcmalloc": "#cc79a7", "tbbmalloc": "#e0a800"}
-OTHERS = ("#56b4e9", "#7e57c2", "#a1887f", "#26a69a", "#9e9d24", "#ef5350")
+OTHERS = ("#56b4e9", "#7e57c2", "#a1887f", "#26a69a", "#9e9d24", "#ef5350", "#5c6bc0", "#ec407a", "#8d6e63", "#00838f")
 CUT = 3.0        # bars end here and say how long they would be
 matplotlib.rcParams.update({
     "svg.fonttype": "none", "svg.hashsalt": "myalloc", "font.size": 9, "font.family": "sans-serif",
@@ -72,6 +72,30 @@ def scatter(results, names):
         axes.margins(0.1)
     legend(figure, names, loc="upper center", ncols=len(names), handletextpad=0.1, bbox_to_anchor=(0.5, 1.03))
     figure.tight_layout(w_pad=4, rect=(0, 0, 1, 0.96))
+    return svg(figure, "time against memory")
+
+
+def front(result, names, members):
+    """One program: time across, memory up, in what was measured; `members`, of which none is both faster and smaller than
+    another, are joined."""
+    figure, all_axes = pyplot.subplots(1, 2, figsize=(11, 4.2))
+    shown = [name for name in names if name != figures.PAIR[1] and not figures.failure(result, name)]
+    for axes, memory in zip(all_axes, ("peak", "average")):
+        middle = {name: [float(numpy.median(figures.values(result, name, metric))) for metric in ("time", memory)]
+                  for name in shown}
+        places = [(middle[name][0], middle[name][1] / 1024) for name in members if name in middle]
+        axes.plot(*zip(*places), color=INK, linewidth=0.8, alpha=0.5)
+        for name, colour in colours(shown).items():
+            place = middle[name][0], middle[name][1] / 1024
+            axes.plot(*place, "o", color=colour, markersize=7 if name in members else 5)
+            if name in members:
+                axes.annotate(name, place, (4, 4), textcoords="offset points", fontsize=7)
+        axes.set_xlabel("time in calls, seconds")
+        axes.set_ylabel(f"{TITLES[memory].lower()}, MiB")
+        axes.grid(alpha=0.25)
+        axes.margins(0.1)
+    legend(figure, shown, loc="upper center", ncols=min(len(shown), 4), handletextpad=0.1, bbox_to_anchor=(0.5, 0))
+    figure.tight_layout(w_pad=4)
     return svg(figure, "time against memory")
 
 

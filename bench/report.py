@@ -86,6 +86,12 @@ def print_table(console, table):
         say(console, line)
 
 
+def print_tables(made):
+    console = new_console()
+    for table in made:
+        print_table(console, table)
+
+
 def print_benchmarks(console, document):
     """The tables of time, memory and faults, and what follows from them for myalloc."""
     results = document.benchmarks

@@ -30,6 +30,7 @@ class Plan:
     seconds: float = 28 * 60  # for everything
     quick: bool = False       # benchmark by benchmark without a warm-up, until the time is spent
     own: bool = False         # one program of the user's: an interrupt gives whatever there is of it
+    remedy: str = "--only picks benchmarks, --rounds and --quick do less"  # where the time does not suffice
 
 
 class Course:
@@ -155,9 +156,8 @@ class Schedule:
         need = sum(course.cost() * self.wanted(course) for course in self.courses)
         if need > self.left():
             left = max(self.left(), 0) / 60
-            remedy = "--alloc and --runs" if self.plan.own else "--only picks benchmarks, --rounds and --quick"
             self.progress.say(f"{self.plan.rounds} rounds will take about {need / 60:.1f} minutes, {left:.1f} are left: "
-                              f"this run will be late. {remedy} do less")
+                              f"this run will be late. {self.plan.remedy}")
         for number in range(1, self.plan.rounds + 1):
             self.progress.note(f"round {number} of at least {self.plan.rounds}", always=True)
             for course in self.courses:

@@ -17,7 +17,7 @@ import numpy
 import figures
 from figures import PAIR, names_of
 
-BASE = {"time": 0.010, "cpu": 0.010, "peak": 16 * 1024.0}  # seconds, KiB
+BASE = {"time": 0.010, "cpu": 0.010, "peak": 16 * 1024.0, "average": 16 * 1024.0}  # seconds, KiB
 SLIGHT = 0.01   # a smaller effect is none
 PRICE = 2.0
 FLOOR = "empty" # the allocator that is none (allocators.FLOOR)
@@ -32,10 +32,11 @@ class Verdict:
 
 
 class Scales:
-    """The allocators of one program that work with it, glibc's first."""
+    """The allocators of one program that work with it. `base`: the one by whose rounds the amounts of others are told; it must
+    work."""
 
-    def __init__(self, result):
-        self.result = result
+    def __init__(self, result, base="glibc"):
+        self.result, self.base = result, base
         self.names = [name for name in names_of({0: result})
                       if name not in (PAIR[1], FLOOR) and not figures.failure(result, name)]
         # Of a server both count: how long its client waited, and how much of the machine it took.
@@ -50,10 +51,10 @@ class Scales:
         return figures.differs(self.result, figures.ratio(self.result, name, other, metric), metric)
 
     def amount(self, name, metric):
-        """What it takes: the median of glibc times the median of the ratios to it, so that rounds are compared within
+        """What it takes: the median of the base times the median of the ratios to it, so that rounds are compared within
         themselves."""
-        base = float(numpy.median(figures.values(self.result, "glibc", metric)))
-        return base * figures.ratio(self.result, name, "glibc", metric)[0]
+        base = float(numpy.median(figures.values(self.result, self.base, metric)))
+        return base * figures.ratio(self.result, name, self.base, metric)[0]
 
     def weight(self, name, other, metric):
         above, below = (self.amount(one, metric) + BASE[metric] for one in (name, other))

@@ -25,9 +25,9 @@ struct command {
     int (*run)(int argc, char **argv);
 };
 
-extern const struct command command_compare, command_ctl, command_metrics, command_options, command_profile, command_record,
-    command_replay, command_report, command_run, command_show, command_symbolize, command_top,
-    command_version, command_why;
+extern const struct command command_advise, command_compare, command_ctl, command_metrics, command_options, command_profile,
+    command_record, command_replay, command_report, command_run, command_show, command_symbolize, command_top, command_version,
+    command_why;
 
 /* Its usage line, summary and details, to standard output. */
 void command_print_help(const struct command *command);

@@ -19,9 +19,9 @@ static const struct command command_help = {
 };
 
 static const struct command *const commands[] = {&command_run, &command_compare, &command_options, &command_profile,
-                                                 &command_report, &command_record, &command_replay, &command_show,
-                                                 &command_metrics, &command_top, &command_why, &command_ctl, &command_symbolize,
-                                                 &command_help, &command_version, NULL};
+                                                 &command_report, &command_record, &command_replay, &command_advise,
+                                                 &command_show, &command_metrics, &command_top, &command_why, &command_ctl,
+                                                 &command_symbolize, &command_help, &command_version, NULL};
 
 const struct command *commands_find(const char *name)
 {

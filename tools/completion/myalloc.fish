@@ -83,6 +83,8 @@ function __myalloc_complete
         else
             __myalloc_program $at
         end
+    else if test $name = advise -a $ended -eq 1
+        __myalloc_program $at
     else if contains -- $words[-1] $with_value
         contains -- $words[-1] $files; and __fish_complete_path $word
     else if string match -q -- '-*' $word
@@ -91,7 +93,7 @@ function __myalloc_complete
         switch $name
             case options
                 $command options --markdown 2>/dev/null | string replace -rf '^\| ([a-z_0-9]+) \|.*' '$1' | string match -v key
-            case report replay show
+            case report replay advise show
                 __fish_complete_path $word
             case why
                 __fish_complete_pids

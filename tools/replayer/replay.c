@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,6 +33,8 @@ static struct {
     uint64_t every; /* nanoseconds from one look to the next */
     double resident_area, live_area; /* bytes times nanoseconds */
     int64_t most;
+    struct worker conductor; /* has a seat, and makes no steps */
+    uint64_t faults;         /* until the replay began */
 } state;
 
 static uint64_t read_clock(clockid_t clock)
@@ -285,9 +288,11 @@ static void *conduct(void *unused)
             next = clock_ns() + state.every;
         }
         if (are_over)
-            return unused;
+            break;
         nanosleep(&(struct timespec){0, POLL_NS}, NULL);
     }
+    state.conductor.whole_cpu = processor_ns();
+    return unused;
 }
 
 /* ---- the end -------------------------------------------------------------------------------------------------------- */
@@ -307,9 +312,35 @@ static void say(const char *format, ...)
         give_up("standard output cannot be written");
 }
 
+static uint64_t faults(void)
+{
+    struct rusage used;
+
+    return getrusage(RUSAGE_SELF, &used) ? 0 : (uint64_t)used.ru_minflt;
+}
+
+/* What threads have taken of the processor that are none of the replay's: the allocator's own. */
+static uint64_t helpers_ns(void)
+{
+    uint64_t all = read_clock(CLOCK_PROCESS_CPUTIME_ID), known = state.conductor.whole_cpu;
+
+    for (size_t i = 0; i < state.plan.threads; i++)
+        known += state.workers[i].whole_cpu;
+    return all > known ? all - known : 0;
+}
+
+static double recorded_seconds(void)
+{
+    uint64_t last = 0;
+
+    for (size_t i = 0; i < state.plan.threads; i++)
+        last = state.threads[i].ended > last ? state.threads[i].ended : last;
+    return (double)last / 1e9;
+}
+
 static void tell(void)
 {
-    uint64_t spent = 0, cpu = 0, refused = 0;
+    uint64_t spent = 0, cpu = helpers_ns(), refused = 0, faulted = faults() - state.faults;
     int64_t blocks = 0, peak = state.has_peak ? kernel_peak() - (int64_t)state.own : 0;
     double passed = (double)state.looks[state.count - 1].time;
     size_t share = (state.count + LOOKS_SHOWN - 1) / LOOKS_SHOWN;
@@ -320,8 +351,9 @@ static void tell(void)
         refused += state.workers[i].refused;
         blocks += state.workers[i].blocks;
     }
-    say("{\"time\": %.6f, \"cpu\": %.6f, \"elapsed\": %.6f, \"steps\": %llu, ", (double)spent / 1e9, (double)cpu / 1e9,
-        passed / 1e9, (unsigned long long)state.plan.steps);
+    say("{\"time\": %.6f, \"cpu\": %.6f, \"elapsed\": %.6f, \"recorded\": %.6f, \"steps\": %llu, \"faults\": %llu, ",
+        (double)spent / 1e9, (double)cpu / 1e9, passed / 1e9, recorded_seconds(), (unsigned long long)state.plan.steps,
+        (unsigned long long)faulted);
     say("\"peak\": %lld, \"average\": %.0f, \"average_live\": %.0f, ", (long long)(peak > state.most ? peak : state.most),
         state.resident_area / passed, state.live_area / passed);
     say("\"end_live\": %lld, \"end_blocks\": %lld, \"refused\": %llu, \"looks\": [", (long long)live(), (long long)blocks,
@@ -349,7 +381,7 @@ static const char *take_options(int argc, char **argv)
 int main(int argc, char **argv)
 {
     const char *path = take_options(argc, argv);
-    struct worker conductor = {0};
+    struct worker *conductor = &state.conductor;
     pthread_attr_t attributes;
 
     if (!path)
@@ -358,17 +390,18 @@ int main(int argc, char **argv)
     if (!state.plan.threads)
         give_up("the recording has no calls");
     state.every = LOOK_NS;
-    give_seat(&conductor);
+    give_seat(conductor);
     give_seat(&state.workers[0]);
     pthread_attr_init(&attributes);
-    pthread_attr_setstack(&attributes, (char *)conductor.steps + seat_bytes() - STACK_BYTES, STACK_BYTES);
+    pthread_attr_setstack(&attributes, (char *)conductor->steps + seat_bytes() - STACK_BYTES, STACK_BYTES);
     state.has_peak = reset_peak();
     state.own = (uint64_t)resident();
+    state.faults = faults();
     replay.begun = clock_ns();
-    if (pthread_create(&conductor.thread, &attributes, conduct, NULL))
+    if (pthread_create(&conductor->thread, &attributes, conduct, NULL))
         give_up("a thread cannot be begun");
     steps_run(&state.workers[0]);
-    pthread_join(conductor.thread, NULL);
+    pthread_join(conductor->thread, NULL);
     tell();
     return 0;
 }

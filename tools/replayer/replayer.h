@@ -30,6 +30,7 @@ struct worker {
     uint64_t done;           /* steps */
     int64_t live, blocks;    /* bytes and blocks that it has got, less what it has given back */
     uint64_t spent, cpu;     /* nanoseconds in calls and touching, by the clock and of the processor */
+    uint64_t whole_cpu;      /* of the processor, in all that the thread did */
     uint64_t refused;        /* calls that got no memory */
 };
 

@@ -170,6 +170,7 @@ void *steps_run(void *argument)
         read_steps(worker, at, count);
         run_part(worker, count, &due);
     }
+    worker->whole_cpu = processor_ns();
     __atomic_store_n(&worker->is_over, true, __ATOMIC_RELEASE);
     return NULL;
 }

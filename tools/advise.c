@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/* `myalloc advise [OPTIONS] FILE` and `myalloc advise [OPTIONS] -- PROGRAM [ARGUMENTS]`: records the program first, if there is
+   one, and has the harness in bench/ replay the recording under one set of options after the other. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "memory.h"
+#include "message.h"
+#include "replaying.h"
+
+#define OWN "/proc/self/exe"
+
+extern char **environ;
+
+static char *new_folder(void)
+{
+    const char *place = getenv("TMPDIR");
+    char *path = memory_format("%s/myalloc-advise.XXXXXX", place && *place ? place : "/tmp");
+
+    if (mkdtemp(path))
+        return path;
+    free(path);
+    return NULL;
+}
+
+/* Ends the recordings in the folder, and it, but for the longest, whose path is the result: NULL if there is none. Counts them.
+   With `all` that one goes, too. */
+static char *clear_folder(const char *folder, bool all, unsigned *count)
+{
+    DIR *listing = opendir(folder);
+    char *longest = NULL;
+    off_t most = -1;
+
+    *count = 0;
+    for (struct dirent *entry; listing && (entry = readdir(listing));) {
+        char *path = memory_format("%s/%s", folder, entry->d_name);
+        struct stat status;
+
+        if (stat(path, &status) || !S_ISREG(status.st_mode)) {
+            free(path);
+            continue;
+        }
+        ++*count;
+        if (!all && status.st_size > most) {
+            char *shorter = longest;
+
+            most = status.st_size;
+            longest = path;
+            path = shorter;
+        }
+        if (path)
+            unlink(path);
+        free(path);
+    }
+    if (listing)
+        closedir(listing);
+    if (all)
+        rmdir(folder);
+    return longest;
+}
+
+/* `myalloc record -o FILE -- PROGRAM...`; its wait status, or -1. Signals from the terminal are for the program: what was
+   recorded before it ended serves. */
+static int record(const char *file, char **program)
+{
+    struct sigaction ignored = {.sa_handler = SIG_IGN}, interrupt, quit;
+    posix_spawnattr_t attributes;
+    size_t count = 0;
+    sigset_t restored;
+    char **words;
+    pid_t pid;
+    int status;
+
+    while (program[count])
+        count++;
+    words = memory_new((count + 6) * sizeof *words);
+    words[0] = memory_format("myalloc");
+    words[1] = memory_format("record");
+    words[2] = memory_format("--out");
+    words[3] = memory_format("%s", file);
+    words[4] = memory_format("--");
+    memcpy(words + 5, program, count * sizeof *words);
+    sigaction(SIGINT, &ignored, &interrupt);
+    sigaction(SIGQUIT, &ignored, &quit);
+    sigemptyset(&restored);
+    if (interrupt.sa_handler != SIG_IGN)
+        sigaddset(&restored, SIGINT);
+    if (quit.sa_handler != SIG_IGN)
+        sigaddset(&restored, SIGQUIT);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setsigdefault(&attributes, &restored);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+    errno = posix_spawn(&pid, OWN, NULL, &attributes, words, environ);
+    posix_spawnattr_destroy(&attributes);
+    if (errno || waitpid(pid, &status, 0) != pid)
+        status = -1;
+    sigaction(SIGINT, &interrupt, NULL);
+    sigaction(SIGQUIT, &quit, NULL);
+    for (int i = 0; i < 5; i++)
+        free(words[i]);
+    free(words);
+    return status;
+}
+
+/* How the program ended, if that is worth a word. */
+static void tell_end(const char *program, int status)
+{
+    if (WIFSIGNALED(status))
+        fail_in(0, "advise", "%s was ended by signal %d; what was recorded until then is replayed", program, WTERMSIG(status));
+    else if (WEXITSTATUS(status))
+        fail_in(0, "advise", "%s ended with status %d; what was recorded is replayed all the same", program,
+                WEXITSTATUS(status));
+}
+
+/* Makes the plan of the longest recording in the folder. */
+static int plan_longest(const char *folder, const char *program)
+{
+    unsigned count;
+    char *longest = clear_folder(folder, false, &count);
+    int status;
+
+    if (!longest)
+        return fail_in(EXIT_FAILURE, "advise", "%s has left no recording; 'myalloc record' may tell more", program);
+    if (count > 1)
+        fail_in(0, "advise", "%s was several processes: of %u recordings the longest is replayed", program, count);
+    status = replaying_make_plan("advise", longest);
+    free(longest);
+    return status;
+}
+
+static int plan_program(char **program)
+{
+    char *folder = new_folder(), *file;
+    unsigned count;
+    int ended, status;
+
+    if (!folder)
+        return fail_in(EXIT_FAILURE, "advise", "cannot make a folder in $TMPDIR or /tmp: %s", strerror(errno));
+    file = memory_format("%s/recording", folder);
+    ended = record(file, program);
+    if (ended == -1)
+        status = fail_in(STATUS_CANNOT_PRELOAD, "advise", "cannot start 'myalloc record': %s", strerror(errno));
+    else if (access(file, F_OK) && WIFEXITED(ended) && WEXITSTATUS(ended) >= STATUS_CANNOT_PRELOAD)
+        status = WEXITSTATUS(ended); /* it has been told */
+    else {
+        tell_end(program[0], ended);
+        status = plan_longest(folder, program[0]);
+    }
+    free(clear_folder(folder, true, &count));
+    free(file);
+    free(folder);
+    return status;
+}
+
+static const struct command_option own_options[] = {{"--alloc", "NAMES"}, {"--runs", "N"}, {"--minutes", "N"}, {"--pace", NULL},
+    {"--no-pace", NULL}, {"--touch", "WHAT"}, {"--json", "FILE"}, {"--html", "FILE"}, {"--seed", "N"}, {NULL, NULL}};
+
+/* Where `--` stands, with a program behind it; 0 if nowhere. */
+static int program_at(int argc, char **argv)
+{
+    for (int i = 1; i < argc - 1; i++) {
+        if (!strcmp(argv[i], "--"))
+            return i + 1;
+    }
+    return 0;
+}
+
+static int run(int argc, char **argv)
+{
+    int at = program_at(argc, argv), own = at ? at - 1 : argc, words = own, status;
+    char **kept = memory_new((size_t)(own + 2) * sizeof *kept), *file;
+
+    memcpy(kept, argv, (size_t)own * sizeof *kept);
+    file = replaying_take_file(own_options, &words, kept);
+    if (at ? words != own : !file)
+        return fail_in(STATUS_USAGE, "advise", "it needs the file of one recording, or '--' and the program to record; see "
+                       "'myalloc help advise'");
+    status = at ? plan_program(argv + at) : replaying_make_plan("advise", file);
+    if (status)
+        return status;
+    kept[words] = at ? argv[at] : file;
+    return replaying_become_harness("advise", kept);
+}
+
+const struct command command_advise = {
+    .name = "advise",
+    .arguments = "[OPTIONS] FILE|-- PROGRAM...",
+    .summary = "Look for the options of the library that suit a program best",
+    .details = "The calls of one process, as 'myalloc record' wrote them, or of a program that is recorded first, are\n"
+               "replayed under one option of the library after the other (decay_ms, background, hugepages, cache_limit,\n"
+               "thresholds, limit and others), in turn and in random order, beside the library as it is, once more as it is\n"
+               "(what differs between these two is noise), and other allocators. What wins is tried together, and all of that\n"
+               "is measured anew. Told are those sets of options of which none other is both faster and smaller, the line of\n"
+               "MYALLOC_OPTIONS to set and how sure that is; or that nothing is better than the library as it is.\n"
+               "\n"
+               "  --alloc NAMES     the other allocators, as for 'myalloc compare': else all that there are\n"
+               "  --runs N          at least so many rounds at the end (5); more until the intervals are narrow\n"
+               "  --minutes N       what all may take (5); the rounds of --runs are made in any case\n"
+               "  --pace            keep the gaps between calls; else they are kept if there is time for it. Without gaps\n"
+               "                    nothing is told of what depends on time\n"
+               "  --no-pace         let calls follow each other at once\n"
+               "  --touch WHAT      all: write to each page of each block (if it is not given); none: to no block\n"
+               "  --json FILE       every sample\n"
+               "  --html FILE       a report with pictures\n"
+               "  --seed N          of the order of runs\n"
+               "\n"
+               "What MYALLOC_OPTIONS says stays as it is in all runs, but for the option that is tried. A program of several\n"
+               "processes is judged by the one that calls most. Ctrl-C while it is recorded ends the program, and what was\n"
+               "recorded is replayed; later it ends the measuring, and gives what there is so far.\n"
+               "\n"
+               "The exit status is 0, or\n"
+               "  1    the recording cannot be read, or a run failed under the library as it is\n"
+               "  2    the command line is wrong\n"
+               "  125  the program cannot be recorded, or a part of the command is missing\n"
+               "  126  the program was found but cannot be executed\n"
+               "  127  the program, or the interpreter or loader that it names, was not found\n",
+    .options = own_options,
+    .run = run,
+};

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+#include "replaying.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "harness.h"
+#include "library.h"
+#include "memory.h"
+#include "message.h"
+#include "plan.h"
+
+#define REPLAYER "myalloc-replay"
+
+enum { WRONG_BYTES = 256 };
+
+static const struct command_option *option_of(const struct command_option *options, const char *word)
+{
+    while (options->name && strcmp(options->name, word))
+        options++;
+    return options->name ? options : NULL;
+}
+
+char *replaying_take_file(const struct command_option *options, int *argc, char **argv)
+{
+    char *file = NULL;
+    bool words = false;
+    int kept = 1;
+
+    for (int i = 1; i < *argc; i++) {
+        const struct command_option *option = words ? NULL : option_of(options, argv[i]);
+        if (option) {
+            argv[kept++] = argv[i];
+            if (option->takes)
+                argv[kept++] = argv[++i];
+        } else if (!words && !strcmp(argv[i], "--")) {
+            words = true;
+        } else if (file) {
+            return NULL;
+        } else {
+            file = argv[i];
+        }
+    }
+    for (int i = kept; i < *argc; i++)
+        argv[i] = NULL;
+    *argc = kept;
+    return file;
+}
+
+static FILE *open_plan(void)
+{
+    const char *folder = getenv("TMPDIR");
+    char *path = memory_format("%s/myalloc-plan.XXXXXX", folder && *folder ? folder : "/tmp");
+    int fd = mkstemp(path);
+
+    if (fd >= 0)
+        unlink(path);
+    free(path);
+    return fd < 0 ? NULL : fdopen(fd, "w+");
+}
+
+/* Where the harness finds the plan that it inherits. */
+static int hand_on(const char *command, FILE *plan)
+{
+    char *name = memory_format("/dev/fd/%d", fileno(plan));
+    int status = 0;
+
+    if (fcntl(fileno(plan), F_SETFD, 0) || setenv("MYALLOC_PLAN", name, 1))
+        status = fail_in(EXIT_FAILURE, command, "cannot hand on a file: %s", strerror(errno));
+    free(name);
+    return status;
+}
+
+int replaying_make_plan(const char *command, const char *path)
+{
+    struct recording recording;
+    char wrong[WRONG_BYTES];
+    const char *damage;
+    FILE *plan;
+
+    if (!recording_open(&recording, path, wrong))
+        return fail_in(EXIT_FAILURE, command, "cannot read '%s': %s", path, wrong);
+    if (recording.lost)
+        fail_in(0, command, "'%s': the last %lld bytes are no whole frame, and are left out", path, (long long)recording.lost);
+    if (!recording.count)
+        return fail_in(EXIT_FAILURE, command, "'%s' has no calls to replay", path);
+    plan = open_plan();
+    if (!plan)
+        return fail_in(EXIT_FAILURE, command, "cannot make a file in $TMPDIR or /tmp: %s", strerror(errno));
+    damage = plan_write(plan, &recording);
+    if (damage)
+        return fail_in(EXIT_FAILURE, command, "cannot make a plan of '%s': %s", path, damage);
+    return hand_on(command, plan);
+}
+
+int replaying_become_harness(const char *command, char **argv)
+{
+    char harness[PATH_MAX], replayer[PATH_MAX], *name = memory_format("myalloc %s", command);
+    struct library library;
+    int status = library_find(&library);
+
+    if (status)
+        return status;
+    if (!library_find_private(REPLAYER, replayer))
+        return fail_in(STATUS_CANNOT_PRELOAD, command, "cannot find " REPLAYER " beside this command, in ../lib/myalloc or in "
+                       MYALLOC_LIBDIR "/myalloc");
+    if (!harness_find(command, harness))
+        return fail_in(STATUS_CANNOT_PRELOAD, command, "cannot find bench/%s in .. or ../share/myalloc from this command",
+                       command);
+    if (setenv("MYALLOC_LIBRARY", library.path, 1) || setenv("MYALLOC_BENCH_NAME", name, 1) ||
+        setenv("MYALLOC_REPLAYER", replayer, 1))
+        return fail_in(STATUS_CANNOT_PRELOAD, command, "cannot set the environment: %s", strerror(errno));
+    argv[0] = harness;
+    execv(harness, argv);
+    return fail_in(STATUS_CANNOT_PRELOAD, command, "%s: %s; it needs /usr/bin/python3", harness, strerror(errno));
+}

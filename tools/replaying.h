@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* What `myalloc replay` and `myalloc advise` do alike: a plan of a recording, made once, and handed over to the harness in
+   bench/, which runs the replayer with it. The plan is a file without a name, which the harness inherits. */
+#ifndef TOOLS_REPLAYING_H
+#define TOOLS_REPLAYING_H
+
+#include <stdbool.h>
+
+#include "command.h"
+
+/* Takes the words that belong to no option out of argv, and returns the one that there is; NULL if there is none, or another
+   one. Behind what is left are room for a further word, and NULL. */
+char *replaying_take_file(const struct command_option *options, int *argc, char **argv);
+
+/* Makes a plan of the recording. 0, or says what is wrong, as `myalloc COMMAND`, and returns the exit status. */
+int replaying_make_plan(const char *command, const char *recording);
+
+/* Becomes the harness bench/COMMAND, with the arguments from argv[1] on. Comes back only if that cannot be: says why, and
+   returns the exit status. */
+int replaying_become_harness(const char *command, char **argv);
+
+#endif
