@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
 # `make help` lists the targets. All products go into build/.
 VERSION = 0.1.0
+# The library's name in programs that are linked with it. Its number is the first of the version, which rises when such programs
+# would no longer run; the installed file has the whole version in its name.
+SONAME = libmyalloc.so.$(firstword $(subst ., ,$(VERSION)))
+SHARED_NAME = libmyalloc.so.$(VERSION)
 PREFIX = /usr/local
 DESTDIR =
 LIBDIR = $(PREFIX)/lib
@@ -36,7 +40,7 @@ WARN = -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wundef -Wpointer-ar
 NO_BUILTIN = $(addprefix -fno-builtin-,malloc calloc realloc free memalign aligned_alloc posix_memalign)
 # What it needs stands behind the caller's flags and wins; -g and the warnings stand before them and may be taken back.
 ALLOC_FLAGS = -std=gnu11 -D_GNU_SOURCE -Ialloc $(NO_BUILTIN) -fvisibility=hidden -fno-plt -fPIC
-LINK_FLAGS = -fPIC -shared -nostartfiles -Wl,-soname,libmyalloc.so -Wl,--version-script=$(EXPORTS) -Wl,-z,nodelete -Wl,-z,now \
+LINK_FLAGS = -fPIC -shared -nostartfiles -Wl,-soname,$(SONAME) -Wl,--version-script=$(EXPORTS) -Wl,-z,nodelete -Wl,-z,now \
              -Wl,-z,relro -Wl,-z,noseparate-code -Wl,--sort-section=name -Wl,--no-undefined -Wl,--hash-style=gnu \
              -Wl,-T,alloc/kit/pages.ld
 TOOL_FLAGS = -g $(WARN) $(CPPFLAGS) $(CFLAGS) -std=gnu11 -D_GNU_SOURCE -Ialloc -Ibuild
@@ -51,7 +55,7 @@ SELDOM = $(wildcard alloc/callers/*.c alloc/protect/*.c alloc/observe/*.c alloc/
 SOURCES = $(filter-out $(SELDOM),$(wildcard alloc/*/*.c)) $(SELDOM)
 TOOLS = $(filter-out tools/measure.c,$(wildcard tools/*.c))
 
-all: build/libmyalloc.so build/libmyalloc.a build/myalloc build/libmyalloc.so-gdb.py manual build/measure record
+all: build/libmyalloc.so build/$(SONAME) build/libmyalloc.a build/myalloc build/libmyalloc.so-gdb.py manual build/measure record
 
 help:
 	@echo 'make            the library, shared and static, and the myalloc command, into build/'
@@ -101,6 +105,9 @@ $(eval $(call allocator,static,$$(CPPFLAGS) $$(CFLAGS) -fno-lto -DMYALLOC_STATIC
 build/libmyalloc.so: $(call objects,shared) $(EXPORTS) alloc/kit/pages.ld
 	$(Q)echo '  CC $@' && $(CC) $(CFLAGS) $(LDFLAGS) $(LINK_FLAGS) -o $@.linked $(call objects,shared) $(MORE_OBJECTS) && \
 	    cp $@.linked $@.copied && rm $@.linked && mv $@.copied $@
+# For programs that are linked with the library where it is built.
+build/$(SONAME): build/libmyalloc.so
+	$(Q)ln -sf $(<F) $@
 # One object, so that the linker takes all of it or nothing, with the inner names hidden from the program's. Its code goes
 # into a section of its own name: unwind.c tells our frames from the program's by it.
 build/libmyalloc.a: $(call objects,static)
@@ -120,11 +127,11 @@ build/report_page.h build/why_page.h: build/%_page.h: tools/%_page.html
 	@mkdir -p $(@D)
 	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n" \\/' -e '1i #define @NAME@ \\' -e '$$a ""' $< | \
 	    sed "1s/@NAME@/$$(echo $*_PAGE | tr a-z A-Z)/" > $@
-build/myalloc $(INSTALLED): build/report_page.h build/why_page.h $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*/*.h alloc/*/*.def) build/flags
+$(sort build/myalloc $(INSTALLED)): build/report_page.h build/why_page.h $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*/*.h alloc/*/*.def) build/flags
 	@mkdir -p $(@D)
-	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -DMYALLOC_VERSION='"$(VERSION)"' -DMYALLOC_LIBDIR='"$(LIBDIR)"' $(LDFLAGS) -o $@ \
-	    $(TOOLS) $(TOOL_SHARES) -lm
-# Beside the library, where gdb looks for it.
+	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -DMYALLOC_VERSION='"$(VERSION)"' -DMYALLOC_SONAME='"$(SONAME)"' \
+	    -DMYALLOC_LIBDIR='"$(LIBDIR)"' $(LDFLAGS) -o $@ $(TOOLS) $(TOOL_SHARES) -lm
+# Beside the library, where gdb looks for it, by the name of the real file.
 build/libmyalloc.so-gdb.py: tools/gdb/libmyalloc.so-gdb.py
 	@mkdir -p $(@D)
 	$(Q)cp $< $@
@@ -181,6 +188,7 @@ CMAKEDIR = $(LIBDIR)/cmake/myalloc
 # What is installed with the paths and the version in it: FOLDER/NAME, of tools/NAME.in.
 FILLED_IN = $(LIBDIR)/pkgconfig/myalloc.pc $(CMAKEDIR)/myalloc-config.cmake $(CMAKEDIR)/myalloc-config-version.cmake
 FILLINGS = 's|@PREFIX@|$(PREFIX)|' 's|@LIBDIR@|$(LIBDIR)|' 's|@INCLUDEDIR@|$(INCLUDEDIR)|' 's|@VERSION@|$(VERSION)|' \
+           's|@SHARED_NAME@|$(SHARED_NAME)|' 's|@SONAME@|$(SONAME)|' \
            's|@INCLUDEDIR_FROM_LIBDIR@|$(shell realpath -m --relative-to=$(LIBDIR) $(INCLUDEDIR))|'
 fill_in = sed $(addprefix -e ,$(FILLINGS)) tools/$(notdir $(1)).in > $(DESTDIR)$(1) && chmod 644 $(DESTDIR)$(1)
 
@@ -194,7 +202,9 @@ endif
 install: all $(INSTALLED) install-harness
 	install -d $(addprefix $(DESTDIR),$(LIBDIR)/pkgconfig $(CMAKEDIR) $(BINDIR) $(INCLUDEDIR) $(MANDIR)/man1 $(MANDIR)/man3 \
 	    $(MANDIR)/man7 $(COMPLETIONDIR) $(ZSHDIR) $(FISHDIR) $(GDBDIR))
-	install -m 755 build/libmyalloc.so $(DESTDIR)$(LIBDIR)/libmyalloc.so
+	install -m 755 build/libmyalloc.so $(DESTDIR)$(LIBDIR)/$(SHARED_NAME)
+	ln -sf $(SHARED_NAME) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SHARED_NAME) $(DESTDIR)$(LIBDIR)/libmyalloc.so
 	install -m 644 build/libmyalloc.a $(DESTDIR)$(LIBDIR)/libmyalloc.a
 	install -m 755 $(INSTALLED) $(DESTDIR)$(BINDIR)/myalloc
 	install -d $(DESTDIR)$(PRIVATEDIR)
@@ -206,15 +216,15 @@ install: all $(INSTALLED) install-harness
 	install -m 644 tools/completion/myalloc $(DESTDIR)$(COMPLETIONDIR)/myalloc
 	install -m 644 tools/completion/_myalloc $(DESTDIR)$(ZSHDIR)/_myalloc
 	install -m 644 tools/completion/myalloc.fish $(DESTDIR)$(FISHDIR)/myalloc.fish
-	install -m 644 tools/gdb/libmyalloc.so-gdb.py $(DESTDIR)$(GDBDIR)/libmyalloc.so-gdb.py
+	install -m 644 tools/gdb/libmyalloc.so-gdb.py $(DESTDIR)$(GDBDIR)/$(SHARED_NAME)-gdb.py
 	$(foreach file,$(FILLED_IN),$(call fill_in,$(file))$(newline)	)
 
 uninstall:
-	rm -f $(addprefix $(DESTDIR),$(LIBDIR)/libmyalloc.so $(LIBDIR)/libmyalloc.a $(FILLED_IN) \
+	rm -f $(addprefix $(DESTDIR),$(addprefix $(LIBDIR)/,$(SHARED_NAME) $(SONAME) libmyalloc.so libmyalloc.a) $(FILLED_IN) \
 	    $(BINDIR)/myalloc $(INCLUDEDIR)/myalloc.h $(addprefix $(MANDIR)/man1/,$(PAGES_1)) $(MANDIR)/man3/myalloc.3 \
 	    $(MANDIR)/man7/myalloc_options.7 $(COMPLETIONDIR)/myalloc \
 	    $(ZSHDIR)/_myalloc $(FISHDIR)/myalloc.fish \
-	    $(GDBDIR)/libmyalloc.so-gdb.py $(addprefix $(PRIVATEDIR)/,$(notdir $(RECORDER) $(REPLAYER))))
+	    $(GDBDIR)/$(SHARED_NAME)-gdb.py $(addprefix $(PRIVATEDIR)/,$(notdir $(RECORDER) $(REPLAYER)) measure))
 	rm -rf $(DESTDIR)$(PREFIX)/share/myalloc
 	for folder in $(DESTDIR)$(CMAKEDIR) $(DESTDIR)$(LIBDIR)/cmake $(DESTDIR)$(PRIVATEDIR); do \
 	    [ ! -d "$$folder" ] || rmdir --ignore-fail-on-non-empty "$$folder"; done

@@ -3,7 +3,7 @@
 
 # What is installed of it for `myalloc compare`.
 HARNESS_DIR = $(PREFIX)/share/myalloc/bench
-HARNESS_PROGRAMS = bench/run bench/replay build/measure
+HARNESS_PROGRAMS = bench/run bench/replay
 HARNESS_FILES = $(wildcard bench/*.py bench/*.j2)
 
 bench-deps:
@@ -19,6 +19,9 @@ bench-cores: bench-deps all
 install-harness: build/measure
 	install -d $(DESTDIR)$(HARNESS_DIR)
 	install -m 755 $(HARNESS_PROGRAMS) $(DESTDIR)$(HARNESS_DIR)
+	install -d $(DESTDIR)$(PRIVATEDIR)
+	install -m 755 build/measure $(DESTDIR)$(PRIVATEDIR)
+	ln -sf $(shell realpath -m --relative-to=$(HARNESS_DIR) $(PRIVATEDIR))/measure $(DESTDIR)$(HARNESS_DIR)/measure
 	install -m 644 $(HARNESS_FILES) $(DESTDIR)$(HARNESS_DIR)
 
 .PHONY: bench-deps bench bench-quick bench-cores install-harness

@@ -61,7 +61,7 @@ REPORT_FUZZ = build/tests/tools/report_fuzz
 $(REPORT_FUZZ): tests/tools/report_fuzz.c build/report_page.h $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h) build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) -g -std=gnu11 -D_GNU_SOURCE -Ialloc -Ibuild -fsanitize=address,undefined \
-	    -fno-sanitize-recover=all -DMYALLOC_VERSION='"0"' -DMYALLOC_LIBDIR='"/usr/lib"' -o $@ $< \
+	    -fno-sanitize-recover=all -DMYALLOC_VERSION='"0"' -DMYALLOC_SONAME='""' -DMYALLOC_LIBDIR='"/usr/lib"' -o $@ $< \
 	    $(filter-out tools/myalloc.c,$(TOOLS)) $(TOOL_SHARES) -lm
 
 test-programs: all debug fault ubsan schedule $(plain) $(PRELOADS) build/tests/programs/unwind/compare.so $(BENCH_TESTS) \

@@ -10,8 +10,8 @@
 
 #include "message.h"
 
-#define LIBRARY_NAME "libmyalloc.so"
-#define PRIVATE_FOLDER "myalloc/"
+#define LINK_NAME "libmyalloc.so"
+#define PRIVATE_FOLDER "myalloc"
 
 /* Leaves links in `named` alone: one may stand there just to have a name that fits into LD_PRELOAD. */
 static bool make_absolute(const char *named, char path[PATH_MAX])
@@ -43,33 +43,55 @@ bool library_own_folder(char folder[PATH_MAX])
     return true;
 }
 
-/* `folder`: below the one of libraries, with a slash behind it. */
-static bool search(const char *folder, const char *name, char path[PATH_MAX])
+/* A file that is looked for. */
+struct wanted {
+    const char *folder; /* below the one of libraries */
+    const char *name, *other; /* `other`: where that is not there; or NULL */
+};
+
+/* Whether there is a file of that name in a folder, whose links are followed. Those of the file are not: the number in its name
+   stays when the library is replaced by a newer one, and programs that run hand the name on to what they start. */
+static bool has(const char *real_folder, const char *name, char path[PATH_MAX])
 {
-    char own[PATH_MAX], candidate[2 * PATH_MAX];
+    return name && snprintf(path, PATH_MAX, "%s/%s", real_folder, name) < PATH_MAX && access(path, F_OK) == 0;
+}
+
+static bool is_in(const char *folder, const struct wanted *wanted, char path[PATH_MAX])
+{
+    char real[PATH_MAX];
+
+    return realpath(folder, real) && (has(real, wanted->name, path) || has(real, wanted->other, path));
+}
+
+static bool search(const struct wanted *wanted, char path[PATH_MAX])
+{
+    char own[PATH_MAX], folder[2 * PATH_MAX];
 
     if (library_own_folder(own)) {
-        snprintf(candidate, sizeof candidate, "%s/%s", own, name);
-        if (realpath(candidate, path))
-            return true;
-        snprintf(candidate, sizeof candidate, "%s/../lib/%s%s", own, folder, name);
-        if (realpath(candidate, path))
+        snprintf(folder, sizeof folder, "%s/../lib/%s", own, wanted->folder);
+        if (is_in(own, wanted, path) || is_in(folder, wanted, path))
             return true;
     }
-    snprintf(candidate, sizeof candidate, MYALLOC_LIBDIR "/%s%s", folder, name);
-    return realpath(candidate, path) != NULL;
+    snprintf(folder, sizeof folder, MYALLOC_LIBDIR "/%s", wanted->folder);
+    return is_in(folder, wanted, path);
 }
 
 bool library_find_private(const char *name, char path[PATH_MAX])
 {
-    return search(PRIVATE_FOLDER, name, path);
+    return search(&(struct wanted){PRIVATE_FOLDER, name, NULL}, path);
+}
+
+/* Also without the link of its name: somebody may have copied the two files. */
+static bool search_library(char path[PATH_MAX])
+{
+    return search(&(struct wanted){"", MYALLOC_SONAME, LINK_NAME}, path);
 }
 
 bool library_path(char path[PATH_MAX])
 {
     const char *named = getenv("MYALLOC_LIBRARY");
 
-    return named && *named ? make_absolute(named, path) : search("", LIBRARY_NAME, path);
+    return named && *named ? make_absolute(named, path) : search_library(path);
 }
 
 static int locate(char path[PATH_MAX])
@@ -80,8 +102,8 @@ static int locate(char path[PATH_MAX])
         return 0;
     if (named && *named)
         return fail(STATUS_CANNOT_PRELOAD, "the path in MYALLOC_LIBRARY is too long");
-    return fail(STATUS_CANNOT_PRELOAD, "cannot find " LIBRARY_NAME " beside this command, in ../lib or in " MYALLOC_LIBDIR
-                "; set MYALLOC_LIBRARY to its path");
+    return fail(STATUS_CANNOT_PRELOAD, "cannot find " MYALLOC_SONAME " or " LINK_NAME " beside this command, in ../lib or in "
+                MYALLOC_LIBDIR "; set MYALLOC_LIBRARY to its path");
 }
 
 static int read_headers(struct library *library)

@@ -13,9 +13,9 @@ SEAL = --redefine-syms=build/fuzz.names --redefine-syms=tests/proofs/fuzz/redire
        --remove-section=.init_array.00101 --remove-section=.rela.init_array.00101 \
        --remove-section=.init_array.101 --remove-section=.rela.init_array.101 \
        $(if $(filter %/start.o,$@),--redefine-sym start=subject_start --globalize-symbol=start --globalize-symbol=subject_start)
-build/fuzz.names: $(EXPORTS)
+build/fuzz.names: tools/packaging/debian/libmyalloc0.symbols
 	@mkdir -p $(@D)
-	$(Q)sed 's/^{\|^global:\|^local:.*\|\*;\|^};//' $< | tr -s ' ;' '\n\n' | sed '/./s/.*/& subject_&/' | sed '/./!d' > $@
+	$(Q)sed -n '/^ MYALLOC/d;s/^ \(\w*\)@.*/\1 subject_\1/p' $< > $@
 # sandbox.c has the place of the kernel.
 sealed = $(filter-out %/os/kernel.o,$(call objects,$(1)))
 define closed # folder, compiler, flags

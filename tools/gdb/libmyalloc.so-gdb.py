@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """GDB commands that look at myalloc's heap: `myalloc block ADDRESS`, `myalloc heap`, `myalloc check`.
 
-GDB loads this file by itself when it stands beside libmyalloc.so, if it may:
+GDB loads this file by itself when it stands beside the library, with `-gdb.py` behind the name of its real file, if it may:
     add-auto-load-safe-path /usr/local/lib
 in ~/.config/gdb/gdbinit. Otherwise, and for static programs: source PATH/libmyalloc.so-gdb.py
 
