@@ -3,7 +3,7 @@
 
 # What is installed of it for `myalloc compare`.
 HARNESS_DIR = $(PREFIX)/share/myalloc/bench
-HARNESS_PROGRAMS = bench/run bench/replay
+HARNESS_PROGRAMS = bench/run bench/replay bench/advise
 HARNESS_FILES = $(wildcard bench/*.py bench/*.j2)
 
 bench-deps:

@@ -14,7 +14,7 @@ VERSION = re.search(r"^VERSION = (\S+)$", (ROOT / "Makefile").read_text(), re.M)
 REAL, SONAME = f"libmyalloc.so.{VERSION}", f"libmyalloc.so.{VERSION.split('.')[0]}"
 PRIVATE = ("libmyalloc-record.so", "measure", "myalloc-replay")
 HARNESS = [f"usr/share/myalloc/bench/{path.name}" for path in sorted((ROOT / "bench").iterdir())
-           if path.suffix in (".py", ".j2") or path.name in ("replay", "run")] + ["usr/share/myalloc/bench/measure"]
+           if path.suffix in (".py", ".j2") or path.name in ("advise", "replay", "run")] + ["usr/share/myalloc/bench/measure"]
 PROGRAM = """#include <myalloc.h>
 #include <stdlib.h>
 int main(void) { char text[200]; free(malloc(9)); return !(myalloc_stats_json(text, sizeof text) > 100 && text[0] == '{'); }
