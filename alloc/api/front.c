@@ -219,6 +219,16 @@ size_t front_usable(const void *p, const char *call) {
     return bytes;
 }
 
+size_t front_size_for(size_t align, size_t bytes) {
+    if (bytes > SIZE_LIMIT || align > SIZE_LIMIT)
+        return 0;
+    if (modes_any()) /* a block may end where it was asked to */
+        return bytes;
+    bytes = max_size(bytes, 1);
+    unsigned class = align > BLOCK_ALIGN ? class_of_aligned(bytes, align) : bytes <= SMALL_MAX ? class_of(bytes) : 0;
+    return class != 0 ? class_bytes(class) : align_up(bytes, OS_PAGE);
+}
+
 /* A block that cannot be copied to a smaller place stays where it is. */
 static void *move(void *p, size_t old, size_t bytes, const char *call) {
     void *fresh = front_alloc(bytes, call);

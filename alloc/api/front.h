@@ -83,6 +83,9 @@ void *front_aligned(size_t align, size_t bytes, const char *call);
 /* Bytes the program may use at `p`; constant while the block lives. 0 for NULL. Aborts if `p` is no block. */
 size_t front_usable(const void *p, const char *call);
 
+/* Bytes that a block would have at least that was asked for so; 0 if there can be none. `align`: 0 or a power of two. */
+size_t front_size_for(size_t align, size_t bytes);
+
 /* Gives what this thread and the central lists hold back to the spans, and all free memory but `pad` bytes to the OS. Returns
  * the bytes the OS got. */
 size_t front_trim(size_t pad);

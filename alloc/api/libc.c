@@ -8,12 +8,16 @@
 
 #include "base/base.h"
 #include "base/glibc.h"
+#include "base/myalloc.h"
 #include "api/front.h"
 
-/* Not declared by glibc's headers: withdrawn (cfree), or newer than they are (C23). */
+/* Not declared by glibc's headers: withdrawn (cfree), newer than they are (C23), or of other allocators. */
 void cfree(void *p);
 void free_sized(void *p, size_t bytes);
 void free_aligned_sized(void *p, size_t align, size_t bytes);
+size_t memalignment(const void *p);
+size_t nallocx(size_t bytes, int flags);
+void sdallocx(void *p, size_t bytes, int flags);
 
 EXPORT void *malloc(size_t bytes) {
     return front_alloc(bytes, "malloc");
@@ -93,6 +97,45 @@ EXPORT void free_sized(void *p, size_t bytes) {
 
 EXPORT void free_aligned_sized(void *p, size_t align, size_t bytes) {
     front_free_sized(p, "free_aligned_sized", bytes, align);
+}
+
+EXPORT __attribute__((weak)) size_t memalignment(const void *p) {
+    return (uintptr_t)p & -(uintptr_t)p;
+}
+
+/* ---- sizes that the caller learns -------------------------------------------------------------------------------- */
+
+static struct myalloc_sized sized(void *block, const char *call) {
+    return (struct myalloc_sized){block, front_usable(block, call)};
+}
+
+EXPORT struct myalloc_sized myalloc_alloc_at_least(size_t bytes) {
+    static const char call[] = "myalloc_alloc_at_least";
+    return sized(front_alloc(bytes, call), call);
+}
+
+EXPORT struct myalloc_sized myalloc_aligned_alloc_at_least(size_t align, size_t bytes) {
+    static const char call[] = "myalloc_aligned_alloc_at_least";
+    if (is_pow2(align))
+        return sized(front_aligned(align, bytes, call), call);
+    errno = EINVAL;
+    return (struct myalloc_sized){NULL, 0};
+}
+
+/* jemalloc's flags: the binary logarithm of the alignment in the lowest bits, 0 for none. What else they say (zeroed memory,
+ * caches, arenas) changes neither a size nor how a block is freed. */
+#define FLAGS_ALIGNMENT 0x3f
+static size_t alignment_of(int flags) {
+    return (flags & FLAGS_ALIGNMENT) != 0 ? (size_t)1 << (flags & FLAGS_ALIGNMENT) : 0;
+}
+
+/* jemalloc(3), by whose name other libraries ask for it. */
+EXPORT __attribute__((weak)) size_t nallocx(size_t bytes, int flags) {
+    return front_size_for(alignment_of(flags), bytes);
+}
+
+EXPORT __attribute__((weak)) void sdallocx(void *p, size_t bytes, int flags) {
+    front_free_sized(p, "sdallocx", bytes, alignment_of(flags));
 }
 
 #define ALIAS(name) __attribute__((alias(#name), visibility("default")))

@@ -293,6 +293,32 @@ static NOINLINE void *nothrow_slow(size_t bytes, size_t align, const char *call)
 OPERATOR_NEW(w, NEW)
 OPERATOR_NEW(a, NEW_ARRAY)
 
+/* ---- forms that tell the size ------------------------------------------------------------------------------------ */
+
+/* As LLVM and Google's tcmalloc declare them, for containers that use what rounding leaves. What was asked for, or what was
+ * told, may be given to a sized delete. Where the program has operators of its own, nobody knows what they leave. The hint of
+ * how often the block will be used (0 seldom, 255 often) is not taken. */
+struct sized {
+    void *block;
+    size_t bytes;
+};
+
+static struct sized new_sized(size_t bytes, size_t align) {
+    bool replaced = is_replaced();
+    void *block = align == UNALIGNED ? THE(_Znwm)(bytes) : THE(_ZnwmSt11align_val_t)(bytes, align);
+    return (struct sized){block, replaced ? bytes : front_usable(block, NEW)};
+}
+
+#define SIZE_RETURNING(suffix, align, ...)                                                                             \
+    EXPORT __attribute__((weak)) struct sized __size_returning_new##suffix(size_t bytes, ##__VA_ARGS__);               \
+    struct sized __size_returning_new##suffix(size_t bytes, ##__VA_ARGS__) {                                           \
+        return new_sized(bytes, align);                                                                                \
+    }
+SIZE_RETURNING(, UNALIGNED)
+SIZE_RETURNING(_aligned, align, size_t align)
+SIZE_RETURNING(_hot_cold, UNALIGNED, __attribute__((unused)) uint8_t hint)
+SIZE_RETURNING(_aligned_hot_cold, align, size_t align, __attribute__((unused)) uint8_t hint)
+
 /* ---- delete ------------------------------------------------------------------------------------------------------ */
 
 /* A form that is told the size calls the one that is not; that one, for an array, calls the one for an object, which frees. */

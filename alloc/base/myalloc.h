@@ -51,6 +51,25 @@ extern "C" {
 #define M_MYALLOC_BACKGROUND (-1007)
 
 /*
+ * At least so many bytes, and how many there are: what malloc's rounding leaves behind a block is the caller's, too.
+ *
+ * bytes  wanted; for 0 there is a block, too, as malloc gives
+ * align  a power of two that divides the address, as for aligned_alloc; another number, or one beyond what addresses have, gives
+ *        EINVAL or ENOMEM as there
+ *
+ * Returns the block and its size, which is at least `bytes`; the block is NULL and the size 0, with errno set to ENOMEM, where
+ * there is no memory. free, realloc and, with any number from `bytes` to that size, free_sized or sdallocx take the block. While
+ * accesses are checked (mcheck, check, paranoid) the size is `bytes`, so that a byte behind it is found. Any thread may call
+ * them, also in a forked child; not in a signal handler. They follow C++23's allocate_at_least ([allocator.members]).
+ */
+struct myalloc_sized {
+    void *block;
+    size_t bytes;
+};
+struct myalloc_sized myalloc_alloc_at_least(size_t bytes);
+struct myalloc_sized myalloc_aligned_alloc_at_least(size_t align, size_t bytes);
+
+/*
  * The allocator's statistics as one JSON object (RFC 8259), in bytes unless a name says otherwise; myalloc(3) explains the
  * fields.
  *
