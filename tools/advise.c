@@ -15,6 +15,7 @@
 #include "command.h"
 #include "memory.h"
 #include "message.h"
+#include "program.h"
 #include "replaying.h"
 
 #define OWN "/proc/self/exe"
@@ -164,24 +165,13 @@ static int plan_program(char **program)
 static const struct command_option own_options[] = {{"--alloc", "NAMES"}, {"--runs", "N"}, {"--minutes", "N"}, {"--pace", NULL},
     {"--no-pace", NULL}, {"--touch", "WHAT"}, {"--json", "FILE"}, {"--html", "FILE"}, {"--seed", "N"}, {NULL, NULL}};
 
-/* Where `--` stands, with a program behind it; 0 if nowhere. */
-static int program_at(int argc, char **argv)
-{
-    for (int i = 1; i < argc - 1; i++) {
-        if (!strcmp(argv[i], "--"))
-            return i + 1;
-    }
-    return 0;
-}
-
 static int run(int argc, char **argv)
 {
     int at = program_at(argc, argv), own = at ? at - 1 : argc, words = own, status;
-    char **kept = memory_new((size_t)(own + 2) * sizeof *kept), *file;
+    char **kept = memory_new((size_t)(own + 2) * sizeof *kept), *file = NULL;
 
     memcpy(kept, argv, (size_t)own * sizeof *kept);
-    file = replaying_take_file(own_options, &words, kept);
-    if (at ? words != own : !file)
+    if (replaying_take_files(own_options, &words, kept, &file) != (at ? 0 : 1))
         return fail_in(STATUS_USAGE, "advise", "it needs the file of one recording, or '--' and the program to record; see "
                        "'myalloc help advise'");
     status = at ? plan_program(argv + at) : replaying_make_plan("advise", file);

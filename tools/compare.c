@@ -25,16 +25,6 @@ static bool find_harness(char path[PATH_MAX])
     return named && *named ? realpath(named, path) != NULL : harness_find("run", path);
 }
 
-/* Where PROGRAM is among the arguments: behind the first `--`; 0 if it is missing. */
-static int program_at(int argc, char **argv)
-{
-    for (int i = 1; i < argc - 1; i++) {
-        if (!strcmp(argv[i], "--"))
-            return i + 1;
-    }
-    return 0;
-}
-
 static bool wants_shell(int argc, char **argv)
 {
     for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {

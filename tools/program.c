@@ -66,6 +66,15 @@ static int search_path(const char *name, char path[PATH_MAX])
     }
 }
 
+int program_at(int argc, char **argv)
+{
+    for (int i = 1; i < argc - 1; i++) {
+        if (!strcmp(argv[i], "--"))
+            return i + 1;
+    }
+    return 0;
+}
+
 int program_find(const char *name, char path[PATH_MAX])
 {
     int error;

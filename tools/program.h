@@ -8,6 +8,9 @@
 
 #include "elf_file.h"
 
+/* Where it is among arguments: behind the first `--`; 0 if it is missing. */
+int program_at(int argc, char **argv);
+
 /* Looks `name` up as a shell does. Returns 0 and its path, or says what is wrong and returns the exit status
    (STATUS_NOT_FOUND, STATUS_NOT_EXECUTABLE). */
 int program_find(const char *name, char path[PATH_MAX]);

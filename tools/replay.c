@@ -10,10 +10,10 @@ static const struct command_option own_options[] = {{"--alloc", "NAMES"}, {"--ru
 
 static int run(int argc, char **argv)
 {
-    char *file = replaying_take_file(own_options, &argc, argv);
+    char *file = NULL;
     int status;
 
-    if (!file)
+    if (replaying_take_files(own_options, &argc, argv, &file) != 1)
         return fail_in(STATUS_USAGE, "replay", "it needs the file of one recording; see 'myalloc help replay'");
     status = replaying_make_plan("replay", file);
     if (status)

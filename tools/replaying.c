@@ -25,11 +25,10 @@ static const struct command_option *option_of(const struct command_option *optio
     return options->name ? options : NULL;
 }
 
-char *replaying_take_file(const struct command_option *options, int *argc, char **argv)
+int replaying_take_files(const struct command_option *options, int *argc, char **argv, char **file)
 {
-    char *file = NULL;
     bool words = false;
-    int kept = 1;
+    int kept = 1, count = 0;
 
     for (int i = 1; i < *argc; i++) {
         const struct command_option *option = words ? NULL : option_of(options, argv[i]);
@@ -39,16 +38,15 @@ char *replaying_take_file(const struct command_option *options, int *argc, char 
                 argv[kept++] = argv[++i];
         } else if (!words && !strcmp(argv[i], "--")) {
             words = true;
-        } else if (file) {
-            return NULL;
         } else {
-            file = argv[i];
+            *file = argv[i];
+            count++;
         }
     }
     for (int i = kept; i < *argc; i++)
         argv[i] = NULL;
     *argc = kept;
-    return file;
+    return count;
 }
 
 static FILE *open_plan(void)

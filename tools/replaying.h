@@ -8,9 +8,9 @@
 
 #include "command.h"
 
-/* Takes the words that belong to no option out of argv, and returns the one that there is; NULL if there is none, or another
-   one. Behind what is left are room for a further word, and NULL. */
-char *replaying_take_file(const struct command_option *options, int *argc, char **argv);
+/* Takes the words that belong to no option out of argv, and returns how many they were; `file` is the last of them. Where one
+   was taken, there is room behind what is left for another and NULL. */
+int replaying_take_files(const struct command_option *options, int *argc, char **argv, char **file);
 
 /* Makes a plan of the recording. 0, or says what is wrong, as `myalloc COMMAND`, and returns the exit status. */
 int replaying_make_plan(const char *command, const char *recording);
