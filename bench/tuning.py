@@ -109,8 +109,9 @@ def promising(judgement, weight):
 
 
 def together(judgement):
-    """Sets to measure anew: what seems best alone for time and for memory, and of that the best of different keys together: for
-    time, for memory and for both."""
+    """Sets to measure anew: what seems best alone for time, for memory and for both, and the best of each together, of
+    different keys, one more at a time: the last of them may have seemed good by chance, and is needless beside the others
+    then."""
     weights = judgement.raw_speed, judgement.raw_memory, lambda name: judgement.raw_speed(name) + judgement.raw_memory(name)
     found = {}
     for weight in weights:
@@ -118,10 +119,8 @@ def together(judgement):
         for name in promising(judgement, weight):
             found[name] = judgement.sets[name]
             if not judgement.sets[name].keys() & merged.keys():
-                merged.update(judgement.sets[name])
-        if len(merged) > 1:
-            merged = dict(sorted(merged.items()))  # one name, in whatever order they came
-            found[line(merged)] = merged
+                merged = dict(sorted({**merged, **judgement.sets[name]}.items()))  # one name, in whatever order they came
+                found[line(merged)] = merged
     return found
 
 
