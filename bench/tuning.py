@@ -9,7 +9,7 @@ import figures
 import weighing
 import wording
 
-BASE, PAIR = figures.PAIR
+BASE = figures.PAIR[0]
 MIB = 1 << 20
 BEST = 3  # options that are looked at again because they seem the best for time, for memory or for both
 
@@ -27,11 +27,6 @@ def parse(text):
 
 def line(settings):
     return ",".join(f"{key}:{value}" if value else key for key, value in settings.items())
-
-
-def name_of(settings):
-    """What a set is called beside the library as it is."""
-    return line(settings) or BASE
 
 
 def limits(live, peak):
@@ -60,7 +55,7 @@ class Judgement:
         return sum(self.scales.effect(name, other, metric) for metric in ("peak", "average")) / 2
 
     def same(self, name, other=BASE):
-        return not any(self.scales.effect(name, other, metric) for metric in ("time", "cpu", "peak", "average"))
+        return not any(self.scales.effect(name, other, metric) for metric in advice.WORDS)
 
     def raw_speed(self, name):
         """Of the medians, sure or not."""
@@ -70,9 +65,7 @@ class Judgement:
         return sum(self.scales.weight(name, BASE, metric) for metric in ("peak", "average")) / 2
 
     def outweighs(self, name):
-        effects = self.speed(name), self.memory(name)
-        gain, cost = -sum(e for e in effects if e < 0), sum(e for e in effects if e > 0)
-        return gain > 0 and gain >= weighing.PRICE * cost
+        return weighing.pays(self.speed(name), self.memory(name))
 
     def dominates(self, name, other):
         effects = self.speed(name, other), self.memory(name, other)
@@ -99,7 +92,7 @@ class Judgement:
         return min(equals, key=lambda name: (len(self.sets[name]), found.index(name)), default=None)
 
     def told(self, name, other=BASE):
-        return advice.all_differences(self.scales, name, other, ("time", "cpu", "peak", "average"))
+        return advice.all_differences(self.scales, name, other, advice.WORDS)
 
 
 def promising(judgement, weight):
@@ -153,8 +146,7 @@ def others(judgement):
 
 
 def sure(judgement):
-    floors = ", ".join(f"{judgement.result.noise[metric]:.1%} in {advice.WORDS[metric]}"
-                       for metric in ("time", "cpu", "peak", "average"))
+    floors = ", ".join(f"{judgement.result.noise[metric]:.1%} in {words}" for metric, words in advice.WORDS.items())
     return (f"Sure: the 95 % intervals of {len(judgement.result.rounds)} rounds, made after the choice, lie beyond the noise "
             f"({floors}); {wording.amount_text(weighing.BASE['peak'], 'peak')} more or less and 10 ms count for little.")
 

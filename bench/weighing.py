@@ -31,6 +31,12 @@ class Verdict:
     rivals: list   # that it does not outweigh: the fastest first, the smallest last
 
 
+def pays(*effects):
+    """Whether what they gain is worth what they cost."""
+    gain, cost = -sum(e for e in effects if e < 0), sum(e for e in effects if e > 0)
+    return gain > 0 and gain >= PRICE * cost
+
+
 class Scales:
     """The allocators of one program that work with it. `base`: the one by whose rounds the amounts of others are told; it must
     work."""
@@ -75,9 +81,7 @@ class Scales:
         return not any(self.effect(name, other, metric) for metric in (*self.speeds, "peak"))
 
     def outweighs(self, name, other):
-        effects = self.speed(name, other), self.memory(name, other)
-        gain, cost = -sum(e for e in effects if e < 0), sum(e for e in effects if e > 0)
-        return gain > 0 and gain >= PRICE * cost
+        return pays(self.speed(name, other), self.memory(name, other))
 
     def order(self):
         """The best first. What is sure between two decides; otherwise their medians."""

@@ -22,20 +22,8 @@
 
 extern char **environ;
 
-static char *new_folder(void)
-{
-    const char *place = getenv("TMPDIR");
-    char *path = memory_format("%s/myalloc-advise.XXXXXX", place && *place ? place : "/tmp");
-
-    if (mkdtemp(path))
-        return path;
-    free(path);
-    return NULL;
-}
-
-/* Ends the recordings in the folder, and it, but for the longest, whose path is the result: NULL if there is none. Counts them.
-   With `all` that one goes, too. */
-static char *clear_folder(const char *folder, bool all, unsigned *count)
+/* The path of the longest recording in the folder, and how many there are; NULL if there is none. */
+static char *find_longest(const char *folder, unsigned *count)
 {
     DIR *listing = opendir(folder);
     char *longest = NULL;
@@ -46,33 +34,42 @@ static char *clear_folder(const char *folder, bool all, unsigned *count)
         char *path = memory_format("%s/%s", folder, entry->d_name);
         struct stat status;
 
-        if (stat(path, &status) || !S_ISREG(status.st_mode)) {
-            free(path);
-            continue;
-        }
-        ++*count;
-        if (!all && status.st_size > most) {
-            char *shorter = longest;
+        if (!stat(path, &status) && S_ISREG(status.st_mode)) {
+            ++*count;
+            if (status.st_size > most) {
+                char *shorter = longest;
 
-            most = status.st_size;
-            longest = path;
-            path = shorter;
+                most = status.st_size;
+                longest = path;
+                path = shorter;
+            }
         }
-        if (path)
-            unlink(path);
         free(path);
     }
     if (listing)
         closedir(listing);
-    if (all)
-        rmdir(folder);
     return longest;
 }
 
-/* `myalloc record -o FILE -- PROGRAM...`; its wait status, or -1. Signals from the terminal are for the program: what was
-   recorded before it ended serves. */
-static int record(const char *file, char **program)
+/* With the files in it. */
+static void remove_folder(const char *folder)
 {
+    DIR *listing = opendir(folder);
+
+    for (struct dirent *entry; listing && (entry = readdir(listing));)
+        unlinkat(dirfd(listing), entry->d_name, 0); /* refuses . and .. */
+    if (listing)
+        closedir(listing);
+    rmdir(folder);
+}
+
+/* `myalloc record --out FILE -- PROGRAM...`; its wait status, or -1. Signals from the terminal are for the program: what was
+   recorded before it ended serves. */
+static int record(char *file, char **program)
+{
+    static char name[] = "myalloc", command[] = "record", out[] = "--out", ends[] = "--";
+    char *const first[] = {name, command, out, file, ends};
+    enum { FIRST = sizeof first / sizeof *first };
     struct sigaction ignored = {.sa_handler = SIG_IGN}, interrupt, quit;
     posix_spawnattr_t attributes;
     size_t count = 0;
@@ -83,13 +80,9 @@ static int record(const char *file, char **program)
 
     while (program[count])
         count++;
-    words = memory_new((count + 6) * sizeof *words);
-    words[0] = memory_format("myalloc");
-    words[1] = memory_format("record");
-    words[2] = memory_format("--out");
-    words[3] = memory_format("%s", file);
-    words[4] = memory_format("--");
-    memcpy(words + 5, program, count * sizeof *words);
+    words = memory_new((FIRST + count + 1) * sizeof *words);
+    memcpy(words, first, sizeof first);
+    memcpy(words + FIRST, program, count * sizeof *words);
     sigaction(SIGINT, &ignored, &interrupt);
     sigaction(SIGQUIT, &ignored, &quit);
     sigemptyset(&restored);
@@ -106,8 +99,6 @@ static int record(const char *file, char **program)
         status = -1;
     sigaction(SIGINT, &interrupt, NULL);
     sigaction(SIGQUIT, &quit, NULL);
-    for (int i = 0; i < 5; i++)
-        free(words[i]);
     free(words);
     return status;
 }
@@ -126,7 +117,7 @@ static void tell_end(const char *program, int status)
 static int plan_longest(const char *folder, const char *program)
 {
     unsigned count;
-    char *longest = clear_folder(folder, false, &count);
+    char *longest = find_longest(folder, &count);
     int status;
 
     if (!longest)
@@ -140,11 +131,10 @@ static int plan_longest(const char *folder, const char *program)
 
 static int plan_program(char **program)
 {
-    char *folder = new_folder(), *file;
-    unsigned count;
+    char *folder = replaying_temporary("myalloc-advise"), *file;
     int ended, status;
 
-    if (!folder)
+    if (!mkdtemp(folder))
         return fail_in(EXIT_FAILURE, "advise", "cannot make a folder in $TMPDIR or /tmp: %s", strerror(errno));
     file = memory_format("%s/recording", folder);
     ended = record(file, program);
@@ -156,7 +146,7 @@ static int plan_program(char **program)
         tell_end(program[0], ended);
         status = plan_longest(folder, program[0]);
     }
-    free(clear_folder(folder, true, &count));
+    remove_folder(folder);
     free(file);
     free(folder);
     return status;
@@ -169,16 +159,19 @@ static int run(int argc, char **argv)
 {
     int at = program_at(argc, argv), own = at ? at - 1 : argc, words = own, status;
     char **kept = memory_new((size_t)(own + 2) * sizeof *kept), *file = NULL;
+    struct replaying parts;
 
     memcpy(kept, argv, (size_t)own * sizeof *kept);
     if (replaying_take_files(own_options, &words, kept, &file) != (at ? 0 : 1))
         return fail_in(STATUS_USAGE, "advise", "it needs the file of one recording, or '--' and the program to record; see "
                        "'myalloc help advise'");
-    status = at ? plan_program(argv + at) : replaying_make_plan("advise", file);
+    status = replaying_find("advise", &parts); /* before a program runs for nothing */
+    if (!status)
+        status = at ? plan_program(argv + at) : replaying_make_plan("advise", file);
     if (status)
         return status;
     kept[words] = at ? argv[at] : file;
-    return replaying_become_harness("advise", kept);
+    return replaying_become_harness("advise", &parts, kept);
 }
 
 const struct command command_advise = {
@@ -205,7 +198,7 @@ const struct command command_advise = {
                "\n"
                "What MYALLOC_OPTIONS says stays as it is in all runs, but for the option that is tried. A program of several\n"
                "processes is judged by the one that calls most. Ctrl-C while it is recorded ends the program, and what was\n"
-               "recorded is replayed; later it ends the measuring, and gives what there is so far.\n"
+               "recorded is replayed; later it ends the measuring, and of what was chosen gives what there is so far.\n"
                "\n"
                "The exit status is 0, or\n"
                "  1    the recording cannot be read, or a run failed under the library as it is\n"

@@ -10,16 +10,19 @@ static const struct command_option own_options[] = {{"--alloc", "NAMES"}, {"--ru
 
 static int run(int argc, char **argv)
 {
+    struct replaying parts;
     char *file = NULL;
     int status;
 
     if (replaying_take_files(own_options, &argc, argv, &file) != 1)
         return fail_in(STATUS_USAGE, "replay", "it needs the file of one recording; see 'myalloc help replay'");
-    status = replaying_make_plan("replay", file);
+    status = replaying_find("replay", &parts);
+    if (!status)
+        status = replaying_make_plan("replay", file);
     if (status)
         return status;
     argv[argc] = file;
-    return replaying_become_harness("replay", argv);
+    return replaying_become_harness("replay", &parts, argv);
 }
 
 const struct command command_replay = {

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "harness.h"
-#include "library.h"
 #include "memory.h"
 #include "message.h"
 #include "plan.h"
@@ -49,10 +48,31 @@ int replaying_take_files(const struct command_option *options, int *argc, char *
     return count;
 }
 
-static FILE *open_plan(void)
+int replaying_find(const char *command, struct replaying *parts)
+{
+    int status = library_find(&parts->library);
+
+    if (status)
+        return status;
+    if (!library_find_private(REPLAYER, parts->replayer))
+        return fail_in(STATUS_CANNOT_PRELOAD, command, "cannot find " REPLAYER " beside this command, in ../lib/myalloc or in "
+                       MYALLOC_LIBDIR "/myalloc");
+    if (!harness_find(command, parts->harness))
+        return fail_in(STATUS_CANNOT_PRELOAD, command, "cannot find bench/%s in .. or ../share/myalloc from this command",
+                       command);
+    return 0;
+}
+
+char *replaying_temporary(const char *name)
 {
     const char *folder = getenv("TMPDIR");
-    char *path = memory_format("%s/myalloc-plan.XXXXXX", folder && *folder ? folder : "/tmp");
+
+    return memory_format("%s/%s.XXXXXX", folder && *folder ? folder : "/tmp", name);
+}
+
+static FILE *open_plan(void)
+{
+    char *path = replaying_temporary("myalloc-plan");
     int fd = mkstemp(path);
 
     if (fd >= 0)
@@ -95,24 +115,14 @@ int replaying_make_plan(const char *command, const char *path)
     return hand_on(command, plan);
 }
 
-int replaying_become_harness(const char *command, char **argv)
+int replaying_become_harness(const char *command, const struct replaying *parts, char **argv)
 {
-    char harness[PATH_MAX], replayer[PATH_MAX], *name = memory_format("myalloc %s", command);
-    struct library library;
-    int status = library_find(&library);
+    char *name = memory_format("myalloc %s", command);
 
-    if (status)
-        return status;
-    if (!library_find_private(REPLAYER, replayer))
-        return fail_in(STATUS_CANNOT_PRELOAD, command, "cannot find " REPLAYER " beside this command, in ../lib/myalloc or in "
-                       MYALLOC_LIBDIR "/myalloc");
-    if (!harness_find(command, harness))
-        return fail_in(STATUS_CANNOT_PRELOAD, command, "cannot find bench/%s in .. or ../share/myalloc from this command",
-                       command);
-    if (setenv("MYALLOC_LIBRARY", library.path, 1) || setenv("MYALLOC_BENCH_NAME", name, 1) ||
-        setenv("MYALLOC_REPLAYER", replayer, 1))
+    if (setenv("MYALLOC_LIBRARY", parts->library.path, 1) || setenv("MYALLOC_BENCH_NAME", name, 1) ||
+        setenv("MYALLOC_REPLAYER", parts->replayer, 1))
         return fail_in(STATUS_CANNOT_PRELOAD, command, "cannot set the environment: %s", strerror(errno));
-    argv[0] = harness;
-    execv(harness, argv);
-    return fail_in(STATUS_CANNOT_PRELOAD, command, "%s: %s; it needs /usr/bin/python3", harness, strerror(errno));
+    argv[0] = memory_copy(parts->harness, strlen(parts->harness));
+    execv(parts->harness, argv);
+    return fail_in(STATUS_CANNOT_PRELOAD, command, "%s: %s; it needs /usr/bin/python3", parts->harness, strerror(errno));
 }

@@ -7,6 +7,19 @@
 #include <stdbool.h>
 
 #include "command.h"
+#include "library.h"
+
+/* What a replay is made of beside the recording. */
+struct replaying {
+    char harness[PATH_MAX], replayer[PATH_MAX];
+    struct library library;
+};
+
+/* Finds it: bench/COMMAND and what that runs. 0, or says what is wrong, as `myalloc COMMAND`, and returns the exit status. */
+int replaying_find(const char *command, struct replaying *parts);
+
+/* The pattern of a path in $TMPDIR or /tmp, for mkstemp or mkdtemp. */
+char *replaying_temporary(const char *name);
 
 /* Takes the words that belong to no option out of argv, and returns how many they were; `file` is the last of them. Where one
    was taken, there is room behind what is left for another and NULL. */
@@ -17,6 +30,6 @@ int replaying_make_plan(const char *command, const char *recording);
 
 /* Becomes the harness bench/COMMAND, with the arguments from argv[1] on. Comes back only if that cannot be: says why, and
    returns the exit status. */
-int replaying_become_harness(const char *command, char **argv);
+int replaying_become_harness(const char *command, const struct replaying *parts, char **argv);
 
 #endif
