@@ -7,6 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../alloc/base/myalloc.h"
+
+size_t nallocx(size_t, int);
+void sdallocx(void *, size_t, int);
+size_t memalignment(const void *);
 void cfree(void *);
 void free_sized(void *, size_t);
 void free_aligned_sized(void *, size_t, size_t);
@@ -329,6 +334,19 @@ Test(libc_names, are_the_same_functions) {
 
 Test(usable, null_is_zero) {
     cr_assert_eq(malloc_usable_size(NULL), 0);
+}
+
+Test(usable, is_told_with_the_block) {
+    for (size_t i = 0; i < SIZES; i++) {
+        struct myalloc_sized found = myalloc_alloc_at_least(sizes[i]);
+        cr_assert(found.block != NULL && found.bytes >= sizes[i] && found.bytes == malloc_usable_size(found.block));
+        cr_assert(nallocx(sizes[i], 0) >= sizes[i] && nallocx(sizes[i], 0) <= found.bytes, "%zu", sizes[i]);
+        memset(found.block, 1, found.bytes);
+        sdallocx(found.block, found.bytes, 0);
+        found = myalloc_aligned_alloc_at_least(256, sizes[i]);
+        cr_assert(memalignment(found.block) >= 256 && found.bytes >= nallocx(sizes[i], 8), "%zu", sizes[i]);
+        free_aligned_sized(found.block, 256, found.bytes);
+    }
 }
 
 Test(info, mallinfo_follows_live_memory) {
