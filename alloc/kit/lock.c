@@ -3,7 +3,11 @@
 
 #include "os/os.h"
 
-#define SPINS 64 /* a section is some hundred instructions; sleeping costs a system call on each side */
+/* Pauses from one look at the lock to the next, the first and the last time: a section is some hundred instructions; sleeping
+ * costs a system call on each side. They double, so that of many who wait not all see at once that it is free and take its line
+ * from each other: with looks after each pause `mixed` with 64 threads under bench/cores took 1.23, `ring` 1.13 of the time. */
+#define FIRST_PAUSES 8
+#define LAST_PAUSES 64
 
 _Atomic(const void *) lock_fork_owner;
 THREAD_LOCAL _Alignas(8) unsigned lock_held_ranks; /* its address is a holder's name (lock_self) */
@@ -21,10 +25,11 @@ static _Atomic uint32_t *futex_word(struct lock *lock) {
 /* Waits for the lock and takes it, as `self`: lock_self() with or without LOCK_ALL. False if `gives_up`, which is NULL for who
  * waits as long as it takes, has become true meanwhile. */
 static bool wait_as(struct lock *lock, uintptr_t self, bool (*gives_up)(void)) {
-    for (int i = 0; i < SPINS; i++) {
+    for (unsigned pauses = FIRST_PAUSES; pauses <= LAST_PAUSES; pauses *= 2) {
         if (atomic_load_explicit(&lock->state, memory_order_relaxed) == 0 && lock_try(lock, self))
             return true;
-        arch_pause();
+        for (unsigned i = 0; i < pauses; i++)
+            arch_pause();
     }
     while (!lock_try(lock, self | LOCK_WAITED)) { /* others may still sleep when we have it */
         if (gives_up != NULL && gives_up())
