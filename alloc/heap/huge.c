@@ -16,7 +16,7 @@ _Atomic bool huge_were_given;
 
 static struct {
     bool asked, allowed;      /* the kernel's setting has been asked for; what it says */
-    unsigned wait, back_off;  /* huge pages that are left out before the next is asked for; and after the last slow one */
+    _Atomic unsigned wait, back_off; /* huge pages that are left out before the next is asked for; after the last slow one */
     uintptr_t left_out;       /* the last one that was */
 } state;
 
@@ -73,15 +73,19 @@ static void learn(bool quick) {
     state.wait = state.back_off;
 }
 
-/* Processor time counts, and not that of the clock: others may run in between, which says nothing of the kernel. */
-uintptr_t huge_populate_locked(uintptr_t from, uintptr_t most) {
+uintptr_t huge_end_locked(uintptr_t from, uintptr_t most) {
     uintptr_t start = align_up(from, HUGE_PAGE), end = start + HUGE_PAGE;
-    if (start - from > NEAR || end > most || !is_allowed() || !is_due(start) || !os_hugepage((void *)start, HUGE_PAGE))
-        return from;
+    return start - from > NEAR || end > most || !is_allowed() || !is_due(start) ? 0 : end;
+}
+
+/* Processor time counts, and not that of the clock: others may run in between, which says nothing of the kernel. */
+bool huge_populate(uintptr_t from, uintptr_t end) {
+    if (!os_hugepage((void *)(end - HUGE_PAGE), HUGE_PAGE))
+        return false;
     uint64_t before = os_thread_us();
     bool present = os_populate((void *)from, end - from);
     learn(present && os_thread_us() - before <= SLOW_US);
     if (present)
         atomic_store_explicit(&huge_were_given, true, memory_order_relaxed);
-    return present ? end : from;
+    return present;
 }

@@ -20,10 +20,13 @@
  * time. */
 #define HUGE_FROM (32 * MIB)
 
-/* Makes [from, end) present, where `end` is the end of the first whole huge page behind `from`, which becomes one if the kernel
- * has it. Returns `end`, or `from` if none is wanted now, it is refused, `end` lies beyond `most`, or the huge page is not
- * near: small pages come before it first, so that little more than one is present ahead. */
-uintptr_t huge_populate_locked(uintptr_t from, uintptr_t most);
+/* The end of the first whole huge page behind `from`, if it is to be made present now. 0 if none is wanted now, it ends beyond
+ * `most`, or is not near: small pages come before it first, so that little more than one is present ahead. */
+uintptr_t huge_end_locked(uintptr_t from, uintptr_t most);
+
+/* Makes [from, end) present, whose last HUGE_PAGE bytes become a huge page if the kernel has one. False if it is refused. Any
+ * thread, without the lock. */
+bool huge_populate(uintptr_t from, uintptr_t end);
 
 /* Whether the heap may have huge pages that were asked for. Any thread, without the lock. */
 extern HIDDEN _Atomic bool huge_were_given;

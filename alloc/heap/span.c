@@ -18,7 +18,7 @@
 #define WARM_STEP (64 * KIB)        /* so at most 1.6 % of the smallest such heap */
 #define KEPT_PART 64                /* of the memory in small blocks (1.6 %): what may be present for small spans to come */
 
-static bool populate_works = true;
+static _Atomic bool populate_refused;
 
 /* ---- the frontier ------------------------------------------------------------------------------------------------ */
 
@@ -26,24 +26,47 @@ static bool heap_is_large(void) {
     return span_totals.free + span_totals.small + span_totals.large >= HUGE_FROM >> UNIT_SHIFT;
 }
 
+/* Pages that are about to be made present: [from, end), of which what lies below `own` is the span's. */
+struct warming {
+    struct region *region;
+    uintptr_t from, own, end;
+    bool huge;
+};
+
 /* A heap that grows steadily has its next pages made present before they are touched, many by one system call instead of by a
  * fault each: in batches of WARM_STEP, later as huge pages. Only for memory that is cut at the frontier for the first time, and
- * no more than the span's own where spans do not come to use what was made present for them. */
-static void warm(struct region *region, size_t first, size_t units) {
+ * no more than the span's own where spans do not come to use what was made present for them. From here on they count as
+ * present, so that no other thread does the same; the kernel is asked without the lock, as it takes its time. */
+static struct warming plan_warming_locked(struct region *region, size_t first, size_t units) {
     uintptr_t from = region->base + (first << UNIT_SHIFT), to = from + (units << UNIT_SHIFT);
     uintptr_t mapped_end = region->base + (region->mapped << UNIT_SHIFT);
-    if (to <= region->warm || first << UNIT_SHIFT < WARM_FROM || !populate_works)
-        return;
-    from = max_size(from, region->warm);
+    struct warming warming = {region, max_size(from, region->warm), to, to, false};
+    if (to <= region->warm || first << UNIT_SHIFT < WARM_FROM || atomic_load_explicit(&populate_refused, memory_order_relaxed))
+        return (struct warming){.region = NULL};
     bool ahead = page_heap.kept_units <= span_totals.small / KEPT_PART;
-    uintptr_t end = ahead && heap_is_large() ? huge_populate_locked(from, mapped_end) : from;
-    if (end < to) {
-        end = ahead ? align_up(to, WARM_STEP) : to;
-        if (end > mapped_end)
-            return;
-        populate_works = os_populate((void *)from, end - from);
-    }
-    region->warm = end;
+    uintptr_t huge_end = ahead && heap_is_large() ? huge_end_locked(warming.from, mapped_end) : 0;
+    warming.huge = huge_end >= to;
+    if (ahead)
+        warming.end = warming.huge ? huge_end : align_up(to, WARM_STEP);
+    if (warming.end > mapped_end)
+        return (struct warming){.region = NULL};
+    region->warm = warming.end;
+    return warming;
+}
+
+/* Makes the pages present. What is beyond the span's own may have been given back meanwhile, so only a refusal of these says
+ * that the kernel cannot. */
+static void make_present(const struct warming *warming) {
+    void *from = (void *)warming->from;
+    if (warming->region == NULL || (warming->huge && huge_populate(warming->from, warming->end)) ||
+        (!warming->huge && os_populate(from, warming->end - warming->from)))
+        return;
+    if (!os_populate(from, warming->own - warming->from))
+        atomic_store_explicit(&populate_refused, true, memory_order_relaxed);
+    lock_acquire(&page_heap.lock, LOCK_SPANS);
+    if (warming->region->warm == warming->end)
+        warming->region->warm = warming->own;
+    lock_release(&page_heap.lock, LOCK_SPANS);
 }
 
 /* Units at the frontier that were made present. Before a large block is cut there, they are kept for small spans, even if the
@@ -91,13 +114,19 @@ static struct span *frontier_cut(struct region *region, size_t units, bool small
     return span;
 }
 
-/* Cuts `units` at the frontier of the first region that has or gets room for them; of a new mapped region if none does. */
+/* Cuts `units` at the frontier of the first region that has room. The break is asked to move only where none has, because
+ * something may be in its way for ever; then a mapped region is added. */
 static struct span *cut_anywhere(size_t units, bool small) {
-    for (unsigned i = 0; i < region_count; i++) {
+    struct region *heap = &regions[0];
+    bool heap_has_room = heap->mapped - heap->frontier >= units;
+    for (unsigned i = 1; i < region_count && !heap_has_room; i++) {
         struct span *span = frontier_cut(&regions[i], units, small);
         if (span != NULL)
             return span;
     }
+    struct span *span = frontier_cut(heap, units, small);
+    if (span != NULL)
+        return span;
     struct region *added = region_add(units);
     return added ? frontier_cut(added, units, small) : NULL;
 }
@@ -162,13 +191,14 @@ void span_show(bool shown) {
 
 struct span *span_acquire_small(unsigned class, bool grown) {
     size_t units = class_units(class, grown);
+    struct warming warming = {.region = NULL};
     lock_acquire(&page_heap.lock, LOCK_SPANS);
     struct span *span = run_acquire(units, true);
     if (span != NULL) {
         struct region *region = span_region(span);
         size_t first = span_index(span);
         bool clean = span_dirty_count(region, first, units) == 0;
-        warm(region, first, units);
+        warming = plan_warming_locked(region, first, units);
         use_units(region, first, units);
         for (size_t i = 1; i < units; i++) {
             span[i].state = SPAN_PART;
@@ -189,6 +219,7 @@ struct span *span_acquire_small(unsigned class, bool grown) {
         register_small(span);
     }
     lock_release(&page_heap.lock, LOCK_SPANS);
+    make_present(&warming);
     return span;
 }
 
