@@ -28,11 +28,14 @@ extern HIDDEN struct cache *cache_list __attribute__((alias("caches")));
 /* What only slow paths use: the first thread's, and those of caches that were closed, for the next to be opened. */
 static struct cache_slow first_slow, *unused_slow = &first_slow;
 
-static struct cache_slow *take_slow_locked(void) {
+static struct cache_slow *take_slow(void) {
+    lock_acquire(&caches_lock, LOCK_CACHES);
     struct cache_slow *slow = unused_slow;
+    if (slow != NULL)
+        unused_slow = slow->next_unused;
+    lock_release(&caches_lock, LOCK_CACHES);
     if (slow == NULL)
         return region_meta(sizeof *slow);
-    unused_slow = slow->next_unused;
     *slow = (struct cache_slow){.counted = slow->counted};
     return slow;
 }
@@ -42,30 +45,28 @@ static void give_slow_locked(struct cache_slow *slow) {
     unused_slow = slow;
 }
 
-/* Makes the cache OPEN and the first on the list. False if memory is refused. */
-static bool open_locked(struct cache *cache) {
-    cache->slow = take_slow_locked();
+/* Makes the cache OPEN and the first on the list. False if memory is refused. Many threads may come at once: what needs no lock
+ * is done without. */
+static bool begin(struct cache *cache) {
+    cache->slow = take_slow();
     if (cache->slow == NULL)
         return false;
     growth_begin(cache);
+    lock_acquire(&caches_lock, LOCK_CACHES);
     cache->slow->next = caches;
     if (caches != NULL)
         caches->slow->prev = cache;
     caches = cache;
     transfer_threads++;
     cache->state = CACHE_OPEN; /* under the lock: who walks the list finds open caches only (K6) */
+    lock_release(&caches_lock, LOCK_CACHES);
     return true;
 }
 
 bool cache_try_open(void) {
     struct cache *cache = &cache_self;
     report_enter(); /* before the look at the state: a handler that allocates has opened the cache by now, or is told */
-    bool opened = cache->state == CACHE_NEW;
-    if (opened) {
-        lock_acquire(&caches_lock, LOCK_CACHES);
-        opened = open_locked(cache);
-        lock_release(&caches_lock, LOCK_CACHES);
-    }
+    bool opened = cache->state == CACHE_NEW && begin(cache);
     report_leave();
     return opened;
 }
@@ -389,13 +390,13 @@ void cache_close(void) {
         return;
     report_enter();
     flush(cache, false);
+    growth_end(cache);
     lock_acquire(&caches_lock, LOCK_CACHES);
     struct cache *next = cache->slow->next, *prev = cache->slow->prev;
     *(prev != NULL ? &prev->slow->next : &caches) = next;
     if (next != NULL)
         next->slow->prev = prev;
     transfer_threads--;
-    growth_end(cache);
     cache->state = CACHE_CLOSED;
     cache->lists = LISTS_PLAIN; /* none: nothing is counted either */
     give_slow_locked(cache->slow);

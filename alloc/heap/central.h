@@ -10,18 +10,20 @@
  * same time on `locality`, but 22 % more on `shuffled` and 18 % more on `fragments`.
  *
  * Classes are set up in the order of their first use. A class that has nothing to give borrows single blocks of larger ones
- * before it takes a first span.
+ * before it takes a first span. A class that threads of several processors use is split into shards (central_class.h); what
+ * stands here of a class holds for each.
  *
  * C1 a span is on its class's list exactly if it is SMALL and has blocks at home or not yet cut, but for those that are apart:
  *    these are on the list of the class's held ones. in_class says of both, and of full ones, whose they are.
  * C2 span->live counts the blocks that are not at home: those cut minus the bits that are set. A set bit is a cut block's.
  * C3 a borrowed block is aligned to the largest power of two in the size of the class that it was asked of, as that class's own
  *    blocks are (class_of_aligned counts on it).
- * C4 a class's `out` is the sum of live of its spans.
+ * C4 a shard's `out` is the sum of live of its spans. Which shard has a span, span->shard says; it changes under the locks of
+ *    both, so that whoever has looked without a lock looks again when he has it.
  *
- * Locks: LOCK_CLASS, one a class, over its list of spans, the bits of these, and the locked part of its transfer cache;
- * LOCK_SPANS is taken under it. LOCK_FIRST_USE while a class is used for the first time; fork holds it, so that it knows all
- * class locks there are.
+ * Locks: LOCK_CLASS, one a shard, over its list of spans, the bits of these, and the locked part of its transfer cache; that of
+ * another shard of the class is tried under it, as LOCK_SHARD. Spans are taken from the page heap and released without one.
+ * LOCK_FIRST_USE while a class or a shard is used for the first time; fork holds it, so that it knows all class locks.
  */
 #ifndef MYALLOC_CENTRAL_H
 #define MYALLOC_CENTRAL_H
@@ -31,19 +33,20 @@
 #include "kit/lock.h"
 
 /* Takes a chain of blocks: one that was parked, whatever its length; or up to a batch of what is at home in one span; or at
- * most `most` new ones, rounded up to whole cache lines; or a single block of a larger class, lent. NULL if memory is
- * refused. */
+ * most `most` new ones, rounded up to whole cache lines; or a single block of a larger class, lent; of the shard that this
+ * thread uses now, or of another before memory is asked for. NULL if that is refused and no shard has any. */
 void *central_take(unsigned class, size_t most, size_t *count);
 
 /* Takes one block from a span, for a thread that keeps no lists. NULL if memory is refused. */
 void *central_take_single(unsigned class);
 
-/* Gives a chain of `count` blocks back: parked, stacked, or home. True if it went home and most of the class is there: then
+/* Gives a chain of `count` blocks back: parked, stacked, or home. True if it went home and most of the shard is there: then
  * what the thread still has on its lists holds spans that are empty but for it. */
 bool central_give(unsigned class, void *chain, size_t count);
 
 /* True if no more than one in `part` of what the class had is out, as far as can be guessed without locks: of its spans, and of
- * its share of the free memory that has not gone back yet. */
+ * its share of the free memory that has not gone back yet. What other processors' threads have is not looked at: it is theirs
+ * to give back, and counting it would take their lines away. */
 bool central_is_emptied(unsigned index, size_t part);
 
 /* Gives a chain of any length straight to the spans. */

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of the central lists share (central.h): the classes in use, and a chain sent home. central.c hands blocks out
- * and takes them back, central_walk.c looks at all that is there; observe/page.c tells where
- * the counts of classes lie.
+ * What the files of the central lists share (central.h): the classes in use, and their shards. central_shards.c says which
+ * shard a thread uses, central.c hands blocks out and takes them back, central_walk.c looks at all that is there;
+ * observe/page.c tells where the counts of classes lie.
+ *
+ * A class has one *shard*, or several: each with a lock, spans and a transfer cache of its own, used by the threads of some
+ * processors. So threads of different processors do not wait for each other, and a block that one frees is mostly taken again
+ * where its lines are. A class is split, into twice as many, when threads of several processors are seen to take its lock in
+ * turn; small classes are not. A shard that has nothing takes from others, a whole span at a time, before there is a new span,
+ * so that the memory stays what it was. Nothing depends on where a thread is: the processor's number is a hint.
  */
 #ifndef MYALLOC_CENTRAL_CLASS_H
 #define MYALLOC_CENTRAL_CLASS_H
@@ -14,10 +20,14 @@
 #include "heap/span.h"
 #include "heap/transfer.h"
 
+#define SHARDS_MOST 16 /* a power of two */
+
+/* A class, or of one that was split one of its shards. */
 struct class {
     struct transfer transfer;
     struct lock lock;
     uint8_t index;         /* the class's number */
+    uint8_t shard;         /* which one this is, from 0 */
     uint8_t units[2];      /* of its spans, and of grown ones (class_units) */
     uint8_t gone_home;     /* chains that went home, modulo 256 */
     uint16_t size;         /* bytes of a block */
@@ -27,21 +37,48 @@ struct class {
     struct span *spans;    /* those with blocks to give (C1), the one that was last full first */
     struct span *held;     /* those that are apart */
     _Atomic uint32_t span_count, grown_count; /* its spans; those of them that have grown */
+    uint32_t processor;    /* on which the lock was last taken for blocks, */
+    uint8_t moves;         /* and how often on another than before, since the class was last split */
+    uint8_t looked_at;     /* the shard that was last looked at in turn, modulo SHARDS_MOST */
+    uint64_t transit_seen; /* says which chains were in the transfer cache at the last look (holes.c) */
 } LINE_ALIGNED;
 
 /* In the order of first use, so that a small program touches one page of them, and fork only the locks that are used. */
-extern HIDDEN struct class central_classes[CLASS_COUNT - 1];
+extern HIDDEN struct class central_classes[(CLASS_COUNT - 1) * SHARDS_MOST];
 extern HIDDEN _Atomic unsigned central_class_count;
 
-/* NULL if the class was never used. */
-struct class *central_find_class(unsigned index);
+/* While a class or a shard is used for the first time. fork holds it, so that none is added meanwhile. */
+extern HIDDEN struct lock central_first_use_lock;
+
+/* NULL if the class, or the shard, was never used. The first shard of a class that was used is there. */
+struct class *central_find_shard(unsigned index, unsigned shard);
+static inline struct class *central_find_class(unsigned index) {
+    return central_find_shard(index, 0);
+}
+
+/* The shard that this thread uses now. */
+struct class *central_shard_here(unsigned index);
+
+/* The shard's lock has been taken for blocks: counts that, and splits the class where it is time. */
+void central_visited_locked(struct class *class);
+
+/* Other shards that are looked at where this one has nothing: those whose number differs by one bit, and one in turn. *n begins
+ * as 0. False behind the last; NULL in *other for one that was never used. */
+bool central_next_near_locked(struct class *class, unsigned *n, struct class **other);
+
+/* Whether the shard has the span, a SMALL one of its class; which shard has it, as far as is known without its lock. A block of
+ * the span that is not at home keeps it from being released, but not from going to another shard. */
+static inline bool central_owns(const struct class *class, const struct span *span) {
+    return atomic_load_explicit(&span->shard, memory_order_relaxed) == class->shard;
+}
+struct class *central_owner(unsigned index, const struct span *span);
 
 /* The class that has the span, as far as is known without its lock; 0 if none has it. */
 static inline unsigned class_of_span(const struct span *span) {
     return atomic_load_explicit(&span->in_class, memory_order_relaxed);
 }
 
-/* The class, locked, if it still has the span; else NULL, and nothing is locked. */
+/* The shard of the class that has the span, locked, if the class still has it; else NULL, and nothing is locked. */
 struct class *central_lock_if_has(unsigned index, const struct span *span);
 
 /* Bytes of the class's spans. */
@@ -61,19 +98,7 @@ static inline bool class_is_home(const struct class *class, size_t part, size_t 
     return out * part < memory && memory - out >= least;
 }
 
-/* Sends a chain home. A span whose blocks are all home leaves the class for the list *empty. Caller holds the lock of the
- * class. */
-void central_chain_home_locked(struct class *class, struct block *chain, struct span **empty);
-
-/* Takes a span off the list, so that nobody takes blocks out of it, while this thread gives pages of it to the OS without the
- * lock. Blocks may come home meanwhile. Then puts it back, or on *empty if all its blocks are home. */
-void central_hold_locked(struct class *class, struct span *span);
-void central_unhold_locked(struct class *class, struct span *span, struct span **empty);
-
-/* Sends all parked, stacked and adopted chains of the class home. */
+/* Sends all parked, stacked and adopted chains of the shard home. */
 void central_flush_class(struct class *class);
-
-/* Gives the spans on list `empty` to the page heap. Caller holds no class lock. */
-void central_release_all(struct span *empty);
 
 #endif

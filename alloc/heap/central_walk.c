@@ -11,17 +11,28 @@
 
 /* ---- what is in a class ------------------------------------------------------------------------------------------- */
 
+/* Chains that were lifted and whose room another thread has taken: they go home without the lock. */
+struct left {
+    struct block *chains[PARKED_CHAINS];
+    size_t count;
+};
+
+static void left_home(unsigned index, const struct left *left) {
+    for (size_t i = 0; i < left->count; i++)
+        central_give_home(index, left->chains[i]);
+}
+
 /* Calls `see` with each chain that is parked or stacked. The walk calls it while nobody else is in the allocator, others under
  * the lock of the class. */
 static void each_chain(struct class *class, void (*see)(struct class *class, uint64_t chain, void *data), void *data,
-                       struct span **empty) {
+                       struct left *left) {
     for (size_t i = 0; i < PARKED_CHAINS; i++) {
         uint64_t chain = transfer_lift(&class->transfer, i);
         if (chain == 0)
             continue;
         see(class, chain, data);
         if (!transfer_try_put_back(&class->transfer, chain, i))
-            central_chain_home_locked(class, chain_first(chain), empty);
+            left->chains[left->count++] = chain_first(chain);
     }
     uint64_t stacked;
     for (size_t i = 0; (stacked = transfer_stacked_locked(&class->transfer, i)) != 0; i++)
@@ -40,21 +51,28 @@ static void look_in_chain(struct class *class, uint64_t chain, void *data) {
     wanted->found = wanted->found || span_chain_leads_to(chain_first(chain), class->index, wanted->block, false);
 }
 
-bool central_holds(unsigned index, const void *block) {
-    struct class *class = central_find_class(index);
+static bool shard_holds(struct class *class, const void *block) {
     struct wanted wanted = {.block = block};
-    struct span *empty = NULL;
-    if (class == NULL)
-        return false;
+    struct left left = {.count = 0};
     lock_acquire(&class->lock, LOCK_CLASS);
-    wanted.found = !span_is_block(block, index) || home_has(span_find(block), block, class->reciprocal);
+    wanted.found = !span_is_block(block, class->index) ||
+                   (central_owns(class, span_find(block)) && home_has(span_find(block), block, class->reciprocal));
     if (!wanted.found)
-        each_chain(class, look_in_chain, &wanted, &empty);
+        each_chain(class, look_in_chain, &wanted, &left);
     if (!wanted.found)
-        wanted.found = transfer_orphans_lead_to_locked(&class->transfer, index, block);
+        wanted.found = transfer_orphans_lead_to_locked(&class->transfer, class->index, block);
     lock_release(&class->lock, LOCK_CLASS);
-    central_release_all(empty);
+    left_home(class->index, &left);
     return wanted.found;
+}
+
+bool central_holds(unsigned index, const void *block) {
+    bool found = false;
+    for (unsigned shard = 0; shard < SHARDS_MOST && !found; shard++) {
+        struct class *class = central_find_shard(index, shard);
+        found = class != NULL && shard_holds(class, block);
+    }
+    return found;
 }
 
 /* ---- each chain -------------------------------------------------------------------------------------------------- */
@@ -70,17 +88,22 @@ static void see_chain(struct class *class, uint64_t chain, void *data) {
     seer->see(chain_first(chain), chain_length(chain), seer->data);
 }
 
-void central_each_chain(unsigned index, void (*see)(const void *chain, size_t most, void *data), void *data) {
-    struct class *class = central_find_class(index);
-    struct seer seer = {see, data};
-    struct span *empty = NULL;
-    if (class == NULL)
-        return;
+static void see_shard(struct class *class, struct seer *seer) {
+    struct left left = {.count = 0};
     lock_acquire(&class->lock, LOCK_CLASS);
-    each_chain(class, see_chain, &seer, &empty);
-    transfer_each_orphan_locked(&class->transfer, see, data);
+    each_chain(class, see_chain, seer, &left);
+    transfer_each_orphan_locked(&class->transfer, seer->see, seer->data);
     lock_release(&class->lock, LOCK_CLASS);
-    central_release_all(empty);
+    left_home(class->index, &left);
+}
+
+void central_each_chain(unsigned index, void (*see)(const void *chain, size_t most, void *data), void *data) {
+    struct seer seer = {see, data};
+    for (unsigned shard = 0; shard < SHARDS_MOST; shard++) {
+        struct class *class = central_find_shard(index, shard);
+        if (class != NULL)
+            see_shard(class, &seer);
+    }
 }
 
 /* ---- how many ----------------------------------------------------------------------------------------------------- */
@@ -97,7 +120,7 @@ static void count_chain(struct class *class, uint64_t chain, void *data) {
 }
 
 static void count_whole_locked(const struct class *class, struct central_totals *totals) {
-    totals->spans = class->span_count;
+    totals->spans += class->span_count;
     for (unsigned grown = 0; grown < 2; grown++) {
         size_t spans = grown ? class->grown_count : class->span_count - class->grown_count, bytes = class->units[grown] * UNIT;
         totals->blocks += spans * (bytes / class->size);
@@ -106,22 +129,27 @@ static void count_whole_locked(const struct class *class, struct central_totals 
 }
 
 /* What is at home is counted first: a chain that cannot be put back goes there once it has been counted. */
-void central_count(unsigned index, struct central_totals *totals) {
-    struct class *class = central_find_class(index);
-    *totals = (struct central_totals){0};
-    if (class == NULL)
-        return;
-    struct span *empty = NULL;
+static void count_shard(struct class *class, struct central_totals *totals) {
+    struct left left = {.count = 0};
     lock_acquire(&class->lock, LOCK_CLASS);
     for (const struct span *span = class->spans; span != NULL; span = span->next)
         count_span_locked(class, span, totals);
     for (const struct span *span = class->held; span != NULL; span = span->next_held)
         count_span_locked(class, span, totals);
     count_whole_locked(class, totals);
-    totals->parked = transfer_count_orphans_locked(&class->transfer, index);
-    each_chain(class, count_chain, totals, &empty);
+    totals->parked += transfer_count_orphans_locked(&class->transfer, class->index);
+    each_chain(class, count_chain, totals, &left);
     lock_release(&class->lock, LOCK_CLASS);
-    central_release_all(empty);
+    left_home(class->index, &left);
+}
+
+void central_count(unsigned index, struct central_totals *totals) {
+    *totals = (struct central_totals){0};
+    for (unsigned shard = 0; shard < SHARDS_MOST; shard++) {
+        struct class *class = central_find_shard(index, shard);
+        if (class != NULL)
+            count_shard(class, totals);
+    }
 }
 
 /* ---- invariants -------------------------------------------------------------------------------------------------- */
@@ -162,23 +190,24 @@ static void walk_span(struct span *span, void *data) {
     found->out[span->class] += span->live;
 }
 
-static void walk_list(struct walk *walk, const struct class *class, size_t most) {
+/* Takes what it finds off *most. */
+static void walk_list(struct walk *walk, const struct class *class, size_t *most) {
     const struct span *before = NULL, *span = class->spans;
-    for (; span != NULL && most > 0; before = span, span = span->next, most--)
+    for (; span != NULL && *most > 0; before = span, span = span->next, --*most)
         if (!report_walk(walk,
                          span->state == SPAN_SMALL && span->class == class->index && span->listed &&
-                             span->prev == before,
+                             central_owns(class, span) && span->prev == before,
                          "central C1", span))
             return;
-    report_walk(walk, span == NULL && most == 0, "central C1", class);
+    report_walk(walk, span == NULL, "central C1", class);
 }
 
-static void walk_held(struct walk *walk, const struct class *class, size_t most) {
+static void walk_held(struct walk *walk, const struct class *class, size_t *most) {
     const struct span *span = class->held;
-    for (; span != NULL && most > 0; span = span->next_held, most--)
-        if (!report_walk(walk, span->apart && span->class == class->index, "central C1", span))
+    for (; span != NULL && *most > 0; span = span->next_held, --*most)
+        if (!report_walk(walk, span->apart && span->class == class->index && central_owns(class, span), "central C1", span))
             return;
-    report_walk(walk, span == NULL && most == 0, "central C1", class);
+    report_walk(walk, span == NULL, "central C1", class);
 }
 
 static void walk_chain(struct class *class, uint64_t chain, void *data) {
@@ -191,20 +220,22 @@ void central_walk(struct walk *walk) {
     span_each_small(walk_span, &found);
     for (unsigned i = 0; i < central_class_count; i++) {
         struct class *class = &central_classes[i];
-        struct span *empty = NULL;
-        walk_list(walk, class, found.listed[class->index]);
-        walk_held(walk, class, found.apart[class->index]);
-        report_walk(walk, class->span_count == found.spans[class->index], "central C1", class);
-        report_walk(walk, class->out == found.out[class->index], "central C4", class);
-        each_chain(class, walk_chain, walk, &empty);
-        central_release_all(empty);
+        struct left none = {.count = 0};
+        walk_list(walk, class, &found.listed[class->index]);
+        walk_held(walk, class, &found.apart[class->index]);
+        found.spans[class->index] -= class->span_count;
+        found.out[class->index] -= class->out;
+        each_chain(class, walk_chain, walk, &none);
+    }
+    for (unsigned index = 1; index < CLASS_COUNT; index++) {
+        const struct class *class = central_find_class(index);
+        report_walk(walk, found.listed[index] == 0 && found.apart[index] == 0 && found.spans[index] == 0, "central C1", class);
+        report_walk(walk, found.out[index] == 0, "central C4", class);
     }
 }
 
 READS_OTHERS bool central_is_emptied(unsigned index, size_t part) {
-    const struct class *class = central_find_class(index);
-    if (class == NULL)
-        return false;
+    const struct class *class = central_shard_here(index);
     size_t small = span_totals.small, dirty = span_totals.free_dirty, out = class_out(class), memory = class_memory(class);
     if (small != 0)
         memory += memory / UNIT * dirty / small * UNIT;

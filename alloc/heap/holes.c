@@ -12,6 +12,7 @@
 #include "heap/home.h"
 #include "heap/central.h"
 #include "heap/central_class.h"
+#include "heap/central_spans.h"
 #include "heap/decay.h"
 
 #define TICK_MS 10                  /* at least between two ticks, each of which takes a millisecond at the most: */
@@ -50,10 +51,9 @@ _Atomic bool holes_wait;
 
 /* What is known of a class from look to look. */
 static struct {
-    uint32_t given;   /* pages since the last look began */
+    _Atomic uint32_t given; /* pages since the last look began */
     uint8_t back_off; /* looks for which nothing is given when they are next wanted soon, less 1 */
     uint8_t pauses;   /* looks for which nothing is given now */
-    uint64_t transit; /* says which chains were in the transfer cache */
 } known[CLASS_COUNT] BIG_TABLE;
 
 /* ---- huge pages -------------------------------------------------------------------------------------------------- */
@@ -188,7 +188,7 @@ static void visit(struct part *part, struct span *span, unsigned index, bool giv
         keep_small(part, span);
         purge_idle(part, span);
         lock_acquire(&class->lock, LOCK_CLASS);
-        known[index].given += returned_locked(span, class->size);
+        atomic_fetch_add_explicit(&known[index].given, returned_locked(span, class->size), memory_order_relaxed);
         central_unhold_locked(class, span, &empty);
     }
     lock_release(&class->lock, LOCK_CLASS);
@@ -260,11 +260,11 @@ static void learn_locked(unsigned index) {
  * date. */
 static void prepare_class(struct class *class, bool look_begins) {
     lock_acquire(&class->lock, LOCK_CLASS);
-    if (look_begins)
+    if (look_begins && class->shard == 0)
         learn_locked(class->index);
     uint64_t transit = transit_locked(&class->transfer);
-    bool waits = transit == known[class->index].transit && transit != 0;
-    known[class->index].transit = transit;
+    bool waits = transit == class->transit_seen && transit != 0;
+    class->transit_seen = transit;
     lock_release(&class->lock, LOCK_CLASS);
     if (waits)
         central_flush_class(class);

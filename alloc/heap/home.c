@@ -18,7 +18,7 @@ static uint64_t whole_groups(uint64_t bits, unsigned group) {
 
 /* ---- OS pages ---------------------------------------------------------------------------------------------------- */
 
-uint32_t home_pages_wanted[CLASS_COUNT] BIG_TABLE;
+_Atomic uint32_t home_pages_wanted[CLASS_COUNT] BIG_TABLE;
 
 /* True if all of the blocks [first, end) are at home. */
 static bool are_home(const uint64_t *home, size_t first, size_t end) {
@@ -137,7 +137,7 @@ void *home_take_paged(struct span *span, size_t size, size_t most, unsigned grou
         return chain;
     }
     chain = home_take(span, size, most, group, count);
-    home_pages_wanted[span->class] += touch_pages(span, size, chain);
+    atomic_fetch_add_explicit(&home_pages_wanted[span->class], touch_pages(span, size, chain), memory_order_relaxed);
     return chain;
 }
 

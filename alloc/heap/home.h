@@ -55,7 +55,7 @@ static inline void *home_take(struct span *span, size_t size, size_t most, unsig
 void *home_take_paged(struct span *span, size_t size, size_t most, unsigned group, size_t *count);
 
 /* OS pages that were given back and have been taken again, since somebody last set it to 0. Each under its class's lock. */
-extern HIDDEN uint32_t home_pages_wanted[CLASS_COUNT];
+extern HIDDEN _Atomic uint32_t home_pages_wanted[CLASS_COUNT];
 
 /* The OS pages of the span's nth unit in which no block is in use, a bit each. */
 unsigned home_free_pages(struct span *span, size_t size, size_t nth);

@@ -32,7 +32,10 @@ struct span {
         uint64_t few_bits[3];           /* SMALL: blocks at home, if these are bits enough (span_home) */
     };
     uint32_t units;             /* head: length */
-    uint32_t head;              /* PART, TAIL: unit index of the head */
+    union {
+        uint32_t head;          /* PART, TAIL: unit index of the head */
+        _Atomic uint32_t shard; /* SMALL: which one of its class has it; changes under the locks of both (central.h) */
+    };
     union {
         uint32_t dirty;         /* FREE: how many of the units are dirty */
         struct { uint16_t idle_pages, returned_pages; }; /* each unit of a SMALL one: its OS pages, a bit each (home.h) */

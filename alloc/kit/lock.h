@@ -24,6 +24,7 @@ enum lock_rank {
     LOCK_CACHES,
     LOCK_FIRST_USE,
     LOCK_CLASS,
+    LOCK_SHARD, /* a second shard of the class, only tried */
     LOCK_SLABS,
     LOCK_SHELF,
     LOCK_SPANS,

@@ -20,6 +20,15 @@
 
 #include "base/base.h"
 
+/* The number of the processor that this thread was on a moment ago, as the kernel keeps it in what libc has registered for
+ * restartable sequences (rseq(2), glibc 2.35); 0 where nothing is registered. A hint: nothing may depend on it. */
+extern const ptrdiff_t __rseq_offset __attribute__((weak, visibility("default")));
+static inline unsigned os_processor(void) {
+    if (UNLIKELY(&__rseq_offset == NULL))
+        return 0;
+    return *(volatile const unsigned *)((char *)__builtin_thread_pointer() + __rseq_offset); /* cpu_id_start */
+}
+
 /* ---- memory.c: the break and mappings ------------------------------------------------------------------------------ */
 
 /* Moves the program break by `delta` bytes, any number; 0 asks where it is, and must come first. libc's sbrk works on beside

@@ -9,6 +9,7 @@
 #include "heap/cache.h"
 #include "heap/central.h"
 #include "heap/central_class.h"
+#include "heap/central_spans.h"
 #include "heap/holes.h"
 #include "heap/home.h"
 #include "heap/plain.h"

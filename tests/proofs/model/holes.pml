@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * OS pages of a used span that go back to the OS while threads take and free its blocks. alloc/heap/holes.c: visit,
- * mark_locked, purge_idle, returned_locked; alloc/heap/central.c: central_lock_if_has, central_hold_locked,
- * central_unhold_locked, run_home_locked, central_take_single; alloc/heap/home.c: forget_idle, touch_pages. One span of PAGES
- * pages with a block each. Two classes want it, each with its lock; the page heap, which has it meanwhile, is one step. Threads
+ * mark_locked, purge_idle, returned_locked; alloc/heap/central_shards.c: central_lock_if_has; alloc/heap/central_spans.c:
+ * central_hold_locked, central_unhold_locked, run_home_locked; alloc/heap/central.c: central_take_single; alloc/heap/home.c:
+ * forget_idle, touch_pages. One span of PAGES pages with a block each. Two classes want it, each with its lock; the page heap, which has it meanwhile, is one step. Threads
  * take a block of either class, write to it and free it; visitors look at the span again and again, as holes_look and
  * holes_return of two threads do.
  *

@@ -12,7 +12,7 @@
  *     release and taken by an acquire; each new owner writes to the block
  *   lock, alloc/kit/lock.h: lock_acquire, lock_release; alloc/kit/lock.c: lock_wait_slow: a section's data are plain; acquire
  *     by compare-and-swap, by one who waits, too; release by exchange; the mark of one who waits is relaxed
- *   row, alloc/heap/central.c: first_use, central_find_class: a class is filled in, then its row is published
+ *   row, alloc/heap/central_shards.c: first_use, central_find_shard: a class is filled in, then its row is published
  *   watch, alloc/heap/mode_switch.c: mode_switch_on; alloc/kit/modes.h: modes_any; alloc/heap/span.c: register_small: a thread
  *     that saw the mode allocates; the program passes the block to another thread, whose free must find no entry and see the
  *     mode

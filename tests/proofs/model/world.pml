@@ -3,7 +3,7 @@
  * fork() while others allocate, end, read and flush streams, and fork too. alloc/process/fork.c: before_fork,
  * after_fork_in_parent, after_fork_in_child; alloc/process/all_locks.c: all_locks_try_fork, all_locks_fork_release;
  * alloc/kit/lock.h: lock_acquire, lock_is_forking; alloc/kit/lock.c: lock_set_acquire, lock_set_release, lock_fork_begin,
- * lock_fork_end; alloc/heap/central.c: first_use, nth_class_lock; alloc/heap/cache.c: cache_try_open, cache_close. Of the
+ * lock_fork_end; alloc/heap/central_shards.c: first_use; alloc/heap/central.c: nth_class_lock; alloc/heap/cache.c: cache_try_open, cache_close. Of the
  * ranks of locks, one each of the kinds that behave differently: the list of caches, first uses, two classes (the second not
  * used before), spans under a class. glibc's part: the lock of a stream, whose owner allocates (getline); the recursive lock
  * on the list of streams, under which fflush(NULL) waits for each stream, and which fork() takes after all prepare handlers
