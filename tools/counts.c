@@ -79,44 +79,58 @@ static int read_numbers(int number, const struct page *page, struct counts *coun
     return 0;
 }
 
+/* Adds a row to the class of its size. One without a size, or for whose size there is no room, is none: what led to it has been
+   overwritten. */
+static void add_row(const char *row, const struct page *page, struct counts *counts)
+{
+    uint32_t blocks, spans;
+    uint16_t size;
+    size_t i = 0;
+
+    memcpy(&size, row + page->size_at, sizeof size);
+    memcpy(&blocks, row + page->out_at, sizeof blocks);
+    memcpy(&spans, row + page->spans_at, sizeof spans);
+    while (i < counts->classes && counts->class[i].size != size)
+        i++;
+    if (size == 0 || i == COUNTS_CLASSES)
+        return;
+    if (i == counts->classes) {
+        counts->classes++;
+        counts->class[i].size = size;
+        counts->class[i].blocks = counts->class[i].spans = 0;
+    }
+    counts->class[i].blocks += blocks;
+    counts->class[i].spans += spans;
+}
+
 static int read_classes(int number, const struct page *page, struct counts *counts)
 {
-    uint32_t used = 0;
-    int error = process_memory(number, (uintptr_t)page->class_count, &used, sizeof used);
-    char *classes;
+    uint32_t count = 0;
+    int error = process_memory(number, (uintptr_t)page->row_count, &count, sizeof count);
+    char *rows;
 
-    if (error)
+    counts->classes = 0;
+    if (error || count == 0)
         return error;
-    counts->classes = used < page->class_most ? used : page->class_most;
-    if (counts->classes == 0)
-        return 0;
-    classes = calloc(counts->classes, page->class_bytes);
-    if (!classes)
+    if (count > page->row_most) /* it has been overwritten */
+        count = page->row_most;
+    rows = calloc(count, page->row_bytes);
+    if (!rows)
         return ENOMEM;
-    error = process_memory(number, (uintptr_t)page->classes, classes, counts->classes * page->class_bytes);
-    for (size_t i = 0; i < counts->classes && !error; i++) {
-        const char *class = classes + i * page->class_bytes;
-        uint32_t blocks, spans;
-        uint16_t size;
-
-        memcpy(&size, class + page->size_at, sizeof size);
-        memcpy(&blocks, class + page->out_at, sizeof blocks);
-        memcpy(&spans, class + page->spans_at, sizeof spans);
-        counts->class[i].size = size;
-        counts->class[i].blocks = blocks;
-        counts->class[i].spans = spans;
-    }
-    free(classes);
+    error = process_memory(number, (uintptr_t)page->rows, rows, (size_t)count * page->row_bytes);
+    for (size_t i = 0; i < count && !error; i++)
+        add_row(rows + i * page->row_bytes, page, counts);
+    free(rows);
     return error;
 }
 
 /* Whether a page of this version says nothing that we have no room for: it is what another process has written. */
 static bool is_sound(const struct page *page)
 {
-    return page->bytes == sizeof *page && page->unit_shift < 32 && page->class_most <= COUNTS_CLASSES &&
-           page->class_bytes >= sizeof(uint32_t) && page->class_bytes <= 4096 &&
-           page->size_at <= page->class_bytes - sizeof(uint16_t) && page->out_at <= page->class_bytes - sizeof(uint32_t) &&
-           page->spans_at <= page->class_bytes - sizeof(uint32_t);
+    return page->bytes == sizeof *page && page->unit_shift < 32 && page->row_most > 0 && page->row_most <= COUNTS_ROWS &&
+           page->row_bytes >= sizeof(uint32_t) && page->row_bytes <= 4096 &&
+           page->size_at <= page->row_bytes - sizeof(uint16_t) && page->out_at <= page->row_bytes - sizeof(uint32_t) &&
+           page->spans_at <= page->row_bytes - sizeof(uint32_t);
 }
 
 /* ---- what is wrong ----------------------------------------------------------------------------------------------- */

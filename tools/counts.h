@@ -9,7 +9,7 @@
 #include "observe/page.h"
 #include "target.h"
 
-enum { COUNTS_CLASSES = 512 }; /* more than there are */
+enum { COUNTS_CLASSES = 512, COUNTS_ROWS = 16 * COUNTS_CLASSES }; /* more than there are */
 
 /* How a look at a process ended. */
 enum counts_result {
@@ -27,7 +27,7 @@ struct counts {
     struct process process;
     unsigned detail; /* of a result that is not COUNTS_READ */
     uint64_t numbers[PAGE_NUMBERS]; /* in bytes, or of what they count */
-    size_t classes;
+    size_t classes; /* in use, in the order of first use, which a later look finds again */
     struct {
         uint64_t size, blocks, spans; /* bytes of a block; blocks in use or on lists of threads; spans */
     } class[COUNTS_CLASSES];

@@ -343,23 +343,29 @@ static uint64_t share(uint64_t whole, uint64_t part, uint64_t all)
     return all ? (uint64_t)((unsigned __int128)whole * part / all) : 0;
 }
 
-/* Of a class's resident bytes each block that is not at home has its share. */
-static void share_class(struct heap_parts *parts, struct heap_view *view, const struct class *class)
+static void add_row(struct heap_parts *parts, struct heap_view *view, const struct class *row)
 {
-    struct class_parts *out = &parts->classes[class->index];
+    struct class_parts *out = &parts->classes[row->index];
+
+    out->blocks += row->out;
+    out->spans += row->span_count;
+    out->memory += class_memory(row);
+    out->transit += heap_view_in_transit(view, row);
+}
+
+/* Of a class's resident bytes each block that is not at home has its share. All are in use of a class that had no row yet. */
+static void share_class(struct heap_parts *parts, struct heap_view *view, unsigned class)
+{
+    struct class_parts *out = &parts->classes[class];
     uint64_t left, lists = 0, transit;
 
-    out->blocks = class->out;
-    out->spans = class->span_count;
-    out->memory = class_memory(class);
     for (size_t i = 0; i < view->thread_count; i++)
-        out->listed += heap_view_listed(&view->threads[i], class->index);
-    out->transit = heap_view_in_transit(view, class);
+        out->listed += heap_view_listed(&view->threads[i], class);
     out->listed = out->listed < out->blocks ? out->listed : out->blocks;
     left = out->blocks - out->listed;
     out->transit = out->transit < left ? out->transit : left;
     for (size_t i = 0; i < view->thread_count && out->listed; i++) {
-        size_t listed = heap_view_listed(&view->threads[i], class->index);
+        size_t listed = heap_view_listed(&view->threads[i], class);
         uint64_t bytes = share(out->used, listed < out->blocks ? listed : out->blocks, out->blocks);
 
         bytes = bytes < out->used - lists ? bytes : out->used - lists;
@@ -371,24 +377,18 @@ static void share_class(struct heap_parts *parts, struct heap_view *view, const 
     parts->lists += lists;
     parts->transit += transit;
     out->live = out->used - lists - transit;
-    parts->live += out->live;
+    parts->live += out->live + out->sampled;
 }
 
 static void share_blocks(struct look *look)
 {
     struct heap_parts *parts = look->parts;
-    uint64_t shared = 0, used = 0;
 
     parts->listed = memory_new((look->view->thread_count + 1) * sizeof *parts->listed);
-    for (unsigned i = 0; i < look->view->class_count; i++) {
-        share_class(parts, look->view, &look->view->classes[i]);
-        shared += parts->classes[look->view->classes[i].index].used;
-    }
-    for (size_t i = 0; i < CLASS_COUNT; i++) {
-        used += parts->classes[i].used;
-        parts->live += parts->classes[i].sampled;
-    }
-    parts->live += used - shared; /* of classes that came into use meanwhile */
+    for (unsigned i = 0; i < look->view->row_count; i++)
+        add_row(parts, look->view, &look->view->rows[i]);
+    for (unsigned class = 1; class < CLASS_COUNT; class++)
+        share_class(parts, look->view, class);
 }
 
 /* ---- all of it --------------------------------------------------------------------------------------------------- */

@@ -64,18 +64,19 @@ static void read_regions(struct heap_view *view)
     }
 }
 
-static void read_classes(struct heap_view *view)
+static void read_rows(struct heap_view *view)
 {
+    enum { MOST = sizeof view->rows / sizeof *view->rows };
     _Atomic unsigned count = 0;
 
-    take_first(view, STRUCTURE_class_count, &count, sizeof count);
-    view->class_count = count < CLASS_COUNT - 1 ? count : CLASS_COUNT - 1;
-    if (!take_first(view, STRUCTURE_classes, view->classes, view->class_count * sizeof *view->classes))
-        view->class_count = 0;
-    for (unsigned i = 0; i < view->class_count; i++) { /* one that is being made has no number yet */
-        if (view->classes[i].index == 0 || view->classes[i].index >= CLASS_COUNT ||
-            view->classes[i].size != class_bytes(view->classes[i].index))
-            view->class_count = i;
+    take_first(view, STRUCTURE_class_row_count, &count, sizeof count);
+    view->row_count = count < MOST ? count : MOST;
+    if (!take_first(view, STRUCTURE_class_rows, view->rows, view->row_count * sizeof *view->rows))
+        view->row_count = 0;
+    for (unsigned i = 0; i < view->row_count; i++) { /* one that is being made has no number yet */
+        if (view->rows[i].index == 0 || view->rows[i].index >= CLASS_COUNT ||
+            view->rows[i].size != class_bytes(view->rows[i].index))
+            view->row_count = i;
     }
 }
 
@@ -268,7 +269,8 @@ int heap_view_open(const struct target *target, struct heap_view *view)
     for (int i = 0; i < (target->core ? 1 : TRIES) && !is_known && result == COUNTS_READ; i++) {
         if (i > 0)
             nanosleep(&(struct timespec){.tv_nsec = BETWEEN_TRIES_NS}, NULL);
-        *view = (struct heap_view){.target = *target};
+        memset(view, 0, sizeof *view); /* too large for a copy on the stack */
+        view->target = *target;
         result = find_structures(view, &page, &where, &is_known);
     }
     if (result != COUNTS_READ)
@@ -279,7 +281,7 @@ int heap_view_open(const struct target *target, struct heap_view *view)
     view->is_sealed = heap_view_take(view, (uintptr_t)page.control, &control, sizeof control) && control == 0;
     take_first(view, STRUCTURE_modes, &view->modes, sizeof view->modes);
     read_regions(view);
-    read_classes(view);
+    read_rows(view);
     read_threads(view);
     target->core ? name_threads_of_core(view) : name_threads(view);
     return 0;
@@ -388,14 +390,14 @@ void heap_view_each_own(struct heap_view *view, void (*see)(uint64_t start, uint
     }
 }
 
-size_t heap_view_in_transit(struct heap_view *view, const struct class *class)
+size_t heap_view_in_transit(struct heap_view *view, const struct class *row)
 {
     struct chain_stack stack = {0};
     size_t blocks = 0;
 
     for (size_t i = 0; i < PARKED_CHAINS; i++)
-        blocks += chain_length(class->transfer.parked[i]);
-    if (class->transfer.stack && heap_view_take(view, (uintptr_t)class->transfer.stack, &stack, sizeof stack)) {
+        blocks += chain_length(row->transfer.parked[i]);
+    if (row->transfer.stack && heap_view_take(view, (uintptr_t)row->transfer.stack, &stack, sizeof stack)) {
         for (size_t i = 0; i < min_size(stack.count, STACK_MOST); i++)
             blocks += chain_length(stack.chains[i]);
     }

@@ -29,9 +29,9 @@ struct heap_view {
     bool is_sealed;       /* takes no commands (control:off) */
     unsigned modes;       /* which are on (kit/modes.h) */
     const void *at[STRUCTURES];
-    unsigned region_count, class_count;
+    unsigned region_count, row_count;
     struct region regions[REGIONS_MAX];
-    struct class classes[CLASS_COUNT]; /* in the order in which they lie there */
+    struct class rows[(CLASS_COUNT - 1) * SHARDS_MOST]; /* as they lie there: of a class one or several, its shards */
     struct heap_thread *threads;
     size_t thread_count, thread_room;
     struct span spans[64]; /* the copies of span structures read last, */
@@ -64,7 +64,7 @@ void heap_view_each_own(struct heap_view *view, void (*see)(uint64_t start, uint
 /* Blocks on a thread's list and spare chain. */
 size_t heap_view_listed(const struct heap_thread *thread, unsigned class);
 
-/* Blocks of a class on their way between threads. */
-size_t heap_view_in_transit(struct heap_view *view, const struct class *class);
+/* Blocks on their way between threads, of a row of a class. */
+size_t heap_view_in_transit(struct heap_view *view, const struct class *row);
 
 #endif

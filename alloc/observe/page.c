@@ -4,7 +4,6 @@
 #include <stddef.h>
 
 #include "base/base.h"
-#include "base/sizeclass.h"
 #include "kit/budget.h"
 #include "kit/modes.h"
 #include "kit/tunables.h"
@@ -23,8 +22,8 @@ const struct page page_of_numbers __attribute__((used)) = {
     .version = PAGE_VERSION,
     .bytes = sizeof(struct page),
     .unit_shift = UNIT_SHIFT,
-    .class_bytes = sizeof(struct class),
-    .class_most = CLASS_COUNT - 1,
+    .row_bytes = sizeof(struct class),
+    .row_most = sizeof central_classes / sizeof *central_classes,
     .size_at = offsetof(struct class, size),
     .out_at = offsetof(struct class, out),
     .spans_at = offsetof(struct class, span_count),
@@ -33,8 +32,8 @@ const struct page page_of_numbers __attribute__((used)) = {
 #include "observe/page.def"
 #undef NUMBER
     },
-    .classes = central_classes,
-    .class_count = &central_class_count,
+    .rows = central_classes,
+    .row_count = &central_class_count,
     .mailbox_version = MAILBOX_VERSION,
     .mailbox_bytes = sizeof(struct mailbox),
     .mailbox = &letters_mailbox,

@@ -20,7 +20,7 @@
 
 #define PAGE_NOTE "myalloc" /* the name in the note, with its NUL */
 #define PAGE_NOTE_TYPE 1
-#define PAGE_VERSION 3 /* of struct page and the rows of page.def; a reader of another one reads no further */
+#define PAGE_VERSION 4 /* of struct page and the rows of page.def; a reader of another one reads no further */
 
 enum {
 #define NUMBER(name, kind, address, meaning) PAGE_AT_##name,
@@ -33,12 +33,13 @@ enum {
 struct page {
     uint32_t version, bytes;     /* PAGE_VERSION; the length of this structure */
     uint32_t unit_shift;         /* a unit is 1 << unit_shift bytes */
-    uint32_t class_bytes;        /* distance from one size class to the next */
-    uint32_t class_most;         /* size classes that there may be */
-    uint32_t size_at, out_at, spans_at; /* in a size class: the size of its blocks, 16 bits; how many the program or lists of
-                                           threads have, and its spans, 32 bits each */
+    uint32_t row_bytes;          /* distance from one row of the size classes to the next */
+    uint32_t row_most;           /* rows that there may be */
+    uint32_t size_at, out_at, spans_at; /* in a row: the size of its class's blocks, 16 bits; how many of them the program or
+                                           lists of threads have, and its spans, 32 bits each */
     const void *numbers[PAGE_NUMBERS]; /* each of a size_t */
-    const void *classes, *class_count; /* the size classes in use, in the order of first use; how many, 32 bits */
+    const void *rows, *row_count; /* rows of the size classes in use, in the order of first use; how many, 32 bits. A class that
+                                     threads of several processors use has several, with the same size: it is their sum */
     uint32_t mailbox_version, mailbox_bytes; /* MAILBOX_VERSION; its length */
     const void *mailbox, *knock;       /* mailbox.h; the knock is of 32 bits */
     const void *control;               /* a size_t, 0 where the option control is off */

@@ -43,7 +43,7 @@ enum {
 static const uint16_t structures_layout[] = {
 #include "observe/structures.def"
     UNIT_SHIFT, CLASS_COUNT, FAST_CLASSES, HOME_WORDS, REGIONS_MAX, OWN_FIRST, OWN_MOST, PARKED_CHAINS, STACK_MOST,
-    PROFILE_CLASS_SHIFT, sizeof(struct region), sizeof(struct span), sizeof(struct class), sizeof(struct cache),
+    SHARDS_MOST, PROFILE_CLASS_SHIFT, sizeof(struct region), sizeof(struct span), sizeof(struct class), sizeof(struct cache),
     sizeof(struct cache_slow), sizeof(struct bin), sizeof(struct profile_record), sizeof(struct range),
 };
 #undef STRUCTURE

@@ -103,6 +103,24 @@ class Heap:
             self.few = self.span.fields["few_bits"][1] * 8
         for region in self.regions:
             region["data"] = read(region["spans"], region["frontier"] * self.span.size) if region["frontier"] else b""
+        self.transfers = self.find_transfers()
+
+    def find_transfers(self):
+        """Where each class hands chains from thread to thread: once in each of its rows, which are its shards."""
+        table = static("heap/central_shards.c", "central_classes")
+        count = number(static("heap/central_shards.c", "central_class_count"))
+        count = min(count, table.type.strip_typedefs().range()[1] + 1)
+        kind = table.type.strip_typedefs().target()
+        row = Record(kind, ("index",))
+        data = read(number(table.address), count * row.size) if count else b""
+        found = [[] for _ in range(self.class_count)]
+        for at in range(count):
+            index = row.decode(data, at)["index"]
+            if index >= self.class_count:
+                raise Unknown(f"myalloc: row {at} of the size classes is damaged, or this script is of another version than "
+                              f"the library: class {index}")
+            found[index].append(table[at]["transfer"])
+        return found
 
     def bytes_of(self, index):
         """Size of a class's blocks; alloc/base/sizeclass.h says the same, and spans() compares the two."""
@@ -236,23 +254,20 @@ def whole_chain(value):
 
 def parked(heap, index):
     """Chains between threads: where, head, length."""
-    row = number(static("heap/central.c", "row_of")[index])
-    if row == 0:  # never used
-        return
-    transfer = static("heap/central.c", "central_classes")[row - 1]["transfer"]
-    for at in range(transfer["parked"].type.strip_typedefs().range()[1] + 1):
-        head, length = whole_chain(transfer["parked"][at])
-        if head:
-            yield "parked between threads", head, length
-    if transfer["stack"]:
-        stack = transfer["stack"].dereference()
-        for at in range(number(stack["count"])):
-            yield "parked between threads, on the stack of its class", *whole_chain(stack["chains"][at])
-    orphan = transfer["orphans"]
-    while orphan:
-        head = number(orphan["chain"])
-        yield "on the list of a thread that did not live on after fork", head, sum(1 for _ in chain(head))
-        orphan = orphan["next"]
+    for transfer in heap.transfers[index]:
+        for at in range(transfer["parked"].type.strip_typedefs().range()[1] + 1):
+            head, length = whole_chain(transfer["parked"][at])
+            if head:
+                yield "parked between threads", head, length
+        if transfer["stack"]:
+            stack = transfer["stack"].dereference()
+            for at in range(number(stack["count"])):
+                yield "parked between threads, on the stack of its class", *whole_chain(stack["chains"][at])
+        orphan = transfer["orphans"]
+        while orphan:
+            head = number(orphan["chain"])
+            yield "on the list of a thread that did not live on after fork", head, sum(1 for _ in chain(head))
+            orphan = orphan["next"]
 
 
 def address_map(table, kind, names):
