@@ -227,6 +227,15 @@ static bool has_span_locked(struct class *class) {
     return class->spans != NULL;
 }
 
+/* The same as take_anywhere for one block: of a chain that was parked or stacked the others are left in *rest. */
+static COLD void *take_single_anywhere(unsigned index, struct block **rest) {
+    size_t count;
+    struct block *block = take_anywhere(index, 1, &count, rest);
+    if (block != NULL && count > 1)
+        *rest = block->next;
+    return block;
+}
+
 void *central_take_single(unsigned index) {
     struct class *class = central_shard_here(index);
     struct block *rest = NULL;
@@ -241,10 +250,19 @@ void *central_take_single(unsigned index) {
     if (block == NULL)
         block = take_new(class, 1, &count);
     if (UNLIKELY(block == NULL))
-        block = take_anywhere(index, 1, &count, &rest);
+        block = take_single_anywhere(index, &rest);
     if (UNLIKELY(rest != NULL))
         central_give_home(index, rest);
     return block;
+}
+
+/* Whatever processor the block was freed on before. */
+static void refuse_parked_twice(unsigned index, const void *block) {
+    for (unsigned shard = 0; shard < central_shards_of(index); shard++) {
+        struct class *class = central_find_shard(index, shard);
+        if (class != NULL)
+            transfer_refuse_parked_twice(&class->transfer, block);
+    }
 }
 
 bool central_give(unsigned index, void *chain, size_t count) {
@@ -252,7 +270,7 @@ bool central_give(unsigned index, void *chain, size_t count) {
     struct block *others = NULL;
     struct span *empty = NULL;
     if (count == 1)
-        transfer_refuse_parked_twice(&class->transfer, chain);
+        refuse_parked_twice(index, chain);
     if (transfer_try_park(&class->transfer, chain, count, park_most(class, count)))
         return false;
     lock_acquire(&class->lock, LOCK_CLASS);

@@ -56,6 +56,9 @@ static inline struct class *central_find_class(unsigned index) {
     return central_find_shard(index, 0);
 }
 
+/* How many shards a class has: 1, or a power of two, all of which may not have been used yet. */
+unsigned central_shards_of(unsigned index);
+
 /* The shard that this thread uses now. */
 struct class *central_shard_here(unsigned index);
 

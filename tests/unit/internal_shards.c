@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stddef.h>
 #include <unistd.h>
 
@@ -199,6 +200,41 @@ Test(shards, a_single_block_is_taken_of_any) {
         cr_assert_not_null(central_take_single(class));
     cr_assert_eq(totals_of(class).spans, spans);
     cr_assert_eq(verify_heap(), 0);
+}
+
+/* Freed alone, written to, and freed again on the other processor: it is parked still. */
+Test(shards, a_block_parked_by_another_is_refused, .signal = SIGABRT) {
+    unsigned class = class_of(SIZE);
+    split(class);
+    go_to(0);
+    blocks[0]->next = NULL;
+    central_give(class, blocks[0], 1);
+    cr_assert(central_holds(class, blocks[0]));
+    go_to(1);
+    central_give(class, blocks[0], 1);
+}
+
+/* A mode is switched on while chains are parked: of one that memory is refused for, one block is taken, the others go home. */
+Test(shards, a_single_block_of_a_parked_chain_leaves_the_others) {
+    unsigned class = class_of(SIZE);
+    size_t taken = split(class), count, out;
+    for (unsigned which = 0; which < 2; which++) {
+        go_to(which);
+        while (central_find_shard(class, which)->spans != NULL)
+            cr_assert_not_null(central_take(class, LENGTH, &count));
+    }
+    go_to(0);
+    central_give(class, chain_of_blocks(0, LENGTH), LENGTH);
+    out = out_of(class);
+    go_to(1);
+    tunables.limit = 1;
+    while (span_acquire_small(class, false) != NULL)
+        continue;
+    cr_assert_not_null(central_take_single(class));
+    tunables.limit = SIZE_MAX;
+    cr_assert_eq(out_of(class), out - (LENGTH - 1), "all but one are home");
+    cr_assert_eq(totals_of(class).parked, 0);
+    cr_assert_gt(taken, LENGTH);
 }
 
 static pthread_barrier_t held;
