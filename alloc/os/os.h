@@ -20,15 +20,6 @@
 
 #include "base/base.h"
 
-/* The number of the processor that this thread was on a moment ago, as the kernel keeps it in what libc has registered for
- * restartable sequences (rseq(2), glibc 2.35); 0 where nothing is registered. A hint: nothing may depend on it. */
-extern const ptrdiff_t __rseq_offset __attribute__((weak, visibility("default")));
-static inline unsigned os_processor(void) {
-    if (UNLIKELY(&__rseq_offset == NULL))
-        return 0;
-    return *(volatile const unsigned *)((char *)__builtin_thread_pointer() + __rseq_offset); /* cpu_id_start */
-}
-
 /* ---- memory.c: the break and mappings ------------------------------------------------------------------------------ */
 
 /* Moves the program break by `delta` bytes, any number; 0 asks where it is, and must come first. libc's sbrk works on beside
@@ -273,6 +264,10 @@ size_t os_pages_alone(const struct os_pages *pages, const void *start, size_t by
 bool os_pages_next(struct os_pages *pages, struct os_pages_run *run);
 
 /* ---- system.c: waiting, time, randomness ---------------------------------------------------------------------------- */
+
+/* The number of the processor that this thread was on a moment ago, as the kernel keeps it in what libc has registered for
+ * restartable sequences (rseq(2), glibc 2.35); 0 where nothing is registered. A hint: nothing may depend on it. */
+unsigned os_processor(void);
 
 /* Sleeps while *word == value, until os_futex_wake; may return early. */
 void os_futex_wait(_Atomic uint32_t *word, uint32_t value);

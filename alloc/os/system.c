@@ -19,6 +19,16 @@
 #include "os/os.h"
 #include "os/os_fault.h"
 
+/* ---- the processor ------------------------------------------------------------------------------------------------ */
+
+extern const ptrdiff_t __rseq_offset __attribute__((weak, visibility("default")));
+
+unsigned os_processor(void) {
+    if (UNLIKELY(&__rseq_offset == NULL))
+        return 0;
+    return *(volatile const unsigned *)((char *)__builtin_thread_pointer() + __rseq_offset); /* cpu_id_start */
+}
+
 /* From headers of the kernel, which need not be there. */
 #ifndef FUTEX_WAIT_PRIVATE
 #define FUTEX_WAIT_PRIVATE (0 | 128)

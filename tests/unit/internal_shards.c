@@ -3,43 +3,24 @@
  * another; what shards do under threads, stress/ and the proofs show. */
 #include <criterion/criterion.h>
 #include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stddef.h>
 #include <unistd.h>
 
 #include "base/freelist.h"
 #include "base/sizeclass.h"
-#include "os/os.h"
 #include "kit/tunables.h"
 #include "heap/central.h"
 #include "heap/central_class.h"
 #include "heap/span.h"
 #include "heap/transfer.h"
 #include "process/verify.h"
+#include "os_fake.h"
 
 enum { SIZE = 208, BLOCKS = 4000, LENGTH = 20, MOVES_ENOUGH = 8 }; /* 800 KiB; of a chain */
 static struct block *blocks[BLOCKS];
-static unsigned processors[2]; /* an even and an odd one */
 
-static bool has_two(void) {
-    bool found[2] = {false, false};
-    cpu_set_t set;
-    cr_assert_eq(sched_getaffinity(0, sizeof set, &set), 0);
-    for (unsigned n = 0; n < CPU_SETSIZE; n++)
-        if (CPU_ISSET(n, &set) && !found[n % 2]) {
-            processors[n % 2] = n;
-            found[n % 2] = true;
-        }
-    return found[0] && found[1];
-}
-
-static void go_to(unsigned which) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(processors[which], &set);
-    cr_assert_eq(sched_setaffinity(0, sizeof set, &set), 0);
-    cr_assert_eq(os_processor() % 2, which);
+static void go_to(unsigned processor) {
+    os_fake_processor = processor;
 }
 
 /* Takes `most` blocks, one chain after the other, into blocks[from...]. */
@@ -80,8 +61,6 @@ static uint32_t out_of(unsigned class) {
 static size_t split(unsigned class) {
     size_t taken = 0;
     transfer_threads = 2;
-    if (!has_two())
-        cr_skip_test("no even and odd processor");
     go_to(0);
     taken = take(class, 0, 1000);
     cr_assert_null(central_find_shard(class, 1), "one processor alone");
@@ -103,8 +82,6 @@ Test(shards, a_class_is_split_where_two_processors_use_it) {
 Test(shards, a_class_of_a_few_blocks_is_not) {
     unsigned class = class_of(SIZE);
     transfer_threads = 2;
-    if (!has_two())
-        cr_skip_test("no even and odd processor");
     for (unsigned i = 0; i < 4 * MOVES_ENOUGH; i++) {
         go_to(i % 2);
         central_give_home(class, chain_of_blocks(0, take(class, 0, 1)));
@@ -116,8 +93,6 @@ Test(shards, a_class_is_not_where_one_thread_goes_about) {
     unsigned class = class_of(SIZE);
     size_t taken = 0;
     transfer_threads = 1;
-    if (!has_two())
-        cr_skip_test("no even and odd processor");
     for (unsigned i = 0; i < 4 * MOVES_ENOUGH; i++) {
         go_to(i % 2);
         taken = take(class, taken, LENGTH);
@@ -200,18 +175,6 @@ Test(shards, a_single_block_is_taken_of_any) {
         cr_assert_not_null(central_take_single(class));
     cr_assert_eq(totals_of(class).spans, spans);
     cr_assert_eq(verify_heap(), 0);
-}
-
-/* Freed alone, written to, and freed again on the other processor: it is parked still. */
-Test(shards, a_block_parked_by_another_is_refused, .signal = SIGABRT) {
-    unsigned class = class_of(SIZE);
-    split(class);
-    go_to(0);
-    blocks[0]->next = NULL;
-    central_give(class, blocks[0], 1);
-    cr_assert(central_holds(class, blocks[0]));
-    go_to(1);
-    central_give(class, blocks[0], 1);
 }
 
 /* A mode is switched on while chains are parked: of one that memory is refused for, one block is taken, the others go home. */

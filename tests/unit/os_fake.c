@@ -575,3 +575,9 @@ bool os_read_memory(const void *from, void *out, size_t bytes) {
     memcpy(out, from, bytes);
     return true;
 }
+
+unsigned os_fake_processor;
+
+unsigned os_processor(void) {
+    return os_fake_processor;
+}
