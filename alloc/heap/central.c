@@ -168,10 +168,10 @@ static void *take_near_locked(struct class *class, size_t most, size_t *count, s
 /* Memory is refused: what any shard has. */
 static COLD void *take_anywhere(unsigned index, size_t most, size_t *count, struct block **rest) {
     void *chain = NULL;
-    for (unsigned shard = 0; shard < SHARDS_MOST && chain == NULL; shard++) {
-        struct class *class = central_find_shard(index, shard);
-        if (class == NULL || (chain = transfer_take(&class->transfer, count)) != NULL)
-            continue;
+    struct class *class;
+    for (unsigned n = 0; chain == NULL && (class = central_next_shard(index, &n)) != NULL;) {
+        if ((chain = transfer_take(&class->transfer, count)) != NULL)
+            break;
         lock_acquire(&class->lock, LOCK_CLASS);
         chain = take_locked(class, most, count, rest);
         lock_release(&class->lock, LOCK_CLASS);
@@ -258,11 +258,9 @@ void *central_take_single(unsigned index) {
 
 /* Whatever processor the block was freed on before. */
 static void refuse_parked_twice(unsigned index, const void *block) {
-    for (unsigned shard = 0; shard < central_shards_of(index); shard++) {
-        struct class *class = central_find_shard(index, shard);
-        if (class != NULL)
-            transfer_refuse_parked_twice(&class->transfer, block);
-    }
+    struct class *class;
+    for (unsigned n = 0; (class = central_next_shard(index, &n)) != NULL;)
+        transfer_refuse_parked_twice(&class->transfer, block);
 }
 
 bool central_give(unsigned index, void *chain, size_t count) {

@@ -56,8 +56,8 @@ static inline struct class *central_find_class(unsigned index) {
     return central_find_shard(index, 0);
 }
 
-/* How many shards a class has: 1, or a power of two, all of which may not have been used yet. */
-unsigned central_shards_of(unsigned index);
+/* The shards of the class that were used, one after the other: *n begins as 0. NULL behind the last. */
+struct class *central_next_shard(unsigned index, unsigned *n);
 
 /* The shard that this thread uses now. */
 struct class *central_shard_here(unsigned index);

@@ -17,7 +17,8 @@ static _Atomic uint8_t shard_bits[CLASS_COUNT]; /* a class has 2 to the power of
 _Atomic unsigned central_class_count;
 struct lock central_first_use_lock;
 
-unsigned central_shards_of(unsigned index) {
+/* A power of two; not all of them may have been used yet. */
+static unsigned shards_of(unsigned index) {
     return 1u << atomic_load_explicit(&shard_bits[index], memory_order_relaxed);
 }
 
@@ -50,8 +51,15 @@ static COLD struct class *first_use(unsigned index, unsigned shard) {
     return class;
 }
 
+struct class *central_next_shard(unsigned index, unsigned *n) {
+    struct class *class = NULL;
+    for (unsigned shards = shards_of(index); class == NULL && *n < shards; ++*n)
+        class = central_find_shard(index, *n);
+    return class;
+}
+
 struct class *central_shard_here(unsigned index) {
-    unsigned shards = central_shards_of(index), shard = LIKELY(shards == 1) ? 0 : os_processor() & (shards - 1);
+    unsigned shards = shards_of(index), shard = LIKELY(shards == 1) ? 0 : os_processor() & (shards - 1);
     struct class *class = central_find_shard(index, shard);
     return LIKELY(class != NULL) ? class : first_use(index, shard);
 }
@@ -74,7 +82,7 @@ struct class *central_lock_if_has(unsigned index, const struct span *span) {
 }
 
 static COLD void split_slow_locked(struct class *class) {
-    unsigned shards = central_shards_of(class->index);
+    unsigned shards = shards_of(class->index);
     class->moves = 0;
     if (shards < SHARDS_MOST && class_memory(class) >= SPLIT_LEAST)
         atomic_fetch_add_explicit(&shard_bits[class->index], 1, memory_order_relaxed);
@@ -92,7 +100,7 @@ void central_visited_locked(struct class *class) {
 }
 
 bool central_next_near_locked(struct class *class, unsigned *n, struct class **other) {
-    unsigned shards = central_shards_of(class->index), bit = 1u << *n;
+    unsigned shards = shards_of(class->index), bit = 1u << *n;
     if (bit > shards || shards == 1)
         return false;
     unsigned shard = bit < shards ? class->shard ^ bit : class->looked_at++ & (shards - 1);

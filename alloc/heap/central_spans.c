@@ -39,34 +39,39 @@ static bool has_grown(const struct class *class, const struct span *span) {
     return span->units > class->units[0];
 }
 
+/* The span becomes one of the shard, the first of its list. */
+static void own_locked(struct class *class, struct span *span) {
+    atomic_store_explicit(&span->shard, class->shard, memory_order_relaxed);
+    class->span_count++;
+    class->grown_count += has_grown(class, span);
+    list_insert(class, NULL, span);
+}
+
+static void disown_locked(struct class *class, const struct span *span) {
+    class->span_count--;
+    class->grown_count -= has_grown(class, span);
+}
+
 /* All blocks of the span are home, and it is on no list: it leaves the class, to be released without the lock. */
 static void leave_locked(struct class *class, struct span *span, struct span **empty) {
     atomic_store_explicit(&span->in_class, 0, memory_order_relaxed);
-    class->span_count--;
-    class->grown_count -= has_grown(class, span);
+    disown_locked(class, span);
     span->next = *empty;
     *empty = span;
 }
 
 void central_add_span_locked(struct class *class, struct span *span) {
-    atomic_store_explicit(&span->shard, class->shard, memory_order_relaxed);
-    class->span_count++;
-    class->grown_count += has_grown(class, span);
+    own_locked(class, span);
     atomic_store_explicit(&span->in_class, (uint8_t)class->index, memory_order_relaxed);
-    list_insert(class, NULL, span);
 }
 
 void central_move_span_locked(struct class *class, struct class *other) {
     struct span *span = other->spans;
     list_remove(other, span);
     count_out_locked(other, -(size_t)span->live);
-    other->span_count--;
-    other->grown_count -= has_grown(other, span);
-    atomic_store_explicit(&span->shard, class->shard, memory_order_relaxed);
+    disown_locked(other, span);
+    own_locked(class, span);
     count_out_locked(class, span->live);
-    class->span_count++;
-    class->grown_count += has_grown(class, span);
-    list_insert(class, NULL, span);
 }
 
 void *central_take_spans_locked(struct class *class, size_t most, size_t *count) {
@@ -103,7 +108,7 @@ void central_unhold_locked(struct class *class, struct span *span, struct span *
 /* ---- home -------------------------------------------------------------------------------------------------------- */
 
 void central_wrong_home_locked(struct class *class, const struct block *from, const struct block *block,
-                                              bool twice) {
+                               bool twice) {
     lock_release(&class->lock, LOCK_CLASS);
     if (twice)
         report_misuse("free", block, DOUBLE_FREE);

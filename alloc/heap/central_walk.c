@@ -68,10 +68,9 @@ static bool shard_holds(struct class *class, const void *block) {
 
 bool central_holds(unsigned index, const void *block) {
     bool found = false;
-    for (unsigned shard = 0; shard < SHARDS_MOST && !found; shard++) {
-        struct class *class = central_find_shard(index, shard);
-        found = class != NULL && shard_holds(class, block);
-    }
+    struct class *class;
+    for (unsigned n = 0; !found && (class = central_next_shard(index, &n)) != NULL;)
+        found = shard_holds(class, block);
     return found;
 }
 
@@ -99,11 +98,9 @@ static void see_shard(struct class *class, struct seer *seer) {
 
 void central_each_chain(unsigned index, void (*see)(const void *chain, size_t most, void *data), void *data) {
     struct seer seer = {see, data};
-    for (unsigned shard = 0; shard < SHARDS_MOST; shard++) {
-        struct class *class = central_find_shard(index, shard);
-        if (class != NULL)
-            see_shard(class, &seer);
-    }
+    struct class *class;
+    for (unsigned n = 0; (class = central_next_shard(index, &n)) != NULL;)
+        see_shard(class, &seer);
 }
 
 /* ---- how many ----------------------------------------------------------------------------------------------------- */
@@ -145,11 +142,9 @@ static void count_shard(struct class *class, struct central_totals *totals) {
 
 void central_count(unsigned index, struct central_totals *totals) {
     *totals = (struct central_totals){0};
-    for (unsigned shard = 0; shard < SHARDS_MOST; shard++) {
-        struct class *class = central_find_shard(index, shard);
-        if (class != NULL)
-            count_shard(class, totals);
-    }
+    struct class *class;
+    for (unsigned n = 0; (class = central_next_shard(index, &n)) != NULL;)
+        count_shard(class, totals);
 }
 
 /* ---- invariants -------------------------------------------------------------------------------------------------- */
