@@ -24,7 +24,7 @@
 
 /* Whether anything could be given back, now or later. */
 static inline bool decay_has_work(void) {
-    return atomic_load_explicit(&span_totals.free_dirty, memory_order_relaxed) != 0 || span_shelf_is_open();
+    return span_shelf_is_open() || atomic_load_explicit(&span_totals.free_dirty, memory_order_relaxed) != 0;
 }
 
 /* Whether it is so much that threads are made to come by (cache_pause.h). */

@@ -10,8 +10,8 @@
 #include "heap/huge.h"
 #include "heap/span_amount.h"
 #include "heap/span_free.h"
+#include "heap/span_run.h"
 #include "heap/span_shelf.h"
-#include "heap/span_tree.h"
 #include "heap/unitmap.h"
 
 #define WARM_FROM (4 * MIB)         /* smaller heaps fault page by page: what is made present ahead may never be touched */
@@ -20,7 +20,7 @@
 
 static _Atomic bool populate_refused;
 
-/* ---- the frontier ------------------------------------------------------------------------------------------------ */
+/* ---- pages made present ahead ----------------------------------------------------------------------------------- */
 
 static bool heap_is_large(void) {
     return span_totals.free + span_totals.small + span_totals.large >= HUGE_FROM >> UNIT_SHIFT;
@@ -69,104 +69,7 @@ static void make_present(const struct warming *warming) {
     lock_release(&page_heap.lock, LOCK_SPANS);
 }
 
-/* Units at the frontier that were made present. Before a large block is cut there, they are kept for small spans, even if the
- * heap has to grow for it. 10,000 blocks of 60,000 bytes with one page in use each, beside as many small ones of 8,000, took
- * 235 MB instead of 122, as each of the large ones took pages that were meant for the next small one. */
-static size_t warm_units(const struct region *region) {
-    size_t warm_end = region->warm < region->base ? 0 : (region->warm - region->base) >> UNIT_SHIFT;
-    return warm_end > region->frontier ? warm_end - region->frontier : 0;
-}
-
-static void keep_warm(struct region *region, size_t units) {
-    size_t first = region->frontier;
-    region->frontier += units;
-    span_free_keep(region, first, units);
-}
-
-/* Cuts `units` at the frontier, with the FREE span that ends there, if any. */
-static struct span *frontier_cut(struct region *region, size_t units, bool small) {
-    struct span *before;
-    size_t old_frontier, warm;
-    do { /* again whenever the frontier has leapt over foreign memory: what ended there does so no more, and the rest is FREE */
-        size_t left;
-        old_frontier = region->frontier;
-        before = span_free_before(region, old_frontier);
-        warm = small || before != NULL || tunables.populate ? 0 : warm_units(region);
-        size_t more = units - (before ? before->units : 0);
-        if (warm > 0 && !region_grow(region, warm + more, &left))
-            warm = 0;
-        if (warm == 0 && !region_grow(region, more, &left))
-            return NULL;
-        if (left > 0)
-            span_free_coalesce(region, old_frontier, left);
-    } while (region->frontier != old_frontier);
-    if (warm > 0)
-        keep_warm(region, warm);
-    size_t first = region->frontier;
-    if (before != NULL) {
-        first -= before->units;
-        span_free_remove(before);
-    }
-    region->frontier = first + units;
-    struct span *span = &region->spans[first];
-    span->units = (uint32_t)units;
-    span->region = (uint8_t)(region - regions);
-    return span;
-}
-
-/* Cuts `units` at the frontier of the first region that has room. The break is asked to move only where none has, because
- * something may be in its way for ever; then a mapped region is added. */
-static struct span *cut_anywhere(size_t units, bool small) {
-    struct region *heap = &regions[0];
-    bool heap_has_room = heap->mapped - heap->frontier >= units;
-    for (unsigned i = 1; i < region_count && !heap_has_room; i++) {
-        struct span *span = frontier_cut(&regions[i], units, small);
-        if (span != NULL)
-            return span;
-    }
-    struct span *span = frontier_cut(heap, units, small);
-    if (span != NULL)
-        return span;
-    struct region *added = region_add(units);
-    return added ? frontier_cut(added, units, small) : NULL;
-}
-
-/* The first `units` of a FREE span, its rest freed again. */
-static struct span *cut_free(struct span *span, size_t units) {
-    struct region *region = span_region(span);
-    size_t first = span_index(span), rest = span->units - units;
-    span_free_remove(span);
-    span->units = (uint32_t)units;
-    if (rest > 0 && span->kept)
-        span_free_keep(region, first + units, rest);
-    else if (rest > 0)
-        span_free_insert_counted(region, first + units, rest, span->dirty - span_dirty_count(region, first, units));
-    return span;
-}
-
-/* A run of exactly `units`, for a small span or a large one: from the best fitting FREE span, or fresh memory. */
-static struct span *run_acquire(size_t units, bool small) {
-    if (units > UINT32_MAX || !region_init())
-        return NULL;
-    struct span *span = span_tree_best(&span_trees[false], units);
-    if (span == NULL && small)
-        span = span_tree_best(&span_trees[true], units);
-    if (span != NULL)
-        return cut_free(span, units);
-    span = cut_anywhere(units, small);
-    if (span != NULL || small)
-        return span;
-    span = span_tree_best(&span_trees[true], units);
-    return span ? cut_free(span, units) : NULL;
-}
-
 /* ---- spans in use ------------------------------------------------------------------------------------------------ */
-
-/* Units that were free are in use. */
-static void use_units(struct region *region, size_t first, size_t units) {
-    span_amount_wanted_locked(region, first, units);
-    span_dirty_set(region, first, units, false);
-}
 
 static void register_small(const struct span *span) {
     unitmap_set((uintptr_t)span_address(span), span->units, span_map_entry(span));
@@ -193,13 +96,13 @@ struct span *span_acquire_small(unsigned class, bool grown) {
     size_t units = class_units(class, grown);
     struct warming warming = {.region = NULL};
     lock_acquire(&page_heap.lock, LOCK_SPANS);
-    struct span *span = run_acquire(units, true);
+    struct span *span = span_run_take(units, true);
     if (span != NULL) {
         struct region *region = span_region(span);
         size_t first = span_index(span);
         bool clean = span_dirty_count(region, first, units) == 0;
         warming = plan_warming_locked(region, first, units);
-        use_units(region, first, units);
+        span_run_use(region, first, units);
         for (size_t i = 1; i < units; i++) {
             span[i].state = SPAN_PART;
             span[i].head = (uint32_t)first;
@@ -243,23 +146,19 @@ struct span *span_acquire_large(size_t units, size_t align, bool *zeroed) {
     size_t slack = align > UNIT ? (align >> UNIT_SHIFT) - 1 : 0;
     if (units + slack < units)
         return NULL;
-    bool crowded;
-    if (!span_shelf_is_open() || slack > 0) {
-        crowded = span_lock_for_large();
-    } else {
-        struct span *shelved = span_shelf_take_or_lock(units, &crowded);
-        *zeroed = false;
-        if (shelved != NULL)
-            return shelved;
-    }
-    struct span *span = run_acquire(units + slack, false);
+    struct span *shelved = span_shelf_is_open() && slack == 0 ? span_shelf_take(units, zeroed) : NULL;
+    if (shelved != NULL)
+        return shelved;
+    bool crowded = span_lock_for_large();
+    struct span *span = span_run_take(units + slack, false);
     if (span != NULL) {
         if (slack > 0)
             span = trim_to_align(span, units, align);
         span->class = 0;
+        atomic_store_explicit(&span->shelf, 0, memory_order_relaxed);
         __atomic_store_n(&span->state, SPAN_LARGE, __ATOMIC_RELEASE);
         *zeroed = span_dirty_count(span_region(span), span_index(span), units) == 0;
-        use_units(span_region(span), span_index(span), units);
+        span_run_use(span_region(span), span_index(span), units);
         span_totals.large += units;
         span_totals.large_count++;
     }
@@ -293,13 +192,16 @@ static bool grow_in_place(struct span *span, size_t units) {
         span_free_insert_counted(region, first + units, have - more, after->dirty - span_dirty_count(region, end, more));
     else if (have < more)
         region->frontier = first + units;
-    use_units(region, end, more);
+    span_run_use(region, end, more);
     return true;
 }
 
 bool span_try_resize(struct span *span, size_t units) {
+    enum shelf_answer answer = span_shelf_has(span) ? span_shelf_resize(span, units) : SHELF_NOT;
+    if (answer != SHELF_NOT)
+        return answer == SHELF_DONE;
     lock_acquire(&page_heap.lock, LOCK_SPANS);
-    bool mine = span_claim(span, SPAN_HELD); /* so that nobody shelves it meanwhile */
+    bool mine = span_claim_heap_locked(span, SPAN_HELD);
     size_t old = span->units;
     bool done = mine && (units <= old || (units <= UINT32_MAX && grow_in_place(span, units)));
     if (done && units != old) {

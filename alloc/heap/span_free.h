@@ -32,25 +32,40 @@ static inline bool span_claim(struct span *span, enum span_state state) {
     return __atomic_compare_exchange_n(&span->state, &large, (uint8_t)state, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
+/* The same of a span on no shelf, whose tracts have locks of their own; caller holds LOCK_SPANS. One that was freed twice may
+ * lie on a shelf by now. */
+static inline bool span_claim_heap_locked(struct span *span, enum span_state state) {
+    if (!span_claim(span, SPAN_HELD))
+        return false;
+    bool ours = atomic_load_explicit(&span->shelf, memory_order_relaxed) == 0;
+    __atomic_store_n(&span->state, (uint8_t)(ours ? state : SPAN_LARGE), __ATOMIC_RELEASE);
+    return ours;
+}
+
 /* A span's state; of one that is next to those in question, which another thread may be putting on a shelf. */
 static inline enum span_state span_state_of(const struct span *span) {
     return __atomic_load_n(&span->state, __ATOMIC_ACQUIRE);
 }
 
-/* Takes LOCK_SPANS to take or free a large block. True if it was found taken so often that shelves are to grow, behind the
+/* Takes a lock that guards large blocks. True if it was found taken so often that shelves are to grow, behind the
  * call: at one call in CROWDED_PART or more, some times in a row. */
 #define CROWDED_PART 16
 #define CROWDED_MOST (16 * CROWDED_PART)
-static inline bool span_lock_for_large(void) {
-    if (LIKELY(lock_try_acquire(&page_heap.lock, LOCK_SPANS))) {
-        page_heap.crowded -= page_heap.crowded > 0;
+static inline bool crowd_acquire(struct lock *lock, enum lock_rank rank, uint32_t *crowded) {
+    if (LIKELY(lock_try_acquire(lock, rank))) {
+        *crowded -= *crowded > 0;
         return false;
     }
-    lock_acquire(&page_heap.lock, LOCK_SPANS);
-    page_heap.crowded += CROWDED_PART;
-    bool much = page_heap.crowded >= CROWDED_MOST;
-    page_heap.crowded = much ? 0 : page_heap.crowded;
+    lock_acquire(lock, rank);
+    *crowded += CROWDED_PART;
+    bool much = *crowded >= CROWDED_MOST;
+    *crowded = much ? 0 : *crowded;
     return much;
+}
+
+/* LOCK_SPANS, to take or free a large block. */
+static inline bool span_lock_for_large(void) {
+    return crowd_acquire(&page_heap.lock, LOCK_SPANS, &page_heap.crowded);
 }
 
 static inline struct region *span_region(const struct span *span) {
@@ -73,6 +88,9 @@ void span_dirty_set(struct region *region, size_t first, size_t units, bool dirt
 
 /* Says of the dirty ones among the units that they are old. */
 void span_dirty_age(struct region *region, size_t first, size_t units);
+
+/* Which of 64 units are free and dirty, bit n for unit first + n. */
+uint64_t span_dirty_bits(const struct region *region, size_t first);
 
 /* How many of the units are free and dirty. */
 size_t span_dirty_count(const struct region *region, size_t first, size_t units);

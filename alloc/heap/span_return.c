@@ -235,7 +235,7 @@ static void release_small(struct span *span) {
 }
 
 static bool release_large(struct span *span) {
-    bool crowded = span_lock_for_large(), mine = span_claim(span, SPAN_NONE);
+    bool crowded = span_lock_for_large(), mine = span_claim_heap_locked(span, SPAN_NONE);
     if (mine) {
         take_large_locked(span);
         span_dirty_set(span_region(span), span_index(span), span->units, true);
@@ -258,11 +258,12 @@ void span_release(struct span *span) {
 bool span_release_large(struct span *span) {
     size_t excess = 0;
     note_release();
-    if (!span_shelf_is_open() || !span_shelf_try_put(span, &excess))
+    enum shelf_answer answer = span_shelf_has(span) ? span_shelf_put(span, &excess) : SHELF_NOT;
+    if (answer == SHELF_NOT)
         return release_large(span);
     if (UNLIKELY(excess > 0))
         give_excess(excess);
-    return true;
+    return answer == SHELF_DONE;
 }
 
 bool span_try_hold(struct span *span, size_t *units) {

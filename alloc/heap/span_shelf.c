@@ -1,115 +1,130 @@
 /* SPDX-License-Identifier: MIT */
 #include "heap/span_shelf.h"
 
+#include "os/os.h"
 #include "kit/tunables.h"
 #include "heap/span_amount.h"
 #include "heap/span_free.h"
+#include "heap/span_run.h"
 
-#define SHELVES_FIRST 2           /* shelves that there are at first */
-#define SHELF_LEAST (256 * KIB / UNIT) /* what a shelf may have in any case */
-#define QUIET_USES 1000           /* between two sweeps: that many calls need no shelves */
+#define SHELVES_FIRST 2   /* shelves that there are at first */
+#define QUIET_USES 1000   /* between two sweeps: that many calls need no shelves */
+#define FREE_MOST 2       /* units that a shelf may have free where it is to take a tract more */
+#define ALL_UNITS (run_bits(0, TRACT_UNITS))
 
 struct shelves shelves;
 struct shelf shelves_all[SHELVES_MOST] BIG_TABLE;
-
-static struct span *span_of(const struct shelved *lying) {
-    return &regions[lying->region].spans[lying->first];
-}
 
 static void set_state(struct span *span, enum span_state state) {
     __atomic_store_n(&span->state, (uint8_t)state, __ATOMIC_RELEASE);
 }
 
+static void set_shelf(struct span *span, size_t number) {
+    atomic_store_explicit(&span->shelf, (uint16_t)number, memory_order_relaxed);
+}
+
+/* As spans say it. */
+static size_t number_of(const struct shelf *shelf) {
+    return (size_t)(shelf - shelves_all) + 1;
+}
+
+/* ---- bits of a tract ------------------------------------------------------------------------------------------------ */
+
+static uint64_t run_bits(size_t first, size_t units) {
+    return (units == 64 ? ~(uint64_t)0 : ((uint64_t)1 << units) - 1) << first;
+}
+
+/* Where the run of ones starts that ends before bit `at`; `at` if there is none. */
+static size_t run_start(uint64_t bits, size_t at) {
+    uint64_t zeros = ~bits & (((uint64_t)1 << at) - 1);
+    return zeros != 0 ? 64 - (size_t)__builtin_clzll(zeros) : 0;
+}
+
+/* Where the run of ones that starts at bit `at` ends; `at` if there is none. */
+static size_t run_end(uint64_t bits, size_t at) {
+    uint64_t zeros = at < TRACT_UNITS ? ~bits >> at : 0;
+    return zeros != 0 ? at + (size_t)__builtin_ctzll(zeros) : TRACT_UNITS;
+}
+
+/* For each run of ones, `count` of them from bit `first` on. */
+#define EACH_RUN(bits, first, count)                                                                                       \
+    for (uint64_t left_ = (bits); left_ != 0;)                                                                             \
+        for (size_t first = (size_t)__builtin_ctzll(left_), count = run_end(left_, first) - first; count > 0;              \
+             left_ &= ~run_bits(first, count), count = 0)
+
+static struct span *span_at(const struct tract *tract, size_t at) {
+    return &regions[tract->region].spans[tract->first + at];
+}
+
+static void set_run(const struct tract *tract, size_t at, size_t units) {
+    struct span *span = span_at(tract, at);
+    span->units = (uint32_t)units;
+    span->region = tract->region;
+    set_state(span, SPAN_SHELVED);
+}
+
 /* ---- a shelf ----------------------------------------------------------------------------------------------------- */
 
-static _Atomic uint32_t threads; /* that have come here */
+static _Atomic uint32_t processors; /* one more than the highest number that was met */
 
-/* In the order in which threads come here, from 1 on, so that those that work together have different shelves. */
-static uint32_t number_of_thread(void) {
-    static THREAD_LOCAL uint8_t number;
-    if (UNLIKELY(number == 0))
-        number = (uint8_t)(atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed) % SHELVES_MOST + 1);
+static uint32_t processor(void) {
+    uint32_t number = os_processor();
+    if (UNLIKELY(number >= atomic_load_explicit(&processors, memory_order_relaxed)))
+        atomic_store_explicit(&processors, number + 1, memory_order_relaxed);
     return number;
 }
 
-/* This thread's shelf, locked. NULL if others have it. It may have been closed meanwhile: then nothing may be put there. */
-static struct shelf *try_shelf(void) {
-    uint32_t count = atomic_load_explicit(&shelves.count, memory_order_acquire);
-    if (count == 0)
-        return NULL;
-    uint32_t index = number_of_thread() & (count - 1);
-    struct shelf *shelf = &shelves_all[index];
-    if (!lock_try_acquire(&shelf->lock, LOCK_SHELF))
-        return NULL;
-    if (LIKELY(index < atomic_load_explicit(&shelves.count, memory_order_relaxed))) {
-        shelf->uses++;
-        return shelf;
-    }
-    lock_release(&shelf->lock, LOCK_SHELF);
-    return NULL;
+/* True if there are to be more shelves, behind the call. */
+static bool enter(struct shelf *shelf) {
+    bool crowded = crowd_acquire(&shelf->lock, LOCK_SHELF, &shelf->crowded);
+    shelf->uses++;
+    return crowded;
 }
 
 static void leave(struct shelf *shelf) {
     lock_release(&shelf->lock, LOCK_SHELF);
 }
 
-static void drop_locked(struct shelf *shelf, size_t at) {
-    shelf->units -= shelf->lying[at].units;
-    shelf->lying[at] = shelf->lying[--shelf->count];
+/* The first `units` of a run are free no more. */
+static void use_units(struct shelf *shelf, struct tract *tract, size_t at, size_t units) {
+    size_t end = run_end(tract->free, at);
+    uint64_t bits = run_bits(at, units);
+    set_state(span_at(tract, at), SPAN_NONE);
+    if (end > at + units)
+        set_run(tract, at + units, end - at - units);
+    tract->free &= ~bits;
+    tract->clean &= ~bits;
+    tract->idle &= ~bits;
+    shelf->units -= (uint32_t)units;
 }
 
-static void lay_locked(struct shelf *shelf, const struct shelved *what) {
-    struct span *span = span_of(what);
-    span->units = what->units;
-    span->region = what->region;
-    set_state(span, SPAN_SHELVED);
-    shelf->lying[shelf->count++] = *what;
-    shelf->units += what->units;
-}
-
-/* The smallest that is large enough; `count` if there is none. */
-static size_t best_fit(const struct shelf *shelf, size_t units) {
-    size_t best = shelf->count;
-    for (size_t i = 0; i < shelf->count; i++)
-        if (shelf->lying[i].units >= units && (best == shelf->count || shelf->lying[i].units < shelf->lying[best].units))
-            best = i;
-    return best;
-}
-
-/* The first `units` of what lies there. */
-static struct span *cut_locked(struct shelf *shelf, size_t at, size_t units) {
-    struct shelved rest = shelf->lying[at];
-    struct span *span = span_of(&rest);
-    drop_locked(shelf, at);
-    rest.first += (uint32_t)units;
-    rest.units = (uint16_t)(rest.units - units);
-    if (rest.units > 0)
-        lay_locked(shelf, &rest);
+/* The first `units` of a run become a block. */
+static struct span *cut(struct shelf *shelf, struct tract *tract, size_t at, size_t units, bool *zeroed) {
+    uint64_t bits = run_bits(at, units);
+    struct span *span = span_at(tract, at);
+    *zeroed = (tract->clean & bits) == bits;
+    use_units(shelf, tract, at, units);
+    shelf->handed++;
     span->units = (uint32_t)units;
     span->class = 0;
-    shelf->handed++;
+    set_shelf(span, number_of(shelf));
     set_state(span, SPAN_LARGE);
     return span;
 }
 
-/* Takes what touches a span off the shelf, and adds it to that. */
-static void join_locked(struct shelf *shelf, struct shelved *what) {
-    for (size_t i = 0; i < shelf->count;) {
-        struct shelved other = shelf->lying[i];
-        bool before = other.region == what->region && other.first + other.units == what->first;
-        bool behind = other.region == what->region && what->first + what->units == other.first;
-        if (!before && !behind) {
-            i++;
-            continue;
-        }
-        set_state(span_of(before ? what : &other), SPAN_NONE);
-        what->first = before ? other.first : what->first;
-        what->units = (uint16_t)(what->units + other.units);
-        drop_locked(shelf, i);
-    }
+/* From the shortest run of all tracts that is long enough. */
+static struct span *cut_best(struct shelf *shelf, size_t units, bool *zeroed) {
+    struct tract *best = NULL;
+    size_t best_at = 0, best_length = SIZE_MAX;
+    for (struct tract *tract = shelf->tracts; tract < shelf->tracts + shelf->count && best_length > units; tract++)
+        EACH_RUN(tract->free, at, length)
+            if (length >= units && length < best_length) {
+                best = tract;
+                best_at = at;
+                best_length = length;
+            }
+    return best != NULL ? cut(shelf, best, best_at, units, zeroed) : NULL;
 }
-
-/* ---- to the page heap -------------------------------------------------------------------------------------------- */
 
 /* Takes LOCK_SPANS; what was counted here goes into the totals. */
 static bool lock_spans_and_settle(struct shelf *shelf) {
@@ -119,92 +134,197 @@ static bool lock_spans_and_settle(struct shelf *shelf) {
     return crowded;
 }
 
-static void free_nth_locked(struct shelf *shelf, size_t at, bool old) {
-    struct shelved gone = shelf->lying[at];
-    struct region *region = &regions[gone.region];
-    drop_locked(shelf, at);
-    span_totals.large -= gone.units;
-    span_dirty_set(region, gone.first, gone.units, true);
-    if (old)
-        span_dirty_age(region, gone.first, gone.units);
-    set_state(span_of(&gone), SPAN_NONE);
-    span_free_coalesce(region, gone.first, gone.units);
+static bool may_have_more(const struct shelf *shelf) {
+    return shelf->count < SHELF_TRACTS && shelf->units <= FREE_MOST;
 }
 
-static void free_all_locked(struct shelf *shelf) {
-    while (shelf->count > 0)
-        free_nth_locked(shelf, shelf->count - 1, false);
-}
-
-struct span *span_shelf_take_or_lock(size_t units, bool *crowded) {
-    struct shelf *shelf = units <= SHELF_UNITS ? try_shelf() : NULL;
-    size_t at = shelf != NULL ? best_fit(shelf, units) : 0;
-    struct span *span = NULL;
-    if (shelf != NULL && at < shelf->count) {
-        span = cut_locked(shelf, at, units);
-    } else if (shelf != NULL) {
-        *crowded = lock_spans_and_settle(shelf);
-        free_all_locked(shelf);
-    } else {
-        *crowded = span_lock_for_large();
+/* Takes a tract from the page heap. */
+static bool add_tract(struct shelf *shelf, bool *crowded) {
+    *crowded |= lock_spans_and_settle(shelf);
+    struct span *span = span_run_take(TRACT_UNITS, false);
+    if (span != NULL) {
+        struct tract *tract = &shelf->tracts[shelf->count++];
+        struct region *region = span_region(span);
+        size_t first = span_index(span);
+        *tract = (struct tract){ALL_UNITS, ~span_dirty_bits(region, first) & ALL_UNITS, 0, (uint32_t)first, span->region};
+        span_run_use(region, first, TRACT_UNITS);
+        set_run(tract, 0, TRACT_UNITS);
+        shelf->units += TRACT_UNITS;
+        span_totals.large += TRACT_UNITS;
     }
-    if (shelf != NULL)
-        leave(shelf);
+    lock_release(&page_heap.lock, LOCK_SPANS);
+    return span != NULL;
+}
+
+READS_OTHERS static bool may_have(const struct shelf *shelf, size_t units) {
+    return shelf->units >= units;
+}
+
+/* From a shelf that nobody else is at, of those that are one bit away. */
+static struct span *cut_near(uint32_t index, uint32_t count, size_t units, bool *zeroed) {
+    struct span *span = NULL;
+    for (uint32_t bit = 1; bit < count && span == NULL; bit *= 2) {
+        struct shelf *shelf = &shelves_all[index ^ bit];
+        if (may_have(shelf, units) && lock_try_acquire(&shelf->lock, LOCK_SHELF)) {
+            span = cut_best(shelf, units, zeroed);
+            leave(shelf);
+        }
+    }
     return span;
 }
 
-static size_t smallest(const struct shelf *shelf) {
-    size_t best = 0;
-    for (size_t i = 1; i < shelf->count; i++)
-        if (shelf->lying[i].units < shelf->lying[best].units)
-            best = i;
-    return best;
+/* From one shelf, with a tract more if it may have one. It may have been closed since it was looked for: then it has none, and
+ * gets none. */
+static struct span *cut_own(uint32_t index, size_t units, bool *zeroed) {
+    struct shelf *shelf = &shelves_all[index];
+    bool crowded = enter(shelf);
+    struct span *span = cut_best(shelf, units, zeroed);
+    bool open = index < atomic_load_explicit(&shelves.count, memory_order_relaxed);
+    if (span == NULL && open && may_have_more(shelf) && add_tract(shelf, &crowded))
+        span = cut_best(shelf, units, zeroed);
+    leave(shelf);
+    if (UNLIKELY(crowded))
+        span_shelf_grow();
+    return span;
 }
 
-/* Gives the page heap the smallest of what lies there, until half of the places and of the room are free, or one is left. The
- * large ones can be cut, and what is given back joins what it was cut from. Returns span_amount_take_excess_locked. */
-static size_t spill(struct shelf *shelf, size_t room) {
-    lock_spans_and_settle(shelf);
-    while (shelf->count > 1 && (shelf->count > SHELF_PLACES / 2 || shelf->units > room / 2))
-        free_nth_locked(shelf, smallest(shelf), false);
-    if (shelf->units > room)
-        free_all_locked(shelf);
-    size_t excess = span_amount_take_excess_locked();
-    lock_release(&page_heap.lock, LOCK_SPANS);
-    return excess;
+struct span *span_shelf_take(size_t units, bool *zeroed) {
+    uint32_t count = atomic_load_explicit(&shelves.count, memory_order_acquire);
+    if (count == 0 || units > SHELF_BLOCK_UNITS || tunables.decay_ms == 0)
+        return NULL;
+    uint32_t index = processor() & (count - 1);
+    struct span *span = cut_own(index, units, zeroed);
+    return span != NULL ? span : cut_near(index, count, units, zeroed);
 }
 
-bool span_shelf_try_put(struct span *span, size_t *excess) {
-    uint32_t room = atomic_load_explicit(&shelves.room, memory_order_relaxed);
-    struct shelf *shelf = span->units <= room && tunables.decay_ms > 0 ? try_shelf() : NULL;
-    bool done = shelf != NULL && span_claim(span, SPAN_SHELVED);
-    if (done) {
-        struct shelved what = {(uint32_t)span_index(span), (uint16_t)span->units, span->region, false};
-        join_locked(shelf, &what);
-        lay_locked(shelf, &what);
-        shelf->handed--;
-        if (shelf->units > room || shelf->count == SHELF_PLACES)
-            *excess = spill(shelf, room);
+/* ---- to the page heap -------------------------------------------------------------------------------------------- */
+
+/* Free units of a tract become FREE. */
+static void free_run_locked(const struct tract *tract, size_t at, size_t units) {
+    struct region *region = &regions[tract->region];
+    uint64_t dirty = run_bits(at, units) & ~tract->clean;
+    EACH_RUN(dirty, first, count)
+        span_dirty_set(region, tract->first + first, count, true);
+    EACH_RUN(dirty & tract->idle, first, count)
+        span_dirty_age(region, tract->first + first, count);
+    set_state(span_at(tract, at), SPAN_NONE);
+    span_totals.large -= units;
+    span_free_coalesce(region, tract->first + at, units);
+}
+
+/* Makes a tract none. Caller holds LOCK_SPANS. */
+static void dissolve_locked(struct shelf *shelf, struct tract *tract) {
+    struct tract gone = *tract;
+    *tract = shelf->tracts[--shelf->count];
+    shelf->units -= (uint32_t)__builtin_popcountll(gone.free);
+    for (size_t at = 0, units; at < TRACT_UNITS; at += units) {
+        struct span *span = span_at(&gone, at);
+        units = span->units;
+        if ((gone.free >> at & 1) != 0)
+            free_run_locked(&gone, at, units);
+        else
+            set_shelf(span, 0);
     }
-    if (shelf != NULL)
+}
+
+/* ---- blocks come back -------------------------------------------------------------------------------------------- */
+
+/* The shelf that a span lies on, locked; NULL if it lies on none. */
+static struct shelf *enter_of(struct span *span, bool *crowded) {
+    size_t number;
+    while ((number = atomic_load_explicit(&span->shelf, memory_order_relaxed)) != 0 && number <= SHELVES_MOST) {
+        struct shelf *shelf = &shelves_all[number - 1];
+        *crowded = enter(shelf);
+        if (LIKELY(atomic_load_explicit(&span->shelf, memory_order_relaxed) == number))
+            return shelf;
         leave(shelf);
-    return done;
+    }
+    return NULL;
+}
+
+/* The tract of a span that says that it lies here; *at is where. NULL if it has been freed and is something else by now. */
+static struct tract *tract_of(struct shelf *shelf, const struct span *span, size_t *at) {
+    size_t index = span_index(span);
+    for (struct tract *tract = shelf->tracts; tract < shelf->tracts + shelf->count; tract++)
+        if (tract->region == span->region && index - tract->first < TRACT_UNITS) {
+            *at = index - tract->first;
+            return tract;
+        }
+    return NULL;
+}
+
+/* Units [at, at + units) of a tract are in use no more, and join what is free beside them. */
+static void free_units(struct shelf *shelf, struct tract *tract, size_t at, size_t units) {
+    size_t start = run_start(tract->free, at), end = run_end(tract->free, at + units);
+    if (end > at + units)
+        set_state(span_at(tract, at + units), SPAN_NONE);
+    if (start < at)
+        set_state(span_at(tract, at), SPAN_NONE);
+    tract->free |= run_bits(at, units);
+    shelf->units += (uint32_t)units;
+    set_run(tract, start, end - start);
+}
+
+/* A tract that is free as a whole goes back, if as much is free besides. */
+static void give_whole(struct shelf *shelf, struct tract *tract, size_t *excess) {
+    if (LIKELY(tract->free != ALL_UNITS) || shelf->units < 2 * TRACT_UNITS)
+        return;
+    lock_spans_and_settle(shelf);
+    dissolve_locked(shelf, tract);
+    *excess = span_amount_take_excess_locked();
+    lock_release(&page_heap.lock, LOCK_SPANS);
+}
+
+enum shelf_answer span_shelf_put(struct span *span, size_t *excess) {
+    bool crowded = false;
+    size_t at;
+    struct shelf *shelf = enter_of(span, &crowded);
+    if (shelf == NULL)
+        return SHELF_NOT;
+    struct tract *tract = tract_of(shelf, span, &at);
+    bool done = tract != NULL && span_claim(span, SPAN_SHELVED);
+    if (done) {
+        free_units(shelf, tract, at, span->units);
+        shelf->handed--;
+        give_whole(shelf, tract, excess);
+    }
+    leave(shelf);
+    if (UNLIKELY(crowded))
+        span_shelf_grow();
+    return done ? SHELF_DONE : SHELF_REFUSED;
+}
+
+enum shelf_answer span_shelf_resize(struct span *span, size_t units) {
+    bool crowded = false;
+    size_t at;
+    struct shelf *shelf = enter_of(span, &crowded);
+    if (shelf == NULL)
+        return SHELF_NOT;
+    struct tract *tract = tract_of(shelf, span, &at);
+    bool mine = tract != NULL && span_claim(span, SPAN_HELD), done = false;
+    if (mine) {
+        size_t old = span->units;
+        done = units <= run_end(tract->free, at + old) - at;
+        if (done && units > old)
+            use_units(shelf, tract, at + old, units - old);
+        if (done)
+            span->units = (uint32_t)units;
+        if (done && units < old)
+            free_units(shelf, tract, at + units, old - units);
+        set_state(span, SPAN_LARGE);
+    }
+    leave(shelf);
+    return done ? SHELF_DONE : SHELF_REFUSED;
 }
 
 /* ---- how many there are ------------------------------------------------------------------------------------------ */
-
-READS_OTHERS static void set_room(uint32_t count) {
-    size_t share = max_size(span_totals.large / count, SHELF_LEAST);
-    atomic_store_explicit(&shelves.room, (uint32_t)min_size(share, SHELF_UNITS), memory_order_relaxed);
-}
 
 void span_shelf_grow(void) {
     if (!lock_try_acquire(&shelves.growing, LOCK_SHELF))
         return;
     uint32_t count = atomic_load_explicit(&shelves.count, memory_order_relaxed);
-    bool enough = count == SHELVES_MOST || (count > 0 && count >= threads);
+    bool enough = count == SHELVES_MOST || (count > 0 && count >= processors);
     uint32_t more = enough ? count : (uint32_t)max_size(count * 2, SHELVES_FIRST);
-    set_room(more);
     if (more > atomic_load_explicit(&shelves.opened, memory_order_relaxed))
         atomic_store_explicit(&shelves.opened, more, memory_order_release);
     atomic_store_explicit(&shelves.count, more, memory_order_release);
@@ -220,11 +340,11 @@ void span_shelf_close(void) {
 static void age(struct shelf *shelf) {
     lock_spans_and_settle(shelf);
     for (size_t i = shelf->count; i-- > 0;)
-        if (shelf->lying[i].old)
-            free_nth_locked(shelf, i, true);
+        if ((shelf->tracts[i].free & shelf->tracts[i].idle) != 0)
+            dissolve_locked(shelf, &shelf->tracts[i]);
     lock_release(&page_heap.lock, LOCK_SPANS);
     for (size_t i = 0; i < shelf->count; i++)
-        shelf->lying[i].old = true;
+        shelf->tracts[i].idle = shelf->tracts[i].free;
 }
 
 void span_shelf_age(void) {
@@ -248,7 +368,8 @@ void span_shelf_empty(void) {
     for (struct shelf *shelf = shelves_all; shelf < shelves_all + shelves.opened; shelf++) {
         lock_acquire(&shelf->lock, LOCK_SHELF);
         lock_spans_and_settle(shelf);
-        free_all_locked(shelf);
+        while (shelf->count > 0)
+            dissolve_locked(shelf, &shelf->tracts[shelf->count - 1]);
         lock_release(&page_heap.lock, LOCK_SPANS);
         leave(shelf);
     }
@@ -256,36 +377,55 @@ void span_shelf_empty(void) {
 
 /* ---- looking at them --------------------------------------------------------------------------------------------- */
 
+static size_t runs_of(uint64_t bits) {
+    return (size_t)__builtin_popcountll(bits & ~(bits << 1));
+}
+
 void span_shelf_count(struct shelf_totals *totals) {
     *totals = (struct shelf_totals){0};
     for (struct shelf *shelf = shelves_all; shelf < shelves_all + shelves.opened; shelf++) {
         lock_acquire(&shelf->lock, LOCK_SHELF);
-        totals->spans += shelf->count;
+        for (size_t i = 0; i < shelf->count; i++)
+            totals->spans += runs_of(shelf->tracts[i].free);
         totals->units += shelf->units;
         totals->handed += shelf->handed;
         leave(shelf);
     }
 }
 
+/* Whether the spans of a tract are what its bits say. Adds up the free units. */
+static bool tract_is_right(const struct shelf *shelf, const struct tract *tract, size_t *units) {
+    size_t at = 0;
+    while (at < TRACT_UNITS) {
+        const struct span *span = span_at(tract, at);
+        bool free = (tract->free >> at & 1) != 0;
+        size_t end = at + span->units;
+        if (span->units == 0 || end > TRACT_UNITS || (tract->clean & ~tract->free) != 0 || (tract->idle & ~tract->free) != 0)
+            return false;
+        if (free ? span->state != SPAN_SHELVED || end != run_end(tract->free, at)
+                 : (span->state != SPAN_LARGE && span->state != SPAN_HELD) || span->shelf != number_of(shelf) ||
+                       (tract->free & run_bits(at, span->units)) != 0)
+            return false;
+        *units += free ? span->units : 0;
+        at = end;
+    }
+    return true;
+}
+
 static bool is_right(const struct shelf *shelf) {
     size_t units = 0;
-    for (size_t i = 0; i < shelf->count; i++) {
-        const struct shelved *lying = &shelf->lying[i];
-        const struct span *span = span_of(lying);
-        if (span->state != SPAN_SHELVED || span->units != lying->units)
+    if (shelf->count > SHELF_TRACTS)
+        return false;
+    for (size_t i = 0; i < shelf->count; i++)
+        if (!tract_is_right(shelf, &shelf->tracts[i], &units))
             return false;
-        for (size_t k = 0; k < shelf->count; k++)
-            if (shelf->lying[k].region == lying->region && shelf->lying[k].first == lying->first + lying->units)
-                return false;
-        units += lying->units;
-    }
-    return units == shelf->units && units <= SHELF_UNITS;
+    return units == shelf->units;
 }
 
 void span_shelf_walk(struct walk *walk, const struct shelf_totals *found) {
     struct shelf_totals totals;
     for (const struct shelf *shelf = shelves_all; shelf < shelves_all + shelves.opened; shelf++)
-        if (!report_walk(walk, shelf->count < SHELF_PLACES && is_right(shelf), "span S5", shelf))
+        if (!report_walk(walk, is_right(shelf), "span S5", shelf))
             return;
     span_shelf_count(&totals);
     report_walk(walk, totals.spans == found->spans && totals.units == found->units && totals.handed == found->handed,

@@ -1,26 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shelves: where many threads take and free large blocks, what one has freed waits beside the page heap for its next one, so
- * that they need not all wait for LOCK_SPANS. There is none, and nothing of all this happens, until threads have often found
- * that lock taken (span_lock_for_large); there are twice as many whenever they still do, and none again when it has become
- * quiet. A thread has one of them, by the order in which threads came here, maybe with others.
+ * Shelves: where many threads take and free large blocks, they have memory for these in several places, each with a lock of its
+ * own, so that they need not all wait for LOCK_SPANS. There is none, and nothing of all this happens, until threads have often
+ * found that lock taken (span_lock_for_large); there are twice as many whenever they still find a lock taken, up to one a
+ * processor, and none again when it has become quiet. A thread has that of the processor it is on (os_processor), and where
+ * nothing fits there, a block of another one that nobody is at.
  *
- * A shelf is a page heap of a few spans, written down in two cache lines: the best fitting one is cut, neighbours are joined.
- * It has no more than its share of what is in use, and than SHELF_UNITS: beyond that the smallest go to the page heap. If none
- * is large enough all go there, so that they join what they were cut from, before a span is taken from there. What a shelf
- * gives is dirty.
+ * A shelf has some tracts: runs of TRACT_UNITS that it took from the page heap. Of these it cuts blocks, best fit, and a block
+ * that is freed goes back to its tract, whoever frees it. A tract is a few words: which of its units are free is a bit each, so
+ * that what is beside each other joins by itself, and a call touches few lines that others have written. A shelf takes a tract
+ * more if it has next to nothing free; else what fits nowhere comes from the page heap. A tract that is free as a whole goes
+ * back if as much is free besides.
  *
- * S5 a SHELVED span lies on one shelf, which says its place and its length, and nobody else takes, merges, resizes or frees it.
- *    No two on a shelf touch. `units` of a shelf is the sum of what lies there. span_totals counts these units as large, and
- *    blocks as if what was done on shelves since the last settlement were not done: span_shelf_count says by how much.
+ * S5 a SHELVED span is a run of free units of a tract, as long as it can be; what lies between are LARGE and HELD spans that
+ *    say whose tract it is (shelf); no other span says so. `units` of a shelf is the sum of its SHELVED spans. span_totals
+ *    counts these units as large, and blocks as if what was done on shelves since the last settlement were not done:
+ *    span_shelf_count says by how much.
  *
- * By age: span_shelf_age, once a sweep (span_sweep.h), gives the page heap what lies there since the sweep before, as old.
+ * By age: span_shelf_age, once a sweep (span_sweep.h), dissolves each tract that has a unit free since the sweep before: its
+ * blocks are the page heap's from then on, and what is free in it is FREE, the rest of it new and that unit old.
  *
- * Locks: LOCK_SHELF, one a shelf. Who takes or frees a block only tries it, and goes to the page heap if it is taken, so that
- * nobody waits for a shelf but those who empty, count or fork. LOCK_SPANS is taken under it, to give spans to the page heap.
+ * Locks: LOCK_SHELF, one a shelf. LOCK_SPANS is taken under it, to take a tract from the page heap and to give it back.
  *
- * Rejected: a stack or slots without a lock. To cut and to join takes several steps, between which a walk or a fork would find
- * spans that lie nowhere; and a lock that nobody waits for costs what a compare-and-swap costs.
+ * Rejected: shelves of what their threads have freed, cut and joined and given to the page heap where nothing fits. Each miss
+ * and each overflow took LOCK_SPANS, with 64 threads for 95 % of the run, and what one had freed served no other: README.md.
  */
 #ifndef MYALLOC_SPAN_SHELF_H
 #define MYALLOC_SPAN_SHELF_H
@@ -33,32 +36,33 @@
 #include "heap/span_types.h"
 
 #define SHELVES_MOST 64        /* a power of two */
-#define SHELF_PLACES 12        /* so that a shelf has two cache lines */
-#define SHELF_UNITS (1 * MIB / UNIT) /* no shelf has more */
+#define SHELF_TRACTS 30
+#define TRACT_UNITS 48         /* at most 64, the bits of a word */
+#define SHELF_BLOCK_UNITS (TRACT_UNITS / 2) /* the largest block of a tract */
 
-/* What lies on a shelf: a span. */
-struct shelved {
+/* Bit n stands for unit first + n. */
+struct tract {
+    uint64_t free;
+    uint64_t clean; /* of the free ones: zero, as far as is known */
+    uint64_t idle;  /* of the free ones: those that were so at the last sweep, too */
     uint32_t first;
-    uint16_t units;
     uint8_t region;
-    bool old; /* since before the last sweep */
 };
 
 struct shelf {
     struct lock lock;
-    uint32_t units;  /* of all that lies here */
-    uint32_t count;  /* of spans */
-    uint32_t uses;   /* since the last sweep */
-    uint64_t handed; /* blocks taken from here, less those put here, since they were settled, modulo 2^64 */
-    struct shelved lying[SHELF_PLACES];
+    uint32_t count;   /* of tracts */
+    uint32_t units;   /* free ones of all of them */
+    uint32_t crowded; /* how often the lock was taken when it was wanted */
+    uint32_t uses;    /* since the last sweep */
+    uint64_t handed;  /* blocks taken from here, less those freed to here, since they were settled, modulo 2^64 */
+    struct tract tracts[SHELF_TRACTS];
 } LINE_ALIGNED;
-_Static_assert(sizeof(struct shelf) == 2 * CACHE_LINE, "a shelf has two cache lines");
 
 /* Written seldom. */
 struct shelves {
     _Atomic uint32_t count;  /* in use: 0, or a power of two */
     _Atomic uint32_t opened; /* as many as ever were; the others were never touched */
-    _Atomic uint32_t room;   /* units that a shelf may have */
     struct lock growing;     /* guards `opened` and that `count` rises */
 } LINE_ALIGNED;
 extern HIDDEN struct shelves shelves;
@@ -68,28 +72,35 @@ static inline bool span_shelf_is_open(void) {
     return UNLIKELY(atomic_load_explicit(&shelves.count, memory_order_relaxed) != 0);
 }
 
-/* A LARGE span of so many units from this thread's shelf; not known to be zero. If there is none, NULL, and LOCK_SPANS is held
- * (span_lock_for_large); what lies there, too small or in pieces, has gone to the page heap. */
-struct span *span_shelf_take_or_lock(size_t units, bool *crowded);
+/* A LARGE span of so many units from this thread's shelf. NULL if there is none: then it is to come from the page heap. *zeroed
+ * tells if all of it is known to be zero. */
+struct span *span_shelf_take(size_t units, bool *zeroed);
 
-/* Puts a LARGE span on this thread's shelf. Where there is no room, the smallest of what lies there goes to the page heap; then
- * *excess is span_amount_take_excess_locked. False, with nothing changed, if the shelf is taken or is too small, or if the span
- * is LARGE no more. */
-bool span_shelf_try_put(struct span *span, size_t *excess);
+/* Of a span that was LARGE when it was found: whether it lies on a shelf's tract, as far as can be said without a lock. */
+static inline bool span_shelf_has(const struct span *span) {
+    return UNLIKELY(atomic_load_explicit(&span->shelf, memory_order_relaxed) != 0);
+}
+
+/* Such a span is freed, or made `units` long where it stands. SHELF_NOT if it lies on none, or does so no more; SHELF_REFUSED,
+ * with nothing changed, if it is LARGE no more or the units behind it are taken. Of a free *excess is
+ * span_amount_take_excess_locked, if units went to the page heap. */
+enum shelf_answer { SHELF_NOT, SHELF_DONE, SHELF_REFUSED };
+enum shelf_answer span_shelf_put(struct span *span, size_t *excess);
+enum shelf_answer span_shelf_resize(struct span *span, size_t units);
 
 /* Threads have waited for LOCK_SPANS too often. The caller holds no lock of the page heap. */
 void span_shelf_grow(void);
 
-/* At the start of a sweep: what lies on shelves since the one before goes to the page heap, as old. What is used at this moment
- * waits for the next sweep. If shelves were hardly used since, there are none from now on. */
+/* At the start of a sweep: tracts with a unit that nobody has used since the one before are dissolved. If shelves were hardly
+ * used since, there are none from now on. */
 void span_shelf_age(void);
 
-/* Everything goes to the page heap; there are shelves as before, or none until threads have waited too often again: where
- * memory is refused, nobody is to put any aside before it is asked for once more. */
+/* All tracts are dissolved; there are shelves as before, or none until threads have waited too often again: where memory is
+ * refused, nobody is to put any aside before it is asked for once more. */
 void span_shelf_empty(void);
 void span_shelf_close(void);
 
-/* What lies on shelves, and how many more blocks are in use than span_totals.large_count says, modulo 2^64. */
+/* What is free on shelves, and how many more blocks are in use than span_totals.large_count says, modulo 2^64. */
 struct shelf_totals {
     size_t spans, units, handed;
 };

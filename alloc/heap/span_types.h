@@ -38,6 +38,7 @@ struct span {
     };
     union {
         uint32_t dirty;         /* FREE: how many of the units are dirty */
+        _Atomic uint16_t shelf; /* LARGE, HELD: whose tract it lies in, from 1 on; 0: none (span_shelf.h) */
         struct { uint16_t idle_pages, returned_pages; }; /* each unit of a SMALL one: its OS pages, a bit each (home.h) */
     };
     uint16_t live;              /* SMALL: blocks that are not home */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Shelves: what lies there, how it is cut and joined, when it goes to the page heap; and what threads do with them at once. */
+/* Shelves: which blocks lie on their tracts, how these are cut and joined, when they go back to the page heap; and what
+ * threads do with them at once. */
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <string.h>
@@ -26,20 +27,15 @@ static struct shelf_totals lying(void) {
     return totals;
 }
 
-/* Blocks that others could be told by are in use on both sides of each. */
-static struct span *between[64];
-static void take(struct span **spans, size_t count, size_t units) {
-    for (size_t i = 0; i < count; i++) {
-        spans[i] = large(units);
-        between[i] = large(1);
-    }
-}
-
 static void open_shelves(void) {
-    cr_assert_not_null(large(64)); /* so that a shelf has room */
-    cr_assert_not_null(large(64));
     span_shelf_grow();
     cr_assert(span_shelf_is_open());
+}
+
+/* The only tract that there is. */
+static struct tract *tract(void) {
+    cr_assert_eq(shelves_all[0].count, 1);
+    return &shelves_all[0].tracts[0];
 }
 
 Test(shelf, there_is_none_until_the_lock_is_found_taken_often) {
@@ -47,7 +43,7 @@ Test(shelf, there_is_none_until_the_lock_is_found_taken_often) {
     span_release(span);
     span_release(end);
     cr_assert_not(span_shelf_is_open());
-    cr_assert_eq(lying().spans, 0);
+    cr_assert_eq(lying().units, 0);
     cr_assert_eq(shelves.opened, 0);
     for (int i = 0; i < 1000; i++) { /* now and then is not often */
         page_heap.crowded += i % (2 * CROWDED_PART) == 0 ? CROWDED_PART : 0;
@@ -55,6 +51,186 @@ Test(shelf, there_is_none_until_the_lock_is_found_taken_often) {
     }
     cr_assert_lt(page_heap.crowded, CROWDED_MOST);
     cr_assert_not(span_shelf_is_open());
+}
+
+Test(shelf, blocks_are_cut_from_a_tract) {
+    open_shelves();
+    bool zeroed = false;
+    struct span *a = span_acquire_large(5, UNIT, &zeroed);
+    cr_assert(zeroed, "nobody had it");
+    struct span *b = large(7);
+    cr_assert_eq(b, a + 5);
+    cr_assert_eq(lying().units, TRACT_UNITS - 12);
+    cr_assert_eq(lying().spans, 1);
+    check();
+    struct span *most = large(SHELF_BLOCK_UNITS), *more = large(SHELF_BLOCK_UNITS + 1);
+    cr_assert_eq(most, b + 7);
+    cr_assert_eq(more->shelf, 0, "as large a block is the page heap's");
+    struct span *aligned = span_acquire_large(2, 4 * UNIT, &zeroed);
+    cr_assert_eq(aligned->shelf, 0, "and one that must be aligned");
+    cr_assert_eq((uintptr_t)span_address(aligned) % (4 * UNIT), 0);
+    check();
+    span_release_large(most), span_release_large(a), span_release_large(more), span_release_large(b);
+    cr_assert_eq(lying().units, TRACT_UNITS);
+    cr_assert_eq(lying().spans, 1, "all of it is one run again");
+    check();
+}
+
+Test(shelf, what_is_freed_serves_the_next_block_of_its_size) {
+    open_shelves();
+    struct span *before = large(3), *span = large(5), *behind = large(3);
+    size_t large_units = span_totals.large;
+    cr_assert(span_release_large(span));
+    cr_assert_eq(span->state, SPAN_SHELVED);
+    cr_assert_eq(lying().spans, 2);
+    check();
+    cr_assert_not(span_release_large(span), "a second free is told");
+    cr_assert(span_is_free(span_address(span)));
+    cr_assert(span_is_free(span_address(span) + 3 * UNIT));
+    cr_assert_null(span_find(span_address(span)));
+    size_t units;
+    cr_assert_not(span_try_resize(span, 1));
+    cr_assert_not(span_try_hold(span, &units));
+    bool zeroed = true;
+    cr_assert_eq(span_acquire_large(5, UNIT, &zeroed), span);
+    cr_assert_not(zeroed);
+    cr_assert_eq(span->state, SPAN_LARGE);
+    cr_assert_eq(span_totals.large, large_units);
+    check();
+    span_release_large(span), span_release_large(before);
+    cr_assert_eq(lying().spans, 2, "both are one");
+    cr_assert_eq(before->units, 8);
+    span_release_large(behind);
+    cr_assert_eq(before->units, TRACT_UNITS);
+    cr_assert_not(span_release_large(span), "nor is it a block while it is within a free run");
+    check();
+}
+
+Test(shelf, the_best_fit_is_cut) {
+    open_shelves();
+    struct span *five = large(5);
+    large(1);
+    struct span *four = large(4);
+    large(1);
+    span_release_large(five), span_release_large(four);
+    cr_assert_eq(large(3), four);
+    cr_assert_eq(large(4), five);
+    cr_assert_eq(large(1), five + 4, "the shortest that is long enough");
+    cr_assert_eq(large(1), four + 3);
+    check();
+}
+
+Test(shelf, blocks_are_resized_in_place) {
+    open_shelves();
+    struct span *a = large(10), *b = large(4), *end = large(1);
+    cr_assert_not(span_try_resize(a, 11), "the next one is in use");
+    span_release_large(b);
+    cr_assert(span_try_resize(a, 12));
+    cr_assert_eq(a->units, 12);
+    cr_assert_eq(lying().units, TRACT_UNITS - 13);
+    check();
+    cr_assert_not(span_try_resize(a, 15));
+    cr_assert_eq(a->units, 12);
+    cr_assert(span_try_resize(a, 14), "all that is free");
+    check();
+    cr_assert(span_try_resize(a, 1));
+    cr_assert_eq(lying().units, TRACT_UNITS - 2);
+    cr_assert_eq(a[1].state, SPAN_SHELVED);
+    check();
+    cr_assert(span_try_resize(end, TRACT_UNITS - 14));
+    check();
+    cr_assert_not(span_try_resize(end, TRACT_UNITS - 13), "no farther than the tract");
+    check();
+    span_release_large(a), span_release_large(end);
+    cr_assert_eq(lying().spans, 1);
+    check();
+}
+
+Test(shelf, a_block_that_is_moved_by_its_pages_goes_back_to_its_tract) {
+    open_shelves();
+    struct span *span = large(5), *end = large(1);
+    size_t units;
+    cr_assert(span_try_hold(span, &units));
+    cr_assert_eq(units, 5);
+    check();
+    cr_assert_not(span_release_large(span), "nobody else frees it meanwhile");
+    cr_assert_not(span_try_resize(span, 3));
+    span_unhold(span, true);
+    cr_assert_eq(span->state, SPAN_SHELVED);
+    check();
+    span = large(5);
+    cr_assert(span_try_hold(span, &units));
+    span_shelf_empty(); /* its tract goes meanwhile */
+    span_unhold(span, true);
+    cr_assert_eq(span->state, SPAN_FREE);
+    check();
+    cr_assert_eq(end->shelf, 0);
+}
+
+/* A tract more only if next to nothing is free; what fits nowhere is the page heap's until then. */
+Test(shelf, what_is_free_in_tracts_is_bounded) {
+    open_shelves();
+    struct span *all[TRACT_UNITS / 4];
+    for (size_t i = 0; i < TRACT_UNITS / 4; i++)
+        all[i] = large(4);
+    cr_assert_eq(lying().units, 0);
+    span_release_large(all[1]);
+    struct span *span = large(5);
+    cr_assert_eq(span->shelf, 0);
+    cr_assert_eq(shelves_all[0].count, 1);
+    check();
+    cr_assert_eq(large(4), all[1]);
+    struct span *next = large(5);
+    cr_assert_eq(shelves_all[0].count, 2);
+    check();
+    for (size_t i = 0; i < TRACT_UNITS / 4; i++)
+        span_release_large(all[i]);
+    cr_assert_eq(shelves_all[0].count, 2, "one that is free as a whole stays");
+    check();
+    span_release_large(next);
+    cr_assert_eq(shelves_all[0].count, 1, "of two, one goes");
+    cr_assert_eq(lying().units, TRACT_UNITS);
+    check();
+    span_release_large(span);
+    cr_assert_eq(lying().units, TRACT_UNITS, "it was none of a tract");
+    check();
+}
+
+Test(shelf, there_are_no_more_tracts_than_places) {
+    open_shelves();
+    enum { COUNT = (SHELF_TRACTS + 2) * TRACT_UNITS / 6 };
+    struct span *all[COUNT];
+    for (size_t i = 0; i < COUNT; i++)
+        all[i] = large(6);
+    cr_assert_eq(shelves_all[0].count, SHELF_TRACTS);
+    cr_assert_eq(all[COUNT - 1]->shelf, 0);
+    check();
+    for (size_t i = 0; i < COUNT; i++)
+        span_release_large(all[i]);
+    cr_assert_eq(shelves_all[0].count, 1);
+    check();
+}
+
+Test(shelf, a_block_goes_back_to_its_tract_whoever_frees_it) {
+    open_shelves();
+    struct span *span = large(5), *end = large(1);
+    os_fake_processor = 1;
+    struct span *other = large(5);
+    cr_assert_eq(span->shelf, 1);
+    cr_assert_eq(other->shelf, 2);
+    span_release_large(span);
+    cr_assert_eq(shelves_all[0].units, TRACT_UNITS - 1);
+    cr_assert_eq(shelves_all[1].units, TRACT_UNITS - 5);
+    check();
+    cr_assert_eq(end->state, SPAN_LARGE);
+    span_shelf_grow();
+    cr_assert_eq(shelves.count, 2, "as many as there are processors");
+    os_fake_processor = 3;
+    span_release_large(large(1));
+    span_shelf_grow();
+    cr_assert_eq(shelves.count, 4);
+    span_release_large(other), span_release_large(end);
+    check();
 }
 
 static pthread_barrier_t both;
@@ -67,139 +243,43 @@ static void *have_shelf(void *shelf) {
     return NULL;
 }
 
-Test(shelf, one_that_another_thread_has_is_left_alone) {
-    struct span *spans[2];
-    struct shelf *mine = shelves_all;
+Test(shelf, of_another_shelf_blocks_are_cut_if_nobody_is_at_it) {
     pthread_t thread;
     open_shelves();
-    take(spans, 2, 5);
-    span_release_large(spans[0]);
-    while (mine->count == 0)
-        mine++;
+    struct span *first = large(2);
+    os_fake_processor = 1;
+    for (size_t i = 0; i < TRACT_UNITS / 4; i++)
+        large(4);
+    cr_assert_eq(shelves_all[1].units, 0);
+    span_release_large(large(5)); /* a second tract, and what is free of it is too much for a third */
+    struct span *half = large(SHELF_BLOCK_UNITS), *most = large(SHELF_BLOCK_UNITS - 3);
+    cr_assert_eq(shelves_all[1].units, 3);
+    cr_assert_eq(large(4)->shelf, 1, "from the other one");
+    check();
     pthread_barrier_init(&both, NULL, 2);
-    cr_assert_eq(pthread_create(&thread, NULL, have_shelf, mine), 0);
+    cr_assert_eq(pthread_create(&thread, NULL, have_shelf, &shelves_all[0]), 0);
     pthread_barrier_wait(&both);
-    span_release_large(spans[1]);
-    cr_assert_eq(spans[1]->state, SPAN_FREE, "to the page heap");
-    cr_assert_neq(large(5), spans[0], "from there");
-    cr_assert_eq(mine->count, 1);
+    cr_assert_eq(large(4)->shelf, 0, "from the page heap");
     pthread_barrier_wait(&both);
     pthread_join(thread, NULL);
-    cr_assert_eq(large(5), spans[0]);
+    cr_assert_eq(large(4)->shelf, 1);
     check();
-}
-
-Test(shelf, what_is_freed_serves_the_next_block_of_its_size) {
-    struct span *spans[3];
-    open_shelves();
-    take(spans, 3, 5);
-    size_t large_units = span_totals.large;
-    cr_assert(span_release_large(spans[1]));
-    cr_assert_eq(spans[1]->state, SPAN_SHELVED);
-    cr_assert_eq(lying().units, 5);
-    check();
-    cr_assert_not(span_release_large(spans[1]), "a second free is told");
-    cr_assert(span_is_free(span_address(spans[1])));
-    cr_assert(span_is_free(span_address(spans[1]) + 3 * UNIT));
-    cr_assert_null(span_find(span_address(spans[1])));
-    size_t units;
-    cr_assert_not(span_try_resize(spans[1], 1));
-    cr_assert_not(span_try_hold(spans[1], &units));
-    bool zeroed = true;
-    cr_assert_eq(span_acquire_large(5, UNIT, &zeroed), spans[1]);
-    cr_assert_not(zeroed);
-    cr_assert_eq(spans[1]->state, SPAN_LARGE);
-    cr_assert_eq(span_totals.large, large_units);
-    cr_assert_eq(lying().spans, 0);
-    check();
-}
-
-Test(shelf, the_best_fit_is_cut_and_neighbours_join) {
-    struct span *spans[3];
-    open_shelves();
-    struct span *whole = large(12), *end = large(1);
-    take(spans, 3, 9);
-    span_release_large(spans[0]);
-    span_release_large(whole);
-    struct span *a = large(4), *b = large(8);
-    cr_assert_eq(a, spans[0], "the smaller one is enough");
-    cr_assert_eq(b, whole);
-    cr_assert_eq(lying().spans, 2, "the rests of 5 and 4");
-    check();
-    span_release_large(b);
-    cr_assert_eq(lying().spans, 2, "one is whole again");
-    cr_assert_eq(whole->units, 12);
-    struct span *c = large(3), *d = large(4);
-    cr_assert_eq(c, a + 4);
-    cr_assert_eq(d, whole);
-    check();
-    span_release_large(a); /* in front of the rest of 2, and of c between */
-    span_release_large(c);
-    cr_assert_eq(lying().spans, 2);
-    cr_assert_eq(a->units, 9, "three are one");
-    check();
-    span_release(end);
-}
-
-Test(shelf, if_nothing_is_large_enough_all_goes_to_the_page_heap_first) {
-    open_shelves();
-    struct span *a = large(4), *b = large(4), *c = large(4), *end = large(1);
-    span_release_large(a), span_release_large(c);
-    cr_assert_eq(lying().spans, 2);
-    page_heap.crowded = 0;
-    struct span *d = large(5);
-    cr_assert_eq(lying().spans, 0);
-    cr_assert(a->state == SPAN_FREE && c->state == SPAN_FREE);
-    cr_assert_geq(span_dirty_count(&regions[a->region], span_index(a), 4), 4, "they hold what they held");
-    check();
-    span_release_large(b), span_release_large(d), span_release_large(end);
-    check();
-}
-
-Test(shelf, room_and_places_are_bounded) {
-    enum { COUNT = 60, FEW = SHELF_PLACES - 2 };
-    struct span *spans[COUNT];
-    open_shelves();
-    take(spans, FEW, SHELF_UNITS / 8);
-    for (size_t i = 0; i < FEW; i++) {
-        span_release_large(spans[i]);
-        cr_assert_leq(lying().units, SHELF_UNITS);
-        check();
-    }
-    take(spans, COUNT, 3);
-    for (size_t i = 0; i < COUNT; i++) {
-        span_release_large(spans[i]);
-        cr_assert_leq(lying().units, SHELF_UNITS);
-        cr_assert_lt(lying().spans, SHELF_PLACES);
-        check();
-    }
-    cr_assert_gt(lying().spans, 0);
-    struct span *big = large(SHELF_UNITS + 1), *edge = large(1);
-    struct shelf_totals before = lying();
-    span_release_large(big);
-    cr_assert_eq(lying().units, before.units, "it is larger than any shelf");
-    check();
-    for (size_t i = 0; i < COUNT; i++) { /* neighbours that join must not come to more than the room */
-        span_release_large(between[i]);
-        cr_assert_leq(lying().units, SHELF_UNITS);
-    }
-    check();
-    span_release_large(edge);
+    span_release_large(first), span_release_large(half), span_release_large(most);
     check();
 }
 
 Test(shelf, statistics_tell_exactly_what_lies_there) {
-    struct span *spans[4];
     struct stats before, after;
     open_shelves();
-    take(spans, 4, 7);
+    struct span *a = large(7), *b = large(1), *c = large(7);
+    cr_assert_eq(b->shelf, 1);
     stats_read(&before);
-    span_release_large(spans[0]), span_release_large(spans[2]);
+    span_release_large(a), span_release_large(c);
     stats_read(&after);
     cr_assert_eq(after.large, before.large - 14 * UNIT);
     cr_assert_eq(after.large_count, before.large_count - 2);
     cr_assert_eq(after.free_spans, before.free_spans + 14 * UNIT);
-    cr_assert_eq(after.free_span_count, before.free_span_count + 2);
+    cr_assert_eq(after.free_span_count, before.free_span_count + 1);
     cr_assert_eq(after.free_dirty, before.free_dirty + 14 * UNIT);
     struct span *part = large(2);
     stats_read(&after);
@@ -215,65 +295,93 @@ Test(shelf, statistics_tell_exactly_what_lies_there) {
     check();
 }
 
+/* The blocks of a tract that is dissolved are as all others; of what was free in it, what nobody had is clean. */
+Test(shelf, the_blocks_of_a_tract_outlive_it) {
+    open_shelves();
+    struct span *a = large(5), *b = large(6), *c = large(7);
+    span_release_large(b);
+    size_t dirty = span_totals.free_dirty;
+    span_shelf_empty();
+    cr_assert_eq(shelves_all[0].count, 0);
+    cr_assert_eq(a->shelf + c->shelf, 0);
+    cr_assert_eq(b->state, SPAN_FREE);
+    cr_assert_eq(span_totals.free_dirty, dirty + 6);
+    check();
+    span_release_large(a), span_release_large(c);
+    cr_assert_eq(a->state, SPAN_FREE);
+    cr_assert_geq(a->units, TRACT_UNITS);
+    check();
+}
+
 /* ---- back to the page heap, and to the OS -------------------------------------------------------------------------- */
 
 Test(shelf, a_trim_empties_it) {
-    struct span *spans[2];
     open_shelves();
-    take(spans, 2, 20);
-    memset(span_address(spans[0]), 1, 20 * UNIT);
-    span_release_large(spans[0]);
+    struct span *span = large(20), *end = large(1);
+    memset(span_address(span), 1, 20 * UNIT);
+    span_release_large(span);
     os_fake_purged = 0;
     cr_assert_geq(plain_trim(0), 20 * UNIT);
     cr_assert_eq(lying().spans, 0);
     cr_assert_geq(os_fake_purged, 20 * UNIT);
+    cr_assert_not(span_shelf_is_open());
+    check();
+    cr_assert_eq(large(1)->shelf, 0);
+    span_release_large(end);
     check();
 }
 
-Test(shelf, what_lies_there_for_a_period_goes_with_the_sweep) {
-    struct span *spans[2];
+Test(shelf, what_is_free_for_a_period_goes_with_the_sweep) {
     open_shelves();
-    take(spans, 2, 20);
-    span_release_large(spans[0]);
+    struct span *a = large(10), *b = large(1), *c = large(TRACT_UNITS - 11);
+    cr_assert_eq(c->shelf, 0, "it is too large");
+    struct span *d = large(SHELF_BLOCK_UNITS), *e = large(TRACT_UNITS - 11 - SHELF_BLOCK_UNITS);
+    cr_assert_eq(tract()->free, 0);
+    span_release_large(a);
     shelves_all[0].uses = 2000; /* it is not quiet */
     span_shelf_age();
-    cr_assert_eq(lying().units, 20, "since this period");
+    cr_assert_eq(lying().units, 10, "since this period");
+    shelves_all[0].uses = 2000;
+    span_release_large(large(10));
+    span_shelf_age();
+    cr_assert_eq(lying().units, 10, "it was used");
+    check();
     shelves_all[0].uses = 2000;
     span_release_large(large(3));
+    span_release_large(e);
     span_shelf_age();
-    cr_assert_eq(lying().units, 20, "what was cut and joined is new");
-    shelves_all[0].uses = 2000;
-    span_shelf_age();
-    cr_assert_eq(lying().units, 0);
-    cr_assert_eq(span_dirty_count(&regions[spans[0]->region], span_index(spans[0]), 20), 20);
-    struct sweep sweep = {0}; /* of the same period: it was free for a whole one */
-    cr_assert_geq(span_sweep(&sweep, (struct sweep_bound){SIZE_MAX, SIZE_MAX}), 20 * UNIT);
+    cr_assert_eq(shelves_all[0].count, 0, "a part of it was not");
+    struct region *region = &regions[a->region];
+    cr_assert_eq(span_dirty_count(region, span_index(a), 10), 10);
+    cr_assert_eq(span_dirty_count(region, span_index(e), 10), 10, "what is new is free, too");
+    struct sweep sweep = {0}; /* of the same period: what was free for a whole one goes */
+    cr_assert_eq(span_sweep(&sweep, (struct sweep_bound){SIZE_MAX, SIZE_MAX}), 7 * UNIT);
+    cr_assert_eq(span_dirty_count(region, span_index(a), 10), 3);
     check();
     cr_assert(span_shelf_is_open());
+    cr_assert_eq(b->shelf + d->shelf, 0);
 }
 
 Test(shelf, there_is_none_when_it_is_quiet) {
-    struct span *spans[2];
     open_shelves();
-    take(spans, 2, 20);
-    span_release_large(spans[0]);
+    struct span *a = large(20), *b = large(20);
+    span_release_large(a);
     cr_assert(decay_has_work());
     span_shelf_age();
     cr_assert_not(span_shelf_is_open());
     cr_assert_eq(lying().spans, 0);
-    cr_assert_eq(spans[0]->state, SPAN_FREE);
+    cr_assert_eq(a->state, SPAN_FREE);
     check();
-    span_release_large(spans[1]);
+    span_release_large(b);
     cr_assert_eq(lying().spans, 0, "as without");
     check();
 }
 
 Test(shelf, a_silence_gives_all_of_it_to_the_os) {
-    struct span *spans[2];
     open_shelves();
-    take(spans, 2, 20);
-    memset(span_address(spans[0]), 1, 20 * UNIT);
-    span_release_large(spans[0]);
+    struct span *span = large(20), *end = large(1);
+    memset(span_address(span), 1, 20 * UNIT);
+    span_release_large(span);
     os_fake_purged = 0;
     shelves_all[0].uses = 2000;
     os_fake_clock += 10 * tunables.decay_ms;
@@ -286,33 +394,36 @@ Test(shelf, a_silence_gives_all_of_it_to_the_os) {
     cr_assert_geq(os_fake_purged, 20 * UNIT);
     cr_assert_not(decay_has_work());
     check();
+    cr_assert_eq(end->state, SPAN_LARGE);
 }
 
-Test(shelf, nothing_lies_there_where_memory_goes_at_once) {
-    struct span *spans[2];
+Test(shelf, nothing_is_cut_there_where_memory_goes_at_once) {
     open_shelves();
-    take(spans, 2, 20);
+    struct span *before = large(20);
     tunables.decay_ms = 0;
-    span_release_large(spans[0]);
-    cr_assert_eq(lying().spans, 0);
+    cr_assert_eq(large(20)->shelf, 0);
+    cr_assert(span_release_large(before), "what was, goes back");
     check();
 }
 
-/* The OS refuses: the memory that lies on shelves serves, in one piece with what is beside it. */
+/* The OS refuses: what is free in tracts serves, in one piece with what is beside it. */
 Test(shelf, where_memory_is_refused_it_serves) {
     bool zeroed;
-    open_shelves();
     struct span *a = large(30), *b = large(30), *end = large(1);
     os_fake_refuse_brk = os_fake_refuse_map = 1;
     while (span_acquire_large(1, UNIT, &zeroed) != NULL)
         continue;
-    span_release_large(a);
-    span_release_large(b);
-    cr_assert_eq(lying().units, 60);
+    span_release_large(a), span_release_large(b);
+    open_shelves();
+    struct span *c = large(4);
+    cr_assert_eq(c->shelf, 1);
+    cr_assert_null(span_acquire_large(60, UNIT, &zeroed));
+    span_release_large(c);
     void *p = plain_alloc(60 * UNIT, BLOCK_ALIGN, &zeroed);
     cr_assert_eq((char *)p, span_address(a));
     cr_assert_eq(lying().spans, 0);
     cr_assert_null(plain_alloc(60 * UNIT, BLOCK_ALIGN, &zeroed));
+    cr_assert_null(plain_alloc(4 * UNIT, BLOCK_ALIGN, &zeroed), "nor has a shelf any");
     check();
     plain_free(p, "free");
     cr_assert_not_null(plain_alloc(32 * UNIT, 16 * UNIT, &zeroed), "also aligned, from there");
@@ -344,6 +455,7 @@ static unsigned char *make(uint64_t *random) {
 
 static void *trade(void *data) {
     uint64_t random = (uintptr_t)data * 77 + 1;
+    os_fake_processor = (unsigned)(uintptr_t)data;
     unsigned char *mine[HAVE] = {NULL};
     for (size_t i = 0; i < ROUNDS; i++) {
         unsigned char **at = &mine[(random >> 50) % HAVE];
@@ -352,6 +464,8 @@ static void *trade(void *data) {
         else
             drop(*at);
         *at = make(&random);
+        if (i % 16 == 0)
+            os_fake_processor = (os_fake_processor + 1) % THREADS;
         if (i % 512 == 511 && verify_heap() != 0)
             wrong++;
     }

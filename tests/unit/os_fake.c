@@ -576,7 +576,7 @@ bool os_read_memory(const void *from, void *out, size_t bytes) {
     return true;
 }
 
-unsigned os_fake_processor;
+_Thread_local unsigned os_fake_processor;
 
 unsigned os_processor(void) {
     return os_fake_processor;

@@ -15,7 +15,7 @@ extern void (*os_fake_while_purging)(void);    /* the same, in a purge */
 extern void (*os_fake_before_break)(intptr_t), (*os_fake_after_break)(intptr_t);
 extern bool os_fake_no_places;                  /* as a kernel that maps at no address that is asked for */
 extern size_t os_fake_address_limit;               /* RLIMIT_AS */
-extern unsigned os_fake_processor;                 /* that the thread is on */
+extern _Thread_local unsigned os_fake_processor;   /* that the thread is on */
 extern size_t os_fake_map_most;                    /* more is refused at a time */
 extern size_t os_fake_purged;                      /* bytes given back so far */
 extern uint64_t os_fake_clock;                     /* ms */
