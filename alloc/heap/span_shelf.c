@@ -436,4 +436,11 @@ static struct lock *nth_lock(unsigned n) {
     return n < atomic_load_explicit(&shelves.opened, memory_order_relaxed) ? &shelves_all[n].lock : NULL;
 }
 
-const struct lock_set shelf_locks = {.rank = LOCK_SHELF, .lock = &shelves.growing, .further = nth_lock};
+/* Who closed them may not have come to empty them all, and does not live on in this child: nobody would look there for free
+ * memory any more. */
+static void forked(void) {
+    if (atomic_load_explicit(&shelves.count, memory_order_relaxed) == 0)
+        span_shelf_empty();
+}
+
+const struct lock_set shelf_locks = {.rank = LOCK_SHELF, .lock = &shelves.growing, .further = nth_lock, .forked = forked};

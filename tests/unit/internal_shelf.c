@@ -406,6 +406,21 @@ Test(shelf, nothing_is_cut_there_where_memory_goes_at_once) {
     check();
 }
 
+/* The thread that closes them waits for a shelf when another one forks, and is not in the child. */
+Test(shelf, a_child_that_is_forked_while_they_are_closed_has_none) {
+    open_shelves();
+    struct span *span = large(5), *end = large(1);
+    span_release_large(span);
+    shelf_locks.forked();
+    cr_assert_eq(lying().units, TRACT_UNITS - 1, "open ones stay");
+    shelves.count = 0;
+    shelf_locks.forked();
+    cr_assert_eq(lying().units, 0);
+    cr_assert_eq(span->state, SPAN_FREE);
+    cr_assert_eq(end->shelf, 0);
+    check();
+}
+
 /* The OS refuses: what is free in tracts serves, in one piece with what is beside it. */
 Test(shelf, where_memory_is_refused_it_serves) {
     bool zeroed;
