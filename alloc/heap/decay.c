@@ -45,6 +45,8 @@ void decay_look_slow(uint64_t now) {
 }
 
 void decay_changed(void) {
+    if (tunables.decay_ms == 0) /* what is freed from now on goes at once, from the page heap */
+        span_shelf_close();
     atomic_store_explicit(&due_at, 0, memory_order_relaxed);
 }
 

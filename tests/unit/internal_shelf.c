@@ -406,6 +406,21 @@ Test(shelf, nothing_is_cut_there_where_memory_goes_at_once) {
     check();
 }
 
+/* As many calls as there may be: a block of a tract is not kept there until a sweep finds it old. */
+Test(shelf, where_memory_is_to_go_at_once_from_now_on_it_does) {
+    open_shelves();
+    struct span *a = large(5), *b = large(6);
+    shelves_all[0].uses = 2000;
+    tunables.decay_ms = 0;
+    decay_changed();
+    cr_assert_eq(lying().units, 0);
+    check();
+    os_fake_purged = 0;
+    cr_assert(span_release_large(a) && span_release_large(b));
+    cr_assert_eq(os_fake_purged, 11 * UNIT);
+    check();
+}
+
 /* The thread that closes them waits for a shelf when another one forks, and is not in the child. */
 Test(shelf, a_child_that_is_forked_while_they_are_closed_has_none) {
     open_shelves();
