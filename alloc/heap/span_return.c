@@ -334,7 +334,7 @@ static void add_shelved(struct span_totals *totals, const struct shelf_totals *s
     totals->large_count = blocks <= SIZE_MAX / 2 ? blocks : 0;
     totals->free += units;
     totals->free_count += shelved->spans;
-    totals->free_dirty += units;
+    totals->free_dirty += min_size(shelved->dirty, units);
 }
 
 /* What threads work on at the moment. */

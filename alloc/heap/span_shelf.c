@@ -385,8 +385,10 @@ void span_shelf_count(struct shelf_totals *totals) {
     *totals = (struct shelf_totals){0};
     for (struct shelf *shelf = shelves_all; shelf < shelves_all + shelves.opened; shelf++) {
         lock_acquire(&shelf->lock, LOCK_SHELF);
-        for (size_t i = 0; i < shelf->count; i++)
-            totals->spans += runs_of(shelf->tracts[i].free);
+        for (const struct tract *tract = shelf->tracts; tract < shelf->tracts + shelf->count; tract++) {
+            totals->spans += runs_of(tract->free);
+            totals->dirty += (size_t)__builtin_popcountll(tract->free & ~tract->clean);
+        }
         totals->units += shelf->units;
         totals->handed += shelf->handed;
         leave(shelf);

@@ -100,9 +100,10 @@ void span_shelf_age(void);
 void span_shelf_empty(void);
 void span_shelf_close(void);
 
-/* What is free on shelves, and how many more blocks are in use than span_totals.large_count says, modulo 2^64. */
+/* What is free on shelves, units of it that may hold anything but zeros, and how many more blocks are in use than
+ * span_totals.large_count says, modulo 2^64. */
 struct shelf_totals {
-    size_t spans, units, handed;
+    size_t spans, units, dirty, handed;
 };
 void span_shelf_count(struct shelf_totals *totals);
 

@@ -271,9 +271,13 @@ Test(shelf, of_another_shelf_blocks_are_cut_if_nobody_is_at_it) {
 Test(shelf, statistics_tell_exactly_what_lies_there) {
     struct stats before, after;
     open_shelves();
+    stats_read(&before);
     struct span *a = large(7), *b = large(1), *c = large(7);
     cr_assert_eq(b->shelf, 1);
-    stats_read(&before);
+    stats_read(&after);
+    cr_assert_eq(after.free_spans, before.free_spans + (TRACT_UNITS - 15) * UNIT);
+    cr_assert_eq(after.free_dirty, before.free_dirty, "nobody had the rest of the tract");
+    before = after;
     span_release_large(a), span_release_large(c);
     stats_read(&after);
     cr_assert_eq(after.large, before.large - 14 * UNIT);
