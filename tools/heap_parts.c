@@ -114,10 +114,8 @@ static bool is_dirty(struct look *look, size_t unit)
     return (word.fresh | word.old) >> unit % 64 & 1;
 }
 
-static void see_free(struct look *look, size_t unit, uint64_t bytes, bool is_top)
+static void see_free(struct look *look, uint64_t bytes, bool dirty, bool is_top)
 {
-    bool dirty = unit < look->region->frontier && is_dirty(look, unit);
-
     look->idle[dirty ? FREE_SPANS : FREE_AHEAD] += bytes;
     if (dirty || (is_top && look->region == look->view->regions))
         look->parts->trim_least += bytes;
@@ -137,7 +135,8 @@ static void see_piece(struct look *look, const struct seen *seen, size_t nth, ui
         look->parts->large.heap += bytes;
         look->is_used = true;
     } else if (unit->kind == UNIT_FREE) {
-        see_free(look, seen->unit + nth, bytes, seen->is_top);
+        /* what is free in a tract has no bits */
+        see_free(look, bytes, seen->span.state == SPAN_SHELVED || is_dirty(look, seen->unit + nth), seen->is_top);
     }
 }
 
@@ -225,7 +224,7 @@ static void see_unused(struct look *look)
             continue;
         begin_piece(look, from, run->is_huge);
         look->parts->huge += run->is_huge ? run->end - from : 0;
-        see_free(look, look->region->frontier, run->end - from, true);
+        see_free(look, run->end - from, false, true);
         runs_put(&look->ours, from, run->end, false);
     }
 }
