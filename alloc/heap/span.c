@@ -80,7 +80,7 @@ READS_OTHERS static void register_region(const struct region *region) {
         const struct span *span = &region->spans[at];
         if (span->state == SPAN_SMALL)
             register_small(span);
-        at += span->state == SPAN_NONE ? 1 : span->units; /* NONE here is a hole: foreign memory */
+        at += span_step_locked(span);
     }
 }
 

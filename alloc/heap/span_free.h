@@ -47,6 +47,12 @@ static inline enum span_state span_state_of(const struct span *span) {
     return __atomic_load_n(&span->state, __ATOMIC_ACQUIRE);
 }
 
+/* How far a walk over all spans, under LOCK_SPANS alone, goes on from a unit: what lies in tracts changes meanwhile, so only
+ * where the state says that a span begins is its length one. A NONE here is a hole, or was a head a moment ago. */
+READS_OTHERS static inline size_t span_step_locked(const struct span *span) {
+    return span_state_of(span) == SPAN_NONE ? 1 : __atomic_load_n(&span->units, __ATOMIC_RELAXED);
+}
+
 /* Takes a lock that guards large blocks. True if it was found taken so often that shelves are to grow, behind the
  * call: at one call in CROWDED_PART or more, some times in a row. */
 #define CROWDED_PART 16

@@ -161,14 +161,14 @@ void span_walk(struct walk *walk) {
     os_pages_close(&pages);
 }
 
-void span_each_small(void (*see)(struct span *span, void *data), void *data) {
+READS_OTHERS void span_each_small(void (*see)(struct span *span, void *data), void *data) {
     lock_acquire(&page_heap.lock, LOCK_SPANS);
     for (unsigned i = 0; i < region_count; i++)
         for (size_t at = 0; at < regions[i].frontier;) {
             struct span *span = &regions[i].spans[at];
             if (span->state == SPAN_SMALL)
                 see(span, data);
-            at += span->state == SPAN_NONE ? 1 : span->units; /* NONE here is a hole: foreign memory */
+            at += span_step_locked(span);
         }
     lock_release(&page_heap.lock, LOCK_SPANS);
 }
