@@ -53,6 +53,10 @@ static bool read_start(struct recording *recording, char *text)
             snprintf(recording->program, sizeof recording->program, "%s", value);
         else if (!strcmp(line, "allocator"))
             snprintf(recording->allocator, sizeof recording->allocator, "%s", value);
+        else if (!strcmp(line, "source"))
+            snprintf(recording->source, sizeof recording->source, "%s", value);
+        else if (!strcmp(line, "times"))
+            recording->has_times = (recording->step = strtoull(value, NULL, 10)) > 0;
         else if (!strcmp(line, "pid"))
             recording->pid = atoi(value);
         else if (!strcmp(line, "parent"))
@@ -60,7 +64,7 @@ static bool read_start(struct recording *recording, char *text)
         else if (!strcmp(line, "first"))
             recording->first = (uint32_t)strtoul(value, NULL, 10);
     }
-    return recording->pid > 0 && recording->first > 0;
+    return (recording->pid > 0 || recording->source[0]) && recording->first > 0;
 }
 
 static bool fits(const struct recording_frame *frame)
@@ -113,7 +117,7 @@ bool recording_open(struct recording *recording, const char *path, char wrong[WR
     struct stat status;
     off_t end;
 
-    *recording = (struct recording){.path = path, .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+    *recording = (struct recording){.path = path, .has_times = true, .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
     if (recording->fd < 0 || fstat(recording->fd, &status)) {
         snprintf(wrong, WRONG_BYTES, "%s", strerror(errno));
         return false;
@@ -127,7 +131,7 @@ bool recording_open(struct recording *recording, const char *path, char wrong[WR
         return false;
     recording->bytes = status.st_size;
     recording->lost = status.st_size - end;
-    if (!recording->pid) {
+    if (!recording->first) {
         snprintf(wrong, WRONG_BYTES, "it ends before its first frame does");
         return false;
     }

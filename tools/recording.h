@@ -26,6 +26,9 @@ struct recording {
     const char *path;
     int fd;
     char program[256], allocator[256];
+    char source[64]; /* what it was made of, if it was not recorded; then there is neither an allocator nor a process */
+    bool has_times;
+    uint64_t step; /* nanoseconds, below which it tells no time */
     int pid, parent;
     uint32_t first;  /* the number of the first thread; those below are of the parent */
     bool is_whole;   /* it ended by exit, _exit or exec, and so is all there */

@@ -45,7 +45,8 @@ enum {
 };
 
 enum recording_kind {
-    RECORDING_START = 1, /* lines of text: a word, a blank, its value */
+    RECORDING_START = 1, /* lines of text: a word, a blank, its value; "source" in place of "pid" tells what it was made of, and
+                            "times" how many nanoseconds its times are apart at the least, 0 if it had none */
     RECORDING_EVENTS,    /* compressed by zstd, unless stored == raw */
     RECORDING_END,       /* the process has ended by exit, _exit or exec: nothing is missing */
 };

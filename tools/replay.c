@@ -18,7 +18,7 @@ static int run(int argc, char **argv)
         return fail_in(STATUS_USAGE, "replay", "it needs the file of one recording; see 'myalloc help replay'");
     status = replaying_find("replay", &parts);
     if (!status)
-        status = replaying_make_plan("replay", file);
+        status = replaying_make_plan("replay", file, argv);
     if (status)
         return status;
     argv[argc] = file;
