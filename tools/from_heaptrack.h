@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A recording made of a file of heaptrack: as heaptrack_interpret has made it, or raw, of versions 1 to 3, compressed or not. */
+/* A recording made of a file of heaptrack: as heaptrack_interpret has made it, or raw, of formats 1 to 3, compressed or not. */
 #ifndef TOOLS_FROM_HEAPTRACK_H
 #define TOOLS_FROM_HEAPTRACK_H
 

@@ -90,6 +90,7 @@ static void add_event(struct lives *lives, const struct recording *recording, si
         add_death(lives, recording, at, event);
     if (event->is_birth)
         add_birth(lives, recording->threads[at].number, thread, event);
+    course_add(&lives->course, recording->has_times ? event->time : lives->events - 1, lives->live_bytes, lives->live_blocks);
 }
 
 static int more_blocks(const void *a, const void *b)

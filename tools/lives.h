@@ -3,6 +3,7 @@
 #ifndef TOOLS_LIVES_H
 #define TOOLS_LIVES_H
 
+#include "course.h"
 #include "recording.h"
 #include "table.h"
 
@@ -36,6 +37,7 @@ struct lives {
     struct lives_pair *pairs; /* the most blocks first */
     size_t pair_count, pair_room;
     struct table *table, *places;
+    struct course course; /* of what is live: over time, or where there is none, over the events */
 };
 
 /* Reads all of it. NULL, or what is wrong with the recording. */

@@ -98,7 +98,8 @@ static int check_wants(const char *command, const struct recording *recording, c
 {
     for (; *argv; argv++) {
         if (!strcmp(*argv, "--pace") && !recording->has_times)
-            return fail_in(STATUS_USAGE, command, "--pace: '%s' has no gaps between calls, as it was made of a %s; leave it out",
+            return fail_in(STATUS_USAGE, command,
+                           "--pace: '%s' has no gaps between calls, as it was made of a %s; leave it out",
                            recording->path, recording->source);
     }
     if (!recording->has_times && setenv("MYALLOC_PLAN_TIMELESS", "1", 1))

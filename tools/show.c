@@ -11,6 +11,7 @@
 #include "out_file.h"
 #include "replaying.h"
 #include "sheet.h"
+#include "show_html.h"
 #include "to_heaptrack.h"
 #include "to_mtrace.h"
 
@@ -121,10 +122,10 @@ static void print_lifetimes(const struct recording *recording, const struct live
 
     for (size_t class = 0; class < LIVES_CLASSES; class++) {
         for (unsigned bits = 0; bits < 65; bits++) {
+            uint64_t middle = bits > 1 ? UINT64_C(3) << (bits - 2) : bits; /* of what has so many bits */
             size_t row = 0;
 
-            while (row < AGES - 1 &&
-                   ((bits ? UINT64_C(3) << bits >> 2 : 0) >= ages[row].below || ages[row].below < recording->step))
+            while (row < AGES - 1 && (middle >= ages[row].below || ages[row].below < recording->step))
                 row++;
             blocks[row] += lives->classes[class].ages[bits];
         }
@@ -197,6 +198,17 @@ static int show(const struct recording *recording)
     return EXIT_SUCCESS;
 }
 
+static const char *to_page(FILE *out, const struct recording *recording)
+{
+    struct lives lives;
+    const char *wrong = lives_read(&lives, recording);
+
+    if (!wrong)
+        show_html(out, recording, &lives);
+    lives_free(&lives);
+    return wrong;
+}
+
 /* In the form that the option names. */
 static int write_form(const struct recording *recording, const char *option, const char *path)
 {
@@ -205,14 +217,18 @@ static int write_form(const struct recording *recording, const char *option, con
 
     if (!out)
         return fail_in(EXIT_FAILURE, "show", "cannot write '%s': %s", path, out_file_error());
-    wrong = !strcmp(option, "--mtrace") ? to_mtrace(out, recording) : to_heaptrack(out, path, recording);
+    if (!strcmp(option, "--html"))
+        wrong = to_page(out, recording);
+    else
+        wrong = !strcmp(option, "--mtrace") ? to_mtrace(out, recording) : to_heaptrack(out, path, recording);
     if (!out_file_close(!wrong) && !wrong)
         return fail_in(EXIT_FAILURE, "show", "cannot write '%s': %s", path, out_file_error());
     return wrong ? fail_in(EXIT_FAILURE, "show", "%s: '%s' cannot be written so: %s", option, recording->path, wrong)
                  : EXIT_SUCCESS;
 }
 
-static const struct command_option own_options[] = {{"--mtrace", "FILE"}, {"--heaptrack", "FILE"}, {NULL, NULL}};
+static const struct command_option own_options[] = {{"--html", "FILE"}, {"--mtrace", "FILE"},
+    {"--heaptrack", "FILE"}, {NULL, NULL}};
 
 static int run(int argc, char **argv)
 {
@@ -238,13 +254,15 @@ const struct command command_show = {
                "at the end, lifetimes, threads, and who gives back whose blocks. A realloc ends one block and begins another.\n"
                "A thread without a beginning stands for calls that threads made after their end.\n"
                "\n"
+               "  --html FILE       write a page for a browser: the same, live memory over time, sizes by lifetimes; it needs\n"
+               "                    nothing else\n"
                "  --mtrace FILE     write it as a log that glibc's mtrace reads; each block has an address of its own\n"
-               "  --heaptrack FILE  write it as a file that heaptrack_print and heaptrack_gui read; with .gz or .zst at the end\n"
-               "                    of its name compressed\n"
+               "  --heaptrack FILE  write it as a file that heaptrack_print and heaptrack_gui read; with .gz or .zst at the\n"
+               "                    end of its name compressed\n"
                "\n"
-               "Of both, - is standard output; in the place of callers stand the call and the thread. A recording of a\n"
-               "program that was killed is read as far as it goes, one that is damaged not at all. The exit status is 0, 1 if\n"
-               "it cannot be read or not be written so, 2 if the command line is wrong.\n",
+               "Of each, - is standard output. In the place of callers, which a recording does not have, stand the call and\n"
+               "the thread. A recording of a program that was killed is read as far as it goes, one that is damaged not at\n"
+               "all. The exit status is 0, 1 if it cannot be read or not be written so, 2 if the command line is wrong.\n",
     .options = own_options,
     .run = run,
 };

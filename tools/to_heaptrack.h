@@ -7,8 +7,8 @@
 
 #include "recording.h"
 
-/* Writes it; where `name`, by which heaptrack tells the form, ends in .gz or .zst, compressed like that. NULL, or what is wrong:
-   with the recording, or a library that is not there. */
+/* Writes it; where `name`, by which heaptrack tells the form, ends in .gz or .zst, compressed like that. NULL, or what is wrong
+   with the recording, or which library is not there. */
 const char *to_heaptrack(FILE *out, const char *name, const struct recording *recording);
 
 #endif
