@@ -159,7 +159,7 @@ $(RECORDER): $(RECORDER_SOURCES) $(wildcard tools/recorder/*.h) tools/recording_
 
 # What `myalloc replay` runs under each allocator.
 REPLAYER = build/myalloc-replay
-$(REPLAYER): $(wildcard tools/replayer/*.[ch]) tools/plan.h build/flags
+$(REPLAYER): $(wildcard tools/replayer/*.[ch]) tools/plan.h tools/recording_format.h build/flags
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -fno-builtin -pthread $(LDFLAGS) -o $@ $(wildcard tools/replayer/*.c)
 
 record: $(if $(ZSTD),$(RECORDER)) $(REPLAYER)

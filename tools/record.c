@@ -26,7 +26,7 @@
 /* A recording, or nothing yet: what else is there would be lost. A device or a pipe is written to. */
 static int check_old(const char *path)
 {
-    char start[sizeof RECORDING_MAGIC] = "";
+    char start[sizeof RECORDING_MAGIC_START] = "";
     struct stat status;
     ssize_t length;
     int fd;
@@ -43,7 +43,7 @@ static int check_old(const char *path)
         close(fd);
     if (length < 0)
         return fail_in(STATUS_CANNOT_PRELOAD, "record", "cannot read '%s': %s; name another file", path, strerror(errno));
-    if (strcmp(start, RECORDING_MAGIC))
+    if (strcmp(start, RECORDING_MAGIC_START))
         return fail_in(STATUS_CANNOT_PRELOAD, "record", "'%s' is no recording, and would be lost; name another file", path);
     return 0;
 }

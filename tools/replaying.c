@@ -97,6 +97,9 @@ static int hand_on(const char *command, FILE *plan)
 static int check_wants(const char *command, const struct recording *recording, char *const *argv)
 {
     for (; *argv; argv++) {
+        if (!strcmp(*argv, "--touch") && !strcmp(argv[1], "recorded") && !recording->tells_touched)
+            return fail_in(STATUS_USAGE, command, "--touch recorded: '%s' does not tell what was touched; %s", recording->path,
+                           recording->source[0] ? "touch all or none" : "record it anew, or touch all or none");
         if (!strcmp(*argv, "--pace") && !recording->has_times)
             return fail_in(STATUS_USAGE, command,
                            "--pace: '%s' has no gaps between calls, as it was made of a %s; leave it out",

@@ -66,6 +66,9 @@ static void print_calls(const struct recording *recording, const struct lives *l
                lives->rare[RECORDING_FOREIGN] + lives->unknown);
     if (lives->rare[RECORDING_TRIM])
         printf("  %-24s %14" PRIu64 "\n", "malloc_trim", lives->rare[RECORDING_TRIM]);
+    if (lives->touched_of)
+        printf("  %-24s %14" PRIu64 "   of %" PRIu64 " bytes in blocks of 128 KiB and more\n", "bytes touched",
+               lives->touched_bytes, lives->touched_of);
     printf("%-26s %14" PRIu64 " blocks, %" PRIu64 " bytes\n", "got", lives->blocks, lives->bytes);
     printf("%-26s %14" PRIu64 " blocks, %" PRIu64 " bytes (%s)", "most at once", lives->peak_blocks, lives->peak_bytes,
            figure_bytes(most, (double)lives->peak_bytes));

@@ -27,6 +27,7 @@ static void put_head(FILE *out, const struct recording *recording, const struct 
     fprintf(out, "\"pid\":%d,\"parent\":%d,\"whole\":%s,\"times\":%s,\"step\":%" PRIu64 ",\"end\":%" PRIu64 ",\n",
             recording->pid, recording->parent, recording->is_whole ? "true" : "false", recording->has_times ? "true" : "false",
             recording->step, lives->end);
+    fprintf(out, "\"touched\":%" PRIu64 ",\"touchedOf\":%" PRIu64 ",\n", lives->touched_bytes, lives->touched_of);
     fprintf(out, "\"events\":%" PRIu64 ",\"blocks\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"peakBlocks\":%" PRIu64
             ",\"peakBytes\":%" PRIu64 ",\"peakTime\":%" PRIu64 ",\"leftBlocks\":%" PRIu64 ",\"leftBytes\":%" PRIu64 ",\n",
             lives->events, lives->blocks, lives->bytes, lives->peak_blocks, lives->peak_bytes, lives->peak_time,
