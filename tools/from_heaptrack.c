@@ -60,8 +60,11 @@ static bool read_numbers(const char *text, uint64_t *values, size_t count)
 /* Whether the file is of this form, which its first such line has told. */
 static bool is_of(struct state *state, enum form form)
 {
-    if (state->form == UNKNOWN)
+    if (state->form == UNKNOWN) {
         state->form = form;
+        if (form == INTERPRETED)
+            state->log->writer->source = "an interpreted file of heaptrack";
+    }
     return state->form == form;
 }
 
@@ -231,7 +234,7 @@ static const char *convert(struct foreign_log *log, bool *is_whole)
     refusal = check_version(text ? text : "");
     if (refusal)
         return refusal;
-    log->writer->source = "file of heaptrack";
+    log->writer->source = "a file of heaptrack";
     log->writer->step = STEP_NS;
     take_lines(&state);
     *is_whole = !log->lines.is_cut;

@@ -135,7 +135,7 @@ static const char *convert(struct foreign_log *log, bool *is_whole)
         return log->lines.wrong[0] ? log->lines.wrong
                                    : "it is no log of mtrace: its first line is not '= Start'; see mtrace(3)";
     log->writer->program = name ? name + 1 : log->path;
-    log->writer->source = "log of mtrace";
+    log->writer->source = "a log of mtrace";
     while ((text = lines_next(&log->lines, &length))) {
         struct line line;
 

@@ -102,7 +102,7 @@ static int check_wants(const char *command, const struct recording *recording, c
                            recording->source[0] ? "touch all or none" : "record it anew, or touch all or none");
         if (!strcmp(*argv, "--pace") && !recording->has_times)
             return fail_in(STATUS_USAGE, command,
-                           "--pace: '%s' has no gaps between calls, as it was made of a %s; leave it out",
+                           "--pace: '%s' has no gaps between calls, as it was made of %s; leave it out",
                            recording->path, recording->source);
     }
     if (!recording->has_times && setenv("MYALLOC_PLAN_TIMELESS", "1", 1))

@@ -32,7 +32,7 @@ static const struct {
 static void print_head(const struct recording *recording, const struct lives *lives)
 {
     if (recording->source[0]) {
-        printf("%s: made of a %s\n", recording->program, recording->source);
+        printf("%s: made of %s\n", recording->program, recording->source);
         printf(recording->has_times ? "%.3f s" : "without times", (double)lives->end / NS);
         printf(", all threads as one, %s\n\n", recording->is_whole ? "to its end" : "not to its end");
         return;

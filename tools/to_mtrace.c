@@ -9,7 +9,7 @@
 #include "recording_order.h"
 #include "table.h"
 
-enum { GRAIN = 16 };
+enum { GRAIN = 16, ROOM_LEAST = 4 * GRAIN }; /* beside a block's size */
 
 static const uint64_t FOREIGN_FROM = 0x10000, FROM = UINT64_C(0x100000000000), TO = UINT64_C(1) << 63;
 static const char TOO_MUCH[] = "its sizes add up to more than there are addresses";
@@ -45,7 +45,7 @@ static uint64_t take(struct state *state, uint64_t block)
 /* False if there are no addresses any more. */
 static bool put_birth(struct state *state, const struct recording_event *event, uint32_t thread, char sign)
 {
-    if (event->value > TO - state->next - 2 * GRAIN)
+    if (TO - state->next < ROOM_LEAST || event->value > TO - state->next - ROOM_LEAST)
         return false;
     put_caller(state, event, thread);
     fprintf(state->out, "%c 0x%" PRIx64 " 0x%" PRIx64 "\n", sign, state->next, event->value);

@@ -11,6 +11,8 @@
 
 enum { MIB = 1 << 20 };
 
+static void *volatile kept;
+
 static void *give(void *block)
 {
     free(block);
@@ -63,6 +65,14 @@ static void fails(void)
     memset(block + 2 * MIB, 1, MIB);
 }
 
+/* Of 1 MiB none is written to, in memory that was written to as another block, unless each is mapped by itself. */
+static void reuses(void)
+{
+    free(memset(malloc(MIB), 1, MIB));
+    free(memset(malloc(MIB), 1, MIB));
+    kept = malloc(MIB);
+}
+
 /* A block of 4 MiB of which nothing is told. */
 static void killed(void)
 {
@@ -86,6 +96,8 @@ int main(int argc, char **argv)
         forks();
     else if (!strcmp(what, "fails"))
         fails();
+    else if (!strcmp(what, "reuses"))
+        reuses();
     else if (!strcmp(what, "killed"))
         killed();
     else
