@@ -122,12 +122,13 @@ INSTALLED = build/installed$(LIBDIR)/myalloc
 TOOL_SHARES = $(patsubst %,alloc/%.c,kit/tunables kit/environment kit/report kit/symbolizer kit/finding kit/path kit/text \
                   kit/thread_names kit/readonly base/sizeclass os/kernel os/os_fault os/memory os/self os/files os/filter \
                   os/process os/system os/pages)
-# The pages of `myalloc report --html` and `myalloc why --html` as strings of C.
-build/report_page.h build/why_page.h: build/%_page.h: tools/%_page.html
+# The pages of `myalloc report --html`, `myalloc why --html` and `myalloc show --html` as strings of C.
+PAGE_STRINGS = $(patsubst %,build/%_page.h,report why show)
+$(PAGE_STRINGS): build/%_page.h: tools/%_page.html
 	@mkdir -p $(@D)
 	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n" \\/' -e '1i #define @NAME@ \\' -e '$$a ""' $< | \
 	    sed "1s/@NAME@/$$(echo $*_PAGE | tr a-z A-Z)/" > $@
-$(sort build/myalloc $(INSTALLED)): build/report_page.h build/why_page.h $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*/*.h alloc/*/*.def) build/flags
+$(sort build/myalloc $(INSTALLED)): $(PAGE_STRINGS) $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*/*.h alloc/*/*.def) build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -DMYALLOC_VERSION='"$(VERSION)"' -DMYALLOC_SONAME='"$(SONAME)"' \
 	    -DMYALLOC_LIBDIR='"$(LIBDIR)"' $(LDFLAGS) -o $@ $(TOOLS) $(TOOL_SHARES) -lm
@@ -158,7 +159,7 @@ $(RECORDER): $(RECORDER_SOURCES) $(wildcard tools/recorder/*.h) tools/recording_
 
 # What `myalloc replay` runs under each allocator.
 REPLAYER = build/myalloc-replay
-$(REPLAYER): $(wildcard tools/replayer/*.[ch]) tools/plan.h build/flags
+$(REPLAYER): $(wildcard tools/replayer/*.[ch]) tools/plan.h tools/recording_format.h build/flags
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -fno-builtin -pthread $(LDFLAGS) -o $@ $(wildcard tools/replayer/*.c)
 
 record: $(if $(ZSTD),$(RECORDER)) $(REPLAYER)
