@@ -182,6 +182,7 @@ GDBDIR = $(LIBDIR)
 COMPLETIONDIR = $(PREFIX)/share/bash-completion/completions
 ZSHDIR = $(PREFIX)/share/zsh/site-functions
 FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
+HEADERS = myalloc.h myalloc.hpp
 # Files of the command's own that are for one kind of machine.
 PRIVATEDIR = $(LIBDIR)/myalloc
 CMAKEDIR = $(LIBDIR)/cmake/myalloc
@@ -209,7 +210,7 @@ install: all $(INSTALLED) install-harness
 	install -m 755 $(INSTALLED) $(DESTDIR)$(BINDIR)/myalloc
 	install -d $(DESTDIR)$(PRIVATEDIR)
 	install -m 755 $(REPLAYER) $(if $(ZSTD),$(RECORDER)) $(DESTDIR)$(PRIVATEDIR)
-	install -m 644 alloc/base/myalloc.h $(DESTDIR)$(INCLUDEDIR)/myalloc.h
+	install -m 644 $(addprefix alloc/base/,$(HEADERS)) $(DESTDIR)$(INCLUDEDIR)
 	install -m 644 $(addprefix build/man/,$(PAGES_1)) $(DESTDIR)$(MANDIR)/man1
 	install -m 644 build/man/myalloc.3 $(DESTDIR)$(MANDIR)/man3/myalloc.3
 	install -m 644 build/man/myalloc_options.7 $(DESTDIR)$(MANDIR)/man7/myalloc_options.7
@@ -221,7 +222,7 @@ install: all $(INSTALLED) install-harness
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR),$(addprefix $(LIBDIR)/,$(SHARED_NAME) $(SONAME) libmyalloc.so libmyalloc.a) $(FILLED_IN) \
-	    $(BINDIR)/myalloc $(INCLUDEDIR)/myalloc.h $(addprefix $(MANDIR)/man1/,$(PAGES_1)) $(MANDIR)/man3/myalloc.3 \
+	    $(BINDIR)/myalloc $(addprefix $(INCLUDEDIR)/,$(HEADERS)) $(addprefix $(MANDIR)/man1/,$(PAGES_1)) $(MANDIR)/man3/myalloc.3 \
 	    $(MANDIR)/man7/myalloc_options.7 $(COMPLETIONDIR)/myalloc \
 	    $(ZSHDIR)/_myalloc $(FISHDIR)/myalloc.fish \
 	    $(GDBDIR)/$(SHARED_NAME)-gdb.py $(addprefix $(PRIVATEDIR)/,$(notdir $(RECORDER) $(REPLAYER)) measure))
