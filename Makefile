@@ -41,8 +41,12 @@ NO_BUILTIN = $(addprefix -fno-builtin-,malloc calloc realloc free memalign align
 # What it needs stands behind the caller's flags and wins; -g and the warnings stand before them and may be taken back.
 ALLOC_FLAGS = -std=gnu11 -D_GNU_SOURCE -Ialloc $(NO_BUILTIN) -fvisibility=hidden -fno-plt -fPIC
 LINK_FLAGS = -fPIC -shared -nostartfiles -Wl,-soname,$(SONAME) -Wl,--version-script=$(EXPORTS) -Wl,-z,nodelete -Wl,-z,now \
-             -Wl,-z,relro -Wl,-z,noseparate-code -Wl,--sort-section=name -Wl,--no-undefined -Wl,--hash-style=gnu \
-             -Wl,-T,alloc/kit/pages.ld
+             -Wl,-z,relro -Wl,--no-undefined -Wl,--hash-style=gnu $(NAMED_LINKER) $(if $(UNORDERED),,$(ORDER_FLAGS))
+# What lies where, for linkers that take a script for it, as GNU ld and lld do. Builds with checks do without the caller's flags,
+# but are linked by the linker that these name.
+ORDER_FLAGS = -Wl,-z,noseparate-code -Wl,--sort-section=name -Wl,-T,alloc/kit/pages.ld
+NAMED_LINKER = $(filter -fuse-ld=% --ld-path=%,$(CFLAGS) $(LDFLAGS))
+UNORDERED := $(firstword $(filter gold mold,$(shell $(CC) $(NAMED_LINKER) -Wl,--version 2>/dev/null | head -n 1)))
 TOOL_FLAGS = -g $(WARN) $(CPPFLAGS) $(CFLAGS) -std=gnu11 -D_GNU_SOURCE -Ialloc -Ibuild
 
 # Code and variables that every program uses come first in the library, those of few programs behind, without memory till used.
@@ -76,7 +80,8 @@ help:
 	@echo 'make bench-cores counts what up to 64 cores would wait for under each allocator; qemu runs them in turns'
 	@echo 'make bench-deps installs the allocators and what the comparison needs'
 	@echo 'make clean'
-	@echo 'CC=clang CXX=clang++ build with clang, CFLAGS=-O3 with other optimisation; CPPFLAGS, LDFLAGS; WERROR=-Werror'
+	@echo 'CC=clang CXX=clang++ build with clang, CFLAGS=-O3 with other optimisation, LDFLAGS=-fuse-ld=lld by another linker;'
+	@echo 'CPPFLAGS; WERROR=-Werror'
 
 # A change of compiler or flags rebuilds: the stamp holds them, in the form in which `make` takes them.
 SETTINGS = CC CXX CROSS CPPFLAGS CFLAGS LDFLAGS WERROR MORE MORE_OBJECTS MORE_STATIC MORE_INTERNAL EXPORTS CRITERION
@@ -103,6 +108,7 @@ $(eval $(call allocator,static,$$(CPPFLAGS) $$(CFLAGS) -fno-lto -DMYALLOC_STATIC
 # The linker writes a file in many small pieces, and so the kernel holds it: each process that maps it takes longer by 3 % of
 # all that /bin/true does. Copied, as `install` does, it is held in large pieces.
 build/libmyalloc.so: $(call objects,shared) $(EXPORTS) alloc/kit/pages.ld
+	$(if $(UNORDERED),@echo '  $(UNORDERED) takes no alloc/kit/pages.ld: each process has up to 10 page faults more at its start')
 	$(Q)echo '  CC $@' && $(CC) $(CFLAGS) $(LDFLAGS) $(LINK_FLAGS) -o $@.linked $(call objects,shared) $(MORE_OBJECTS) && \
 	    cp $@.linked $@.copied && rm $@.linked && mv $@.copied $@
 # For programs that are linked with the library where it is built.
@@ -122,12 +128,13 @@ INSTALLED = build/installed$(LIBDIR)/myalloc
 TOOL_SHARES = $(patsubst %,alloc/%.c,kit/tunables kit/environment kit/report kit/symbolizer kit/finding kit/path kit/text \
                   kit/thread_names kit/readonly base/sizeclass os/kernel os/os_fault os/memory os/self os/files os/filter \
                   os/process os/system os/pages)
-# The pages of `myalloc report --html` and `myalloc why --html` as strings of C.
-build/report_page.h build/why_page.h: build/%_page.h: tools/%_page.html
+# The pages of `myalloc report --html`, `myalloc why --html` and `myalloc show --html` as strings of C.
+PAGE_STRINGS = $(patsubst %,build/%_page.h,report why show)
+$(PAGE_STRINGS): build/%_page.h: tools/%_page.html
 	@mkdir -p $(@D)
 	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n" \\/' -e '1i #define @NAME@ \\' -e '$$a ""' $< | \
 	    sed "1s/@NAME@/$$(echo $*_PAGE | tr a-z A-Z)/" > $@
-$(sort build/myalloc $(INSTALLED)): build/report_page.h build/why_page.h $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*/*.h alloc/*/*.def) build/flags
+$(sort build/myalloc $(INSTALLED)): $(PAGE_STRINGS) $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*/*.h alloc/*/*.def) build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -DMYALLOC_VERSION='"$(VERSION)"' -DMYALLOC_SONAME='"$(SONAME)"' \
 	    -DMYALLOC_LIBDIR='"$(LIBDIR)"' $(LDFLAGS) -o $@ $(TOOLS) $(TOOL_SHARES) -lm
@@ -158,7 +165,7 @@ $(RECORDER): $(RECORDER_SOURCES) $(wildcard tools/recorder/*.h) tools/recording_
 
 # What `myalloc replay` runs under each allocator.
 REPLAYER = build/myalloc-replay
-$(REPLAYER): $(wildcard tools/replayer/*.[ch]) tools/plan.h build/flags
+$(REPLAYER): $(wildcard tools/replayer/*.[ch]) tools/plan.h tools/recording_format.h build/flags
 	$(Q)echo '  CC $@' && $(CC) $(TOOL_FLAGS) -fno-builtin -pthread $(LDFLAGS) -o $@ $(wildcard tools/replayer/*.c)
 
 record: $(if $(ZSTD),$(RECORDER)) $(REPLAYER)
@@ -182,6 +189,7 @@ GDBDIR = $(LIBDIR)
 COMPLETIONDIR = $(PREFIX)/share/bash-completion/completions
 ZSHDIR = $(PREFIX)/share/zsh/site-functions
 FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
+HEADERS = myalloc.h myalloc.hpp
 # Files of the command's own that are for one kind of machine.
 PRIVATEDIR = $(LIBDIR)/myalloc
 CMAKEDIR = $(LIBDIR)/cmake/myalloc
@@ -209,7 +217,7 @@ install: all $(INSTALLED) install-harness
 	install -m 755 $(INSTALLED) $(DESTDIR)$(BINDIR)/myalloc
 	install -d $(DESTDIR)$(PRIVATEDIR)
 	install -m 755 $(REPLAYER) $(if $(ZSTD),$(RECORDER)) $(DESTDIR)$(PRIVATEDIR)
-	install -m 644 alloc/base/myalloc.h $(DESTDIR)$(INCLUDEDIR)/myalloc.h
+	install -m 644 $(addprefix alloc/base/,$(HEADERS)) $(DESTDIR)$(INCLUDEDIR)
 	install -m 644 $(addprefix build/man/,$(PAGES_1)) $(DESTDIR)$(MANDIR)/man1
 	install -m 644 build/man/myalloc.3 $(DESTDIR)$(MANDIR)/man3/myalloc.3
 	install -m 644 build/man/myalloc_options.7 $(DESTDIR)$(MANDIR)/man7/myalloc_options.7
@@ -221,7 +229,7 @@ install: all $(INSTALLED) install-harness
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR),$(addprefix $(LIBDIR)/,$(SHARED_NAME) $(SONAME) libmyalloc.so libmyalloc.a) $(FILLED_IN) \
-	    $(BINDIR)/myalloc $(INCLUDEDIR)/myalloc.h $(addprefix $(MANDIR)/man1/,$(PAGES_1)) $(MANDIR)/man3/myalloc.3 \
+	    $(BINDIR)/myalloc $(addprefix $(INCLUDEDIR)/,$(HEADERS)) $(addprefix $(MANDIR)/man1/,$(PAGES_1)) $(MANDIR)/man3/myalloc.3 \
 	    $(MANDIR)/man7/myalloc_options.7 $(COMPLETIONDIR)/myalloc \
 	    $(ZSHDIR)/_myalloc $(FISHDIR)/myalloc.fish \
 	    $(GDBDIR)/$(SHARED_NAME)-gdb.py $(addprefix $(PRIVATEDIR)/,$(notdir $(RECORDER) $(REPLAYER)) measure))

@@ -58,7 +58,7 @@ LISTED = build/tests/programs/unwind/listed
 
 # `myalloc report` with sanitizers, of which one process makes many runs.
 REPORT_FUZZ = build/tests/tools/report_fuzz
-$(REPORT_FUZZ): tests/tools/report_fuzz.c build/report_page.h $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h) build/flags
+$(REPORT_FUZZ): tests/tools/report_fuzz.c $(PAGE_STRINGS) $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h) build/flags
 	@mkdir -p $(@D)
 	$(Q)echo '  CC $@' && $(CC) -g -std=gnu11 -D_GNU_SOURCE -Ialloc -Ibuild -fsanitize=address,undefined \
 	    -fno-sanitize-recover=all -DMYALLOC_VERSION='"0"' -DMYALLOC_SONAME='""' -DMYALLOC_LIBDIR='"/usr/lib"' -o $@ $< \

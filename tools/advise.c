@@ -114,7 +114,7 @@ static void tell_end(const char *program, int status)
 }
 
 /* Makes the plan of the longest recording in the folder. */
-static int plan_longest(const char *folder, const char *program)
+static int plan_longest(const char *folder, const char *program, char *const *options)
 {
     unsigned count;
     char *longest = find_longest(folder, &count);
@@ -124,12 +124,12 @@ static int plan_longest(const char *folder, const char *program)
         return fail_in(EXIT_FAILURE, "advise", "%s has left no recording; 'myalloc record' may tell more", program);
     if (count > 1)
         fail_in(0, "advise", "%s was several processes: of %u recordings the longest is replayed", program, count);
-    status = replaying_make_plan("advise", longest);
+    status = replaying_make_plan("advise", longest, options);
     free(longest);
     return status;
 }
 
-static int plan_program(char **program)
+static int plan_program(char **program, char *const *options)
 {
     char *folder = replaying_temporary("myalloc-advise"), *file;
     int ended, status;
@@ -144,7 +144,7 @@ static int plan_program(char **program)
         status = WEXITSTATUS(ended); /* it has been told */
     else {
         tell_end(program[0], ended);
-        status = plan_longest(folder, program[0]);
+        status = plan_longest(folder, program[0], options);
     }
     remove_folder(folder);
     free(file);
@@ -167,7 +167,7 @@ static int run(int argc, char **argv)
                        "'myalloc help advise'");
     status = replaying_find("advise", &parts); /* before a program runs for nothing */
     if (!status)
-        status = at ? plan_program(argv + at) : replaying_make_plan("advise", file);
+        status = at ? plan_program(argv + at, kept) : replaying_make_plan("advise", file, kept);
     if (status)
         return status;
     kept[words] = at ? argv[at] : file;
@@ -191,7 +191,8 @@ const struct command command_advise = {
                "  --pace            keep the gaps between calls; else they are kept if there is time for it. Without gaps\n"
                "                    nothing is told of what depends on time\n"
                "  --no-pace         let calls follow each other at once\n"
-               "  --touch WHAT      all: write to each page of each block (if it is not given); none: to no block\n"
+               "  --touch WHAT      all: write to each page of each block (if it is not given); recorded: of those of 128 KiB and\n"
+               "                    more to as many pages as had memory in the program; none: to no block\n"
                "  --json FILE       every sample\n"
                "  --html FILE       a report with pictures\n"
                "  --seed N          of the order of runs\n"

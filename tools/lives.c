@@ -72,6 +72,18 @@ static void add_death(struct lives *lives, const struct recording *recording, si
     table_drop(lives->table, entry);
 }
 
+/* A block is in the table until it ends. One that is told of again and again counts each time. */
+static void add_touched(struct lives *lives, const struct recording_event *event)
+{
+    const struct table_entry *entry = event->about ? table_find(lives->table, event->about) : NULL;
+    uint64_t bytes = event->argument < UINT64_MAX / RECORDING_PAGE ? event->argument * RECORDING_PAGE : UINT64_MAX;
+
+    if (!entry || !entry->key)
+        return;
+    lives->touched_bytes += bytes < entry->first ? bytes : entry->first; /* its first and last page are others' as well */
+    lives->touched_of += entry->first;
+}
+
 static void add_event(struct lives *lives, const struct recording *recording, size_t at, const struct recording_event *event)
 {
     struct lives_thread *thread = &lives->threads[at];
@@ -84,12 +96,15 @@ static void add_event(struct lives *lives, const struct recording *recording, si
         lives->end = event->time;
     if (event->call == RECORDING_RARE && event->value < LIVES_RARE)
         lives->rare[event->value]++;
+    if (event->call == RECORDING_RARE && event->value == RECORDING_TOUCHED)
+        add_touched(lives, event);
     if (event->call == RECORDING_FREE && !event->value)
         lives->nulls++;
     if (event->before_thread)
         add_death(lives, recording, at, event);
     if (event->is_birth)
         add_birth(lives, recording->threads[at].number, thread, event);
+    course_add(&lives->course, recording->has_times ? event->time : lives->events - 1, lives->live_bytes, lives->live_blocks);
 }
 
 static int more_blocks(const void *a, const void *b)

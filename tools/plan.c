@@ -16,6 +16,7 @@ struct maker {
     struct plan plan;
     struct plan_thread *threads;
     struct table *shared; /* blocks that other threads give back: the slot, whether that has been seen */
+    struct table *touched; /* pages of blocks that had memory, and when that was told */
     uint64_t *births;     /* of each thread */
     void *memory;         /* of the cursor */
     /* of the thread at hand: */
@@ -26,6 +27,17 @@ struct maker {
     uint64_t time;
     size_t waiting; /* the next thread that begins by the steps of the first */
 };
+
+/* What is told last holds: before an exec that fails it is told of all. */
+static void note_touched(struct maker *maker, const struct recording_event *event)
+{
+    struct table_entry *entry = table_add(maker->touched, event->about);
+
+    if (event->time >= entry->second) {
+        entry->first = event->argument;
+        entry->second = event->time;
+    }
+}
 
 /* Which blocks other threads give back, and when threads begin and end. */
 static const char *look_through(struct maker *maker, size_t at)
@@ -39,6 +51,8 @@ static const char *look_through(struct maker *maker, size_t at)
     while (recording_next(&cursor, &event)) {
         if (event.before_thread && event.before_thread != thread->number)
             table_add(maker->shared, BLOCK_OF(event.before_thread, event.before_birth));
+        if (event.about)
+            note_touched(maker, &event);
     }
     maker->threads[at].ended = event.time;
     maker->births[at] = cursor.births;
@@ -111,6 +125,18 @@ static enum plan_call call_of(const struct recording_event *event)
     return event->call == RECORDING_RARE ? PLAN_TRIM : PLAN_MALLOC;
 }
 
+/* Of a block of which nothing is told, all. */
+static uint16_t touched_of(const struct maker *maker, const struct recording_event *event)
+{
+    uint64_t block = BLOCK_OF(maker->recording->threads[maker->thread].number, event->birth);
+    const struct table_entry *entry = event->is_birth ? table_find(maker->touched, block) : NULL;
+    uint64_t pages = event->value / RECORDING_PAGE + (event->value % RECORDING_PAGE > 0);
+
+    if (!entry || !entry->key || entry->first >= pages)
+        return PLAN_TOUCHED_ALL;
+    return (uint16_t)((double)entry->first / (double)pages * PLAN_TOUCHED_ALL + 0.5);
+}
+
 /* False if there is nothing to do. */
 static bool make_step(struct maker *maker, const struct recording_event *event, struct plan_step *step)
 {
@@ -118,7 +144,8 @@ static bool make_step(struct maker *maker, const struct recording_event *event, 
     bool is_null = event->call == RECORDING_FREE && !event->value;
 
     *step = (struct plan_step){.size = is_trim ? event->argument : event->value, .slot = PLAN_NONE, .before = PLAN_NONE,
-                               .call = (uint8_t)call_of(event), .alignment_log = event->alignment_log};
+                               .call = (uint8_t)call_of(event), .alignment_log = event->alignment_log,
+                               .touched = touched_of(maker, event)};
     if (event->before_thread)
         step->before = old_slot(maker, event);
     if (event->is_birth)
@@ -189,7 +216,7 @@ static const char *make(struct maker *maker)
 
 const char *plan_write(FILE *out, const struct recording *recording)
 {
-    struct maker maker = {.recording = recording, .out = out, .shared = table_new(), .waiting = 1,
+    struct maker maker = {.recording = recording, .out = out, .shared = table_new(), .touched = table_new(), .waiting = 1,
                           .plan = {.magic = PLAN_MAGIC, .threads = recording->count}};
     const char *wrong;
 
@@ -198,6 +225,7 @@ const char *plan_write(FILE *out, const struct recording *recording)
     maker.memory = memory_new(recording_cursor_bytes());
     wrong = make(&maker);
     table_free(maker.shared);
+    table_free(maker.touched);
     free(maker.threads);
     free(maker.births);
     free(maker.memory);

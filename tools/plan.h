@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#define PLAN_MAGIC UINT64_C(0x316e616c70796d) /* "myplan1" */
+#define PLAN_MAGIC UINT64_C(0x326e616c70796d) /* "myplan2" */
 
 struct plan {
     uint64_t magic, shared; /* slots of blocks that other threads give back */
@@ -32,8 +32,11 @@ struct plan_step {
     uint32_t slot, before; /* of the block that is got; of that which ends */
     uint32_t pause;        /* microseconds since the thread's step before, or since it began */
     uint8_t call, alignment_log;
-    uint16_t zero;
+    uint16_t touched;      /* of the pages of the block that is got, in parts of PLAN_TOUCHED_ALL: as many as had memory */
 };
+
+/* As exact as whole pages up to 256 MiB. */
+enum { PLAN_TOUCHED_ALL = UINT16_MAX };
 
 #ifndef PLAN_FORMAT_ONLY
 #include <stdio.h>

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "from_heaptrack.h"
+#include "from_mtrace.h"
 #include "launch.h"
 #include "library.h"
 #include "memory.h"
@@ -24,7 +26,7 @@
 /* A recording, or nothing yet: what else is there would be lost. A device or a pipe is written to. */
 static int check_old(const char *path)
 {
-    char start[sizeof RECORDING_MAGIC] = "";
+    char start[sizeof RECORDING_MAGIC_START] = "";
     struct stat status;
     ssize_t length;
     int fd;
@@ -41,7 +43,7 @@ static int check_old(const char *path)
         close(fd);
     if (length < 0)
         return fail_in(STATUS_CANNOT_PRELOAD, "record", "cannot read '%s': %s; name another file", path, strerror(errno));
-    if (strcmp(start, RECORDING_MAGIC))
+    if (strcmp(start, RECORDING_MAGIC_START))
         return fail_in(STATUS_CANNOT_PRELOAD, "record", "'%s' is no recording, and would be lost; name another file", path);
     return 0;
 }
@@ -144,25 +146,53 @@ static int start(char **argv, const char *out, const char *allocator)
     return status ? status : launch_execute(path, argv);
 }
 
+/* Makes a recording of what another tool has written. */
+static int convert(const char *option, const char *from, const char *out)
+{
+    char *copy = memory_copy(from, strlen(from)), *own = out ? NULL : memory_format("%s.recording", basename(copy));
+    char *to = absolute(out ? out : own);
+    int status = check_old(to);
+
+    if (!status)
+        status = !strcmp(option, "--from-mtrace") ? from_mtrace(from, to) : from_heaptrack(from, to);
+    free(to);
+    free(own);
+    free(copy);
+    return status;
+}
+
 static int run(int argc, char **argv)
 {
-    const char *out = NULL, *allocator = NULL;
+    const char *out = NULL, *allocator = NULL, *option = NULL, *from = NULL;
     int at = 1;
 
     for (; at + 1 < argc && argv[at][0] == '-' && strcmp(argv[at], "--"); at += 2) {
-        if (!strcmp(argv[at], "--alloc"))
+        if (!strcmp(argv[at], "--alloc")) {
             allocator = argv[at + 1];
-        else
+        } else if (!strncmp(argv[at], "--from-", strlen("--from-"))) {
+            if (option)
+                return fail_in(STATUS_CANNOT_PRELOAD, "record", "%s %s: one file becomes a recording, %s has named '%s'",
+                               argv[at], argv[at + 1], option, from);
+            option = argv[at];
+            from = argv[at + 1];
+        } else {
             out = argv[at + 1];
+        }
     }
     if (at < argc && !strcmp(argv[at], "--"))
         at++;
+    if (option && (at < argc || allocator))
+        return fail_in(STATUS_CANNOT_PRELOAD, "record", "%s %s: no program is run then; leave out '%s'", option, from,
+                       at < argc ? argv[at] : "--alloc");
+    if (option)
+        return convert(option, from, out);
     if (at >= argc)
         return fail_in(STATUS_CANNOT_PRELOAD, "record", "it needs the program to start; see 'myalloc help record'");
     return start(argv + at, out, allocator);
 }
 
-static const struct command_option own_options[] = {{"--out", "FILE"}, {"-o", "FILE"}, {"--alloc", "LIBRARY"}, {NULL, NULL}};
+static const struct command_option own_options[] = {{"--out", "FILE"}, {"-o", "FILE"}, {"--alloc", "LIBRARY"},
+    {"--from-mtrace", "FILE"}, {"--from-heaptrack", "FILE"}, {NULL, NULL}};
 
 const struct command command_record = {
     .name = "record",
@@ -175,6 +205,11 @@ const struct command command_record = {
                "  --out FILE        where to write: NAME.PID.recording in this folder; -o is the same\n"
                "  --alloc LIBRARY   the allocator: glibc, myalloc, or /path/to/library.so; else what the program has, with\n"
                "                    what LD_PRELOAD names\n"
+               "  --from-mtrace FILE     make a recording of a log of mtrace(3), and run no program\n"
+               "  --from-heaptrack FILE  ... of a file of heaptrack, raw or interpreted, compressed or not\n"
+               "\n"
+               "A recording that is made of another file is FILE.recording in this folder without --out. All calls in it are\n"
+               "one thread's; a log of mtrace has no times. Lines that are none of the other tool's are told and left out.\n"
                "\n"
                "The first process writes FILE. Each that it forks, and each program that it or one of these begins, writes a\n"
                "file of its own, FILE.PID, FILE.PID.2 and so on. A program that is killed leaves a file without what each of\n"

@@ -53,6 +53,12 @@ static bool read_start(struct recording *recording, char *text)
             snprintf(recording->program, sizeof recording->program, "%s", value);
         else if (!strcmp(line, "allocator"))
             snprintf(recording->allocator, sizeof recording->allocator, "%s", value);
+        else if (!strcmp(line, "source"))
+            snprintf(recording->source, sizeof recording->source, "%s", value);
+        else if (!strcmp(line, "times"))
+            recording->has_times = (recording->step = strtoull(value, NULL, 10)) > 0;
+        else if (!strcmp(line, "touched"))
+            recording->tells_touched = true;
         else if (!strcmp(line, "pid"))
             recording->pid = atoi(value);
         else if (!strcmp(line, "parent"))
@@ -60,7 +66,7 @@ static bool read_start(struct recording *recording, char *text)
         else if (!strcmp(line, "first"))
             recording->first = (uint32_t)strtoul(value, NULL, 10);
     }
-    return recording->pid > 0 && recording->first > 0;
+    return (recording->pid > 0 || recording->source[0]) && recording->first > 0;
 }
 
 static bool fits(const struct recording_frame *frame)
@@ -109,17 +115,24 @@ static off_t read_frames(struct recording *recording, char wrong[WRONG_BYTES])
 
 bool recording_open(struct recording *recording, const char *path, char wrong[WRONG_BYTES])
 {
-    char magic[sizeof RECORDING_MAGIC] = "";
+    static const char start[] = RECORDING_MAGIC_START;
+    char magic[sizeof RECORDING_MAGIC] = "", version;
     struct stat status;
     off_t end;
 
-    *recording = (struct recording){.path = path, .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+    *recording = (struct recording){.path = path, .has_times = true, .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
     if (recording->fd < 0 || fstat(recording->fd, &status)) {
         snprintf(wrong, WRONG_BYTES, "%s", strerror(errno));
         return false;
     }
-    if (!S_ISREG(status.st_mode) || read_at(recording->fd, magic, sizeof magic - 1, 0) || strcmp(magic, RECORDING_MAGIC)) {
+    if (!S_ISREG(status.st_mode) || read_at(recording->fd, magic, sizeof magic - 1, 0) ||
+        strncmp(magic, start, sizeof start - 1)) {
         snprintf(wrong, WRONG_BYTES, "it is no recording; 'myalloc record' makes one");
+        return false;
+    }
+    version = magic[sizeof start - 1];
+    if (version < '1' || version > RECORDING_MAGIC[sizeof start - 1] || magic[sizeof start] != '\n') {
+        snprintf(wrong, WRONG_BYTES, "it is of a later version; use the myalloc that made it, or a later one");
         return false;
     }
     end = read_frames(recording, wrong);
@@ -127,7 +140,8 @@ bool recording_open(struct recording *recording, const char *path, char wrong[WR
         return false;
     recording->bytes = status.st_size;
     recording->lost = status.st_size - end;
-    if (!recording->pid) {
+    recording->tells_touched &= version > '1';
+    if (!recording->first) {
         snprintf(wrong, WRONG_BYTES, "it ends before its first frame does");
         return false;
     }
@@ -219,6 +233,16 @@ static void take_realloc(struct recording_cursor *cursor, struct recording_event
     }
 }
 
+static void take_about(struct recording_cursor *cursor, struct recording_event *event)
+{
+    uint64_t thread = take_number(cursor), birth = take_number(cursor);
+
+    if (thread > THREAD_MAX || birth >> BIRTH_BITS)
+        cursor->wrong = "what is told of a block's pages is of none";
+    else
+        event->about = BLOCK_OF(thread, birth);
+}
+
 /* What stands behind the value. */
 static void take_rest(struct recording_cursor *cursor, struct recording_event *event)
 {
@@ -231,6 +255,8 @@ static void take_rest(struct recording_cursor *cursor, struct recording_event *e
         take_realloc(cursor, event);
     } else if (event->call == RECORDING_RARE) {
         event->argument = take_number(cursor);
+        if (event->value == RECORDING_TOUCHED)
+            take_about(cursor, event);
     } else if (event->call == RECORDING_ALIGNED) {
         unsigned char byte = (unsigned char)(cursor->at < cursor->end ? *cursor->at++ : 0);
 

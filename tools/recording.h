@@ -26,8 +26,12 @@ struct recording {
     const char *path;
     int fd;
     char program[256], allocator[256];
+    char source[64]; /* what it was made of, if it was not recorded; then there is neither an allocator nor a process */
+    bool has_times;
+    uint64_t step; /* nanoseconds, below which it tells no time */
     int pid, parent;
     uint32_t first;  /* the number of the first thread; those below are of the parent */
+    bool tells_touched; /* of large blocks it tells how many of their pages had memory */
     bool is_whole;   /* it ended by exit, _exit or exec, and so is all there */
     off_t bytes, lost; /* of the file; of them behind the last whole frame */
     uint64_t raw;    /* bytes of events before compression */
@@ -42,6 +46,7 @@ struct recording_event {
     uint64_t before_birth;  /* of the block that ends, if there is one */
     uint32_t before_thread; /* the number of its thread; 0: none ends */
     uint64_t argument;      /* of what is rare */
+    uint64_t about;         /* the block that TOUCHED tells of, as BLOCK_OF */
     enum recording_call call;
     unsigned char alignment_log, kind; /* of ALIGNED */
     bool is_birth;                     /* a block is got */

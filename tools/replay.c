@@ -18,7 +18,7 @@ static int run(int argc, char **argv)
         return fail_in(STATUS_USAGE, "replay", "it needs the file of one recording; see 'myalloc help replay'");
     status = replaying_find("replay", &parts);
     if (!status)
-        status = replaying_make_plan("replay", file);
+        status = replaying_make_plan("replay", file, argv);
     if (status)
         return status;
     argv[argc] = file;
@@ -38,7 +38,8 @@ const struct command command_replay = {
                "                    there are\n"
                "  --runs N          runs under each allocator (3), of which the medians are told\n"
                "  --pace            keep the gaps between calls; else calls follow each other at once\n"
-               "  --touch WHAT      all: write to each page of each block (if it is not given); none: to no block\n"
+               "  --touch WHAT      all: write to each page of each block (if it is not given); recorded: of those of 128 KiB and\n"
+               "                    more to as many pages as had memory in the program; none: to no block\n"
                "  --json FILE       every run, with memory over time\n"
                "\n"
                "The exit status is 0, 1 if the recording cannot be read or a run failed, 2 if the command line is wrong, 125\n"

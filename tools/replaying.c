@@ -93,11 +93,29 @@ static int hand_on(const char *command, FILE *plan)
     return status;
 }
 
-int replaying_make_plan(const char *command, const char *path)
+/* 0 if the recording has what the options ask for. */
+static int check_wants(const char *command, const struct recording *recording, char *const *argv)
+{
+    for (; *argv; argv++) {
+        if (!strcmp(*argv, "--touch") && !strcmp(argv[1], "recorded") && !recording->tells_touched)
+            return fail_in(STATUS_USAGE, command, "--touch recorded: '%s' does not tell what was touched; %s", recording->path,
+                           recording->source[0] ? "touch all or none" : "record it anew, or touch all or none");
+        if (!strcmp(*argv, "--pace") && !recording->has_times)
+            return fail_in(STATUS_USAGE, command,
+                           "--pace: '%s' has no gaps between calls, as it was made of %s; leave it out",
+                           recording->path, recording->source);
+    }
+    if (!recording->has_times && setenv("MYALLOC_PLAN_TIMELESS", "1", 1))
+        return fail_in(EXIT_FAILURE, command, "cannot set the environment: %s", strerror(errno));
+    return 0;
+}
+
+int replaying_make_plan(const char *command, const char *path, char *const *argv)
 {
     struct recording recording;
     char wrong[WRONG_BYTES];
     const char *damage;
+    int status;
     FILE *plan;
 
     if (!recording_open(&recording, path, wrong))
@@ -106,6 +124,9 @@ int replaying_make_plan(const char *command, const char *path)
         fail_in(0, command, "'%s': the last %lld bytes are no whole frame, and are left out", path, (long long)recording.lost);
     if (!recording.count)
         return fail_in(EXIT_FAILURE, command, "'%s' has no calls to replay", path);
+    status = check_wants(command, &recording, argv);
+    if (status)
+        return status;
     plan = open_plan();
     if (!plan)
         return fail_in(EXIT_FAILURE, command, "cannot make a file in $TMPDIR or /tmp: %s", strerror(errno));

@@ -25,8 +25,9 @@ char *replaying_temporary(const char *name);
    was taken, there is room behind what is left for another and NULL. */
 int replaying_take_files(const struct command_option *options, int *argc, char **argv, char **file);
 
-/* Makes a plan of the recording. 0, or says what is wrong, as `myalloc COMMAND`, and returns the exit status. */
-int replaying_make_plan(const char *command, const char *recording);
+/* Makes a plan of the recording, for what the options in argv want of it. 0, or says what is wrong, as `myalloc COMMAND`, and
+   returns the exit status. */
+int replaying_make_plan(const char *command, const char *recording, char *const *argv);
 
 /* Becomes the harness bench/COMMAND, with the arguments from argv[1] on. Comes back only if that cannot be: says why, and
    returns the exit status. */

@@ -128,7 +128,7 @@ void *front_aligned(size_t align, size_t bytes, const char *call) {
         if (LIKELY(block != NULL))
             return block;
     }
-    return alloc_any(bytes, align, &zeroed, call);
+    return LIKELY(align <= ALIGN_LIMIT) ? alloc_any(bytes, align, &zeroed, call) : plain_no_memory();
 }
 
 /* ---- free -------------------------------------------------------------------------------------------------------- */
@@ -220,7 +220,7 @@ size_t front_usable(const void *p, const char *call) {
 }
 
 size_t front_size_for(size_t align, size_t bytes) {
-    if (bytes > SIZE_LIMIT || align > SIZE_LIMIT)
+    if (align > ALIGN_LIMIT || bytes > SPACE_LIMIT - max_size(align, OS_PAGE))
         return 0;
     if (modes_any()) /* a block may end where it was asked to */
         return bytes;

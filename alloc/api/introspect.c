@@ -205,6 +205,10 @@ EXPORT void myalloc_tag(const char *tag) {
     tags_set(tag);
 }
 
+EXPORT const char *myalloc_tag_now(void) {
+    return tags_word(tags_current());
+}
+
 /* 1 also where only addresses went, whose memory had gone before: so does glibc when the break goes down. */
 EXPORT int malloc_trim(size_t pad) {
     environment_read();

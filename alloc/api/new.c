@@ -136,10 +136,14 @@ static void *c_malloc(size_t bytes) {
     return own != NULL ? own(max_size(bytes, 1)) : front_alloc(bytes, "malloc");
 }
 
-/* C11 wants a size that is a multiple of the alignment. */
+/* C11 wants a size that is a multiple of the alignment. It is not asked for what no program can have: rounded up, that might be
+ * a small number. */
 static void *c_aligned_alloc(size_t align, size_t bytes) {
     void *(*own)(size_t, size_t) = (void *(*)(size_t, size_t))found[AT_ALIGNED_ALLOC];
-    return own != NULL ? own(align, align_up(max_size(bytes, 1), align)) : front_aligned(align, bytes, "malloc");
+    if (own == NULL)
+        return front_aligned(align, bytes, "malloc");
+    bool possible = is_pow2(align) && align <= ALIGN_LIMIT && bytes <= SIZE_LIMIT;
+    return possible ? own(align, align_up(max_size(bytes, 1), align)) : NULL;
 }
 
 /* A block that c_malloc gave, or with an `align` other than 0 c_aligned_alloc. */

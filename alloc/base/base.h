@@ -58,6 +58,8 @@
 
 #define BLOCK_ALIGN ((size_t)16)
 #define SIZE_LIMIT ((size_t)PTRDIFF_MAX) /* no request above this can succeed: the program could not subtract its addresses */
+#define SPACE_LIMIT ((size_t)1 << ADDRESS_BITS)      /* no block ends beyond */
+#define ALIGN_LIMIT ((size_t)1 << (ADDRESS_BITS - 1)) /* no block lies at a multiple of more: of addresses only 0 does */
 #define UNSIZED SIZE_MAX                  /* the call that frees does not tell the size */
 
 _Static_assert(UNIT % OS_PAGE_MIN == 0, "a unit is whole OS pages");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * myalloc.h: what myalloc offers beyond the C library's malloc. C99 and C++98 and later. See myalloc(3).
+ * myalloc.h: what myalloc offers beyond the C library's malloc. C99 and C++98 and later. See myalloc(3). myalloc.hpp has it for
+ * containers of C++17 and later.
  *
  * malloc, free, realloc, calloc, the aligned forms, mallopt, mallinfo2, malloc_info, malloc_trim and the rest are declared
  * by <stdlib.h> and <malloc.h>, mcheck and mtrace by <mcheck.h>: myalloc provides them all under their usual names, and
@@ -120,6 +121,13 @@ int myalloc_profile_write(const char *path);
  * Where no profile is on it does nothing more than note the tag. It takes no lock, and may be called in a signal handler.
  */
 void myalloc_tag(const char *tag);
+
+/*
+ * This thread's tag as the heap profile tells it, cut and with '?' for control characters; NULL where it has none. The text
+ * stays as long as the process. Given to myalloc_tag it sets that tag again: so a part of a program puts back what it found. It
+ * takes no lock, and may be called in a signal handler and in a forked child.
+ */
+const char *myalloc_tag_now(void);
 
 #ifdef __cplusplus
 }

@@ -91,5 +91,8 @@ def linked(root, folder, work, env):
           "a program linked by pkg-config's flags runs")
     needed = run("readelf", "-d", shared).stdout
     check(f"[{SONAME}]" not in needed and needed, f"... and needs {SONAME}")
+    cpp = ROOT / "tests/tools/cpp_header.cc"
+    check(failure(run("g++", "-std=c++17", "-pthread", "-o", shared, cpp, *flags)) or
+          failure(run(shared, "here", env={**env, "LD_LIBRARY_PATH": str(folder)})), "one with the header for C++ runs, too")
     check(failure(run("gcc", "-static", "-o", static, f"-I{root}/usr/include", source, folder / "libmyalloc.a")) or
           failure(run(static, env=env)), "a static program runs")

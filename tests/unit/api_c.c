@@ -255,6 +255,79 @@ Test(aligned, huge_alignments) {
     }
 }
 
+static const size_t far_sizes[] = {0, 1, 100, 4096, 300000, (size_t)1 << 40, ((size_t)1 << 62) - 1, (size_t)1 << 62,
+                                   PTRDIFF_MAX, SIZE_MAX - 4096, SIZE_MAX};
+#define FAR_SIZES (sizeof far_sizes / sizeof *far_sizes)
+
+static void no_block(void *p, int log, size_t bytes) {
+    cr_assert_null(p, "2^%d, %zu bytes", log, bytes);
+    cr_assert_eq(errno, ENOMEM, "2^%d, %zu bytes", log, bytes);
+    errno = 0;
+}
+
+/* Powers of two are legal, but of addresses only 0 is a multiple of these. */
+Test(aligned, alignments_that_no_address_has) {
+    errno = 0;
+    for (int log = 47; log <= 63; log++)
+        for (size_t i = 0; i < FAR_SIZES; i++) {
+            volatile size_t align = (size_t)1 << log, bytes = far_sizes[i];
+            void *same = (void *)16;
+            no_block(aligned_alloc(align, bytes), log, bytes);
+            no_block(memalign(align, bytes), log, bytes);
+            no_block(memalign(align - 1, bytes), log, bytes); /* rounded up */
+            no_block(__libc_memalign(align, bytes), log, bytes);
+            cr_assert_eq(posix_memalign(&same, align, bytes), ENOMEM);
+            cr_assert_eq(same, (void *)16);
+            no_block(NULL, log, bytes);
+            struct myalloc_sized found = myalloc_aligned_alloc_at_least(align, bytes);
+            no_block(found.block, log, bytes);
+            cr_assert_eq(found.bytes, 0);
+            for (int others = 0; others <= 0x140; others += 0x40) /* flags of jemalloc's that do not align */
+                cr_assert_eq(nallocx(bytes, log | others), 0, "2^%d, %zu bytes", log, bytes);
+            void *live = malloc(100); /* only the checks look at what a caller says of a block */
+            sdallocx(live, bytes, log);
+            sdallocx(NULL, bytes, log);
+            free_aligned_sized(malloc(100), align, bytes);
+        }
+    void *after = malloc(100);
+    check_block(after, 100, 16);
+    free(after);
+}
+
+/* The largest that there may be: each gives a block or ENOMEM, and none where nallocx says so. */
+Test(aligned, alignments_that_few_addresses_have) {
+    for (int log = 31; log <= 46; log++)
+        for (size_t i = 0; i < FAR_SIZES; i++) {
+            volatile size_t align = (size_t)1 << log, bytes = far_sizes[i];
+            errno = 0;
+            struct myalloc_sized found = myalloc_aligned_alloc_at_least(align, bytes);
+            size_t told = nallocx(bytes, log);
+            cr_assert_eq(told == 0, bytes > ((size_t)1 << 47) - align, "2^%d, %zu bytes: %zu", log, bytes, told);
+            cr_assert(told == 0 || told >= bytes, "2^%d, %zu bytes: %zu", log, bytes, told);
+            if (found.block == NULL) {
+                cr_assert_eq(errno, ENOMEM);
+                continue;
+            }
+            cr_assert((uintptr_t)found.block % align == 0 && told != 0 && found.bytes >= told, "2^%d, %zu bytes", log, bytes);
+            *(char *)found.block = 1;
+            free_aligned_sized(found.block, align, found.bytes);
+        }
+}
+
+/* A program that asks for what there cannot be, again and again, keeps its lists of free blocks. */
+Test(aligned, refusals_leave_lists_alone) {
+    void *blocks[50], *same = NULL;
+    for (int i = 0; i < 50; i++)
+        blocks[i] = malloc(200);
+    for (int i = 0; i < 50; i++)
+        free(blocks[i]);
+    size_t kept = mallinfo2().smblks;
+    volatile size_t align = (size_t)1 << 62;
+    cr_assert_gt(kept, 0);
+    cr_assert_eq(posix_memalign(&same, align, 100), ENOMEM);
+    cr_assert_eq(mallinfo2().smblks, kept);
+}
+
 Test(aligned, every_size_stays_aligned_and_survives_realloc) {
     for (size_t align = 32; align <= 16384; align *= 2)
         for (size_t n = 1; n < 40000; n += 997) {

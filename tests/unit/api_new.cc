@@ -71,6 +71,19 @@ Test(operator_new, throws_bad_alloc) {
     cr_assert(::operator new(n, std::align_val_t(64), std::nothrow) == nullptr);
 }
 
+// Powers of two, but of addresses only 0 is a multiple of these.
+Test(operator_new, throws_bad_alloc_for_alignments_that_no_address_has) {
+    for (int log = 47; log <= 63; log++)
+        for (size_t n : {size_t(1), size_t(100), size_t(1) << 40, size_t(PTRDIFF_MAX), SIZE_MAX - 5}) {
+            volatile size_t bytes = n, power = size_t(1) << log;
+            auto align = std::align_val_t(power);
+            cr_assert(throws_bad_alloc([&] { return ::operator new(bytes, align); }));
+            cr_assert(throws_bad_alloc([&] { return ::operator new[](bytes, align); }));
+            cr_assert(::operator new(bytes, align, std::nothrow) == nullptr);
+            cr_assert(::operator new[](bytes, align, std::nothrow) == nullptr);
+        }
+}
+
 static int handler_calls;
 
 static void give_up_after_three() {

@@ -7,18 +7,28 @@
 
 #include "recorder.h"
 
-uint64_t *births_leaves[2][1 << (ADDRESS_BITS - LEAF_SHIFT)];
+struct leaf *births_leaves[2][1 << (ADDRESS_BITS - LEAF_SHIFT)];
+static struct leaf *all;
 
-COLD uint64_t *births_leaf(uintptr_t address)
+struct leaf *births_all(void)
 {
-    uint64_t **place = &births_leaves[address >> 3 & 1][address >> LEAF_SHIFT], *none = NULL;
-    size_t bytes = LEAF_SLOTS * sizeof(uint64_t);
-    uint64_t *leaf = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return __atomic_load_n(&all, __ATOMIC_ACQUIRE);
+}
+
+COLD struct leaf *births_leaf(uintptr_t address)
+{
+    struct leaf **place = &births_leaves[address >> 3 & 1][address >> LEAF_SHIFT], *none = NULL;
+    struct leaf *leaf = mmap(NULL, sizeof *leaf, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     if (leaf == MAP_FAILED)
         return NULL;
-    if (__atomic_compare_exchange_n(place, &none, leaf, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-        return leaf;
-    munmap(leaf, bytes);
-    return none;
+    leaf->address = address >> LEAF_SHIFT << LEAF_SHIFT | (address & 8);
+    if (!__atomic_compare_exchange_n(place, &none, leaf, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        munmap(leaf, sizeof *leaf);
+        return none;
+    }
+    leaf->next = __atomic_load_n(&all, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(&all, &leaf->next, leaf, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        ;
+    return leaf;
 }

@@ -212,36 +212,50 @@ static unsigned char *put_before(struct stream *stream, unsigned char *at, uint6
     return event_number(event_number(at, event_zigzag(stream, BIRTH_OF(before)) << 1 | 1), thread);
 }
 
-/* `before`: what lay at the block, taken. */
-static void record_realloc(struct stream *stream, const void *block, uint64_t before, const void *result, size_t size)
+/* What lay at a block that realloc is to have, taken. */
+struct before {
+    uint64_t value, pages; /* pages: of a large one, that have memory */
+};
+
+static void record_realloc(struct stream *stream, const void *block, struct before taken, const void *result, size_t size)
 {
+    uint64_t before = taken.value & ~BIRTH_LARGE;
     unsigned char *at;
 
+    if (UNLIKELY(taken.value & BIRTH_LARGE))
+        touched_tell(stream, taken.value, taken.pages);
     if (block && THREAD_OF(before) < process_first_thread()) {
         before = 0;
         event_rare(stream, RECORDING_FOREIGN, 0);
     }
     at = put_before(stream, event_begin(stream, RECORDING_REALLOC, size), before);
-    event_birth(stream, result);
+    event_birth(stream, result, size);
     event_end(stream, at);
 }
 
 /* A realloc to nothing that gave nothing: the block is free. */
-static void record_end(struct stream *stream, const void *block, uint64_t before)
+static void record_end(struct stream *stream, const void *block, struct before before)
 {
-    uint64_t *slot = births_slot(block, false);
-
-    if (slot)
-        *slot = before;
-    event_free(stream, block);
+    if (UNLIKELY(before.value & BIRTH_LARGE))
+        touched_tell(stream, before.value, before.pages);
+    event_end_block(stream, block, before.value & ~BIRTH_LARGE);
 }
 
-static void after_realloc(struct stream *stream, const void *block, uint64_t before, const void *result, size_t size)
+static struct before before_realloc(const struct stream *stream, const void *block)
+{
+    struct before before = {event_take(block), 0};
+
+    if (UNLIKELY(stream && before.value & BIRTH_LARGE))
+        before.pages = touched_pages(block, before.value);
+    return before;
+}
+
+static void after_realloc(struct stream *stream, const void *block, struct before before, const void *result, size_t size)
 {
     uint64_t *slot = result || !size ? NULL : births_slot(block, false);
 
     if (slot) /* it still lies there */
-        *slot = before;
+        *slot = before.value;
     if (!stream)
         return;
     if (result)
@@ -265,13 +279,13 @@ static void *out_of_store(const void *block, size_t size)
 EXPORTED void *realloc(void *block, size_t size)
 {
     struct stream *stream;
-    uint64_t before;
+    struct before before;
     void *result;
 
     if (UNLIKELY(is_stored(block)))
         return out_of_store(block, size);
     stream = recorder_enter();
-    before = event_take(block);
+    before = before_realloc(stream, block);
     result = next.realloc(block, size);
     after_realloc(stream, block, before, result, size);
     return result;
@@ -280,7 +294,7 @@ EXPORTED void *realloc(void *block, size_t size)
 EXPORTED void *reallocarray(void *block, size_t count, size_t size)
 {
     struct stream *stream;
-    uint64_t before;
+    struct before before;
     void *result;
     size_t bytes;
 
@@ -289,7 +303,7 @@ EXPORTED void *reallocarray(void *block, size_t count, size_t size)
     if (UNLIKELY(is_stored(block)))
         return out_of_store(block, bytes);
     stream = recorder_enter();
-    before = event_take(block);
+    before = before_realloc(stream, block);
     result = next.reallocarray(block, count, size);
     after_realloc(stream, block, before, result, bytes);
     return result;
@@ -304,7 +318,7 @@ void record_aligned(struct stream *stream, enum recording_aligned kind, const vo
     } else {
         at = event_begin(stream, RECORDING_ALIGNED, size);
         *at++ = (unsigned char)((unsigned)__builtin_ctzl(alignment | (size_t)1 << 62) | (unsigned)kind << 6);
-        event_birth(stream, block);
+        event_birth(stream, block, size);
         event_end(stream, at);
     }
     recorder_leave();

@@ -73,12 +73,15 @@ static inline void event_rare(struct stream *stream, enum recording_rare what, u
 }
 
 /* The block that lies there from now on. */
-static inline void event_birth(struct stream *stream, const void *block)
+static inline void event_birth(struct stream *stream, const void *block, size_t size)
 {
     uint64_t *slot = births_slot(block, true);
 
-    if (LIKELY(slot != NULL))
+    if (LIKELY(slot != NULL)) {
         *slot = BLOCK_OF(stream->thread, stream->births);
+        if (UNLIKELY(size >= RECORDING_TOUCHED_LEAST))
+            *slot |= touched_note(block, size);
+    }
     stream->births++;
 }
 
@@ -88,7 +91,7 @@ static inline void event_new(struct stream *stream, enum recording_call call, co
         event_rare(stream, RECORDING_REFUSED, size);
         return;
     }
-    event_birth(stream, block);
+    event_birth(stream, block, size);
     event_end(stream, event_begin(stream, call, size));
 }
 
@@ -111,9 +114,9 @@ static inline uint64_t event_zigzag(struct stream *stream, uint64_t birth)
     return (uint64_t)step << 1 ^ (uint64_t)(step >> 63);
 }
 
-static inline void event_free(struct stream *stream, const void *block)
+/* `value` was in the slot of the block, and is no large one's. */
+static inline void event_end_block(struct stream *stream, const void *block, uint64_t value)
 {
-    uint64_t value = event_take(block);
     uint32_t thread = THREAD_OF(value);
     unsigned char *at;
 
@@ -129,6 +132,17 @@ static inline void event_free(struct stream *stream, const void *block)
         at = event_number(at, event_zigzag(stream, BIRTH_OF(value)));
     }
     event_end(stream, at);
+}
+
+static inline void event_free(struct stream *stream, const void *block)
+{
+    uint64_t value = event_take(block);
+
+    if (UNLIKELY(value & BIRTH_LARGE)) {
+        touched_tell(stream, value, touched_pages(block, value));
+        value &= ~BIRTH_LARGE;
+    }
+    event_end_block(stream, block, value);
 }
 
 #endif

@@ -201,9 +201,9 @@ static bool write_start(void)
     } frame = {.header.kind = RECORDING_START};
     const char *allocator = allocator_path();
     const char *slash = strrchr(allocator, '/');
-    int length = snprintf(frame.text, sizeof frame.text, "program %s\npid %d\nparent %d\nfirst %u\nallocator %s\n",
-                          program_invocation_short_name, getpid(), getppid(), process.first_thread,
-                          slash ? slash + 1 : allocator);
+    int length = snprintf(frame.text, sizeof frame.text, "program %s\npid %d\nparent %d\nfirst %u\nallocator %s\n"
+                          "touched %d\n", program_invocation_short_name, getpid(), getppid(), process.first_thread,
+                          slash ? slash + 1 : allocator, RECORDING_TOUCHED_LEAST);
 
     frame.header.stored = frame.header.raw = (uint32_t)(length < TEXT_MAX ? length : TEXT_MAX - 1);
     if (!write_whole(RECORDING_MAGIC, sizeof RECORDING_MAGIC - 1)) {
@@ -238,6 +238,8 @@ void process_end(bool for_good)
     if (process.state != RECORDING || getpid() != process.pid)
         return;
     own.is_inside = true;
+    if (own.stream && !before)
+        touched_tell_left(own.stream);
     are_all = streams_write_all(before);
     frame.begun = process_clock();
     if (are_all && process.state == RECORDING)

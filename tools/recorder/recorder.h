@@ -4,8 +4,8 @@
  * the thread. No thread waits for another on that way: the buffers are the threads' own, and the table of births has a
  * slot a block, which is written by who has got the block and read by who frees it.
  *
- * calls.c, operators.c: the calls. births.c: which block lies at an address. streams.c: buffers and frames. process.c: the
- * file, fork and the end. ends.c: exec, and ends that run no handler.
+ * calls.c, operators.c: the calls. births.c: which block lies at an address. touched.c: how much of large ones had memory.
+ * streams.c: buffers and frames. process.c: the file, fork and the end. ends.c: exec, and ends that run no handler.
  *
  * Its own memory is mapped, never allocated. A call that comes while the thread is inside of another one (the allocator's own,
  * C++'s new in malloc, a signal handler) is handed on and not recorded. */
@@ -57,25 +57,56 @@ extern __thread struct own own __attribute__((tls_model("initial-exec"), visibil
 
 enum { GRAIN_SHIFT = 4, LEAF_SHIFT = 26, ADDRESS_BITS = 48, LEAF_SLOTS = 1 << (LEAF_SHIFT - GRAIN_SHIFT) };
 
+/* In the slot of a block whose pages are looked at before it ends: no thread has a number of that bit. */
+#define BIRTH_LARGE (UINT64_C(1) << 63)
+
+/* Behind the slots of a leaf: of large blocks no two begin in the same LARGE_SHIFT bits of addresses. */
+enum { LARGE_SHIFT = 17, LEAF_LARGE = 1 << (LEAF_SHIFT - LARGE_SHIFT) };
+_Static_assert(1 << LARGE_SHIFT == RECORDING_TOUCHED_LEAST, "two large blocks could begin in one part");
+
+struct leaf {
+    uint64_t slots[LEAF_SLOTS];
+    uint64_t large[LEAF_LARGE]; /* of the last large block that began there: its size, and in the low bits which grain */
+    uintptr_t address;          /* of the first slot */
+    struct leaf *next;
+};
+
 /* Blocks lie 16 bytes apart, but for those of 8 bytes in some allocators: what lies between has leaves of its own. */
-extern uint64_t *births_leaves[2][1 << (ADDRESS_BITS - LEAF_SHIFT)] __attribute__((visibility("hidden")));
+extern struct leaf *births_leaves[2][1 << (ADDRESS_BITS - LEAF_SHIFT)] __attribute__((visibility("hidden")));
 
 /* Makes the leaf of the address. NULL if there is no memory, or no process has such addresses. */
-uint64_t *births_leaf(uintptr_t address);
+struct leaf *births_leaf(uintptr_t address);
+
+/* All that there are, the newest first. */
+struct leaf *births_all(void);
 
 /* The slot of a block, which has its BLOCK_OF, or 0; NULL if there is no leaf for it. */
 static inline uint64_t *births_slot(const void *block, bool makes)
 {
     uintptr_t address = (uintptr_t)block;
-    uint64_t *leaf;
+    struct leaf *leaf;
 
     if (UNLIKELY(address >> ADDRESS_BITS))
         return NULL;
     leaf = __atomic_load_n(&births_leaves[address >> 3 & 1][address >> LEAF_SHIFT], __ATOMIC_ACQUIRE);
     if (UNLIKELY(!leaf) && (!makes || !(leaf = births_leaf(address))))
         return NULL;
-    return leaf + (address >> GRAIN_SHIFT) % LEAF_SLOTS;
+    return leaf->slots + (address >> GRAIN_SHIFT) % LEAF_SLOTS;
 }
+
+/* ---- touched.c ---- */
+
+/* Notes the size of a large block whose slot is there. Returns BIRTH_LARGE. */
+uint64_t touched_note(const void *block, size_t size);
+
+/* Pages of the block that have memory now; `value` is that of its slot. 0 if it is none of this process's large blocks. */
+uint64_t touched_pages(const void *block, uint64_t value);
+
+/* Tells of a block that has so many. */
+void touched_tell(struct stream *stream, uint64_t value, uint64_t pages);
+
+/* Tells of all large blocks that are left. */
+void touched_tell_left(struct stream *stream);
 
 /* ---- streams.c ---- */
 

@@ -366,12 +366,11 @@ static void tell(void)
 
 static const char *take_options(int argc, char **argv)
 {
-    replay.touches = true;
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--pace"))
             replay.paces = true;
         else if (!strcmp(argv[i], "--touch") && i + 1 < argc)
-            replay.touches = strcmp(argv[++i], "none");
+            replay.touching = !strcmp(argv[++i], "none") ? TOUCH_NONE : !strcmp(argv[i], "all") ? TOUCH_ALL : TOUCH_RECORDED;
         else
             return argv[i];
     }
@@ -385,7 +384,7 @@ int main(int argc, char **argv)
     pthread_attr_t attributes;
 
     if (!path)
-        give_up("usage: myalloc-replay [--pace] [--touch all|none] PLAN");
+        give_up("usage: myalloc-replay [--pace] [--touch all|none|recorded] PLAN");
     read_plan(path);
     if (!state.plan.threads)
         give_up("the recording has no calls");

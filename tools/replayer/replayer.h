@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `build/myalloc-replay [--pace] [--touch all|none] PLAN`: makes the calls of a plan (../plan.h) of whatever allocator it runs
+/* `build/myalloc-replay [--pace] [--touch all|none|recorded] PLAN`: makes the calls of a plan (../plan.h) of whatever allocator it runs
  * on, with as many threads, and writes one line of JSON about it. `myalloc replay` preloads the allocator.
  *
  * What it needs itself is mapped and has its memory before it begins, so that it is the same number of pages throughout and is
@@ -18,6 +18,7 @@
 struct slot {
     void *block; /* NULL: nothing yet */
     uint64_t size;
+    uint64_t touched; /* bytes from its start on */
 };
 
 struct worker {
@@ -38,7 +39,8 @@ enum { STEPS_AT_ONCE = 1024, STACK_BYTES = 256 * 1024 };
 
 extern struct replay {
     int fd;
-    bool paces, touches;
+    bool paces;
+    enum touching { TOUCH_ALL, TOUCH_NONE, TOUCH_RECORDED } touching;
     struct slot *shared;
     uint64_t begun; /* of the clock */
 } replay;

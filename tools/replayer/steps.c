@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../recording_format.h"
 #include "replayer.h"
 
 enum { PAGE = 4096, LOOKS_BEFORE_SLEEP = 200, NAP_NS = 20 * 1000, PATIENCE_S = 120, PACE_LEAST_NS = 50 * 1000 };
@@ -49,12 +50,31 @@ static struct slot *slot_of(const struct worker *worker, uint32_t number)
 }
 
 /* A byte of each page: of what a realloc has kept, only what is new. */
-static void touch(char *block, uint64_t from, uint64_t size)
+static void touch(char *block, uint64_t from, uint64_t to)
 {
-    for (uint64_t at = from; at < size; at += PAGE)
+    for (uint64_t at = from; at < to; at += PAGE)
         ((volatile char *)block)[at] = 1;
-    if (size > from)
-        ((volatile char *)block)[size - 1] = 1;
+    if (to > from)
+        ((volatile char *)block)[to - 1] = 1;
+}
+
+/* Whether the block has its zeros from the allocator, and is left as that has made it. */
+static bool is_written(const struct plan_step *step)
+{
+    return step->call == PLAN_CALLOC && (replay.touching != TOUCH_RECORDED || step->size < RECORDING_TOUCHED_LEAST);
+}
+
+/* How far a block is written to, from its start on. */
+static uint64_t wanted(const struct plan_step *step)
+{
+    uint64_t pages = step->size / PAGE + (step->size % PAGE > 0), some;
+
+    if (replay.touching == TOUCH_NONE || is_written(step))
+        return 0;
+    if (replay.touching == TOUCH_ALL || step->touched == PLAN_TOUCHED_ALL)
+        return step->size;
+    some = (uint64_t)((double)pages * step->touched / PLAN_TOUCHED_ALL + 0.5) * PAGE;
+    return some < step->size ? some : step->size;
 }
 
 static void *get(const struct plan_step *step, void *before)
@@ -76,12 +96,12 @@ static void *get(const struct plan_step *step, void *before)
     }
 }
 
-/* The block that ends, out of its slot; its size is taken from what is live. */
-static void *take(struct worker *worker, struct slot *slot, uint64_t *size)
+/* The block that ends, out of its slot, and how much of it was touched; its size is taken from what is live. */
+static void *take(struct worker *worker, struct slot *slot, uint64_t *touched)
 {
     void *block = slot->block;
 
-    *size = slot->size;
+    *touched = slot->touched;
     slot->block = NULL;
     if (block == refused)
         return NULL;
@@ -90,7 +110,7 @@ static void *take(struct worker *worker, struct slot *slot, uint64_t *size)
     return block;
 }
 
-static void put(struct worker *worker, struct slot *slot, const struct plan_step *step, void *block)
+static void put(struct worker *worker, struct slot *slot, const struct plan_step *step, void *block, uint64_t touched)
 {
     if (block) {
         __atomic_store_n(&worker->live, worker->live + (int64_t)step->size, __ATOMIC_RELAXED);
@@ -99,28 +119,31 @@ static void put(struct worker *worker, struct slot *slot, const struct plan_step
         worker->refused++;
     }
     slot->size = step->size;
+    slot->touched = touched;
     __atomic_store_n(&slot->block, block ? block : refused, __ATOMIC_RELEASE);
 }
 
 static void make_step(struct worker *worker, const struct plan_step *step, struct pause *pause)
 {
     struct slot *before = step->before == PLAN_NONE ? NULL : slot_of(worker, step->before);
-    uint64_t old_size = 0;
+    uint64_t touched = 0, kept, most;
     void *old = NULL, *block;
 
     if (before && step->before & PLAN_SHARED && !__atomic_load_n(&before->block, __ATOMIC_ACQUIRE))
         await_block(worker, &before->block, pause);
     if (before)
-        old = take(worker, before, &old_size);
+        old = take(worker, before, &touched);
     if (step->call == PLAN_FREE) {
         free(old);
     } else if (step->call == PLAN_TRIM) {
         malloc_trim(step->size);
     } else {
         block = get(step, old);
-        if (block && replay.touches && step->call != PLAN_CALLOC)
-            touch(block, step->call == PLAN_REALLOC && old ? old_size : 0, step->size);
-        put(worker, slot_of(worker, step->slot), step, block);
+        kept = step->call != PLAN_REALLOC || !old ? 0 : touched < step->size ? touched : step->size;
+        most = wanted(step);
+        if (block)
+            touch(block, kept, most);
+        put(worker, slot_of(worker, step->slot), step, block, is_written(step) ? step->size : most > kept ? most : kept);
     }
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* run: libs=so,debug timeout=120 */
-/* Sizes that a caller learns: each byte of them is its own, and may be told at the end, in each mode of the library. */
+/* Sizes that a caller learns: each byte of them is its own, and may be told at the end, in each mode of the library; alignments
+ * that no address has are refused in each of them. */
 #include <malloc.h>
 
 #include "tap.h"
@@ -115,6 +116,23 @@ static void in_mode(const char *options) {
         wrong ? sizes[WEXITSTATUS(status) - 1] : 0);
 }
 
+/* Alignments that no address has: no block in any mode, whatever the size. */
+static bool far_alignments(void) {
+    static const size_t lengths[] = {0, 1, 100, 5000, 300000, (size_t)1 << 40, (size_t)1 << 62, PTRDIFF_MAX, SIZE_MAX - 4096,
+                                     SIZE_MAX};
+    for (int log = 47; log <= 63; log++)
+        for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+            volatile size_t align = (size_t)1 << log;
+            void *same = (void *)16;
+            errno = 0;
+            if (posix_memalign(&same, align, lengths[i]) != ENOMEM || same != (void *)16 || errno != ENOMEM ||
+                aligned_alloc(align, lengths[i]) != NULL || memalign(align, lengths[i]) != NULL ||
+                myalloc_aligned_alloc_at_least(align, lengths[i]).block != NULL || nallocx(lengths[i], log) != 0)
+                return false;
+        }
+    return true;
+}
+
 static void refused(void) {
     errno = 0;
     struct sized found = myalloc_alloc_at_least(SIZE_MAX / 2 + 2);
@@ -134,7 +152,7 @@ static void refused(void) {
 int main(int argc, char **argv) {
     tap_watchdog(60);
     if (argc == 3 && strcmp(argv[1], "sizes") == 0) {
-        int wrong = all_sizes();
+        int wrong = far_alignments() ? all_sizes() : SIZES + 1;
         if (strstr(getenv("MYALLOC_OPTIONS"), "profile") != NULL)
             _exit(wrong); /* exit would write the profile */
         return wrong;

@@ -1,0 +1,3 @@
+module example/memory
+
+go 1.19
