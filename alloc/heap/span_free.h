@@ -35,7 +35,7 @@ static inline bool span_claim(struct span *span, enum span_state state) {
 /* The same of a span on no shelf, whose tracts have locks of their own; caller holds LOCK_SPANS. One that was freed twice may
  * lie on a shelf by now. */
 static inline bool span_claim_heap_locked(struct span *span, enum span_state state) {
-    if (!span_claim(span, SPAN_HELD))
+    if (atomic_load_explicit(&span->shelf, memory_order_relaxed) != 0 || !span_claim(span, SPAN_HELD))
         return false;
     bool ours = atomic_load_explicit(&span->shelf, memory_order_relaxed) == 0;
     __atomic_store_n(&span->state, (uint8_t)(ours ? state : SPAN_LARGE), __ATOMIC_RELEASE);

@@ -229,10 +229,12 @@ static void dissolve_locked(struct shelf *shelf, struct tract *tract) {
 
 /* ---- blocks come back -------------------------------------------------------------------------------------------- */
 
-/* The shelf that a span lies on, locked; NULL if it lies on none. */
+/* The shelf that a span lies on, locked; NULL if it lies on none. What is freed twice may be something else by now, whose shelf
+ * says anything. */
 static struct shelf *enter_of(struct span *span, bool *crowded) {
+    uint32_t opened = atomic_load_explicit(&shelves.opened, memory_order_acquire);
     size_t number;
-    while ((number = atomic_load_explicit(&span->shelf, memory_order_relaxed)) != 0 && number <= SHELVES_MOST) {
+    while ((number = atomic_load_explicit(&span->shelf, memory_order_relaxed)) != 0 && number <= opened) {
         struct shelf *shelf = &shelves_all[number - 1];
         *crowded = enter(shelf);
         if (LIKELY(atomic_load_explicit(&span->shelf, memory_order_relaxed) == number))
