@@ -36,10 +36,11 @@ void span_dirty_age(struct region *region, size_t first, size_t units) {
     }
 }
 
-uint64_t span_dirty_bits(const struct region *region, size_t first) {
+/* The next word is looked at only if units are there: behind the last one of a region the memory may not be readable. */
+uint64_t span_dirty_bits(const struct region *region, size_t first, size_t units) {
     const struct dirty_word *word = &region->dirty[first / 64];
     uint64_t bits = (word[0].fresh | word[0].old) >> first % 64;
-    return first % 64 == 0 ? bits : bits | (word[1].fresh | word[1].old) << (64 - first % 64);
+    return first % 64 + units <= 64 ? bits : bits | (word[1].fresh | word[1].old) << (64 - first % 64);
 }
 
 size_t span_dirty_count(const struct region *region, size_t first, size_t units) {

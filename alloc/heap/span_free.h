@@ -95,8 +95,8 @@ void span_dirty_set(struct region *region, size_t first, size_t units, bool dirt
 /* Says of the dirty ones among the units that they are old. */
 void span_dirty_age(struct region *region, size_t first, size_t units);
 
-/* Which of 64 units are free and dirty, bit n for unit first + n. */
-uint64_t span_dirty_bits(const struct region *region, size_t first);
+/* Which of `units`, at most 64, are free and dirty, bit n for unit first + n; what bits beyond say is undefined. */
+uint64_t span_dirty_bits(const struct region *region, size_t first, size_t units);
 
 /* How many of the units are free and dirty. */
 size_t span_dirty_count(const struct region *region, size_t first, size_t units);

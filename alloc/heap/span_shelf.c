@@ -146,7 +146,8 @@ static bool add_tract(struct shelf *shelf, bool *crowded) {
         struct tract *tract = &shelf->tracts[shelf->count++];
         struct region *region = span_region(span);
         size_t first = span_index(span);
-        *tract = (struct tract){ALL_UNITS, ~span_dirty_bits(region, first) & ALL_UNITS, 0, (uint32_t)first, span->region};
+        uint64_t clean = ~span_dirty_bits(region, first, TRACT_UNITS) & ALL_UNITS;
+        *tract = (struct tract){ALL_UNITS, clean, 0, (uint32_t)first, span->region};
         span_run_use(region, first, TRACT_UNITS);
         set_run(tract, 0, TRACT_UNITS);
         shelf->units += TRACT_UNITS;

@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "heap/decay.h"
@@ -438,6 +439,19 @@ Test(shelf, a_child_that_is_forked_while_they_are_closed_has_none) {
     cr_assert_eq(span->state, SPAN_FREE);
     cr_assert_eq(end->shelf, 0);
     check();
+}
+
+/* A tract may be the last units for which there are dirty bits. */
+Test(shelf, bits_behind_the_last_unit_are_not_looked_at) {
+    char *page = mmap(NULL, 2 * OS_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    cr_assert_neq((void *)page, MAP_FAILED);
+    cr_assert_eq(mprotect(page, OS_PAGE, PROT_READ | PROT_WRITE), 0);
+    struct region region = {.dirty = (struct dirty_word *)(void *)page};
+    size_t end = OS_PAGE / sizeof(struct dirty_word) * 64, first = end - 10 - TRACT_UNITS;
+    span_dirty_set(&region, first + 1, 2, true);
+    span_dirty_set(&region, end - 64 - 1, 2, true);
+    cr_assert_eq(span_dirty_bits(&region, first, TRACT_UNITS) & (((uint64_t)1 << TRACT_UNITS) - 1), 6);
+    cr_assert_eq(span_dirty_bits(&region, end - 64 - 1, 64), 3 | (uint64_t)6 << 7);
 }
 
 /* The OS refuses: what is free in tracts serves, in one piece with what is beside it. */
