@@ -268,12 +268,22 @@ static void free_units(struct shelf *shelf, struct tract *tract, size_t at, size
     set_run(tract, start, end - start);
 }
 
-/* A tract that is free as a whole goes back, if as much is free besides. */
-static void give_whole(struct shelf *shelf, struct tract *tract, size_t *excess) {
-    if (LIKELY(tract->free != ALL_UNITS) || shelf->units < 2 * TRACT_UNITS)
+static struct tract *emptiest(struct shelf *shelf) {
+    struct tract *best = shelf->tracts;
+    for (struct tract *tract = best + 1; tract < shelf->tracts + shelf->count; tract++)
+        if (__builtin_popcountll(tract->free) > __builtin_popcountll(best->free))
+            best = tract;
+    return best;
+}
+
+/* A tract that is free as a whole goes back if as much is free besides, and the emptiest one as soon as more is free than in
+ * use: what the page heap has it can give to the OS, and to small spans. */
+static void give_tract(struct shelf *shelf, const struct tract *tract, size_t *excess) {
+    bool whole = tract->free == ALL_UNITS, much = shelf->units > shelf->count * TRACT_UNITS / 2;
+    if (LIKELY(!whole && !much) || shelf->units < 2 * TRACT_UNITS)
         return;
     lock_spans_and_settle(shelf);
-    dissolve_locked(shelf, tract);
+    dissolve_locked(shelf, emptiest(shelf));
     *excess = span_amount_take_excess_locked();
     lock_release(&page_heap.lock, LOCK_SPANS);
 }
@@ -289,7 +299,7 @@ enum shelf_answer span_shelf_put(struct span *span, size_t *excess) {
     if (done) {
         free_units(shelf, tract, at, span->units);
         shelf->handed--;
-        give_whole(shelf, tract, excess);
+        give_tract(shelf, tract, excess);
     }
     leave(shelf);
     if (UNLIKELY(crowded))

@@ -10,7 +10,7 @@
  * that is freed goes back to its tract, whoever frees it. A tract is a few words: which of its units are free is a bit each, so
  * that what is beside each other joins by itself, and a call touches few lines that others have written. A shelf takes a tract
  * more if it has next to nothing free; else what fits nowhere comes from the page heap. A tract that is free as a whole goes
- * back if as much is free besides.
+ * back if as much is free besides, and the emptiest one is dissolved where more is free than in use.
  *
  * S5 a SHELVED span is a run of free units of a tract, as long as it can be; what lies between are LARGE and HELD spans that
  *    say whose tract it is (shelf); no other span says so. `units` of a shelf is the sum of its SHELVED spans. span_totals

@@ -197,6 +197,27 @@ Test(shelf, what_is_free_in_tracts_is_bounded) {
     check();
 }
 
+/* Where each tract keeps a block, none of them is free as a whole. */
+Test(shelf, no_more_is_free_than_in_use) {
+    enum { COUNT = 10 * TRACT_UNITS / 4, KEPT = TRACT_UNITS / 4 };
+    struct span *all[COUNT];
+    open_shelves();
+    for (size_t i = 0; i < COUNT; i++)
+        all[i] = large(4);
+    cr_assert_eq(shelves_all[0].count, 10);
+    for (size_t i = 0; i < COUNT; i++) {
+        if (i % KEPT > 0)
+            span_release_large(all[i]);
+        cr_assert_leq(shelves_all[0].units, max_size(2 * TRACT_UNITS, shelves_all[0].count * TRACT_UNITS / 2));
+    }
+    check();
+    for (size_t i = 0; i < COUNT; i += KEPT) {
+        cr_assert_eq(all[i]->state, SPAN_LARGE);
+        span_release_large(all[i]);
+    }
+    check();
+}
+
 Test(shelf, there_are_no_more_tracts_than_places) {
     open_shelves();
     enum { COUNT = (SHELF_TRACTS + 2) * TRACT_UNITS / 6 };
