@@ -10,7 +10,6 @@
 #define SHELVES_FIRST 2   /* shelves that there are at first */
 #define QUIET_USES 1000   /* between two sweeps: that many calls need no shelves */
 #define FREE_MOST 2       /* units that a shelf may have free where it is to take a tract more */
-#define ALL_UNITS (run_bits(0, TRACT_UNITS))
 
 struct shelves shelves;
 struct shelf shelves_all[SHELVES_MOST] BIG_TABLE;
@@ -27,30 +26,6 @@ static void set_shelf(struct span *span, size_t number) {
 static size_t number_of(const struct shelf *shelf) {
     return (size_t)(shelf - shelves_all) + 1;
 }
-
-/* ---- bits of a tract ------------------------------------------------------------------------------------------------ */
-
-static uint64_t run_bits(size_t first, size_t units) {
-    return (units == 64 ? ~(uint64_t)0 : ((uint64_t)1 << units) - 1) << first;
-}
-
-/* Where the run of ones starts that ends before bit `at`; `at` if there is none. */
-static size_t run_start(uint64_t bits, size_t at) {
-    uint64_t zeros = ~bits & (((uint64_t)1 << at) - 1);
-    return zeros != 0 ? 64 - (size_t)__builtin_clzll(zeros) : 0;
-}
-
-/* Where the run of ones that starts at bit `at` ends; `at` if there is none. */
-static size_t run_end(uint64_t bits, size_t at) {
-    uint64_t zeros = at < TRACT_UNITS ? ~bits >> at : 0;
-    return zeros != 0 ? at + (size_t)__builtin_ctzll(zeros) : TRACT_UNITS;
-}
-
-/* For each run of ones, `count` of them from bit `first` on. */
-#define EACH_RUN(bits, first, count)                                                                                       \
-    for (uint64_t left_ = (bits); left_ != 0;)                                                                             \
-        for (size_t first = (size_t)__builtin_ctzll(left_), count = run_end(left_, first) - first; count > 0;              \
-             left_ &= ~run_bits(first, count), count = 0)
 
 static struct span *span_at(const struct tract *tract, size_t at) {
     return &regions[tract->region].spans[tract->first + at];

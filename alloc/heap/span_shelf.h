@@ -33,21 +33,12 @@
 #include "base/base.h"
 #include "kit/lock.h"
 #include "kit/report.h"
+#include "heap/span_tract.h"
 #include "heap/span_types.h"
 
 #define SHELVES_MOST 64        /* a power of two */
 #define SHELF_TRACTS 30
-#define TRACT_UNITS 48         /* at most 64, the bits of a word */
 #define SHELF_BLOCK_UNITS (TRACT_UNITS / 2) /* the largest block of a tract */
-
-/* Bit n stands for unit first + n. */
-struct tract {
-    uint64_t free;
-    uint64_t clean; /* of the free ones: zero, as far as is known */
-    uint64_t idle;  /* of the free ones: those that were so at the last sweep, too */
-    uint32_t first;
-    uint8_t region;
-};
 
 struct shelf {
     struct lock lock;
