@@ -366,6 +366,7 @@ void span_count(struct span_totals *totals, struct region_totals *held, size_t *
 /* Spans that are held by threads that did not live on in this child. */
 static void forked(void) {
     span_amount_forked();
+    span_shelf_forked();
     for (struct span *span = page_heap.held, *next; span != NULL; span = next) {
         next = span->next_held;
         if (span->holder == lock_self())

@@ -428,9 +428,9 @@ static struct lock *nth_lock(unsigned n) {
 
 /* Who closed them may not have come to empty them all, and does not live on in this child: nobody would look there for free
  * memory any more. */
-static void forked(void) {
+void span_shelf_forked(void) {
     if (atomic_load_explicit(&shelves.count, memory_order_relaxed) == 0)
         span_shelf_empty();
 }
 
-const struct lock_set shelf_locks = {.rank = LOCK_SHELF, .lock = &shelves.growing, .further = nth_lock, .forked = forked};
+const struct lock_set shelf_locks = {.rank = LOCK_SHELF, .lock = &shelves.growing, .further = nth_lock};

@@ -91,6 +91,9 @@ void span_shelf_age(void);
 void span_shelf_empty(void);
 void span_shelf_close(void);
 
+/* In a forked child, all locks held: as if who was closing them had done so. */
+void span_shelf_forked(void);
+
 /* What is free on shelves, units of it that may hold anything but zeros, and how many more blocks are in use than
  * span_totals.large_count says, modulo 2^64. */
 struct shelf_totals {

@@ -452,10 +452,10 @@ Test(shelf, a_child_that_is_forked_while_they_are_closed_has_none) {
     open_shelves();
     struct span *span = large(5), *end = large(1);
     span_release_large(span);
-    shelf_locks.forked();
+    span_shelf_forked();
     cr_assert_eq(lying().units, TRACT_UNITS - 1, "open ones stay");
     shelves.count = 0;
-    shelf_locks.forked();
+    span_shelf_forked();
     cr_assert_eq(lying().units, 0);
     cr_assert_eq(span->state, SPAN_FREE);
     cr_assert_eq(end->shelf, 0);
