@@ -128,11 +128,11 @@ INSTALLED = build/installed$(LIBDIR)/myalloc
 TOOL_SHARES = $(patsubst %,alloc/%.c,kit/tunables kit/environment kit/report kit/symbolizer kit/finding kit/path kit/text \
                   kit/thread_names kit/readonly base/sizeclass os/kernel os/os_fault os/memory os/self os/files os/filter \
                   os/process os/system os/pages)
-# The pages of `myalloc report --html`, `myalloc why --html` and `myalloc show --html` as strings of C.
+# The pages of `myalloc report --html`, `myalloc why --html` and `myalloc show --html` as strings of C, with what all begin with.
 PAGE_STRINGS = $(patsubst %,build/%_page.h,report why show)
-$(PAGE_STRINGS): build/%_page.h: tools/%_page.html
+$(PAGE_STRINGS): build/%_page.h: tools/page_top.html tools/%_page.html
 	@mkdir -p $(@D)
-	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n" \\/' -e '1i #define @NAME@ \\' -e '$$a ""' $< | \
+	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n" \\/' -e '1i #define @NAME@ \\' -e '$$a ""' $^ | \
 	    sed "1s/@NAME@/$$(echo $*_PAGE | tr a-z A-Z)/" > $@
 $(sort build/myalloc $(INSTALLED)): $(PAGE_STRINGS) $(TOOLS) $(TOOL_SHARES) $(wildcard tools/*.h alloc/*/*.h alloc/*/*.def) build/flags
 	@mkdir -p $(@D)

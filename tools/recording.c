@@ -14,6 +14,9 @@
 
 enum { WRONG_BYTES = 256, STORED_MAX = RECORDING_RAW_MAX + 4096, THREAD_MAX = (1 << 24) - 1 };
 
+const char *const recording_call_names[RECORDING_RARE] = {"malloc", "calloc", "new", "aligned", "realloc", "free",
+                                                          "free of another thread's"};
+
 static struct recording_thread *find_thread(struct recording *recording, uint32_t number)
 {
     size_t at = recording->count;

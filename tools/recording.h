@@ -39,6 +39,8 @@ struct recording {
     size_t count, room;
 };
 
+extern const char *const recording_call_names[RECORDING_RARE]; /* what is rare has none */
+
 struct recording_event {
     uint64_t time;  /* nanoseconds since the recording began */
     uint64_t value; /* as in the format */

@@ -2,13 +2,11 @@
 #include "report_html.h"
 
 #include <inttypes.h>
-#include <string.h>
 
+#include "html_page.h"
 #include "json_text.h"
 #include "report_page.h" /* made of report_page.html: a string */
 #include "report_table.h"
-
-static const char page[] = REPORT_PAGE, mark[] = "@DATA@";
 
 static void put_names(FILE *out, const struct stacks *stacks)
 {
@@ -91,9 +89,8 @@ static void put_stacks(FILE *out, const struct stacks *stacks, bool is_change)
 
 void report_html(FILE *out, const struct stacks *stacks, const struct table_form *form, const struct moment *moments)
 {
-    const char *at = strstr(page, mark);
+    const char *behind = html_page_begin(out, REPORT_PAGE);
 
-    fwrite(page, 1, (size_t)(at - page), out);
     fputs("{\"of\":", out);
     json_text(out, form->of);
     fprintf(out, ",\n\"change\":%s,\"tags\":%s,\"sampled\":%s,\"kind\":%d,\n\"kinds\":[",
@@ -109,5 +106,5 @@ void report_html(FILE *out, const struct stacks *stacks, const struct table_form
         put_moments(out, moments, stacks->samples->moment_count);
     put_stacks(out, stacks, form->is_change);
     putc('}', out);
-    fputs(at + sizeof mark - 1, out);
+    fputs(behind, out);
 }

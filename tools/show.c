@@ -19,9 +19,6 @@ enum { ROWS_MOST = 10, AGES = 9, WRONG_BYTES = 256 };
 
 static const double NS = 1e9;
 
-static const char *const call_names[LIVES_CALLS] = {"malloc", "calloc", "new", "aligned", "realloc", "free",
-                                                    "free of another thread's", NULL};
-
 static const struct {
     const char *name;
     uint64_t below; /* nanoseconds */
@@ -53,9 +50,9 @@ static void print_calls(const struct recording *recording, const struct lives *l
         printf("   %.2f bytes each in the file, %.2f before compression", (double)recording->bytes / events,
                (double)recording->raw / events);
     putchar('\n');
-    for (size_t i = 0; i < LIVES_CALLS; i++) {
-        if (call_names[i] && lives->calls[i])
-            printf("  %-24s %14" PRIu64 "\n", call_names[i], lives->calls[i]);
+    for (size_t i = 0; i < RECORDING_RARE; i++) {
+        if (lives->calls[i])
+            printf("  %-24s %14" PRIu64 "\n", recording_call_names[i], lives->calls[i]);
     }
     if (lives->nulls)
         printf("  %-24s %14" PRIu64 "   among the frees\n", "of NULL", lives->nulls);

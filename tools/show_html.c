@@ -2,12 +2,10 @@
 #include "show_html.h"
 
 #include <inttypes.h>
-#include <string.h>
 
+#include "html_page.h"
 #include "json_text.h"
 #include "show_page.h" /* made of show_page.html: a string */
-
-static const char page[] = SHOW_PAGE, mark[] = "@DATA@";
 
 enum { PAIRS_MOST = 4000 }; /* those that count most; a table of more threads would not be read */
 
@@ -100,13 +98,12 @@ static void put_course(FILE *out, const struct course *course)
 
 void show_html(FILE *out, const struct recording *recording, const struct lives *lives)
 {
-    const char *at = strstr(page, mark);
+    const char *behind = html_page_begin(out, SHOW_PAGE);
 
-    fwrite(page, 1, (size_t)(at - page), out);
     put_head(out, recording, lives);
     put_calls(out, lives);
     put_classes(out, lives);
     put_threads(out, recording, lives);
     put_course(out, &lives->course);
-    fputs(at + sizeof mark - 1, out);
+    fputs(behind, out);
 }

@@ -17,8 +17,6 @@
 
 enum { CALLS = RECORDING_REALLOC + 1, KIND_SIZE_BITS = 40, NS_A_MS = 1000000 };
 
-static const char *const call_names[CALLS] = {"malloc", "calloc", "new", "aligned", "realloc"};
-
 struct state {
     FILE *out;
     uint64_t strings, stacks, kinds, ms, foreign;
@@ -54,7 +52,7 @@ static uint64_t put_stack(struct state *state, uint64_t instruction, uint64_t ca
 static uint64_t stack_of(struct state *state, size_t at, uint32_t number, enum recording_call call)
 {
     if (!state->calls[call])
-        state->calls[call] = put_instruction(state, call_names[call]);
+        state->calls[call] = put_instruction(state, recording_call_names[call]);
     if (!state->threads[at]) {
         char *name = memory_format("thread %" PRIu32, number);
 

@@ -14,10 +14,6 @@ enum { GRAIN = 16, ROOM_LEAST = 4 * GRAIN }; /* beside a block's size */
 static const uint64_t FOREIGN_FROM = 0x10000, FROM = UINT64_C(0x100000000000), TO = UINT64_C(1) << 63;
 static const char TOO_MUCH[] = "its sizes add up to more than there are addresses";
 
-static const char *const call_names[] = {[RECORDING_MALLOC] = "malloc", [RECORDING_CALLOC] = "calloc", [RECORDING_NEW] = "new",
-    [RECORDING_ALIGNED] = "aligned", [RECORDING_REALLOC] = "realloc", [RECORDING_FREE] = "free",
-    [RECORDING_FREE_OTHER] = "free", [RECORDING_RARE] = "free"};
-
 struct state {
     FILE *out;
     struct table *blocks; /* the address of each */
@@ -26,7 +22,9 @@ struct state {
 
 static void put_caller(const struct state *state, const struct recording_event *event, uint32_t thread)
 {
-    fprintf(state->out, "@ %s:thread-%" PRIu32 " ", call_names[event->call], thread);
+    const char *name = recording_call_names[event->call < RECORDING_FREE ? event->call : RECORDING_FREE];
+
+    fprintf(state->out, "@ %s:thread-%" PRIu32 " ", name, thread);
 }
 
 /* The address of the block that ends, which is free then; one of those before the recording, if it has no birth. */

@@ -90,6 +90,11 @@ static inline unsigned high_bit(size_t n) {
     return 63u - (unsigned)__builtin_clzl(n);
 }
 
+/* Bits [first, first + count) of a word; count is 1 to 64. */
+static inline uint64_t bit_range(size_t first, size_t count) {
+    return ~(uint64_t)0 >> (64 - count) << first;
+}
+
 static inline size_t units_for(size_t bytes) {
     return (bytes + UNIT - 1) >> UNIT_SHIFT;
 }

@@ -24,7 +24,7 @@ _Atomic uint32_t home_pages_wanted[CLASS_COUNT] BIG_TABLE;
 static bool are_home(const uint64_t *home, size_t first, size_t end) {
     while (first < end) {
         size_t run = min_size(64 - first % 64, end - first);
-        uint64_t mask = home_bits_between(first % 64, first % 64 + run);
+        uint64_t mask = bit_range(first % 64, run);
         if ((home[first / 64] & mask) != mask)
             return false;
         first += run;
@@ -59,7 +59,7 @@ static uint64_t blocks_without_memory(const struct span *span, size_t size, size
         if (!is_returned(span, page))
             continue;
         size_t from = max_size(page * OS_PAGE / size, first), to = min_size(((page + 1) * OS_PAGE + size - 1) / size, end);
-        without |= home_bits_between(from - first, to - first);
+        without |= bit_range(from - first, to - from);
     }
     return without;
 }

@@ -67,16 +67,12 @@ struct home_used {
 };
 struct home_used home_used_of_page(struct span *span, size_t size, size_t page);
 
-static inline uint64_t home_bits_between(size_t first, size_t end) {
-    return (end - first == 64 ? ~(uint64_t)0 : ((uint64_t)1 << (end - first)) - 1) << first;
-}
-
 /* How many of the blocks [first, end) are not at home. */
 static inline size_t home_count_used(const uint64_t *home, size_t first, size_t end) {
     size_t used = 0;
     for (size_t run; first < end; first += run) {
         run = min_size(64 - first % 64, end - first);
-        used += (size_t)__builtin_popcountll(~home[first / 64] & home_bits_between(first % 64, first % 64 + run));
+        used += (size_t)__builtin_popcountll(~home[first / 64] & bit_range(first % 64, run));
     }
     return used;
 }

@@ -156,7 +156,7 @@ struct span *span_acquire_large(size_t units, size_t align, bool *zeroed) {
             span = trim_to_align(span, units, align);
         span->class = 0;
         atomic_store_explicit(&span->shelf, 0, memory_order_relaxed);
-        __atomic_store_n(&span->state, SPAN_LARGE, __ATOMIC_RELEASE);
+        span_set_state(span, SPAN_LARGE);
         *zeroed = span_dirty_count(span_region(span), span_index(span), units) == 0;
         span_run_use(span_region(span), span_index(span), units);
         span_totals.large += units;
@@ -213,7 +213,7 @@ bool span_try_resize(struct span *span, size_t units) {
         }
     }
     if (mine)
-        __atomic_store_n(&span->state, SPAN_LARGE, __ATOMIC_RELEASE);
+        span_set_state(span, SPAN_LARGE);
     lock_release(&page_heap.lock, LOCK_SPANS);
     return done;
 }

@@ -15,7 +15,7 @@ struct span_totals span_totals;
 static uint64_t bits_of(size_t at, size_t end, size_t *run) {
     size_t bit = at % 64;
     *run = min_size(64 - bit, end - at);
-    return (*run == 64 ? ~(uint64_t)0 : ((uint64_t)1 << *run) - 1) << bit;
+    return bit_range(bit, *run);
 }
 
 void span_dirty_set(struct region *region, size_t first, size_t units, bool dirty) {

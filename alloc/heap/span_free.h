@@ -32,13 +32,18 @@ static inline bool span_claim(struct span *span, enum span_state state) {
     return __atomic_compare_exchange_n(&span->state, &large, (uint8_t)state, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
+/* A state that others may read without LOCK_SPANS, once all else is set. */
+static inline void span_set_state(struct span *span, enum span_state state) {
+    __atomic_store_n(&span->state, (uint8_t)state, __ATOMIC_RELEASE);
+}
+
 /* The same of a span on no shelf, whose tracts have locks of their own; caller holds LOCK_SPANS. One that was freed twice may
  * lie on a shelf by now. */
 static inline bool span_claim_heap_locked(struct span *span, enum span_state state) {
     if (atomic_load_explicit(&span->shelf, memory_order_relaxed) != 0 || !span_claim(span, SPAN_HELD))
         return false;
     bool ours = atomic_load_explicit(&span->shelf, memory_order_relaxed) == 0;
-    __atomic_store_n(&span->state, (uint8_t)(ours ? state : SPAN_LARGE), __ATOMIC_RELEASE);
+    span_set_state(span, ours ? state : SPAN_LARGE);
     return ours;
 }
 

@@ -14,10 +14,6 @@
 struct shelves shelves;
 struct shelf shelves_all[SHELVES_MOST] BIG_TABLE;
 
-static void set_state(struct span *span, enum span_state state) {
-    __atomic_store_n(&span->state, (uint8_t)state, __ATOMIC_RELEASE);
-}
-
 static void set_shelf(struct span *span, size_t number) {
     atomic_store_explicit(&span->shelf, (uint16_t)number, memory_order_relaxed);
 }
@@ -35,7 +31,7 @@ static void set_run(const struct tract *tract, size_t at, size_t units) {
     struct span *span = span_at(tract, at);
     span->units = (uint32_t)units;
     span->region = tract->region;
-    set_state(span, SPAN_SHELVED);
+    span_set_state(span, SPAN_SHELVED);
 }
 
 /* ---- a shelf ----------------------------------------------------------------------------------------------------- */
@@ -60,11 +56,17 @@ static void leave(struct shelf *shelf) {
     lock_release(&shelf->lock, LOCK_SHELF);
 }
 
+static void leave_crowded(struct shelf *shelf, bool crowded) {
+    leave(shelf);
+    if (UNLIKELY(crowded))
+        span_shelf_grow();
+}
+
 /* The first `units` of a run are free no more. */
 static void use_units(struct shelf *shelf, struct tract *tract, size_t at, size_t units) {
     size_t end = run_end(tract->free, at);
-    uint64_t bits = run_bits(at, units);
-    set_state(span_at(tract, at), SPAN_NONE);
+    uint64_t bits = bit_range(at, units);
+    span_set_state(span_at(tract, at), SPAN_NONE);
     if (end > at + units)
         set_run(tract, at + units, end - at - units);
     tract->free &= ~bits;
@@ -75,7 +77,7 @@ static void use_units(struct shelf *shelf, struct tract *tract, size_t at, size_
 
 /* The first `units` of a run become a block. */
 static struct span *cut(struct shelf *shelf, struct tract *tract, size_t at, size_t units, bool *zeroed) {
-    uint64_t bits = run_bits(at, units);
+    uint64_t bits = bit_range(at, units);
     struct span *span = span_at(tract, at);
     *zeroed = (tract->clean & bits) == bits;
     use_units(shelf, tract, at, units);
@@ -83,7 +85,7 @@ static struct span *cut(struct shelf *shelf, struct tract *tract, size_t at, siz
     span->units = (uint32_t)units;
     span->class = 0;
     set_shelf(span, number_of(shelf));
-    set_state(span, SPAN_LARGE);
+    span_set_state(span, SPAN_LARGE);
     return span;
 }
 
@@ -158,9 +160,7 @@ static struct span *cut_own(uint32_t index, size_t units, bool *zeroed) {
     bool open = index < atomic_load_explicit(&shelves.count, memory_order_relaxed);
     if (span == NULL && open && may_have_more(shelf) && add_tract(shelf, &crowded))
         span = cut_best(shelf, units, zeroed);
-    leave(shelf);
-    if (UNLIKELY(crowded))
-        span_shelf_grow();
+    leave_crowded(shelf, crowded);
     return span;
 }
 
@@ -178,12 +178,12 @@ struct span *span_shelf_take(size_t units, bool *zeroed) {
 /* Free units of a tract become FREE. */
 static void free_run_locked(const struct tract *tract, size_t at, size_t units) {
     struct region *region = &regions[tract->region];
-    uint64_t dirty = run_bits(at, units) & ~tract->clean;
+    uint64_t dirty = bit_range(at, units) & ~tract->clean;
     EACH_RUN(dirty, first, count)
         span_dirty_set(region, tract->first + first, count, true);
     EACH_RUN(dirty & tract->idle, first, count)
         span_dirty_age(region, tract->first + first, count);
-    set_state(span_at(tract, at), SPAN_NONE);
+    span_set_state(span_at(tract, at), SPAN_NONE);
     span_totals.large -= units;
     span_free_coalesce(region, tract->first + at, units);
 }
@@ -231,14 +231,34 @@ static struct tract *tract_of(struct shelf *shelf, const struct span *span, size
     return NULL;
 }
 
+/* A block of a tract that a call is about, in a state in which nobody else has it; its shelf is locked. */
+struct visit {
+    struct shelf *shelf;
+    struct tract *tract;
+    size_t at;
+    bool crowded;
+};
+
+/* SHELF_DONE if there is such a visit now, with the span in `state`. */
+static enum shelf_answer begin_visit(struct visit *visit, struct span *span, enum span_state state) {
+    visit->shelf = enter_of(span, &visit->crowded);
+    if (visit->shelf == NULL)
+        return SHELF_NOT;
+    visit->tract = tract_of(visit->shelf, span, &visit->at);
+    if (visit->tract != NULL && span_claim(span, state))
+        return SHELF_DONE;
+    leave_crowded(visit->shelf, visit->crowded);
+    return SHELF_REFUSED;
+}
+
 /* Units [at, at + units) of a tract are in use no more, and join what is free beside them. */
 static void free_units(struct shelf *shelf, struct tract *tract, size_t at, size_t units) {
     size_t start = run_start(tract->free, at), end = run_end(tract->free, at + units);
     if (end > at + units)
-        set_state(span_at(tract, at + units), SPAN_NONE);
+        span_set_state(span_at(tract, at + units), SPAN_NONE);
     if (start < at)
-        set_state(span_at(tract, at), SPAN_NONE);
-    tract->free |= run_bits(at, units);
+        span_set_state(span_at(tract, at), SPAN_NONE);
+    tract->free |= bit_range(at, units);
     shelf->units += (uint32_t)units;
     set_run(tract, start, end - start);
 }
@@ -264,44 +284,38 @@ static void give_tract(struct shelf *shelf, const struct tract *tract, size_t *e
 }
 
 enum shelf_answer span_shelf_put(struct span *span, size_t *excess) {
-    bool crowded = false;
-    size_t at;
-    struct shelf *shelf = enter_of(span, &crowded);
-    if (shelf == NULL)
-        return SHELF_NOT;
-    struct tract *tract = tract_of(shelf, span, &at);
-    bool done = tract != NULL && span_claim(span, SPAN_SHELVED);
-    if (done) {
-        free_units(shelf, tract, at, span->units);
-        shelf->handed--;
-        give_tract(shelf, tract, excess);
-    }
-    leave(shelf);
-    if (UNLIKELY(crowded))
-        span_shelf_grow();
-    return done ? SHELF_DONE : SHELF_REFUSED;
+    struct visit visit;
+    enum shelf_answer answer = begin_visit(&visit, span, SPAN_SHELVED);
+    if (answer != SHELF_DONE)
+        return answer;
+    free_units(visit.shelf, visit.tract, visit.at, span->units);
+    visit.shelf->handed--;
+    give_tract(visit.shelf, visit.tract, excess);
+    leave_crowded(visit.shelf, visit.crowded);
+    return SHELF_DONE;
+}
+
+static bool resize(struct shelf *shelf, struct tract *tract, size_t at, size_t units) {
+    struct span *span = span_at(tract, at);
+    size_t old = span->units;
+    if (units > run_end(tract->free, at + old) - at)
+        return false;
+    if (units > old)
+        use_units(shelf, tract, at + old, units - old);
+    span->units = (uint32_t)units;
+    if (units < old)
+        free_units(shelf, tract, at + units, old - units);
+    return true;
 }
 
 enum shelf_answer span_shelf_resize(struct span *span, size_t units) {
-    bool crowded = false;
-    size_t at;
-    struct shelf *shelf = enter_of(span, &crowded);
-    if (shelf == NULL)
-        return SHELF_NOT;
-    struct tract *tract = tract_of(shelf, span, &at);
-    bool mine = tract != NULL && span_claim(span, SPAN_HELD), done = false;
-    if (mine) {
-        size_t old = span->units;
-        done = units <= run_end(tract->free, at + old) - at;
-        if (done && units > old)
-            use_units(shelf, tract, at + old, units - old);
-        if (done)
-            span->units = (uint32_t)units;
-        if (done && units < old)
-            free_units(shelf, tract, at + units, old - units);
-        set_state(span, SPAN_LARGE);
-    }
-    leave(shelf);
+    struct visit visit;
+    enum shelf_answer answer = begin_visit(&visit, span, SPAN_HELD);
+    if (answer != SHELF_DONE)
+        return answer;
+    bool done = resize(visit.shelf, visit.tract, visit.at, units);
+    span_set_state(span, SPAN_LARGE);
+    leave_crowded(visit.shelf, visit.crowded);
     return done ? SHELF_DONE : SHELF_REFUSED;
 }
 
@@ -394,7 +408,7 @@ static bool tract_is_right(const struct shelf *shelf, const struct tract *tract,
             return false;
         if (free ? span->state != SPAN_SHELVED || end != run_end(tract->free, at)
                  : (span->state != SPAN_LARGE && span->state != SPAN_HELD) || span->shelf != number_of(shelf) ||
-                       (tract->free & run_bits(at, span->units)) != 0)
+                       (tract->free & bit_range(at, span->units)) != 0)
             return false;
         *units += free ? span->units : 0;
         at = end;

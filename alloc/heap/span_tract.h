@@ -18,10 +18,6 @@ struct tract {
     uint8_t region;
 };
 
-static inline uint64_t run_bits(size_t first, size_t units) {
-    return (units == 64 ? ~(uint64_t)0 : ((uint64_t)1 << units) - 1) << first;
-}
-
 /* Where the run of ones starts that ends before bit `at`; `at` if there is none. */
 static inline size_t run_start(uint64_t bits, size_t at) {
     uint64_t zeros = ~bits & (((uint64_t)1 << at) - 1);
@@ -34,12 +30,12 @@ static inline size_t run_end(uint64_t bits, size_t at) {
     return zeros != 0 ? at + (size_t)__builtin_ctzll(zeros) : TRACT_UNITS;
 }
 
-#define ALL_UNITS (run_bits(0, TRACT_UNITS))
+#define ALL_UNITS (bit_range(0, TRACT_UNITS))
 
 /* For each run of ones, `count` of them from bit `first` on. */
 #define EACH_RUN(bits, first, count)                                                                                       \
     for (uint64_t left_ = (bits); left_ != 0;)                                                                             \
         for (size_t first = (size_t)__builtin_ctzll(left_), count = run_end(left_, first) - first; count > 0;              \
-             left_ &= ~run_bits(first, count), count = 0)
+             left_ &= ~bit_range(first, count), count = 0)
 
 #endif
