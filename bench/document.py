@@ -34,6 +34,7 @@ class Sample:
     voluntary: int | None = None
     involuntary: int | None = None
     looks: int | None = None      # at memory
+    processes: int | None = None  # that were seen at once, at the most
     exit: int | None = None
     signal: int | None = None
     hung: bool | None = None

@@ -129,10 +129,39 @@ def uncounted_texts(results):
                    f"{', '.join(keys)}." for name, keys in out.items()]
 
 
+def above_peak(result):
+    """The allocators whose average is shown as more than their peak."""
+    found = {metric: {name: figures.values(result, name, metric) for name in figures.names_of({0: result})}
+             for metric in ("average", "peak")}
+    shown = {metric: {name: round(float(numpy.median(one)) / 1024, 1) for name, one in by.items() if one is not None}
+             for metric, by in found.items()}
+    return [name for name, mib in shown["average"].items() if mib > shown["peak"][name]]
+
+
+def most_processes(result):
+    """That were seen at once; None if the samples are of a launcher that did not count them."""
+    return max((sample.processes or 0 for one in result.rounds for sample in one.samples.values()), default=0) or None
+
+
+def above_peak_text(result):
+    """Why the average is more than the peak where it is, and what measures both alike; ""."""
+    names, processes = above_peak(result), most_processes(result)
+    if not names:
+        return ""
+    which = "" if len(names) == len(figures.names_of({0: result})) else f" with {', '.join(names)}"
+    count = f", {processes} at the most" if processes else ""
+    hint = "" if result.client else " With --shell both are of all."
+    return (f"Average above peak{which}: the average is of all processes together{count}, the peak of the largest single one."
+            f"{hint}")
+
+
 def memory_texts(results):
     short = [key for key, result in results.items() if result.short]
     trees = [key for key, result in results.items() if result.tree]
-    return [f"Too short for an average of memory over time, so the peak stands for it: {', '.join(short)}." if short else "",
+    above = [key for key, result in results.items() if above_peak(result)] if len(results) > 1 else []
+    return [f"Average memory above the peak: {', '.join(above)}. The average is of all processes together, the peak of the "
+            "largest single one." if above else "",
+            f"Too short for an average of memory over time, so the peak stands for it: {', '.join(short)}." if short else "",
             f"Peak memory of {', '.join(trees)}: the largest sum of proportional set sizes of all its processes that was seen; "
             "of the others: the kernel's, of the largest process." if trees else ""]
 
