@@ -216,10 +216,22 @@ def instructions(counted):
     return table
 
 
+def explained(document):
+    """What each allocator says of itself."""
+    table = Table(wording.EXPLAINED, ["", *wording.ACCOUNT.values()])
+    for name, account in (document.explained or {}).items():
+        figures_of = [getattr(account, field) for field in wording.ACCOUNT]
+        if any(figure is not None for figure in figures_of):
+            table.add(name, *(wording.account_text(field, figure) for field, figure in zip(wording.ACCOUNT, figures_of)))
+    table.notes = wording.account_notes(document.explained or {})
+    return table
+
+
 def exact(document):
     """What is counted instead of measured; without the empty ones."""
     results = document.benchmarks
-    found = (held(results), said(results), steady(results), counters(results), instructions(document.instructions))
+    found = (held(results), said(results), steady(results), counters(results), instructions(document.instructions),
+             explained(document))
     return [table for table in found if table.rows or table.notes]
 
 

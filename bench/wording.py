@@ -9,6 +9,14 @@ TITLES = {"time": "Time", "cpu": "CPU time", "peak": "Peak memory", "average": "
           "faults": "Page faults (minor)", "held": "Memory held over time"}
 TOLERATED = {"time": 1.10, "peak": 1.15, "average": 1.15, "held": 1.15}  # more than so many times the best is a miss
 
+EXPLAINED = "What they say of themselves, at the end of one more run, in MiB"
+ACCOUNT = {"held": "held", "live": "in use", "free": "free", "own": "own data", "returned": "without memory", "peak": "peak",
+           "blocks": "blocks got"}  # field of an Account -> head of its column
+ACCOUNT_MEANS = (
+    "held: memory that it has of the OS; in use: blocks, their sizes rounded; free: held, but neither in use nor its own data; "
+    "without memory: addresses that it keeps; peak: the most that it took at once; -: it does not tell. Each counts in its own "
+    "way: myalloc what is resident, mimalloc what it committed.")
+
 
 def amount_text(value, metric, rate=False):
     """A median with its unit: KiB for memory, seconds for times; what is held, in parts of what must stay."""
@@ -101,6 +109,27 @@ def steadiness(result, name):
     if not halves:
         return "-"
     return f"{numpy.median([first for first, _ in halves]) / 1024:.1f} x {numpy.median([b / a for a, b in halves]):.3f}"
+
+
+def account_text(field, figure):
+    if figure is None:
+        return "-"
+    return f"{figure}" if field == "blocks" else f"{figure / 1024:.1f}"
+
+
+def account_notes(accounts):
+    """What the columns mean, and a line of each allocator: what most of its memory is, or why nothing is known."""
+    if not accounts:
+        return []
+    told = [ACCOUNT_MEANS] if any(not account.status for account in accounts.values()) else []
+    silent = {}
+    for name, account in accounts.items():
+        which = f", in the process of {account.processes} that held the most" if account.processes > 1 else ""
+        if account.status:
+            silent.setdefault(account.status, []).append(name)
+        elif account.reason or which:
+            told.append(f"{name}{which}: {account.reason or 'only these'}")
+    return told + [f"{', '.join(names)}: {status}" for status, names in silent.items()]
 
 
 # ---- sentences ------------------------------------------------------------------------------------------------------
