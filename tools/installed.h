@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The allocators of others, by the names that all commands have for them: what Debian's packages install. bench/allocators.py has
-   the same for the harness; tests/tools/record.test holds the two beside each other. */
+/* The allocators of others, by the names that all commands have for them: what Debian's packages install. bench/allocators.py
+   has the same for the harness; tests/tools/record.test holds the two beside each other. */
 #ifndef TOOLS_INSTALLED_H
 #define TOOLS_INSTALLED_H
 
