@@ -34,13 +34,13 @@ class Sample:
     voluntary: int | None = None
     involuntary: int | None = None
     looks: int | None = None      # at memory
-    processes: int | None = None  # that were seen at once, at the most
     exit: int | None = None
     signal: int | None = None
     hung: bool | None = None
     figures: dict[str, tuple[float, str]] = dataclasses.field(default_factory=dict)  # that the load printed, with units
     series: list[tuple[float, float]] | None = None  # memory over time, of the first round
     halves: tuple[float, float] | None = None        # steady loads: average memory of each half of the run
+    processes: int | None = None                     # that were seen at once, at the most
 
     def problem(self):
         missing = [name for name in MEASURED if getattr(self, name) is None]
