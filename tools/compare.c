@@ -71,8 +71,8 @@ static int run(int argc, char **argv)
 
 static const struct command_option own_options[] = {{"--runs", "N"}, {"--minutes", "N"}, {"--alloc", "NAMES"},
     {"--stdin", "FILE"}, {SHELL_OPTION, NULL}, {"--allow-exit", "N"}, {"--explain", NULL}, {"--client", "COMMAND"},
-    {"--ready", "READY"}, {"--stop", "SIGNAL"}, {"--limit", "SECONDS"}, {"--json", "FILE"}, {"--html", "FILE"}, {"--fail-if", "COND"}, {"--seed", "N"},
-    {NULL, NULL}};
+    {"--ready", "READY"}, {"--stop", "SIGNAL"}, {"--limit", "SECONDS"}, {"--json", "FILE"}, {"--html", "FILE"},
+    {"--fail-if", "COND"}, {"--seed", "N"}, {NULL, NULL}};
 
 const struct command command_compare = {
     .name = "compare",
