@@ -78,6 +78,7 @@ help:
 	@echo 'make coverage   which lines the tests run, at least 95 in a hundred'
 	@echo 'make bench      compares the installed allocators in half an hour; make bench-quick in three minutes'
 	@echo 'make bench-cores counts what up to 64 cores would wait for under each allocator; qemu runs them in turns'
+	@echo 'make replay-validate holds ten real programs beside the replays of their recordings'
 	@echo 'make bench-deps installs the allocators and what the comparison needs'
 	@echo 'make clean'
 	@echo 'CC=clang CXX=clang++ build with clang, CFLAGS=-O3 with other optimisation, LDFLAGS=-fuse-ld=lld by another linker;'

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The allocators that are compared: what is installed, and what the user names."""
 import dataclasses
+import difflib
 import os
 import pathlib
 import platform
@@ -21,6 +22,7 @@ BINDING = re.compile(r"binding file .* to (.*) \[\d+\]: normal symbol `malloc'")
 LIBC = "libc.so.6"
 PROBE = "/bin/true"  # any program that is linked with libc
 COPY = "copy"  # an equal of one of the others: what differs between the two is noise
+NEAR = 0.75  # of difflib's ratio: one mistake in a name of six letters
 FLOOR = "empty"  # a library with nothing in it, preloaded: what no allocator can do better on short processes
 
 
@@ -87,8 +89,10 @@ def named(item, found, work):
         raise Wrong(f"--alloc {item}: {name} is not installed; `make bench-deps`, or: apt-get install {PEERS[name][1]}")
     if name == "myalloc":
         raise Wrong("--alloc myalloc: libmyalloc.so is not built; `make`, or name it in MYALLOC_LIBRARY")
-    raise Wrong(f"--alloc {item}: not one of {', '.join(['glibc', 'myalloc', *PEERS])}, {FLOOR}, nor "
-                "NAME=/path/to/library.so or NAME:VERSION=/path/to/library.so")
+    names = ["glibc", "myalloc", *PEERS]
+    near = "".join(f"; did you mean '{other}'?" for other in difflib.get_close_matches(name, [*names, FLOOR], 1, NEAR))
+    raise Wrong(f"--alloc {item}: not one of {', '.join(names)}, {FLOOR}, nor NAME=/path/to/library.so or "
+                f"NAME:VERSION=/path/to/library.so{near}")
 
 
 def serves_malloc(library):

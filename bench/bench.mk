@@ -16,6 +16,10 @@ bench-quick: bench-deps all debug
 bench-cores: bench-deps all
 	bench/cores --json build/cores.json
 
+# Whether a replay tells what the program would take, for ten programs.
+replay-validate: bench-deps all
+	bench/validate
+
 install-harness: build/measure
 	install -d $(DESTDIR)$(HARNESS_DIR)
 	install -m 755 $(HARNESS_PROGRAMS) $(DESTDIR)$(HARNESS_DIR)
@@ -24,4 +28,4 @@ install-harness: build/measure
 	ln -sf $(shell realpath -m --relative-to=$(HARNESS_DIR) $(PRIVATEDIR))/measure $(DESTDIR)$(HARNESS_DIR)/measure
 	install -m 644 $(HARNESS_FILES) $(DESTDIR)$(HARNESS_DIR)
 
-.PHONY: bench-deps bench bench-quick bench-cores install-harness
+.PHONY: bench-deps bench bench-quick bench-cores replay-validate install-harness

@@ -40,6 +40,7 @@ class Sample:
     figures: dict[str, tuple[float, str]] = dataclasses.field(default_factory=dict)  # that the load printed, with units
     series: list[tuple[float, float]] | None = None  # memory over time, of the first round
     halves: tuple[float, float] | None = None        # steady loads: average memory of each half of the run
+    processes: int | None = None                     # that were seen at once, at the most
 
     def problem(self):
         missing = [name for name in MEASURED if getattr(self, name) is None]
@@ -102,6 +103,21 @@ class Instructions:
 
 
 @dataclasses.dataclass
+class Account:
+    """What an allocator says of itself at the end of a run, in KiB; None is what it does not tell."""
+    status: str                     # "" or why there is nothing
+    held: float | None = None       # memory that it has of the OS
+    live: float | None = None       # in blocks in use
+    free: float | None = None       # held, but neither live nor its own data
+    own: float | None = None        # metadata
+    returned: float | None = None   # addresses that it keeps without memory
+    peak: float | None = None       # the most that it took at once
+    blocks: int | None = None       # that the program got, in all
+    reason: str = ""                # what most of it is, in its words
+    processes: int = 1              # that said something; these are the figures of the one that held the most
+
+
+@dataclasses.dataclass
 class Document:
     machine: dict[str, str | int]
     allocators: list[Allocator]
@@ -109,6 +125,7 @@ class Document:
     left_out: dict[str, str] = dataclasses.field(metadata={"name": "left out"})  # what was not measured, and why
     instructions: Instructions | None
     advice: list[str] | None = None  # on one's own program
+    explained: dict[str, Account] | None = None  # by allocator, if it was asked
     front: list[str] | None = None   # sets of options of which none is both faster and smaller than another, the fastest first
 
 

@@ -116,6 +116,7 @@ def add_own(parser):
     add("--allow-exit", action="append", type=exit_status, default=[], metavar="N",
         help="own program: this exit status is no failure; may come several times")
     add("--shell", action="store_true", help="own program: one argument, a line that /bin/sh runs")
+    add("--explain", action="store_true", help="own program: one more run of each allocator, and what it says of itself then")
     add("--client", metavar="COMMAND", help="own program, a server: what asks it, and whose time counts; run by /bin/sh")
     add("--ready", type=ready, metavar="READY", help="own program, a server: a port, a command that succeeds, or "
         f"{server.TEXT}TEXT in its output, by which it is known to be ready")
@@ -225,8 +226,8 @@ def check_files(parser, options):
 def check(parser, options):
     check_modes(parser, options)
     check_server(parser, options)
-    if not options.program and (options.stdin or options.allow_exit or options.shell):
-        parser.error("--stdin, --shell and --allow-exit are for your own program, after --")
+    if not options.program and (options.stdin or options.allow_exit or options.shell or options.explain):
+        parser.error("--stdin, --shell, --explain and --allow-exit are for your own program, after --")
     if options.shell and (len(options.program) != 1 or not options.program[0].strip()):
         parser.error("--shell takes one argument after --, the whole line in quotes")
     if options.stdin and not options.stdin.is_file():

@@ -22,14 +22,16 @@ def span(seconds):
 class Progress:
     def __init__(self, stream=sys.stderr):
         self.stream = stream
-        self.console = Console(file=stream, highlight=False, markup=False, soft_wrap=True)
+        self.console = Console(file=stream, highlight=False, markup=False, soft_wrap=True, force_terminal=stream.isatty(),
+                               color_system="auto" if voice.coloured(stream) else None, no_color=not voice.coloured(stream))
         self.bar = None  # elsewhere than on a terminal
+        self.wide = WIDE if self.console.width >= ROOMY else NARROW
         if self.console.is_terminal and not self.console.is_dumb_terminal:
             # Drawn between runs and, in long ones, once a second: a thread that draws all the time would take time from what
             # is measured.
             self.bar = Bar(TextColumn("{task.description}", markup=False),
-                           BarColumn(WIDE if self.console.width >= ROOMY else NARROW), TextColumn("{task.fields[left]}"),
-                           console=self.console, auto_refresh=False, transient=True)
+                           BarColumn(self.wide), TextColumn("{task.fields[left]}"), console=self.console,
+                           auto_refresh=False, transient=True)
             self.task = self.bar.add_task("", total=None, left="")
         self.step, self.begun = "", time.monotonic()
         self.printed = self.begun
@@ -59,7 +61,9 @@ class Progress:
         passed, gone = self.drawn - self.begun, self.drawn - self.shown
         left = None if self.left is None else max(self.left - gone, 0)
         told, total = (f"{gone:.0f} s so far", None) if left is None else (span(left), passed + left)
-        self.bar.update(self.task, description=f"{self.step}: {self.what}", completed=passed, left=told, total=total)
+        room = self.console.width - self.wide - len(told) - 2  # a column between two parts
+        self.bar.update(self.task, description=voice.cut(f"{self.step}: {self.what}", room), completed=passed, left=told,
+                        total=total)
         self.bar.start()
         self.bar.refresh()
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The report on the terminal, drawn by rich: in colour there (not with NO_COLOR), plain text elsewhere. What is wider than the
-terminal is folded: lines between words, tables between columns."""
+terminal is folded: lines between words, tables between columns. A name that leaves no room for a column beside it is cut, with
+a sign that it is."""
 import sys
 
 from rich.align import Align
@@ -14,12 +15,16 @@ import wording
 from figures import PAIR, names_of
 
 GAP = 2 # columns between two of a table
-STYLES = {"best": "green", "far": "red", "same": "dim", "failed": "bold red", "group": "bold", "mean": "bold"}
+NAME_LEAST = 8 # columns of a name
+STYLES = {"least": "bold green", "best": "green", "far": "red", "same": "dim", "failed": "bold red", "group": "bold",
+          "mean": "bold"}
 
 
 def new_console():
     """Of what is standard output now. rich itself never folds a line."""
-    return Console(file=sys.stdout, width=voice.ENDLESS, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    coloured = voice.coloured(sys.stdout)
+    return Console(file=sys.stdout, width=voice.ENDLESS, highlight=False, markup=False, emoji=False, soft_wrap=True,
+                   force_terminal=coloured, color_system="auto" if coloured else None, no_color=not coloured)
 
 
 def say(console, text, style=""):
@@ -38,21 +43,29 @@ def shown(cell):
     return cell.long or cell.text
 
 
-def drawn(cell, kind, left):
-    text = Text(shown(cell), STYLES.get(cell.kind) or STYLES.get(kind, ""))
+def drawn(cell, kind, left, width):
+    text = Text(voice.cut(shown(cell), width), STYLES.get(cell.kind) or STYLES.get(kind, ""))
     return text if left else Align.right(text)
 
 
-def widths(table):
-    """Of its columns."""
+def group_text(cells):
+    return f"-- {cells[0].text}"
+
+
+def widths(table, width):
+    """Of its columns. The first stands beside each other one and leaves room for the widest cell of them; only then is it cut,
+    and a name at the head of a column where it does not fit beside the first."""
     rows = [cells for kind, cells in table.rows if kind != "group"]
-    return [max([len(name), *(len(shown(cells[at])) for cells in rows if at < len(cells))])
-            for at, name in enumerate(table.head)]
+    cells = [max([len(shown(row[at])) for row in rows if at < len(row)], default=0) for at in range(len(table.head))]
+    groups = [len(group_text(row)) for kind, row in table.rows if kind == "group"]
+    first = min(max([len(table.head[0]), cells[0], *groups]), max(width - max(cells[1:], default=0) - GAP, NAME_LEAST))
+    return [first, *(min(max(len(name), cell), max(width - first - GAP, NAME_LEAST))
+                     for name, cell in zip(table.head[1:], cells[1:]))]
 
 
-def parts(table, width):
+def parts(table, wide, width):
     """The numbers of the columns that fit beside each other; each part begins with the first column."""
-    wide, found = widths(table), [[0]]
+    found = [[0]]
     for at in range(1, len(table.head)):
         used = sum(wide[i] + GAP for i in found[-1])
         if len(found[-1]) > 1 and used + wide[at] > width:
@@ -61,15 +74,16 @@ def parts(table, width):
     return found
 
 
-def grid_of(table, columns):
+def grid_of(table, columns, wide):
     grid = Table(box=None, pad_edge=False, padding=(0, 0, 0, GAP), show_header=any(table.head), collapse_padding=True)
     for at in columns:
-        grid.add_column(table.head[at], justify="left" if at in table.left else "right", no_wrap=True, header_style="bold")
+        grid.add_column(voice.cut(table.head[at], wide[at]), justify="left" if at in table.left else "right", no_wrap=True,
+                        header_style="bold")
     for kind, cells in table.rows:
         if kind == "group":
-            grid.add_row(Text(f"-- {cells[0].text}", STYLES["group"]))
+            grid.add_row(Text(group_text(cells), STYLES["group"]))
         else:
-            grid.add_row(*(drawn(cells[at], kind, at in table.left) for at in columns if at < len(cells)))
+            grid.add_row(*(drawn(cells[at], kind, at in table.left, wide[at]) for at in columns if at < len(cells)))
     return grid
 
 
@@ -78,9 +92,11 @@ def print_table(console, table):
     console.print()
     if table.title:
         say(console, table.title, "bold")
-    for number, columns in enumerate(parts(table, voice.columns(sys.stdout)) if table.rows else []):
+    width = voice.columns(sys.stdout)
+    wide = widths(table, width)
+    for number, columns in enumerate(parts(table, wide, width) if table.rows else []):
         with console.capture() as text:
-            console.print(grid_of(table, columns))
+            console.print(grid_of(table, columns, wide))
         print(*([""] if number else []), *(line.rstrip() for line in text.get().splitlines()), sep="\n")
     for line in table.notes:
         say(console, line)

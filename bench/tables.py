@@ -4,6 +4,7 @@ import dataclasses
 
 import figures
 import wording
+from allocators import FLOOR
 from figures import METRICS, PAIR, differs, names_of
 from wording import TITLES, TOLERATED
 
@@ -17,7 +18,7 @@ COUNTERS = ("locks", "waits", "rmws", "oscalls")
 @dataclasses.dataclass
 class Cell:
     text: str
-    kind: str = ""  # "best", "far" from it, the "same" as what it is compared with, "failed"
+    kind: str = ""  # "best", "far" from it, the "same" as what it is compared with, "failed"; "least" of one benchmark's column
     hint: str = ""  # on the page, when it is pointed at
     long: str = ""  # on the terminal in place of the text
 
@@ -215,10 +216,22 @@ def instructions(counted):
     return table
 
 
+def explained(document):
+    """What each allocator says of itself."""
+    table = Table(wording.EXPLAINED, ["", *wording.ACCOUNT.values()])
+    for name, account in (document.explained or {}).items():
+        figures_of = [getattr(account, field) for field in wording.ACCOUNT]
+        if any(figure is not None for figure in figures_of):
+            table.add(name, *(wording.account_text(field, figure) for field, figure in zip(wording.ACCOUNT, figures_of)))
+    table.notes = wording.account_notes(document.explained or {})
+    return table
+
+
 def exact(document):
     """What is counted instead of measured; without the empty ones."""
     results = document.benchmarks
-    found = (held(results), said(results), steady(results), counters(results), instructions(document.instructions))
+    found = (held(results), said(results), steady(results), counters(results), instructions(document.instructions),
+             explained(document))
     return [table for table in found if table.rows or table.notes]
 
 
@@ -236,6 +249,18 @@ def one_cell(result, name, metric):
     return Cell(f"{text}  {ratio[0]:.2f}{'-=+'[sign + 1]} {ends}", {-1: "best", 0: "same", 1: "far"}[sign])
 
 
+def mark_least(table, result, names, metrics):
+    """The smallest of each column, if any is surely smaller than another: glibc, if all that differ from it are larger."""
+    able = [(at, name) for at, name in enumerate(names) if name not in (PAIR[1], FLOOR)]
+    for column, metric in enumerate(metrics, 1):
+        cells = {name: table.rows[at][1][column] for at, name in able if not figures.failure(result, name)}
+        less = [name for name, cell in cells.items() if cell.kind == "best"]
+        if less:
+            cells[min(less, key=lambda name: figures.ratio(result, name, "glibc", metric)[0])].kind = "least"
+        elif "glibc" in cells and any(cell.kind == "far" for cell in cells.values()):
+            cells["glibc"].kind = "least"
+
+
 def one(key, result):
     """The tables of one benchmark: an allocator a row, a metric a column."""
     made = []
@@ -243,6 +268,9 @@ def one(key, result):
         table = Table("", ["", *(TITLES[metric] for metric in metrics)])
         for name in names_of({key: result}):
             table.add(name, *(one_cell(result, name, metric) for metric in metrics))
+        mark_least(table, result, names_of({key: result}), metrics)
+        if "average" in metrics:
+            table.notes += filter(None, [wording.above_peak_text(result)])
         made.append(table)
     count = f"{len(result.rounds)} rounds" if len(result.rounds) > 1 else "1 round"
     made[0].title = (f"{key}: {count}; medians, ratio to glibc with its 95 % interval; - surely less, + surely more, = cannot "

@@ -19,6 +19,16 @@ def columns(stream):
         return ENDLESS
 
 
+def coloured(stream):
+    """On a terminal that can, unless NO_COLOR says that nobody wants it: no code at all elsewhere, whatever else is set."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "") not in ("", "dumb")
+
+
+def cut(text, width):
+    """The text in so many columns, with a sign where something is missing."""
+    return text if len(text) <= width else text[:max(width - 1, 0)] + "…"
+
+
 def folded(text, width):
     """The lines of one line, indented as it is and below that by two more."""
     indent = len(text) - len(text.lstrip())

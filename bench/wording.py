@@ -9,6 +9,14 @@ TITLES = {"time": "Time", "cpu": "CPU time", "peak": "Peak memory", "average": "
           "faults": "Page faults (minor)", "held": "Memory held over time"}
 TOLERATED = {"time": 1.10, "peak": 1.15, "average": 1.15, "held": 1.15}  # more than so many times the best is a miss
 
+EXPLAINED = "What they say of themselves, at the end of one more run, in MiB"
+ACCOUNT = {"held": "held", "live": "in use", "free": "free", "own": "own data", "returned": "without memory", "peak": "peak",
+           "blocks": "blocks got"}  # field of an Account -> head of its column
+ACCOUNT_MEANS = (
+    "held: memory that it has of the OS; in use: blocks, their sizes rounded; free: held, but neither in use nor its own data; "
+    "without memory: addresses that it keeps; peak: the most that it took at once; -: it does not tell. Each counts in its own "
+    "way: myalloc what is resident, mimalloc what it committed.")
+
 
 def amount_text(value, metric, rate=False):
     """A median with its unit: KiB for memory, seconds for times; what is held, in parts of what must stay."""
@@ -103,6 +111,27 @@ def steadiness(result, name):
     return f"{numpy.median([first for first, _ in halves]) / 1024:.1f} x {numpy.median([b / a for a, b in halves]):.3f}"
 
 
+def account_text(field, figure):
+    if figure is None:
+        return "-"
+    return f"{figure}" if field == "blocks" else f"{figure / 1024:.1f}"
+
+
+def account_notes(accounts):
+    """What the columns mean, and a line of each allocator: what most of its memory is, or why nothing is known."""
+    if not accounts:
+        return []
+    told = [ACCOUNT_MEANS] if any(not account.status for account in accounts.values()) else []
+    silent = {}
+    for name, account in accounts.items():
+        which = f", in the process of {account.processes} that held the most" if account.processes > 1 else ""
+        if account.status:
+            silent.setdefault(account.status, []).append(name)
+        elif account.reason or which:
+            told.append(f"{name}{which}: {account.reason or 'only these'}")
+    return told + [f"{', '.join(names)}: {status}" for status, names in silent.items()]
+
+
 # ---- sentences ------------------------------------------------------------------------------------------------------
 def noise_text(results):
     noises = [noise for result in results.values() if (noise := figures.own_noise(result, "time")) is not None]
@@ -129,10 +158,39 @@ def uncounted_texts(results):
                    f"{', '.join(keys)}." for name, keys in out.items()]
 
 
+def above_peak(result):
+    """The allocators whose average is shown as more than their peak."""
+    found = {metric: {name: figures.values(result, name, metric) for name in figures.names_of({0: result})}
+             for metric in ("average", "peak")}
+    shown = {metric: {name: round(float(numpy.median(one)) / 1024, 1) for name, one in by.items() if one is not None}
+             for metric, by in found.items()}
+    return [name for name, mib in shown["average"].items() if mib > shown["peak"][name]]
+
+
+def most_processes(result):
+    """That were seen at once; None if the samples are of a launcher that did not count them."""
+    return max((sample.processes or 0 for one in result.rounds for sample in one.samples.values()), default=0) or None
+
+
+def above_peak_text(result):
+    """Why the average is more than the peak where it is, and what measures both alike; ""."""
+    names, processes = above_peak(result), most_processes(result)
+    if not names:
+        return ""
+    which = "" if len(names) == len(figures.names_of({0: result})) else f" with {', '.join(names)}"
+    count = f", {processes} at the most" if processes else ""
+    hint = "" if result.client else " With --shell both are of all."
+    return (f"Average above peak{which}: the average is of all processes together{count}, the peak of the largest single one."
+            f"{hint}")
+
+
 def memory_texts(results):
     short = [key for key, result in results.items() if result.short]
     trees = [key for key, result in results.items() if result.tree]
-    return [f"Too short for an average of memory over time, so the peak stands for it: {', '.join(short)}." if short else "",
+    above = [key for key, result in results.items() if above_peak(result)] if len(results) > 1 else []
+    return [f"Average memory above the peak: {', '.join(above)}. The average is of all processes together, the peak of the "
+            "largest single one." if above else "",
+            f"Too short for an average of memory over time, so the peak stands for it: {', '.join(short)}." if short else "",
             f"Peak memory of {', '.join(trees)}: the largest sum of proportional set sizes of all its processes that was seen; "
             "of the others: the kernel's, of the largest process." if trees else ""]
 

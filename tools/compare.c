@@ -70,9 +70,9 @@ static int run(int argc, char **argv)
 }
 
 static const struct command_option own_options[] = {{"--runs", "N"}, {"--minutes", "N"}, {"--alloc", "NAMES"},
-    {"--stdin", "FILE"}, {SHELL_OPTION, NULL}, {"--allow-exit", "N"}, {"--client", "COMMAND"}, {"--ready", "READY"},
-    {"--stop", "SIGNAL"}, {"--limit", "SECONDS"}, {"--json", "FILE"}, {"--html", "FILE"}, {"--fail-if", "COND"}, {"--seed", "N"},
-    {NULL, NULL}};
+    {"--stdin", "FILE"}, {SHELL_OPTION, NULL}, {"--allow-exit", "N"}, {"--explain", NULL}, {"--client", "COMMAND"},
+    {"--ready", "READY"}, {"--stop", "SIGNAL"}, {"--limit", "SECONDS"}, {"--json", "FILE"}, {"--html", "FILE"},
+    {"--fail-if", "COND"}, {"--seed", "N"}, {NULL, NULL}};
 
 const struct command command_compare = {
     .name = "compare",
@@ -90,6 +90,7 @@ const struct command command_compare = {
                "  --stdin FILE      each run's standard input; without it, what is redirected to this command, or /dev/null\n"
                "  --shell           behind -- stands one argument, a line that /bin/sh runs, such as 'zcat log.gz | sort'\n"
                "  --allow-exit N    this exit status is no failure; may come several times, then say 0 as well\n"
+               "  --explain         one more run of each, not measured: what it says of its memory when the program ends\n"
                "  --client COMMAND  the program is a server, and this asks it, without the preload; what it takes is the time\n"
                "  --ready READY     a port of localhost, a command that succeeds, or text:TEXT in the server's output, by\n"
                "                    which it is known to be ready\n"

@@ -2,14 +2,17 @@
 /* measure [-a | -c] [-i MILLISECONDS] [-p] [-s SAMPLES] [-t SECONDS] OUTPUT PROGRAM [ARGUMENTS]: runs a program and
  * writes one line of JSON to the file OUTPUT, with times in seconds and memory in KiB:
  *
- *     {"elapsed", "user", "system", "peak", "tree", "average", "looks", "minor", "major", "voluntary", "involuntary",
- *      "exit", "signal", "hung"}
+ *     {"elapsed", "user", "system", "peak", "tree", "average", "looks", "processes", "minor", "major", "voluntary",
+ *      "involuntary", "exit", "signal", "hung"}
  *
- * `peak` is the kernel's, of the largest single process. `tree` and `average` are the largest value and the average over
- * time of the program and all its descendants together, looked at every MILLISECONDS (10; 0: never, then both are
- * `peak`), at first more often: each twentieth part of the time passed. They are resident memory, or with -p the
- * proportional set size, which shares out what processes share but holds a process up while the kernel counts. Looks
- * take no more than a twentieth of a processor's time. SAMPLES gets a line `seconds KiB` for each.
+ * `peak` is the kernel's, of the largest single process, or what one was seen with where that is more: the kernel adds up
+ * a process's pages roughly for its peak, and exactly where it is looked at. `tree` and `average` are the largest value and
+ * the average over time of the program and all its descendants together, `processes` the most that were seen at once; so
+ * `average` can be more than `peak` only where they are several. They are looked at every MILLISECONDS (10; 0: never, then
+ * `tree` and `average` are `peak`), at first more often: each twentieth part of the time passed. What is looked at is
+ * resident memory, or with -p the proportional set size, which shares out what processes share but holds a process up
+ * while the kernel counts. Looks take no more than a twentieth of a processor's time. SAMPLES gets a line `seconds KiB`
+ * for each.
  *
  * Faults, times and switches (`minor`, `major`, `user`, `system`, `voluntary`, `involuntary`) are of all processes. What
  * the program leaves running when it ends is killed, as is everything after SECONDS (`hung`) or on SIGTERM and SIGINT.
@@ -55,9 +58,13 @@ static struct {
 struct looks {
     pid_t pid;
     double start, last, cost, area; /* area: KiB times seconds */
-    long count, last_kib, most_kib;
+    long count, last_kib, most_kib, one_kib, processes; /* one_kib: the most of a single process */
     FILE *file;
 };
+
+static struct {
+    long processes, largest_kib;
+} seen; /* in the look that is being taken */
 
 static double read_clock(clockid_t id) {
     struct timespec time;
@@ -117,14 +124,19 @@ static long for_children(pid_t pid, int depth, long (*visit)(pid_t child, int de
     return sum;
 }
 
+/* One that has just ended has no memory, and is none that was seen. */
 static long tree_kib(pid_t pid, int depth) {
-    return own_kib(pid) + for_children(pid, depth + 1, tree_kib);
+    long kib = own_kib(pid);
+    seen.processes += kib > 0;
+    seen.largest_kib = kib > seen.largest_kib ? kib : seen.largest_kib;
+    return kib + for_children(pid, depth + 1, tree_kib);
 }
 
 /* As orphans come to this process, all descendants are below it. */
 static void look(struct looks *looks) {
     double at = now(), used = read_clock(CLOCK_PROCESS_CPUTIME_ID);
     pid_t root = options.children ? looks->pid : getpid();
+    seen.processes = seen.largest_kib = 0;
     long kib = options.alone ? tree_kib(looks->pid, 0) : for_children(root, 0, tree_kib);
     looks->cost = read_clock(CLOCK_PROCESS_CPUTIME_ID) - used; /* elapsed time would be long on a busy machine */
     if (kib == 0) /* the program has just ended */
@@ -133,6 +145,8 @@ static void look(struct looks *looks) {
     looks->last = at;
     looks->last_kib = kib;
     looks->most_kib = kib > looks->most_kib ? kib : looks->most_kib;
+    looks->one_kib = seen.largest_kib > looks->one_kib ? seen.largest_kib : looks->one_kib;
+    looks->processes = seen.processes > looks->processes ? seen.processes : looks->processes;
     looks->count++;
     if (looks->file)
         fprintf(looks->file, "%.5f %ld\n", at - looks->start, kib);
@@ -226,8 +240,9 @@ static int write_line(double elapsed, const struct looks *looks, struct rusage u
     double average = looks->count ? looks->area / (looks->last - looks->start) : (double)usage.ru_maxrss;
     fprintf(file, "{\"elapsed\": %.6f, \"user\": %.6f, \"system\": %.6f, ", elapsed, seconds(usage.ru_utime),
             seconds(usage.ru_stime));
-    fprintf(file, "\"peak\": %ld, \"tree\": %ld, \"average\": %.0f, \"looks\": %ld, ", usage.ru_maxrss,
-            looks->count ? looks->most_kib : usage.ru_maxrss, average, looks->count);
+    fprintf(file, "\"peak\": %ld, \"tree\": %ld, \"average\": %.0f, \"looks\": %ld, \"processes\": %ld, ",
+            looks->one_kib > usage.ru_maxrss ? looks->one_kib : usage.ru_maxrss,
+            looks->count ? looks->most_kib : usage.ru_maxrss, average, looks->count, looks->processes);
     fprintf(file, "\"minor\": %ld, \"major\": %ld, \"voluntary\": %ld, \"involuntary\": %ld, ", usage.ru_minflt,
             usage.ru_majflt, usage.ru_nvcsw, usage.ru_nivcsw);
     fprintf(file, "\"exit\": %d, \"signal\": %d, \"hung\": %s}\n", WIFEXITED(status) ? WEXITSTATUS(status) : 0,

@@ -13,12 +13,14 @@
 #include "command.h"
 #include "from_heaptrack.h"
 #include "from_mtrace.h"
+#include "installed.h"
 #include "launch.h"
 #include "library.h"
 #include "memory.h"
 #include "message.h"
 #include "program.h"
 #include "recording_format.h"
+#include "spelling.h"
 
 #define RECORDER "libmyalloc-record.so"
 #define VARIABLE "MYALLOC_RECORD"
@@ -78,17 +80,51 @@ static char *absolute(const char *path)
     return whole;
 }
 
+/* One of others, by its name; NULL, and it has been told, if it is not there. */
+static const char *installed_library(const struct installed *allocator)
+{
+    char path[PATH_MAX];
+
+    if (installed_path(allocator, path))
+        return memory_copy(path, strlen(path));
+    fail_in(0, "record", "--alloc %s: %s is not installed; apt-get install %s", allocator->name, allocator->name,
+            allocator->package);
+    return NULL;
+}
+
+static void tell_unknown(const char *named)
+{
+    struct spelling spelling = spelling_start(named);
+    char *names = memory_format("glibc, myalloc");
+
+    spelling_offer(&spelling, "glibc");
+    spelling_offer(&spelling, "myalloc");
+    for (size_t i = 0; i < installed_count; i++) {
+        char *longer = memory_format("%s, %s", names, installed_all[i].name);
+
+        spelling_offer(&spelling, installed_all[i].name);
+        free(names);
+        names = longer;
+    }
+    fail_in(0, "record", "--alloc %s: not one of %s, nor /path/to/library.so; %s", named, names,
+            spelling_hint(&spelling, "see 'myalloc help record'"));
+    free(names);
+}
+
 /* The library of an allocator by what --alloc says; NULL, and it has been told, if there is none. "" is the program's own. */
 static const char *allocator_library(const char *named, const char *myalloc)
 {
     const char *equals = strchr(named, '='), *path = equals ? equals + 1 : named;
+    const struct installed *other = installed_find(named);
 
     if (!strcmp(named, "glibc"))
         return "";
     if (!strcmp(named, "myalloc"))
         return myalloc;
+    if (other)
+        return installed_library(other);
     if (!strchr(path, '/')) {
-        fail_in(0, "record", "--alloc %s: not glibc, myalloc, nor /path/to/library.so", named);
+        tell_unknown(named);
         return NULL;
     }
     if (access(path, R_OK) || strpbrk(path, " :")) {
@@ -191,7 +227,7 @@ static int run(int argc, char **argv)
     return start(argv + at, out, allocator);
 }
 
-static const struct command_option own_options[] = {{"--out", "FILE"}, {"-o", "FILE"}, {"--alloc", "LIBRARY"},
+static const struct command_option own_options[] = {{"--out", "FILE"}, {"-o", "FILE"}, {"--alloc", "NAME"},
     {"--from-mtrace", "FILE"}, {"--from-heaptrack", "FILE"}, {NULL, NULL}};
 
 const struct command command_record = {
@@ -203,8 +239,8 @@ const struct command command_record = {
                "contents are kept. 'myalloc show' tells what there is.\n"
                "\n"
                "  --out FILE        where to write: NAME.PID.recording in this folder; -o is the same\n"
-               "  --alloc LIBRARY   the allocator: glibc, myalloc, or /path/to/library.so; else what the program has, with\n"
-               "                    what LD_PRELOAD names\n"
+               "  --alloc NAME      the allocator, as for 'myalloc compare': glibc, myalloc, jemalloc, mimalloc, tcmalloc or\n"
+               "                    tbbmalloc, or /path/to/library.so; else what the program has, with what LD_PRELOAD names\n"
                "  --from-mtrace FILE     make a recording of a log of mtrace(3), and run no program\n"
                "  --from-heaptrack FILE  ... of a file of heaptrack, raw or interpreted, compressed or not\n"
                "\n"
