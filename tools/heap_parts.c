@@ -134,6 +134,9 @@ static void see_piece(struct look *look, const struct seen *seen, size_t nth, ui
         look->parts->live += bytes;
         look->parts->large.heap += bytes;
         look->is_used = true;
+    } else if (seen->span.state == SPAN_CACHED) {
+        look->parts->listed_large += bytes;
+        look->is_used = true;
     } else if (unit->kind == UNIT_FREE) {
         /* what is free in a tract has no bits */
         see_free(look, bytes, seen->span.state == SPAN_SHELVED || is_dirty(look, seen->unit + nth), seen->is_top);
@@ -187,6 +190,7 @@ static enum unit_kind kind_of(struct look *look, struct seen *seen)
     case SPAN_LARGE: return span->class ? kind_of_small(look, seen) : UNIT_LARGE;
     case SPAN_HELD: return span->listed ? UNIT_LARGE : UNIT_FREE;
     case SPAN_SHELVED:
+    case SPAN_CACHED:
     case SPAN_FREE: return UNIT_FREE;
     default: return UNIT_FOREIGN;
     }
@@ -379,6 +383,20 @@ static void share_class(struct heap_parts *parts, struct heap_view *view, unsign
     parts->live += out->live + out->sampled;
 }
 
+/* Large blocks that threads keep count as on their lists. */
+static void share_kept(struct heap_parts *parts, const struct heap_view *view)
+{
+    uint64_t left = parts->listed_large;
+
+    for (size_t i = 0; i < view->thread_count; i++) {
+        uint64_t bytes = min_size(view->threads[i].slow.large.units << UNIT_SHIFT, left);
+
+        parts->listed[i] += bytes;
+        left -= bytes;
+    }
+    parts->lists += parts->listed_large;
+}
+
 static void share_blocks(struct look *look)
 {
     struct heap_parts *parts = look->parts;
@@ -388,6 +406,7 @@ static void share_blocks(struct look *look)
         add_row(parts, look->view, &look->view->rows[i]);
     for (unsigned class = 1; class < CLASS_COUNT; class++)
         share_class(parts, look->view, class);
+    share_kept(parts, look->view);
 }
 
 /* ---- all of it --------------------------------------------------------------------------------------------------- */

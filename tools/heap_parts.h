@@ -40,6 +40,7 @@ struct heap_parts {
 #undef PART
     uint64_t huge;          /* of the heap, in huge pages */
     uint64_t trim_least;    /* what malloc_trim would give back at least */
+    uint64_t listed_large;  /* of `lists`, in large blocks */
     uint64_t *listed;       /* of each thread of the view, its part of `lists` */
     bool rounding_known, is_core;
     struct class_parts classes[CLASS_COUNT];

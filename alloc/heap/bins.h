@@ -61,6 +61,17 @@ enum cache_lists { LISTS_PLAIN, LISTS_OFF, LISTS_COUNTED };
 
 #define STALE_CLASSES (CLASS_COUNT - 1 - EXACT_MAX / BLOCK_ALIGN) /* those above a KiB, the last ones (cache_stale.h) */
 
+/* Large blocks that a thread keeps (cache_large.h). */
+#define LARGE_SLOTS 8
+struct large_slots {
+    struct span *spans[LARGE_SLOTS]; /* K7 */
+    size_t units;
+    uint8_t seen;                    /* a bit a slot: what is there was there at the last look */
+    uint8_t score;                   /* blocks that these have served, or would have, less others */
+    uint8_t last_freed;              /* units of the block that was freed last, if none was taken since */
+    bool keeps;
+};
+
 /* What only slow paths use of a cache, apart from it: static TLS is scarce. */
 struct cache_slow {
     struct counted *counted;            /* NULL before this cache's calls are first counted */
@@ -95,6 +106,7 @@ struct cache_slow {
         struct cache_slow *next_unused; /* while no cache has it */
     };
     struct cache *prev;
+    struct large_slots large;           /* what it keeps of large blocks */
     size_t bound, ungranted;            /* of a bounded cache: what all lists may hold; what of it no list has yet */
 };
 

@@ -12,6 +12,7 @@
 #include "heap/decay.h"
 #include "heap/holes.h"
 #include "heap/cache_growth.h"
+#include "heap/cache_large.h"
 #include "heap/cache_bound.h"
 #include "heap/cache_counted.h"
 #include "heap/cache_pause.h"
@@ -73,12 +74,6 @@ bool cache_try_open(void) {
 
 static void flush(struct cache *cache, bool stays);
 
-/* True while blocks may stay on the lists of this thread. */
-static bool keeps(const struct cache *cache) {
-    return cache->state == CACHE_OPEN &&
-           (cache->lists | atomic_load_explicit(&cache_lists_wanted, memory_order_relaxed)) == LISTS_PLAIN;
-}
-
 /* What this cache's lists are to be. A bounded cache has none while calls are counted: its bound is of lists as they are
  * else. */
 static enum cache_lists wanted_of(const struct cache *cache) {
@@ -110,7 +105,7 @@ static COLD bool settle_slow(struct cache *cache) {
 }
 
 static bool ensure_kept(struct cache *cache) {
-    return LIKELY(keeps(cache)) || settle_slow(cache);
+    return LIKELY(cache_keeps(cache)) || settle_slow(cache);
 }
 
 void cache_set_lists(enum cache_lists lists) {
@@ -119,7 +114,7 @@ void cache_set_lists(enum cache_lists lists) {
 
 bool cache_settle(void) {
     uint8_t was = cache_self.lists;
-    if (LIKELY(keeps(&cache_self)) || cache_is_counted())
+    if (LIKELY(cache_keeps(&cache_self)) || cache_is_counted())
         return false;
     report_enter();
     settle_slow(&cache_self);
@@ -204,7 +199,7 @@ static bool set_aside(struct cache *cache, unsigned class) {
 
 bool cache_set_aside(void) {
     struct cache *cache = &cache_self;
-    bool done = !keeps(cache) || cache_bound_applies(cache);
+    bool done = !cache_keeps(cache) || cache_bound_applies(cache);
     if (done)
         return false;
     report_enter();
@@ -221,7 +216,7 @@ void cache_come_by_slow(void) {
     uint64_t now = os_clock_ms();
     decay_look(now);
     holes_look(now);
-    if (!keeps(cache) || cache->slow->calls_to_look > 0 || cache_bound_applies(cache))
+    if (!cache_keeps(cache) || cache->slow->calls_to_look > 0 || cache_bound_applies(cache))
         return;
     report_enter();
     cache->slow->calls_to_look = CALLS_A_LOOK;
@@ -327,7 +322,7 @@ static void uncount(struct cache *cache, unsigned class) {
 void cache_overflow_slow(void *block, unsigned class) {
     struct cache *cache = &cache_self;
     report_enter();
-    bool kept = keeps(cache); /* asked once: lists may be switched off meanwhile */
+    bool kept = cache_keeps(cache); /* asked once: lists may be switched off meanwhile */
     if (!kept) {
         uncount(cache, class);
         kept = settle_slow(cache);
@@ -366,6 +361,7 @@ static void flush(struct cache *cache, bool stays) {
         cache_bound_empty(cache);
         return;
     }
+    large_flush(&cache->slow->large);
     for (unsigned c = 1; c < CLASS_COUNT; c++) {
         struct bin *bin = bin_of(cache, c);
         size_t held;
@@ -428,6 +424,7 @@ static void forked(void) {
             if (cache->slow->spare[c] != NULL)
                 central_adopt(c, cache->slow->spare[c]);
         }
+        large_forked(&cache->slow->large);
         give_slow_locked(cache->slow);
     }
     bool open = cache_self.state == CACHE_OPEN;

@@ -29,6 +29,12 @@ void *cache_refill_slow(unsigned class);
  * is a bin: not for a wide class while the cache is not OPEN. */
 void cache_overflow_slow(void *block, unsigned class);
 
+/* True while blocks may stay with this thread, whose cache it is. */
+static inline bool cache_keeps(const struct cache *cache) {
+    return cache->state == CACHE_OPEN &&
+           (cache->lists | atomic_load_explicit(&cache_lists_wanted, memory_order_relaxed)) == LISTS_PLAIN;
+}
+
 void cache_come_by_slow(void);
 
 /* For each slow path that holds no lock, when it is done: gives free memory back if that is due (decay.h), and now and then
@@ -50,8 +56,14 @@ static inline void cache_come_by_large(void) {
 
 #define WIDE_CALLS_A_LOOK 64
 
-/* Takes the first block of a wide class's list; NULL if there is none. Such a list does not pause; its thread comes by once in
- * WIDE_CALLS_A_LOOK calls that it serves. */
+/* A list of a wide class, or a large block that was kept (cache_large.h), has served `calls`: none of them pauses, so its thread
+ * comes by once in WIDE_CALLS_A_LOOK of such calls. */
+static inline void cache_come_by_served(uint8_t calls) {
+    if ((cache_self.slow->wide_calls += calls) % WIDE_CALLS_A_LOOK == 0)
+        cache_come_by_large();
+}
+
+/* Takes the first block of a wide class's list; NULL if there is none. */
 static inline void *cache_pop_wide(unsigned class) {
     if (UNLIKELY(cache_self.slow == NULL))
         return NULL;
@@ -65,8 +77,8 @@ static inline void *cache_pop_wide(unsigned class) {
         mark_clear(block);
     }
     report_leave();
-    if (block != NULL && ++cache_self.slow->wide_calls % WIDE_CALLS_A_LOOK == 0)
-        cache_come_by_large();
+    if (block != NULL)
+        cache_come_by_served(1);
     return block;
 }
 
@@ -137,7 +149,7 @@ size_t cache_length(const struct cache *cache, unsigned class);
 /* Calls `see` with this thread's list of the class and its spare chain, and how many blocks are in each. */
 void cache_each_own_chain(unsigned class, void (*see)(const void *chain, size_t most, void *data), void *data);
 
-/* Looks whether K1-K5 hold for this thread's cache, K3 for all open ones, and K6 for their list. While nobody else is in the
+/* Looks whether K1-K5 and K7 hold for this thread's cache, K3 for all open ones, and K6 for their list. While nobody else is in the
  * allocator (all_locks.h). */
 struct walk;
 void cache_walk(struct walk *walk);

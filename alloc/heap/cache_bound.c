@@ -4,6 +4,7 @@
 #include "kit/report.h"
 #include "heap/mark.h"
 #include "heap/central.h"
+#include "heap/cache_large.h"
 
 #define GRANT_PART 8 /* a list is granted at most this part of the thread's bytes, so that eight sizes at least have one */
 
@@ -19,6 +20,7 @@ void cache_bound_empty(struct cache *cache) {
         if (spare != NULL)
             central_give_home(c, spare);
     }
+    large_flush(&cache->slow->large);
     cache->slow->ungranted = cache->slow->bound = tunables.cache_limit;
     cache->bounded = true;
 }

@@ -2,6 +2,7 @@
 #include "heap/cache_stale.h"
 
 #include "heap/central.h"
+#include "heap/cache_large.h"
 #include "heap/cache_growth.h"
 
 #define LISTS_A_LOOK 4 /* a turn of all 41 takes some 40 slow calls, four from one look to the next (cache.c) */
@@ -31,6 +32,8 @@ void stale_look(struct cache *cache) {
     struct cache_slow *slow = cache->slow;
     for (int i = 0; i < LISTS_A_LOOK; i++) {
         unsigned class = slow->last_looked_at = next_class(slow->last_looked_at);
+        if (class == CLASS_LEAST)
+            large_look(&slow->large);
         struct bin *bin = bin_of(cache, class);
         uint32_t says = list_says(bin);
         bool stale = says != 0 && says == slow->seen[class - CLASS_LEAST] && bin->limit > 0;

@@ -4,6 +4,7 @@
 #include "kit/report.h"
 #include "heap/span.h"
 #include "heap/cache_growth.h"
+#include "heap/cache_large.h"
 
 static size_t length(const struct bin *bin) {
     return (size_t)(bin->count + bin->limit);
@@ -26,7 +27,7 @@ bool cache_any_plain(void) {
     return any;
 }
 
-/* K1, K2, K4 and K5 of this thread's cache. Those of others change at any time: fast paths take no lock. */
+/* K1, K2, K4, K5 and K7 of this thread's cache. Those of others change at any time: fast paths take no lock. */
 static void walk_own(struct walk *walk, const struct cache *cache) {
     for (unsigned c = 1; c < CLASS_COUNT; c++) {
         const struct bin *bin = bin_of(cache, c);
@@ -39,6 +40,9 @@ static void walk_own(struct walk *walk, const struct cache *cache) {
         bool empty = bin->head == NULL && bin->limit == 0 && spare == NULL;
         report_walk(walk, cache->lists != LISTS_OFF || empty, "cache K5", bin);
     }
+    bool none = cache->lists == LISTS_PLAIN || cache->slow->large.units == 0;
+    report_walk(walk, large_is_right(&cache->slow->large), "cache K7", &cache->slow->large);
+    report_walk(walk, none, "cache K5", &cache->slow->large);
     report_walk(walk, growth_is_counted(cache), "cache K4", &cache->slow->earned_bytes);
 }
 

@@ -11,6 +11,8 @@
 #include "kit/tunables.h"
 #include "heap/aside.h"
 #include "heap/cache.h"
+#include "heap/cache_bound.h"
+#include "heap/cache_large.h"
 #include "heap/central.h"
 #include "heap/double_free.h"
 #include "heap/holes.h"
@@ -28,8 +30,26 @@ static void *alloc_class(unsigned class) {
     return LIKELY(block != NULL) ? block : cache_refill_slow(class);
 }
 
+#define LARGE_CALLS 8 /* of a wide class that a large block which the thread had kept stands for */
+
+static struct span *take_kept(size_t units) {
+    struct span *span = cache_self.slow != NULL ? large_take(&cache_self.slow->large, units) : NULL;
+    if (span != NULL)
+        cache_come_by_served(LARGE_CALLS);
+    return span;
+}
+
+/* With decay_ms:0 what is free goes to the OS at once, and under a bound a thread has what it was granted. */
+static bool keep(struct span *span) {
+    bool may = cache_keeps(&cache_self) && tunables.decay_ms > 0 && !cache_bound_applies(&cache_self);
+    return may && large_keep(&cache_self.slow->large, span);
+}
+
 static void *alloc_large(size_t bytes, size_t align, bool *zeroed) {
     bool own_mapping = bytes >= tunables.mmap_threshold;
+    struct span *kept = own_mapping || align > UNIT ? NULL : take_kept(units_for(bytes));
+    if (kept != NULL)
+        return span_address(kept);
     cache_come_by_large();
     if (own_mapping) {
         void *p = mapped_alloc(bytes, align, zeroed);
@@ -133,7 +153,7 @@ void plain_free_small_slow(void *p, unsigned class, const char *call, bool count
 
 const char *plain_missing(const void *p, bool frees) {
     enum mapped_past past = mapped_past(p);
-    bool was_block = cache_was_last_home(p) || past == MAPPED_STARTED || slab_was_block(p);
+    bool was_block = cache_was_last_home(p) || past == MAPPED_STARTED || slab_was_block(p) || large_is_kept(p);
     if (was_block && frees)
         return DOUBLE_FREE;
     return was_block || past == MAPPED_COVERED || span_is_free(p) ? NOT_LIVE : INVALID_POINTER;
@@ -143,15 +163,21 @@ void plain_report_missing(const void *p, const char *call, bool frees) {
     report_bad_call(call, p, plain_missing(p, frees));
 }
 
+static void free_large(struct span *span, const void *p, const char *call) {
+    if (keep(span))
+        return;
+    if (!span_release_large(span))
+        report_bad_call(call, p, DOUBLE_FREE);
+    cache_come_by_large();
+}
+
 void plain_free(void *p, const char *call) {
     struct span *span = span_find(p);
     if (span != NULL && slab_is(span)) {
         if (!slab_free(span, p))
             plain_report_missing(p, call, true);
     } else if (span != NULL && span->state == SPAN_LARGE && span_address(span) == p) {
-        if (!span_release_large(span))
-            report_bad_call(call, p, DOUBLE_FREE);
-        cache_come_by_large();
+        free_large(span, p, call);
     } else if (span != NULL && span->state == SPAN_SMALL && (uintptr_t)p % BLOCK_ALIGN == 0) {
         plain_free_small_slow(p, span->class, call, false);
     } else if (mapped_free(p)) {

@@ -102,7 +102,7 @@ READS_OTHERS static void see_free(struct look *look, size_t unit, size_t bytes, 
 
 READS_OTHERS static size_t units_of_head(const struct span *span) {
     enum span_state state = span->state;
-    bool head = state == SPAN_SMALL || state == SPAN_LARGE || state == SPAN_FREE || state == SPAN_HELD || state == SPAN_SHELVED;
+    bool head = state != SPAN_NONE && state != SPAN_TAIL && state != SPAN_PART;
     return head ? max_size(span->units, 1) : 1;
 }
 
@@ -130,6 +130,9 @@ READS_OTHERS static void see_unit(struct look *look, size_t from, size_t end) {
         see_small(look, span, from, end);
     } else if (span->state == SPAN_LARGE || (span->state == SPAN_HELD && span->listed)) {
         look->out->large += bytes;
+        look->used = true;
+    } else if (span->state == SPAN_CACHED) {
+        look->out->cached += bytes;
         look->used = true;
     } else if (span->state == SPAN_SHELVED) {
         look->idle[FREE_SPANS] += bytes;

@@ -7,7 +7,7 @@
  * blocks that are not at home, by class, and what is free beside them. A page of such a span in which no block is in use is a
  * hole (holes.h).
  *
- * B3 used + large + mapped + beside + holes + free + ahead + huge_excess + kept = total, which is added up apart, as the kernel
+ * B3 used + large + cached + mapped + beside + holes + free + ahead + huge_excess + kept = total, which is added up apart, as the kernel
  *    tells pages.
  *
  * No lock is held from page to page: with other threads running the parts are of different moments. Caller holds none.
@@ -23,6 +23,7 @@ struct resident_heap {
     size_t total;
     size_t used[CLASS_COUNT]; /* of each class, blocks not at home: live, on a list or between threads */
     size_t large, mapped;     /* large blocks in the heap; blocks with a mapping of their own */
+    size_t cached;            /* large ones that are free, and that threads keep (cache_large.h) */
     size_t beside;            /* what is free in OS pages that hold a block in use */
     size_t holes;             /* OS pages in used spans in which no block is in use */
     size_t free;              /* dirty units of free spans */

@@ -244,7 +244,8 @@ READS_OTHERS static bool is_free_locked(const struct region *region, size_t unit
     if (unit >= region->frontier)
         return true;
     const struct span *span = head_before(region, unit);
-    bool free = span->state == SPAN_FREE || span->state == SPAN_SHELVED || (span->state == SPAN_HELD && !span->listed);
+    bool free = span->state == SPAN_FREE || span->state == SPAN_SHELVED || span->state == SPAN_CACHED ||
+                (span->state == SPAN_HELD && !span->listed);
     return free && unit < (size_t)(span - region->spans) + span->units;
 }
 

@@ -399,19 +399,17 @@ void span_shelf_count(struct shelf_totals *totals) {
 
 /* Whether the spans of a tract are what its bits say. Adds up the free units. */
 static bool tract_is_right(const struct shelf *shelf, const struct tract *tract, size_t *units) {
-    size_t at = 0;
-    while (at < TRACT_UNITS) {
+    for (size_t at = 0, end; at < TRACT_UNITS; at = end) {
         const struct span *span = span_at(tract, at);
-        bool free = (tract->free >> at & 1) != 0;
-        size_t end = at + span->units;
+        bool free = (tract->free >> at & 1) != 0, block = span->state == SPAN_LARGE || span->state == SPAN_HELD;
+        end = at + span->units;
         if (span->units == 0 || end > TRACT_UNITS || (tract->clean & ~tract->free) != 0 || (tract->idle & ~tract->free) != 0)
             return false;
         if (free ? span->state != SPAN_SHELVED || end != run_end(tract->free, at)
-                 : (span->state != SPAN_LARGE && span->state != SPAN_HELD) || span->shelf != number_of(shelf) ||
+                 : !(block || span->state == SPAN_CACHED) || span->shelf != number_of(shelf) ||
                        (tract->free & bit_range(at, span->units)) != 0)
             return false;
         *units += free ? span->units : 0;
-        at = end;
     }
     return true;
 }

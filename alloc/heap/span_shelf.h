@@ -12,8 +12,8 @@
  * more if it has next to nothing free; else what fits nowhere comes from the page heap. A tract that is free as a whole goes
  * back if as much is free besides, and the emptiest one is dissolved where more is free than in use.
  *
- * S5 a SHELVED span is a run of free units of a tract, as long as it can be; what lies between are LARGE and HELD spans that
- *    say whose tract it is (shelf); no other span says so. `units` of a shelf is the sum of its SHELVED spans. span_totals
+ * S5 a SHELVED span is a run of free units of a tract, as long as it can be; what lies between are LARGE, HELD and CACHED spans
+ *    that say whose tract it is (shelf); no other span says so. `units` of a shelf is the sum of its SHELVED spans. span_totals
  *    counts these units as large, and blocks as if what was done on shelves since the last settlement were not done:
  *    span_shelf_count says by how much.
  *

@@ -17,6 +17,7 @@ enum span_state {
     SPAN_LARGE, /* one block, or a slab (slab.h) */
     SPAN_HELD,  /* by one thread, that works on its memory without the lock: nobody else may take, merge, resize or free it */
     SPAN_SHELVED, /* free, on a shelf (span_shelf.h) */
+    SPAN_CACHED, /* was LARGE, and is free: a thread keeps it for its next large block (cache_large.h) */
 };
 
 /* One for each unit of a region. The word before a colon is the state in which a span has that field. The fields are under
@@ -38,7 +39,7 @@ struct span {
     };
     union {
         uint32_t dirty;         /* FREE: how many of the units are dirty */
-        _Atomic uint16_t shelf; /* LARGE, HELD: whose tract it lies in, from 1 on; 0: none (span_shelf.h) */
+        _Atomic uint16_t shelf; /* LARGE, HELD, CACHED: whose tract it lies in, from 1 on; 0: none (span_shelf.h) */
         struct { uint16_t idle_pages, returned_pages; }; /* each unit of a SMALL one: its OS pages, a bit each (home.h) */
     };
     uint16_t live;              /* SMALL: blocks that are not home */

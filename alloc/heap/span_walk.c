@@ -105,7 +105,7 @@ static size_t walk_span(struct walk *walk, struct os_pages *pages, const struct 
     const struct span *span = &region->spans[first];
     const char *start = (const char *)region->base + (first << UNIT_SHIFT);
     bool used = span->state == SPAN_SMALL || span->state == SPAN_LARGE || span->state == SPAN_HELD ||
-                span->state == SPAN_SHELVED;
+                span->state == SPAN_SHELVED || span->state == SPAN_CACHED;
     if (!used && span->state != SPAN_FREE) { /* NONE here is a hole: foreign memory */
         report_walk(walk, span->state == SPAN_NONE, "span S1", span);
         return 1;
@@ -121,8 +121,9 @@ static size_t walk_span(struct walk *walk, struct os_pages *pages, const struct 
     found->free_count += span->state == SPAN_FREE;
     found->free_dirty += span->state == SPAN_FREE ? span->dirty : 0;
     found->small += span->state == SPAN_SMALL ? span->units : 0;
-    found->large += span->state == SPAN_LARGE || span->state == SPAN_SHELVED ? span->units : 0;
-    found->large_count += span->state == SPAN_LARGE;
+    bool large = span->state == SPAN_LARGE || span->state == SPAN_CACHED;
+    found->large += large || span->state == SPAN_SHELVED ? span->units : 0;
+    found->large_count += large;
     shelved->units += span->state == SPAN_SHELVED ? span->units : 0;
     shelved->spans += span->state == SPAN_SHELVED;
     return span->units;

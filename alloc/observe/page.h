@@ -9,9 +9,9 @@
  * distance from themselves to the page, 8 bytes.
  *
  * Each number is one word, read whole. Different ones may be of different moments, so what the reader adds up is approximate
- * while the program allocates, and free units of tracts (heap/span_shelf.h) count as in use; a sequence lock would cost the
- * slow paths that write them two stores each, and would not make the counts of different locks be of one moment. Rejected: to
- * copy them into the page, which is never as new as they are.
+ * while the program allocates, and free units of tracts (heap/span_shelf.h) and large blocks that threads keep count as in use;
+ * a sequence lock would cost the slow paths that write them two stores each, and would not make the counts of different locks
+ * be of one moment. Rejected: to copy them into the page, which is never as new as they are.
  */
 #ifndef MYALLOC_PAGE_H
 #define MYALLOC_PAGE_H

@@ -74,6 +74,7 @@ static void add_blocks(struct resident *resident, const struct stats *stats, con
         resident->rounding += rounding;
         resident->live += live - rounding;
     }
+    resident->lists += heap->cached;
     size_t large = heap->large + heap->mapped;
     size_t rounding = resident->rounding_known ? rounding_of_large(&asked, stats, large) : 0;
     resident->rounding += rounding;

@@ -5,6 +5,7 @@
 #include "kit/modes.h"
 #include "heap/aside.h"
 #include "heap/cache.h"
+#include "heap/cache_large.h"
 #include "heap/central.h"
 #include "heap/collapse.h"
 #include "heap/mapped.h"
@@ -13,11 +14,13 @@
 #include "heap/span.h"
 #include "protect/protections.h"
 
-static void add_cache(const struct cache *cache, void *data) {
+READS_OTHERS static void add_cache(const struct cache *cache, void *data) {
     struct stats *stats = data;
     stats->threads++;
     for (unsigned c = 1; c < CLASS_COUNT; c++)
         stats->classes[c].cached += cache_length(cache, c);
+    stats->kept += __atomic_load_n(&cache->slow->large.units, __ATOMIC_RELAXED) << UNIT_SHIFT;
+    stats->kept_blocks += large_count(&cache->slow->large);
 }
 
 /* What threads' lists hold is known already. */
@@ -81,6 +84,17 @@ static void add_hardened(struct stats *stats) {
     stats->live_blocks += totals.blocks;
 }
 
+/* Large blocks that threads keep are free, as those on their lists. */
+static void add_kept(struct stats *stats) {
+    stats->kept = min_size(stats->kept, stats->large);
+    stats->kept_blocks = min_size(stats->kept_blocks, stats->large_count);
+    stats->large -= stats->kept;
+    stats->large_count -= stats->kept_blocks;
+    stats->cached += stats->kept;
+    stats->listed += stats->kept;
+    stats->cached_blocks += stats->kept_blocks;
+}
+
 /* Slabs are LARGE spans: what of them is in no block is as free as a span's tail. */
 static void add_slabs(struct stats *stats) {
     struct slab_totals slabs;
@@ -101,6 +115,7 @@ void stats_read(struct stats *stats) {
         add_class(stats, c);
     add_heap(stats);
     add_slabs(stats);
+    add_kept(stats);
     add_guarded(stats);
     add_hardened(stats);
     struct mapped_totals mapped;

@@ -29,6 +29,7 @@ struct stats {
 #include "observe/statistics.def"
 #undef STATISTIC
     struct stats_class classes[CLASS_COUNT];
+    size_t kept, kept_blocks; /* large blocks that threads keep, among those that are cached */
 };
 
 /* Counts all anew. */

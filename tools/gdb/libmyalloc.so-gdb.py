@@ -160,7 +160,7 @@ class Heap:
         while unit < region["frontier"]:
             span = self.span_at(region, unit)
             yield span
-            heads = ("SPAN_SMALL", "SPAN_LARGE", "SPAN_HELD", "SPAN_SHELVED", "SPAN_FREE")
+            heads = ("SPAN_SMALL", "SPAN_LARGE", "SPAN_HELD", "SPAN_SHELVED", "SPAN_CACHED", "SPAN_FREE")
             unit += span["units"] if span["kind"] in heads and span["units"] else 1
 
     def span_of(self, region, address):
@@ -465,6 +465,8 @@ Who allocated it is known in a program that runs with MYALLOC_OPTIONS=leaks:1 or
             print(f"{address:#x} is free: in a free {where}.")
         elif span["kind"] == "SPAN_SHELVED" and address < span["address"] + span["bytes"]:
             print(f"{address:#x} is free: in a shelved {where}.")
+        elif span["kind"] == "SPAN_CACHED" and address < span["address"] + span["bytes"]:
+            print(f"{address:#x} is free: a thread keeps the {where} for its next large block.")
         else:
             print(f"{address:#x} is in no span: foreign memory between parts of the heap.")
 
@@ -511,7 +513,7 @@ class Totals:
 
 def count_classes(heap, caches):
     totals = [Totals() for _ in range(heap.class_count)]
-    others = {"SPAN_LARGE": [0, 0], "SPAN_FREE": [0, 0]}
+    others = {"SPAN_LARGE": [0, 0], "SPAN_CACHED": [0, 0], "SPAN_FREE": [0, 0]}
     for region in heap.regions:
         for span in heap.spans(region):
             if span["kind"] == "SPAN_SMALL":
@@ -547,6 +549,8 @@ Usage: myalloc heap"""
         blocks = sum(total.live for total in totals)
         print(f"small blocks:   {live} bytes in {blocks} live blocks")
         print(f"large blocks:   {others['SPAN_LARGE'][1]} bytes in {others['SPAN_LARGE'][0]} live blocks in the heap")
+        if others["SPAN_CACHED"][0]:
+            print(f"kept:           {others['SPAN_CACHED'][1]} bytes in {others['SPAN_CACHED'][0]} free large blocks, by threads")
         print(f"mappings:       {sum(length for _, length in mapped)} bytes in {len(mapped)} live blocks")
         live = static("protect/guarded.c", "live")
         if number(live["samples"]):

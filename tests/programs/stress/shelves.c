@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* run: libs=so,debug,ubsan timeout=360 */
 /* Large blocks taken, resized and freed by more threads than there are processors, a quarter by the next thread, while the
- * process forks, trims and is looked at: what lies on shelves (heap/span_shelf.h) is never two blocks at once, nor lost. */
+ * process forks, trims and is looked at: what lies on shelves (heap/span_shelf.h) is never two blocks at once, nor lost. Half of
+ * the threads take blocks of one size, to the unit, so that they keep some (heap/cache_large.h). */
 #include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -11,7 +12,7 @@
 int myalloc_check_heap(void);
 #pragma weak myalloc_check_heap
 
-enum { THREADS = 12, BLOCKS = 8, ROUNDS = 1500, FORKS = 12, LEAST = 33000, MOST = 262144, PAGE = 4096 };
+enum { THREADS = 12, BLOCKS = 8, ROUNDS = 1500, FORKS = 12, LEAST = 33000, ALIKE = 49152, MOST = 262144, PAGE = 4096 };
 
 static _Atomic(unsigned char *) boxes[THREADS];
 static _Atomic unsigned broken, running;
@@ -39,13 +40,13 @@ static void drop(unsigned char *block) {
     free(block);
 }
 
-static unsigned char *make(uint64_t *random) {
-    size_t bytes = LEAST + tap_random(random) % (MOST - LEAST);
+static unsigned char *make(uint64_t *random, size_t most) {
+    size_t bytes = LEAST + tap_random(random) % (most - LEAST);
     unsigned char *block = malloc(bytes);
     fill(block, bytes, 0);
     if (tap_random(random) % 8 == 0) {
         look(block);
-        bytes = LEAST + tap_random(random) % (MOST - LEAST);
+        bytes = LEAST + tap_random(random) % (most - LEAST);
         block = realloc(block, bytes);
         fill(block, bytes, 0);
     }
@@ -60,7 +61,7 @@ static void *trade(void *data) {
     for (unsigned i = 0; i < rounds && broken == 0; i++) {
         unsigned char **at = &mine[tap_random(&random) % BLOCKS];
         drop(i % 4 == 0 ? atomic_exchange(&boxes[(self + 1) % THREADS], *at) : *at);
-        *at = make(&random);
+        *at = make(&random, self % 2 ? ALIKE : MOST);
     }
     for (size_t i = 0; i < BLOCKS; i++)
         drop(mine[i]);
@@ -74,7 +75,7 @@ static bool fork_and_look(uint64_t *random) {
     int status = -1;
     if (child == 0) {
         for (int i = 0; i < 50; i++)
-            drop(make(random));
+            drop(make(random, i % 2 ? ALIKE : MOST));
         malloc_trim(0);
         _exit(broken != 0 || myalloc_check_heap() != 0);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The switch between fast and watched. alloc/heap/mode_switch.c: mode_switch_on, mode_switch_off; alloc/heap/cache.c:
- * cache_set_lists, keeps, settle_slow, flush, cache_overflow_slow; alloc/heap/span.c: span_show,
+ * cache_set_lists, settle_slow, flush, cache_overflow_slow; alloc/heap/span.c: span_show,
  * register_small; alloc/api/front.h: front_alloc, front_free_sized; alloc/api/front.c: front_alloc_slow,
  * front_free_slow. One class, BLOCKS blocks of one span, which is new
  * while nobody has asked (so that register_small is in the model); lists, the parked chains (as a set) and the span hold
