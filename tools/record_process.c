@@ -19,6 +19,7 @@
 /* Between looks: where there were events; while there are none. The process ends it after EVENTS_LATE_US without one. */
 #define BUSY_SECONDS 0.002
 #define IDLE_SECONDS 0.02
+#define ENDING_SECONDS 0.2
 #define HOLE_SECONDS 1.0 /* at the end: for an event that a thread has begun to write */
 
 /* How it has ended. */
@@ -81,16 +82,28 @@ static void interrupt(int signal)
     interrupted = 1;
 }
 
+/* A process that is about to end looks for a moment as one that begins another program: its memory has gone. */
+static int still(const struct post *post)
+{
+    double until = seconds_now() + ENDING_SECONDS;
+    int error = post_still(post);
+
+    while (error == EFAULT && seconds_now() < until) {
+        seconds_sleep(BUSY_SECONDS);
+        error = post_still(post);
+    }
+    return error;
+}
+
 /* What an error of a look means: its memory goes when it ends, begins another program or ends the recording. */
 static enum end end_by(struct recorder *recorder, int error)
 {
-    int still = post_still(&recorder->post);
-
     recorder->error = error;
-    if (still == ESRCH)
-        return END_GONE;
-    if (still == EFAULT)
-        return END_EXEC;
+    switch (still(&recorder->post)) {
+    case ESRCH: return END_GONE;
+    case EFAULT: return END_EXEC;
+    default: break;
+    }
     if (!event_reader_look(&recorder->reader) && recorder->reader.state != EVENTS_ON)
         return recorder->reader.state == EVENTS_LATE ? END_LATE : END_WRONG;
     return END_FAILED;
@@ -226,7 +239,7 @@ static int say(const struct recorder *recorder, const char *out)
     if (recorder->is_pending)
         fail(0, "process %d has made no call since; its calls are slow until the next one", number);
     if (recorder->reader.missing)
-        status = fail(STATUS_MISSING, "%" PRIu64 " calls are missing: the process made them faster than this command could read",
+        status = fail(STATUS_MISSING, "%" PRIu64 " calls are missing, as this command did not read them in time",
                       recorder->reader.missing);
     return status;
 }

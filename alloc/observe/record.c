@@ -18,13 +18,14 @@
 
 _Static_assert(sizeof(struct event) == 32, "events do not cross lines of the processor's cache");
 
-static struct events_page page BIG_TABLE;
+static struct events_page record_page BIG_TABLE;
 
 /* Threads that are at writing an event, and above them whether there may be more. Who takes it to 0 gives the ring back. */
 #define OPEN ((uint64_t)1 << 63)
 static _Atomic uint64_t users;
 static struct event *_Atomic ring; /* not NULL: there is memory, or somebody is about to give it back */
-static uint64_t begun;
+static uint64_t begun, session;
+static _Atomic uint64_t state; /* enum events_state; that in the page is for the reader */
 
 /* What was taken of the reader's words, by one thread at a time; nothing there is read twice. */
 static struct {
@@ -66,11 +67,12 @@ static void leave(void) {
 
 static COLD void stop(enum events_state why) {
     uint64_t on = EVENTS_ON;
-    if (!atomic_compare_exchange_strong(&page.state, &on, why))
+    if (!atomic_compare_exchange_strong(&state, &on, why))
         return;
     if (why != EVENTS_ENDED)
-        atomic_fetch_add(&page.missing, page.head - seen.tail);
+        atomic_fetch_add(&record_page.missing, record_page.head - seen.tail);
     mode_switch_off(MODE_RECORD);
+    record_page.state = why;
     if (atomic_fetch_and(&users, ~OPEN) == OPEN)
         drop_ring();
 }
@@ -98,9 +100,9 @@ static COLD void take_wrong(uint64_t now) {
 static COLD void take_words(uint64_t now) {
     if (!turn_try(&seen.turn))
         return;
-    uint64_t session = page.reader.session, tail = page.reader.tail, beat = page.reader.beat, ends = page.reader.ends;
-    uint64_t sum = page.reader.sum, head = page.head;
-    if (sum != events_sum(session, tail, beat, ends) || session != page.session || tail < seen.tail || tail > head) {
+    struct events_reader *reader = &record_page.reader;
+    uint64_t whose = reader->session, tail = reader->tail, beat = reader->beat, ends = reader->ends, sum = reader->sum;
+    if (sum != events_sum(whose, tail, beat, ends) || whose != session || tail < seen.tail || tail > record_page.head) {
         take_wrong(now);
     } else {
         seen.wrong_since = 0;
@@ -118,12 +120,12 @@ static COLD void take_words(uint64_t now) {
 static bool look(uint64_t now) {
     if (lock_is_forking())
         return true;
-    if (atomic_load_explicit(&page.reader.sum, memory_order_relaxed) !=
+    if (atomic_load_explicit(&record_page.reader.sum, memory_order_relaxed) !=
         atomic_load_explicit(&seen.sum, memory_order_relaxed))
         take_words(now);
     else if (UNLIKELY(is_past(now, atomic_load_explicit(&seen.at, memory_order_relaxed), EVENTS_LATE_US)))
         stop(EVENTS_LATE);
-    return atomic_load_explicit(&page.state, memory_order_relaxed) == EVENTS_ON;
+    return atomic_load_explicit(&state, memory_order_relaxed) == EVENTS_ON;
 }
 
 void record_look(void) {
@@ -154,9 +156,9 @@ static COLD bool wait_for_room(uint64_t tail) {
 static bool take_number(uint64_t *number) {
     for (;;) {
         uint64_t tail = atomic_load_explicit(&seen.tail, memory_order_acquire);
-        *number = atomic_load_explicit(&page.head, memory_order_relaxed);
+        *number = atomic_load_explicit(&record_page.head, memory_order_relaxed);
         if (*number - tail < COUNT_OF_EVENTS) {
-            if (atomic_compare_exchange_weak_explicit(&page.head, number, *number + 1, memory_order_acq_rel,
+            if (atomic_compare_exchange_weak_explicit(&record_page.head, number, *number + 1, memory_order_acq_rel,
                                                       memory_order_relaxed))
                 return true;
         } else if (atomic_load_explicit(&seen.tail, memory_order_relaxed) == tail && !wait_for_room(tail)) {
@@ -180,7 +182,7 @@ static void write_event(uint64_t number, uint64_t now, const uint64_t words[3]) 
 
 /* A child that was forked has the mode still. */
 static COLD void forget_mode(void) {
-    if (page.state == EVENTS_OFF && !lock_is_forking())
+    if (state == EVENTS_OFF && !lock_is_forking())
         mode_switch_off(MODE_RECORD);
 }
 
@@ -195,7 +197,7 @@ static void put(enum event_kind kind, const void *p, size_t bytes, size_t align)
         if (LIKELY(take_number(&number)))
             write_event(number, now, (const uint64_t[]){(uintptr_t)p, bytes, who_does(kind, align)});
         else
-            atomic_fetch_add_explicit(&page.missing, 1, memory_order_relaxed);
+            atomic_fetch_add_explicit(&record_page.missing, 1, memory_order_relaxed);
     }
     leave();
 }
@@ -239,11 +241,11 @@ void record_resized(const void *p, size_t bytes) {
 
 /* ---- begin, and forks ---------------------------------------------------------------------------------------------- */
 
-static void reset_words(uint64_t session) {
-    page.reader.session = session;
-    page.reader.tail = page.reader.beat = page.reader.ends = 0;
-    page.reader.sum = events_sum(session, 0, 0, 0);
-    seen.sum = page.reader.sum;
+static void reset_words(void) {
+    record_page.reader.session = session;
+    record_page.reader.tail = record_page.reader.beat = record_page.reader.ends = 0;
+    record_page.reader.sum = events_sum(session, 0, 0, 0);
+    seen.sum = record_page.reader.sum;
     seen.tail = seen.at = seen.wrong_since = seen.vain = 0;
 }
 
@@ -255,18 +257,18 @@ int record_start(const struct events_page **where) {
     if (events == NULL)
         return ENOMEM;
     begun = os_clock_us();
-    page.version = EVENTS_VERSION;
-    page.event_bytes = sizeof(struct event);
-    page.count = COUNT_OF_EVENTS;
-    page.session++;
-    page.head = page.missing = 0;
-    reset_words(page.session);
+    record_page.version = EVENTS_VERSION;
+    record_page.event_bytes = sizeof(struct event);
+    record_page.count = COUNT_OF_EVENTS;
+    record_page.session = ++session;
+    record_page.head = record_page.missing = 0;
+    reset_words();
     ring = events;
-    page.address = (uintptr_t)events;
-    page.state = EVENTS_ON;
+    record_page.address = (uintptr_t)events;
+    state = record_page.state = EVENTS_ON;
     users = OPEN;
     mode_switch_on(MODE_RECORD);
-    *where = &page;
+    *where = &record_page;
     return 0;
 }
 
@@ -275,7 +277,7 @@ int record_start(const struct events_page **where) {
 void record_forked(void) {
     uint64_t before = atomic_exchange(&users, 0);
     struct event *events = ring;
-    page.state = EVENTS_OFF;
+    state = record_page.state = EVENTS_OFF;
     turn_forked(&seen.turn);
     if (events == NULL)
         return;
