@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* `myalloc record [OPTIONS] [--] PROGRAM [ARGUMENTS]`; `myalloc record PID` is record_process.c. Becomes the program, with the library in recorder/ first in LD_PRELOAD
-   and the name of the file in MYALLOC_RECORD. */
+/* `myalloc record [OPTIONS] [--] PROGRAM [ARGUMENTS]`: becomes the program, with the library in recorder/ first in LD_PRELOAD
+   and the name of the file in MYALLOC_RECORD. `myalloc record PID` is record_process.c. */
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -203,7 +203,8 @@ static int run(int argc, char **argv)
         return attach(argc, argv);
     for (; at + 1 < argc && argv[at][0] == '-' && strcmp(argv[at], "--"); at += 2) {
         if (!strcmp(argv[at], "--for") || !strcmp(argv[at], "--wait"))
-            return fail_in(STATUS_CANNOT_PRELOAD, "record", "%s goes with the number of a process, not with a program", argv[at]);
+            return fail_in(STATUS_CANNOT_PRELOAD, "record", "%s goes with the number of a process, not with a program",
+                           argv[at]);
         if (!strcmp(argv[at], "--alloc")) {
             allocator = argv[at + 1];
         } else if (!strncmp(argv[at], "--from-", strlen("--from-"))) {
@@ -264,8 +265,8 @@ const struct command command_record = {
                "  --for SECONDS     for so long\n"
                "  --wait SECONDS    how long to wait for each answer: 2\n"
                "\n"
-               "Exit status for a process: 0 done, also if it has ended; 1 it cannot be, 2 wrong usage, 4 pending, 5 busy, as of\n"
-               "'myalloc ctl'; 6 calls are missing in the file, as the process made them too fast.\n"
+               "Exit status for a process: 0 done, also if it has ended; 1 it cannot be, 2 wrong usage, 4 pending, 5 busy, as\n"
+               "of 'myalloc ctl'; 6 calls are missing in the file, as the process made them too fast.\n"
                "\n"
                "Else the exit status is the program's, or\n"
                "  125  it cannot be recorded (the message says why), or the command line is wrong\n"

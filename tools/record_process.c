@@ -63,10 +63,11 @@ int record_process_parse(int argc, char **argv, struct record_order *order)
         } else if (argv[i][0] == '-') {
             status = fail(STATUS_USAGE, "record: a process takes no '%s'; see 'myalloc help record'", argv[i]);
         } else if (order->number) {
-            status = fail(STATUS_USAGE, "record: '%s' is one word too many behind process %d; put '--' before a program of that "
-                          "name", argv[i], order->number);
+            status = fail(STATUS_USAGE, "record: '%s' is one word too many beside process %d; put '--' before a program of "
+                          "that name", argv[i], order->number);
         } else if (!(order->number = process_number(argv[i]))) {
-            status = fail(STATUS_USAGE, "record: '%s' is no number of a process; put '--' before a program of that name", argv[i]);
+            status = fail(STATUS_USAGE, "record: '%s' is no number of a process; put '--' before a program of that name",
+                          argv[i]);
         }
         if (status)
             return status;
@@ -264,7 +265,8 @@ static int begin(struct recorder *recorder)
     if (!error)
         return 0;
     return fail(EXIT_FAILURE, "process %d has begun to record, but %s", number,
-                error == EPROTO ? "in a form that this command does not know: use the 'myalloc' of its library" : strerror(error));
+                error == EPROTO ? "in a form that this command does not know: use the 'myalloc' of its library"
+                                : strerror(error));
 }
 
 static int record_into(struct recorder *recorder, FILE *file, const char *out)

@@ -88,8 +88,8 @@ static int say_refused(const struct post *post, const struct request *request)
                     post->text, strerror((int)post->answer.result));
     default:
         if (request->command == MAILBOX_RECORD)
-            return fail(STATUS_BUSY, "process %d is recorded by another 'myalloc record', or was until a moment ago: try again once "
-                        "that has ended", number);
+            return fail(STATUS_BUSY, "process %d is recorded by another 'myalloc record', or was until a moment ago: try again "
+                        "once that has ended", number);
         return fail(EXIT_FAILURE, "process %d: %s: %s", number, request->words,
                     request->command == MAILBOX_DUMP ? "no profile was ever on; 'profile on' begins one"
                                                      : "it is linked statically, so that no thread can be made in it from "

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Which modes are on. A mode is something that must see every call of malloc and free: the checks, the fills, the log of
- * mtrace, the record of leaks, the event ring, hardened blocks. (MODE_GUARDED and MODE_PROFILE must see some calls only.) The word is here,
- * below everything that asks it; what switches a mode on, and how the fast paths come to know, is in heap/mode_switch.h.
+ * mtrace, the record of leaks, the event ring, hardened blocks. (MODE_GUARDED and MODE_PROFILE must see some calls only.) The
+ * word is here, below everything that asks it; what switches a mode on, and how the fast paths come to know, is in
+ * heap/mode_switch.h.
  */
 #ifndef MYALLOC_MODES_H
 #define MYALLOC_MODES_H

@@ -44,16 +44,6 @@ static void drop_ring(void) {
         budget_unmap(events, RING_BYTES);
 }
 
-/* From here to `leave` the ring is there. False if nothing is recorded. */
-static bool enter(void) {
-    uint64_t now = atomic_load_explicit(&users, memory_order_relaxed);
-    do {
-        if (!(now & OPEN))
-            return false;
-    } while (!atomic_compare_exchange_weak_explicit(&users, &now, now + 1, memory_order_acquire, memory_order_relaxed));
-    return true;
-}
-
 /* In a child that was forked in the middle of it the thread is not counted. */
 static void leave(void) {
     uint64_t now = atomic_load_explicit(&users, memory_order_relaxed);
@@ -63,6 +53,20 @@ static void leave(void) {
     } while (!atomic_compare_exchange_weak_explicit(&users, &now, now - 1, memory_order_acq_rel, memory_order_relaxed));
     if (now == 1)
         drop_ring();
+}
+
+/* The ring, which is there from here to `leave`; NULL if nothing is recorded. Who goes on in a child that a signal's handler has
+ * forked meanwhile has its addresses still, or finds none. */
+static struct event *enter(void) {
+    uint64_t now = atomic_load_explicit(&users, memory_order_relaxed);
+    do {
+        if (!(now & OPEN))
+            return NULL;
+    } while (!atomic_compare_exchange_weak_explicit(&users, &now, now + 1, memory_order_acquire, memory_order_relaxed));
+    struct event *events = ring;
+    if (UNLIKELY(events == NULL))
+        leave();
+    return events;
 }
 
 static COLD void stop(enum events_state why) {
@@ -129,7 +133,7 @@ static bool look(uint64_t now) {
 }
 
 void record_look(void) {
-    if (enter()) {
+    if (enter() != NULL) {
         look(time_now());
         leave();
     }
@@ -171,8 +175,7 @@ static uint64_t who_does(enum event_kind kind, size_t align) {
     return (uint32_t)report_thread_life() | (uint64_t)kind << 32 | (uint64_t)high_bit(align) << 40;
 }
 
-static void write_event(uint64_t number, uint64_t now, const uint64_t words[3]) {
-    struct event *event = ring + number % COUNT_OF_EVENTS;
+static void write_event(struct event *event, uint64_t number, uint64_t now, const uint64_t words[3]) {
     uint64_t lap = events_lap(number, COUNT_OF_EVENTS);
     atomic_store_explicit(&event->address, words[0], memory_order_relaxed);
     atomic_store_explicit(&event->size, words[1], memory_order_relaxed);
@@ -187,15 +190,16 @@ static COLD void forget_mode(void) {
 }
 
 static void put(enum event_kind kind, const void *p, size_t bytes, size_t align) {
-    uint64_t number, now;
-    if (!enter()) {
+    const uint64_t words[] = {(uintptr_t)p, bytes, who_does(kind, align)};
+    struct event *events = enter();
+    if (events == NULL) {
         forget_mode();
         return;
     }
-    now = time_now();
+    uint64_t number, now = time_now();
     if (look(now)) {
         if (LIKELY(take_number(&number)))
-            write_event(number, now, (const uint64_t[]){(uintptr_t)p, bytes, who_does(kind, align)});
+            write_event(events + number % COUNT_OF_EVENTS, number, now, words);
         else
             atomic_fetch_add_explicit(&record_page.missing, 1, memory_order_relaxed);
     }

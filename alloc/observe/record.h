@@ -4,8 +4,8 @@
  *
  * Its memory is taken when recording begins and given back when it ends, by the last thread that is at writing an event. A
  * thread takes a number for its event only where there is room. Where there is none it waits for the reader, 20 ms at the
- * most, and not at all where another has waited in vain and the reader has not moved since, so a reader that hangs holds up each
- * thread once. Then the call is left out, and counted. No lock: nobody waits for another thread, and a wait for the reader
+ * most, and not at all where another has waited in vain and the reader has not moved since, so a reader that hangs holds up
+ * each thread once. Then the call is left out, and counted. No lock: nobody waits for another thread, and a wait for the reader
  * holds nothing of the allocator's. Recording ends by itself if the reader does not come by or what it writes is not sound; so
  * a tool that is killed leaves a plain process behind, at its first call some seconds later.
  *

@@ -25,8 +25,8 @@ struct own {
 static struct own owns[THREADS];
 static pthread_barrier_t barrier;
 static void *early[LATE];
-static atomic_bool spins, steps;
-static atomic_size_t rounds, wrong;
+static atomic_bool spins;
+static atomic_size_t rounds, wrong, pauses; /* pauses: after so many rounds; 0: none */
 
 static void say(const char *text)
 {
@@ -54,6 +54,7 @@ static void arrive(struct own *own)
 
 static void call(struct own *own)
 {
+    void *volatile none = NULL; /* of what is plainly NULL a compiler makes a malloc */
     size_t at = 0;
 
     for (size_t i = 0; i < PLAIN; i++)
@@ -61,7 +62,7 @@ static void call(struct own *own)
     for (size_t i = 0; i < CLEARED; i++)
         own->cleared[i] = calloc(10, 30);
     for (size_t i = 0; i < GROWN; i++)
-        own->grown[i] = realloc(realloc(NULL, 400), 4000);
+        own->grown[i] = realloc(realloc(none, 400), 4000);
     for (size_t i = 0; i < 20; i++)
         wrong += posix_memalign(&own->aligned[at++], 64, 640) != 0;
     for (size_t i = 0; i < 10; i++)
@@ -108,6 +109,7 @@ static void *spin(void *data)
 {
     unsigned char *blocks[LIVE] = {NULL};
     unsigned random = (unsigned)(uintptr_t)data;
+    size_t own = 0;
 
     while (spins) {
         size_t at = (random = random * 1103515245 + 12345) >> 8 & 63, size = 1 + (random >> 16) % 1000;
@@ -119,7 +121,7 @@ static void *spin(void *data)
         if (blocks[at])
             *blocks[at] = (unsigned char)(at + (uintptr_t)data);
         rounds++;
-        if (steps)
+        if (pauses && ++own % pauses == 0)
             usleep(100);
     }
     for (size_t i = 0; i < LIVE; i++)
@@ -127,12 +129,12 @@ static void *spin(void *data)
     return NULL;
 }
 
-static void begin_spinning(size_t count, bool in_steps)
+static void begin_spinning(size_t count, size_t between_pauses)
 {
     pthread_t thread;
 
     spins = true;
-    steps = in_steps;
+    pauses = between_pauses;
     for (size_t i = 0; i < count && i < SPINNERS_MOST; i++)
         pthread_create(&thread, NULL, spin, (void *)(uintptr_t)(i + 1));
 }
@@ -190,9 +192,11 @@ static void obey(const char *line)
     else if (!strcmp(line, "mtrace"))
         mtrace();
     else if (!strncmp(line, "spin ", 5))
-        begin_spinning((size_t)atoi(line + 5), false);
+        begin_spinning((size_t)atoi(line + 5), 0);
     else if (!strncmp(line, "step ", 5))
-        begin_spinning((size_t)atoi(line + 5), true);
+        begin_spinning((size_t)atoi(line + 5), 1);
+    else if (!strncmp(line, "brisk ", 6))
+        begin_spinning((size_t)atoi(line + 6), 256);
     else if (!strcmp(line, "still"))
         spins = false;
     else if (!strcmp(line, "rounds"))
