@@ -11,10 +11,8 @@
 #include "memory.h"
 #include "message.h"
 #include "request.h"
+#include "seconds.h"
 #include "spelling.h"
-
-#define WAIT_SECONDS 2.0
-#define WAIT_MOST 86400.0
 
 /* ---- the command line ---------------------------------------------------------------------------------------------- */
 
@@ -28,28 +26,17 @@ struct line {
     const char *word, *value;
 };
 
-/* False, and it has been told, if it is none. */
-static bool parse_wait(const char *text, double *wait)
-{
-    char *end;
-
-    *wait = strtod(text, &end);
-    if (end != text && !*end && *wait >= 0 && *wait <= WAIT_MOST)
-        return true;
-    fail(STATUS_USAGE, "ctl: --wait needs seconds from 0 to %.0f, not '%s'", WAIT_MOST, text);
-    return false;
-}
-
 /* Sorts the words of the command line. False, and it has been told, if they are wrong. */
 static bool parse(int argc, char **argv, struct line *line)
 {
     const char *words[3] = {NULL};
     size_t count = 0;
 
-    *line = (struct line){.wait = WAIT_SECONDS};
+    *line = (struct line){.wait = SECONDS_WAIT};
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--wait")) {
-            if (!parse_wait(argv[++i], &line->wait))
+            i++;
+            if (seconds_parse("ctl", argv[i - 1], argv[i], &line->wait))
                 return false;
         } else if (count == 3) {
             fail(STATUS_USAGE, "ctl: '%s' is one word too many; see 'myalloc help ctl'", argv[i]);

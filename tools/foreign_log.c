@@ -8,6 +8,7 @@
 #include "memory.h"
 #include "message.h"
 #include "out_file.h"
+#include "placed.h"
 #include "zstd.h"
 
 enum { TOLD_MOST = 5, SHOWN = 60, WRONG_BYTES = 256 };
@@ -24,30 +25,21 @@ void foreign_log_wrong(struct foreign_log *log, const char *what, const char *li
     fail_in(0, "record", "'%s', line %" PRIu64 ": %s: '%s'", log->path, log->lines.number, what, shown);
 }
 
-/* An address is a key of the table but for 0, where nothing lies. */
 void foreign_log_put(struct foreign_log *log, uint64_t address, uint64_t block, const char *line)
 {
-    struct table_entry *entry;
+    uint64_t before;
 
     if (!address) {
         foreign_log_wrong(log, "a block at no address; it is left to the end", line);
         return;
     }
-    entry = table_find(log->blocks, address);
-    if (entry->key)
+    if (placed_put(log->blocks, address, block, &before))
         foreign_log_wrong(log, "a block lies there already; that one is left to the end", line);
-    table_add(log->blocks, address)->first = block;
 }
 
 bool foreign_log_take(struct foreign_log *log, uint64_t address, uint64_t *block)
 {
-    struct table_entry *entry = address ? table_find(log->blocks, address) : NULL;
-
-    if (!entry || !entry->key)
-        return false;
-    *block = entry->first;
-    table_drop(log->blocks, entry);
-    return true;
+    return placed_take(log->blocks, address, block);
 }
 
 void foreign_log_free(struct foreign_log *log, uint64_t address)
@@ -113,7 +105,7 @@ static int convert_lines(struct foreign_log *log, FILE *file, const char *out,
     if (!refusal)
         tell(log);
     table_free(log->blocks);
-    free(log->writer);
+    recording_writer_free(log->writer);
     return status;
 }
 

@@ -109,7 +109,7 @@ static void take_line(struct state *state, const struct line *line, const char *
         if (!line->is_nil)
             foreign_log_free(log, line->address);
         else
-            recording_writer_freed(log->writer, log->writer->births); /* of NULL */
+            recording_writer_freed_null(log->writer);
     } else if (line->sign == '!' || line->is_nil) {
         recording_writer_rare(log->writer, RECORDING_REFUSED, line->size);
     } else {

@@ -8,6 +8,7 @@ enum {
     STATUS_CANNOT_SYMBOLIZE = 3,
     STATUS_PENDING = 4, /* a command for another process that it has not answered yet; that is busy with another one */
     STATUS_BUSY = 5,
+    STATUS_MISSING = 6, /* a recording is there, and calls are missing in it */
     STATUS_CANNOT_PRELOAD = 125, /* these three as in env(1), nohup(1) and timeout(1) */
     STATUS_NOT_EXECUTABLE = 126,
     STATUS_NOT_FOUND = 127,

@@ -22,8 +22,7 @@ static enum post_state failed(struct post *post, int error)
     return POST_FAILED;
 }
 
-/* Whether it still is the process, and runs the program, in which the mailbox was found. Returns 0 or errno. */
-static int is_same(const struct post *post)
+int post_still(const struct post *post)
 {
     const struct process *before = &post->counts.process;
     struct process now;
@@ -36,15 +35,19 @@ static int is_same(const struct post *post)
 /* Reads the mailbox. */
 static int read_mailbox(const struct post *post, struct mailbox *mailbox)
 {
-    int error = is_same(post);
+    int error = post_still(post);
 
     return error ? error : process_memory(post->counts.process.number, post->mailbox, mailbox, sizeof *mailbox);
 }
 
-/* Writes to it. */
-static int write_there(const struct post *post, uintptr_t to, const void *from, size_t bytes)
+int post_read(const struct post *post, uintptr_t from, void *out, size_t bytes)
 {
-    int error = is_same(post);
+    return process_memory(post->counts.process.number, from, out, bytes);
+}
+
+int post_write(const struct post *post, uintptr_t to, const void *from, size_t bytes)
+{
+    int error = post_still(post);
 
     return error ? error : process_write(post->counts.process.number, to, from, bytes);
 }
@@ -53,7 +56,7 @@ static int knock(const struct post *post)
 {
     static const uint32_t one = 1;
 
-    return write_there(post, post->knock, &one, sizeof one);
+    return post_write(post, post->knock, &one, sizeof one);
 }
 
 static bool answer_is(const struct mailbox_answer *answer, uint64_t ticket)
@@ -122,7 +125,7 @@ enum post_state post_send(struct post *post, enum mailbox_command command, uint6
     post->letter = (struct mailbox_letter){ticket, command, argument, post->inner, 0};
     post->letter.sum = mailbox_sum(&post->letter.ticket, LETTER_WORDS - 1);
     if (!error)
-        error = write_there(post, post->mailbox + offsetof(struct mailbox, letter), &post->letter, sizeof post->letter);
+        error = post_write(post, post->mailbox + offsetof(struct mailbox, letter), &post->letter, sizeof post->letter);
     if (!error)
         error = knock(post);
     return error ? failed(post, error) : POST_SENT;
@@ -177,7 +180,7 @@ enum post_state post_withdraw(struct post *post)
         return POST_LOST;
     if (!error) {
         post->other = mailbox.letter;
-        error = write_there(post, post->mailbox + offsetof(struct mailbox, letter), &none, sizeof none);
+        error = post_write(post, post->mailbox + offsetof(struct mailbox, letter), &none, sizeof none);
     }
     if (error)
         return failed(post, error);

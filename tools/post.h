@@ -42,4 +42,12 @@ enum post_state post_look(struct post *post);
    has begun to do it. */
 enum post_state post_withdraw(struct post *post);
 
+/* For what is agreed upon by letters: copies the process's memory, and writes to it while it still is the process, and runs the
+   program, in which the mailbox was found. Return 0 or errno. */
+int post_read(const struct post *post, uintptr_t from, void *out, size_t bytes);
+int post_write(const struct post *post, uintptr_t to, const void *from, size_t bytes);
+
+/* Whether it is: 0; ESRCH if it has ended, EFAULT if it has begun another program. */
+int post_still(const struct post *post);
+
 #endif

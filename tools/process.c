@@ -21,6 +21,11 @@ static FILE *open_file(int number, const char *name)
     return fopen(path, "re");
 }
 
+bool process_is_number(const char *word)
+{
+    return *word && !word[strspn(word, "0123456789")];
+}
+
 int process_number(const char *text)
 {
     char *end;

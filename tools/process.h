@@ -22,6 +22,9 @@ struct process {
 /* A number as a process may have it, from 1 on; 0 if the text is none. */
 int process_number(const char *text);
 
+/* True if the word is meant as the number of a process. */
+bool process_is_number(const char *word);
+
 /* False if there is no such process. */
 bool process_read(int number, struct process *process);
 

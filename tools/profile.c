@@ -11,6 +11,7 @@
 #include "command.h"
 #include "kit/tunables.h"
 #include "message.h"
+#include "process.h"
 #include "profile_process.h"
 
 /* Options of the command, each with the library's that it sets. */
@@ -145,7 +146,7 @@ static int profile(int argc, char **argv)
     at = read_options(argc, argv, values);
     if (at < 0)
         return STATUS_CANNOT_PRELOAD;
-    if (at < argc && profile_is_process(argv[at])) {
+    if (at < argc && process_is_number(argv[at])) {
         if (at == 1)
             return profile_process(argc - at, argv + at);
         return fail(STATUS_USAGE, "profile: %s goes with a program to start, not with process %s; put '--' before a program "
@@ -163,7 +164,7 @@ static int profile(int argc, char **argv)
 
 static bool is_program(const char *word)
 {
-    return !profile_is_process(word);
+    return !process_is_number(word);
 }
 
 static const struct command_option own_options[] = {{"--interval", "BYTES"}, {"--seed", "N"}, {"--out", "FILE"},

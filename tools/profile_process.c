@@ -5,13 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "message.h"
 #include "request.h"
+#include "seconds.h"
 
-#define WAIT_SECONDS 2.0
-#define SECONDS_MOST 86400.0
 #define LOOK_SECONDS 0.25 /* whether the process is still there */
 
 struct order {
@@ -24,34 +22,18 @@ static volatile sig_atomic_t interrupted;
 
 /* ---- the command line ---------------------------------------------------------------------------------------------- */
 
-bool profile_is_process(const char *word)
-{
-    return *word && !word[strspn(word, "0123456789")];
-}
-
-/* Returns the exit status; 0: all is well. */
-static int parse_seconds(const char *option, const char *text, double *seconds)
-{
-    char *end;
-
-    *seconds = strtod(text, &end);
-    if (end != text && !*end && *seconds >= 0 && *seconds <= SECONDS_MOST)
-        return 0;
-    return fail(STATUS_USAGE, "profile: %s needs seconds from 0 to %.0f, not '%s'", option, SECONDS_MOST, text);
-}
-
 static int parse(int argc, char **argv, struct order *order)
 {
     bool is_timed = false;
 
-    *order = (struct order){.number = process_number(argv[0]), .wait = WAIT_SECONDS};
+    *order = (struct order){.number = process_number(argv[0]), .wait = SECONDS_WAIT};
     if (!order->number)
         return fail(STATUS_USAGE, "profile: '%s' is no number of a process; put '--' before a program of that name", argv[0]);
     for (int i = 1; i < argc; i++) {
         bool is_for = !strcmp(argv[i], "--for"), is_wait = !strcmp(argv[i], "--wait");
 
         if (is_for || is_wait) {
-            int status = parse_seconds(argv[i], argv[i + 1], is_for ? &order->during : &order->wait);
+            int status = seconds_parse("profile", argv[i], argv[i + 1], is_for ? &order->during : &order->wait);
 
             if (status)
                 return status;
@@ -104,7 +86,7 @@ static void pass(const struct post *post, double during)
     for (; during > 0 && !interrupted; during -= LOOK_SECONDS) {
         double step = during < LOOK_SECONDS ? during : LOOK_SECONDS;
 
-        nanosleep(&(struct timespec){0, (long)(step * 1e9)}, NULL);
+        seconds_sleep(step);
         if (!process_read(post->counts.process.number, &now) || now.started != post->counts.process.started)
             break;
     }

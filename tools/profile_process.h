@@ -3,11 +3,6 @@
 #ifndef TOOLS_PROFILE_PROCESS_H
 #define TOOLS_PROFILE_PROCESS_H
 
-#include <stdbool.h>
-
-/* True if the word is meant as the number of a process. */
-bool profile_is_process(const char *word);
-
 /* argv[0] is the process, what it is to do stands behind it. Returns the exit status. */
 int profile_process(int argc, char **argv);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* `myalloc record [OPTIONS] [--] PROGRAM [ARGUMENTS]`: becomes the program, with the library in recorder/ first in LD_PRELOAD
-   and the name of the file in MYALLOC_RECORD. */
+   and the name of the file in MYALLOC_RECORD. `myalloc record PID` is record_process.c. */
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -18,7 +18,9 @@
 #include "library.h"
 #include "memory.h"
 #include "message.h"
+#include "process.h"
 #include "program.h"
+#include "record_process.h"
 #include "recording_format.h"
 #include "spelling.h"
 
@@ -197,12 +199,48 @@ static int convert(const char *option, const char *from, const char *out)
     return status;
 }
 
+/* Of a process that runs. */
+static int attach(int argc, char **argv)
+{
+    struct record_order order;
+    struct process process = {0};
+    int status = record_process_parse(argc, argv, &order);
+    char *own, *to;
+
+    if (status)
+        return status;
+    process_read(order.number, &process);
+    for (char *at = process.name; *at; at++)
+        *at = *at == '/' ? '_' : *at;
+    own = memory_format("%s.%d.recording", process.name, order.number);
+    to = absolute(order.out ? order.out : own);
+    status = check_old(to) ? EXIT_FAILURE : record_process(&order, to);
+    free(to);
+    free(own);
+    return status;
+}
+
+/* Whether the word behind the options is the number of a process. */
+static bool is_attaching(int argc, char **argv)
+{
+    int at = 1;
+
+    while (at + 1 < argc && argv[at][0] == '-' && strcmp(argv[at], "--"))
+        at += 2;
+    return at < argc && process_is_number(argv[at]);
+}
+
 static int run(int argc, char **argv)
 {
     const char *out = NULL, *allocator = NULL, *option = NULL, *from = NULL;
     int at = 1;
 
+    if (is_attaching(argc, argv))
+        return attach(argc, argv);
     for (; at + 1 < argc && argv[at][0] == '-' && strcmp(argv[at], "--"); at += 2) {
+        if (!strcmp(argv[at], "--for") || !strcmp(argv[at], "--wait"))
+            return fail_in(STATUS_CANNOT_PRELOAD, "record", "%s goes with the number of a process, not with a program",
+                           argv[at]);
         if (!strcmp(argv[at], "--alloc")) {
             allocator = argv[at + 1];
         } else if (!strncmp(argv[at], "--from-", strlen("--from-"))) {
@@ -227,13 +265,18 @@ static int run(int argc, char **argv)
     return start(argv + at, out, allocator);
 }
 
+static bool is_program(const char *word)
+{
+    return !process_is_number(word);
+}
+
 static const struct command_option own_options[] = {{"--out", "FILE"}, {"-o", "FILE"}, {"--alloc", "NAME"},
-    {"--from-mtrace", "FILE"}, {"--from-heaptrack", "FILE"}, {NULL, NULL}};
+    {"--from-mtrace", "FILE"}, {"--from-heaptrack", "FILE"}, {"--for", "SECONDS"}, {"--wait", "SECONDS"}, {NULL, NULL}};
 
 const struct command command_record = {
     .name = "record",
-    .arguments = "[OPTIONS] [--] PROGRAM...",
-    .summary = "Record each call that a program makes of its allocator",
+    .arguments = "[OPTIONS] PROGRAM...|PID",
+    .summary = "Record each call that a program or process makes of its allocator",
     .details = "The program runs on whatever allocator it has, with a library before it that writes down each call of malloc,\n"
                "free and their kin: its size and alignment, which block it frees, who, and when. Neither addresses nor\n"
                "contents are kept. 'myalloc show' tells what there is.\n"
@@ -251,12 +294,22 @@ const struct command command_record = {
                "file of its own, FILE.PID, FILE.PID.2 and so on. A program that is killed leaves a file without what each of\n"
                "its threads recorded since its last block of events: less than a second's, if it goes on to allocate.\n"
                "\n"
-               "The exit status is the program's, or\n"
+               "'myalloc record PID' records a process that runs on this library already, as 'myalloc ctl' reaches it, until\n"
+               "Ctrl-C or its end, into NAME.PID.recording without --out. Its calls are slower meanwhile. Blocks from before\n"
+               "are unknown.\n"
+               "\n"
+               "  --for SECONDS     for so long\n"
+               "  --wait SECONDS    how long to wait for each answer: 2\n"
+               "\n"
+               "Exit status for a process: 0 done, also if it has ended; 1 it cannot be, 2 wrong usage, 4 pending, 5 busy, as\n"
+               "of 'myalloc ctl'; 6 calls are missing in the file, as the process made them too fast.\n"
+               "\n"
+               "Else the exit status is the program's, or\n"
                "  125  it cannot be recorded (the message says why), or the command line is wrong\n"
                "  126  the program was found but cannot be executed\n"
                "  127  the program, or the interpreter or loader that it names, was not found\n",
     .options = own_options,
-    .is_program = command_any_program,
+    .is_program = is_program,
     .wrong_status = STATUS_CANNOT_PRELOAD,
     .run = run,
 };

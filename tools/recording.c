@@ -60,6 +60,8 @@ static bool read_start(struct recording *recording, char *text)
             snprintf(recording->source, sizeof recording->source, "%s", value);
         else if (!strcmp(line, "times"))
             recording->has_times = (recording->step = strtoull(value, NULL, 10)) > 0;
+        else if (!strcmp(line, "attached"))
+            recording->is_attached = true;
         else if (!strcmp(line, "touched"))
             recording->tells_touched = true;
         else if (!strcmp(line, "pid"))

@@ -27,12 +27,13 @@ struct recording {
     int fd;
     char program[256], allocator[256];
     char source[64]; /* what it was made of, if it was not recorded; then there is neither an allocator nor a process */
+    bool is_attached; /* the process ran before the recording began, and perhaps after it */
     bool has_times;
     uint64_t step; /* nanoseconds, below which it tells no time */
     int pid, parent;
     uint32_t first;  /* the number of the first thread; those below are of the parent */
     bool tells_touched; /* of large blocks it tells how many of their pages had memory */
-    bool is_whole;   /* it ended by exit, _exit or exec, and so is all there */
+    bool is_whole;   /* it ended by exit, _exit or exec, or when that was asked for, and so is all there */
     off_t bytes, lost; /* of the file; of them behind the last whole frame */
     uint64_t raw;    /* bytes of events before compression */
     struct recording_thread *threads; /* by their numbers */

@@ -58,9 +58,10 @@ enum {
 enum recording_kind {
     RECORDING_START = 1, /* lines of text: a word, a blank, its value. "touched" has TOUCHED_LEAST, if there are such events.
                             "source" in place of "pid" tells what the recording was made of, and "times" how many nanoseconds
-                            its times are apart at the least, 0 if it had none */
+                            its times are apart at the least, 0 if it had none. "attached" tells that the process ran before
+                            the recording began */
     RECORDING_EVENTS,    /* compressed by zstd, unless stored == raw */
-    RECORDING_END,       /* the process has ended by exit, _exit or exec: nothing is missing */
+    RECORDING_END,       /* the process has ended by exit, _exit or exec, or the end was asked for: nothing is missing */
 };
 
 struct recording_frame {

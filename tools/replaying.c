@@ -99,7 +99,8 @@ static int check_wants(const char *command, const struct recording *recording, c
     for (; *argv; argv++) {
         if (!strcmp(*argv, "--touch") && !strcmp(argv[1], "recorded") && !recording->tells_touched)
             return fail_in(STATUS_USAGE, command, "--touch recorded: '%s' does not tell what was touched; %s", recording->path,
-                           recording->source[0] ? "touch all or none" : "record it anew, or touch all or none");
+                           recording->source[0] || recording->is_attached ? "touch all or none"
+                                                                          : "record it anew, or touch all or none");
         if (!strcmp(*argv, "--pace") && !recording->has_times)
             return fail_in(STATUS_USAGE, command,
                            "--pace: '%s' has no gaps between calls, as it was made of %s; leave it out",

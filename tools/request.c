@@ -6,11 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "message.h"
+#include "seconds.h"
 
-enum { LOOK_MS = 5, LOST_MS = 50 };
+#define LOOK_SECONDS 0.005
+#define LOST_SECONDS 0.05
 
 const struct request requests[] = {
     {"purge", NULL, MAILBOX_PURGE, 0, "malloc_trim(0)"},
@@ -27,12 +28,16 @@ const struct request requests[] = {
 };
 const size_t requests_count = sizeof requests / sizeof *requests;
 
+const struct request request_record = {"record", NULL, MAILBOX_RECORD, 1, NULL};
+
 const char *request_name(const struct mailbox_letter *letter)
 {
     for (size_t i = 0; i < requests_count; i++) {
         if (requests[i].command == letter->command && (requests[i].more || requests[i].argument == letter->argument))
             return requests[i].words;
     }
+    if (letter->command == request_record.command)
+        return request_record.words;
     return "one that this command does not know";
 }
 
@@ -82,6 +87,9 @@ static int say_refused(const struct post *post, const struct request *request)
         return fail(EXIT_FAILURE, "process %d: %s: the system refuses%s%s: %s", number, request->words, *post->text ? " " : "",
                     post->text, strerror((int)post->answer.result));
     default:
+        if (request->command == MAILBOX_RECORD)
+            return fail(STATUS_BUSY, "process %d is recorded by another 'myalloc record', or was until a moment ago: try again "
+                        "once that has ended", number);
         return fail(EXIT_FAILURE, "process %d: %s: %s", number, request->words,
                     request->command == MAILBOX_DUMP ? "no profile was ever on; 'profile on' begins one"
                                                      : "it is linked statically, so that no thread can be made in it from "
@@ -152,23 +160,10 @@ static int say_pending(const struct post *post, const struct request *request)
 
 /* ---- waiting ------------------------------------------------------------------------------------------------------ */
 
-static double seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
-static void sleep_ms(long ms)
-{
-    nanosleep(&(struct timespec){0, ms * 1000000}, NULL);
-}
-
 /* A letter that is not seen is looked for once more: the mailbox is not read at one moment. */
 static enum post_state await(struct post *post, double wait)
 {
-    double until = seconds() + wait;
+    double until = seconds_now() + wait;
     enum post_state state = POST_WAITING;
     bool again = true;
 
@@ -179,20 +174,20 @@ static enum post_state await(struct post *post, double wait)
         again = state == POST_LOST && last != POST_LOST;
         if (state != POST_WAITING && !again)
             return state;
-        if (!again && seconds() >= until)
+        if (!again && seconds_now() >= until)
             return state;
-        sleep_ms(again ? LOST_MS : LOOK_MS);
+        seconds_sleep(again ? LOST_SECONDS : LOOK_SECONDS);
     }
 }
 
 /* A process whose loader has not come far finds no mailbox where its page says. */
 enum post_state request_open(int number, double wait, struct post *post)
 {
-    double until = seconds() + wait;
+    double until = seconds_now() + wait;
     enum post_state state;
 
-    while ((state = post_open(number, post)) == POST_FAILED && post->failure == COUNTS_CHANGED && seconds() < until)
-        sleep_ms(LOST_MS);
+    while ((state = post_open(number, post)) == POST_FAILED && post->failure == COUNTS_CHANGED && seconds_now() < until)
+        seconds_sleep(LOST_SECONDS);
     return state;
 }
 

@@ -17,6 +17,9 @@ struct request {
 extern const struct request requests[];
 extern const size_t requests_count;
 
+/* The one of `myalloc record PID`, which is not among them: who makes it must read what comes of it. */
+extern const struct request request_record;
+
 /* The words of the request that a letter is of. */
 const char *request_name(const struct mailbox_letter *letter);
 

@@ -26,6 +26,13 @@ static const struct {
                 {"below 10 ms", 10000000}, {"below 100 ms", 100000000}, {"below 1 s", 1000000000},
                 {"below 10 s", 10000000000}, {"longer", UINT64_MAX}};
 
+static const char *end_text(const struct recording *recording)
+{
+    if (recording->is_attached)
+        return recording->is_whole ? "as long as was asked for" : "not whole: the process ended, or calls are missing";
+    return recording->is_whole ? "recorded to its end" : "not to its end: it was killed, or runs still";
+}
+
 static void print_head(const struct recording *recording, const struct lives *lives)
 {
     if (recording->source[0]) {
@@ -34,10 +41,13 @@ static void print_head(const struct recording *recording, const struct lives *li
         printf(", all threads as one, %s\n\n", recording->is_whole ? "to its end" : "not to its end");
         return;
     }
-    printf("%s: process %d, forked or begun by %d, on %s\n", recording->program, recording->pid, recording->parent,
-           recording->allocator);
+    if (recording->is_attached)
+        printf("%s: process %d while it ran, on %s\n", recording->program, recording->pid, recording->allocator);
+    else
+        printf("%s: process %d, forked or begun by %d, on %s\n", recording->program, recording->pid, recording->parent,
+               recording->allocator);
     printf("%.3f s, %zu %s, %s\n\n", (double)lives->end / NS, recording->count, recording->count == 1 ? "thread" : "threads",
-           recording->is_whole ? "recorded to its end" : "not to its end: it was killed, or runs still");
+           end_text(recording));
 }
 
 static void print_calls(const struct recording *recording, const struct lives *lives)
@@ -90,7 +100,8 @@ static const char *median_life(const struct lives_class *class, uint64_t step)
     while (2 * (sum += class->ages[bits]) < all)
         bits++;
     if (bits < 64 && UINT64_C(1) << bits <= step)
-        return snprintf(text, sizeof text, "below %.0f ms", (double)step / 1e6), text;
+        return snprintf(text, sizeof text, step < 1000000 ? "below %.0f us" : "below %.0f ms",
+                        (double)step / (step < 1000000 ? 1e3 : 1e6)), text;
     ns = bits ? 1.5 * (double)(UINT64_C(1) << (bits - 1)) : 0; /* the middle of what has so many bits */
     snprintf(text, sizeof text, ns < 1e3 ? "%.0f ns" : ns < 1e6 ? "%.1f us" : ns < NS ? "%.1f ms" : "%.1f s",
              ns < 1e3 ? ns : ns < 1e6 ? ns / 1e3 : ns < NS ? ns / 1e6 : ns / NS);

@@ -22,6 +22,7 @@ static void put_head(FILE *out, const struct recording *recording, const struct 
     put_text(out, "program", recording->program);
     put_text(out, "allocator", recording->allocator);
     put_text(out, "source", recording->source);
+    fprintf(out, "\"attached\":%s,", recording->is_attached ? "true" : "false");
     fprintf(out, "\"pid\":%d,\"parent\":%d,\"whole\":%s,\"times\":%s,\"step\":%" PRIu64 ",\"end\":%" PRIu64 ",\n",
             recording->pid, recording->parent, recording->is_whole ? "true" : "false", recording->has_times ? "true" : "false",
             recording->step, lives->end);

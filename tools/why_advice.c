@@ -113,6 +113,8 @@ static const char *metadata_reason(unsigned modes)
         return ": protect:paranoid keeps a record of each block";
     if (modes & MODE_CHECK)
         return ": check keeps a record of each block";
+    if (modes & MODE_RECORD)
+        return ": a recording keeps its events there while it is made";
     if (modes & MODE_PROFILE)
         return ": a profile keeps a record of each block that it samples";
     return ", which grow with the number of blocks and the address space of the heap";

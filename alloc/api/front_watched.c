@@ -167,7 +167,7 @@ static void *resize_block(const struct protection *row, void *p, size_t old, siz
 void *front_watched_alloc(size_t bytes, size_t align, bool *zeroed, const char *call) {
     arrive(call);
     void *p = alloc_block(bytes, align, zeroed, call);
-    observers_allocated(p, bytes);
+    observers_allocated(p, bytes, align, call);
     return p;
 }
 

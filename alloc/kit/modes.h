@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Which modes are on. A mode is something that must see every call of malloc and free: the checks, the fills, the log of
- * mtrace, the record of leaks, hardened blocks. (MODE_GUARDED and MODE_PROFILE must see some calls only.) The word is here,
- * below everything that asks it; what switches a mode on, and how the fast paths come to know, is in heap/mode_switch.h.
+ * mtrace, the record of leaks, the event ring, hardened blocks. (MODE_GUARDED and MODE_PROFILE must see some calls only.) The
+ * word is here, below everything that asks it; what switches a mode on, and how the fast paths come to know, is in
+ * heap/mode_switch.h.
  */
 #ifndef MYALLOC_MODES_H
 #define MYALLOC_MODES_H
@@ -21,6 +22,7 @@ enum mode {
     MODE_HARDENED = 64, /* all blocks are hardened: never switched off again */
     MODE_PROFILE = 128, /* some blocks are recorded: to be seen are their frees, and each allocation that no list serves;
                            never switched off again, for what is recorded stays */
+    MODE_RECORD = 256,  /* each call is an event, for `myalloc record PID` */
     MODE_ASIDE = 1 << 16, /* no bit, but 1 of the count of threads that are served apart (heap/aside.h), in the upper half */
 };
 

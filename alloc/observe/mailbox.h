@@ -32,6 +32,7 @@ enum mailbox_command {
     MAILBOX_CHECK,       /* 0; invariants found broken */
     MAILBOX_BACKGROUND,  /* 0 off, 1 on; 0 */
     MAILBOX_SAMPLE,      /* 1 on; 1 if it was on before */
+    MAILBOX_RECORD,      /* 1 on; the address of the page of events (events.h) */
     MAILBOX_COMMANDS
 };
 

@@ -20,6 +20,7 @@
 #include "heap/holes.h"
 #include "heap/mapped.h"
 #include "observe/letters.h"
+#include "observe/record.h"
 #include "process/all_locks.h"
 #include "process/control.h"
 
@@ -99,6 +100,8 @@ static void step(void) {
     decay_look(now);
     holes_look(now);
     collapse_look(now);
+    if (modes_has(MODE_RECORD))
+        record_look();
 }
 
 static void *help(void *unused) {

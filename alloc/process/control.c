@@ -22,6 +22,7 @@
 #include "protect/protections.h"
 #include "observe/profile.h"
 #include "observe/profile_text.h"
+#include "observe/record.h"
 #include "process/all_locks.h"
 #include "process/verify.h"
 
@@ -121,6 +122,17 @@ static struct outcome sample(uint64_t on) {
     return done(0);
 }
 
+/* It ends by what the reader of the events writes beside them, or does not write. */
+static struct outcome record(uint64_t on) {
+    const struct events_page *page;
+    if (on != 1)
+        return (struct outcome){MAILBOX_BOUNDS, 0};
+    int error = record_start(&page);
+    if (error == EBUSY)
+        return (struct outcome){MAILBOX_UNFIT, 0};
+    return error != 0 ? refused(error) : done((uintptr_t)page);
+}
+
 static struct outcome outcome_of(const struct mailbox_letter *letter, char *text, size_t room) {
     switch (letter->command) {
     case MAILBOX_PURGE:
@@ -139,6 +151,8 @@ static struct outcome outcome_of(const struct mailbox_letter *letter, char *text
         return done(verify_heap());
     case MAILBOX_SAMPLE:
         return sample(letter->argument);
+    case MAILBOX_RECORD:
+        return record(letter->argument);
     case MAILBOX_BACKGROUND: /* what is within bounds is background.h's */
         return (struct outcome){MAILBOX_BOUNDS, 0};
     default:

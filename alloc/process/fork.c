@@ -7,6 +7,7 @@
 #include "base/glibc.h"
 #include "os/os.h"
 #include "heap/aside.h"
+#include "observe/record.h"
 #include "process/all_locks.h"
 #include "process/background.h"
 
@@ -67,6 +68,7 @@ static void after_fork_in_child(void) {
         all_locks_reset();
         _IO_list_resetlock();
     }
+    record_forked();
     background_forked();
 }
 
