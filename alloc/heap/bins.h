@@ -62,7 +62,7 @@ enum cache_lists { LISTS_PLAIN, LISTS_OFF, LISTS_COUNTED };
 #define STALE_CLASSES (CLASS_COUNT - 1 - EXACT_MAX / BLOCK_ALIGN) /* those above a KiB, the last ones (cache_stale.h) */
 
 /* Large blocks that a thread keeps (cache_large.h). */
-#define LARGE_SLOTS 8
+#define LARGE_SLOTS 5 /* as many as the shortest large blocks fit into what may be kept */
 struct large_slots {
     struct span *spans[LARGE_SLOTS]; /* K7 */
     size_t units;
