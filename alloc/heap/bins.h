@@ -62,14 +62,14 @@ enum cache_lists { LISTS_PLAIN, LISTS_OFF, LISTS_COUNTED };
 #define STALE_CLASSES (CLASS_COUNT - 1 - EXACT_MAX / BLOCK_ALIGN) /* those above a KiB, the last ones (cache_stale.h) */
 
 /* Large blocks that a thread keeps (cache_large.h). */
-#define LARGE_SLOTS 5 /* as many as the shortest large blocks fit into what may be kept */
+#define LARGE_SLOTS 5 /* as many of the shortest blocks that malloc takes for large fit into what may be kept */
 struct large_slots {
     struct span *spans[LARGE_SLOTS]; /* K7 */
     size_t units;
     uint8_t seen;                    /* a bit a slot: what is there was there at the last look */
     uint8_t score;                   /* blocks that these have served, or would have, less others */
     uint8_t last_freed;              /* units of the block that was freed last, if none was taken since */
-    bool keeps;
+    uint8_t most;                    /* units that may be kept; 0: nothing is */
 };
 
 /* What only slow paths use of a cache, apart from it: static TLS is scarce. */

@@ -361,7 +361,10 @@ static void flush(struct cache *cache, bool stays) {
         cache_bound_empty(cache);
         return;
     }
-    large_flush(&cache->slow->large);
+    if (stays)
+        large_flush(&cache->slow->large);
+    else
+        large_end(&cache->slow->large);
     for (unsigned c = 1; c < CLASS_COUNT; c++) {
         struct bin *bin = bin_of(cache, c);
         size_t held;
@@ -428,6 +431,7 @@ static void forked(void) {
         give_slow_locked(cache->slow);
     }
     bool open = cache_self.state == CACHE_OPEN;
+    large_forked_alone(open ? cache_self.slow->large.most : 0);
     caches = open ? &cache_self : NULL;
     transfer_threads = open;
     if (open)

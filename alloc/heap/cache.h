@@ -59,7 +59,9 @@ static inline void cache_come_by_large(void) {
 /* A list of a wide class, or a large block that was kept (cache_large.h), has served `calls`: none of them pauses, so its thread
  * comes by once in WIDE_CALLS_A_LOOK of such calls. */
 static inline void cache_come_by_served(uint8_t calls) {
-    if ((cache_self.slow->wide_calls += calls) % WIDE_CALLS_A_LOOK == 0)
+    uint8_t before = cache_self.slow->wide_calls, now = (uint8_t)(before + calls);
+    cache_self.slow->wide_calls = now;
+    if (before / WIDE_CALLS_A_LOOK != now / WIDE_CALLS_A_LOOK)
         cache_come_by_large();
 }
 

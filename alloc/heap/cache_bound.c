@@ -20,7 +20,7 @@ void cache_bound_empty(struct cache *cache) {
         if (spare != NULL)
             central_give_home(c, spare);
     }
-    large_flush(&cache->slow->large);
+    large_end(&cache->slow->large);
     cache->slow->ungranted = cache->slow->bound = tunables.cache_limit;
     cache->bounded = true;
 }

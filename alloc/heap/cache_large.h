@@ -5,12 +5,16 @@
  * a span each are for large ones.
  *
  * A thread keeps blocks as long as that pays. It learns by each large block that it takes: whether the one that it had freed
- * before it would have served, and, once it keeps some, whether one of them does. With blocks of all sizes next to none would,
- * and what is kept is missing in the page heap. All of a thread's together have KEPT_MOST units, of many threads less; and what
- * it has not taken from one turn of looks at stale lists to the next goes to the page heap (cache_stale.h).
+ * before it is just as long, and, once it keeps some, whether one of them is. One that is a little longer serves, too, but says
+ * nothing for it: a block that lives on would hold for good what it does not need. With blocks of all sizes next to none serves,
+ * and what is kept is missing in the page heap.
  *
- * K7 a slot is NULL or has a CACHED span, of which there is no other slot; `units` is the sum of their lengths. span_totals
- *    counts them as LARGE spans.
+ * What a thread may keep, KEPT_MOST at the most, it is granted when it begins, out of what all may keep together; it gives it
+ * back when it keeps nothing any more. What it has not taken from one turn of looks at stale lists to the next goes to the page
+ * heap (cache_stale.h).
+ *
+ * K7 a slot is NULL or has a CACHED span, of which there is no other slot; `units` is the sum of their lengths, and no more than
+ *    `most`. span_totals counts them as LARGE spans.
  *
  * In a forked child what other threads kept is freed. A span that one was putting into a slot, or taking out of it, stays
  * CACHED, and is lost to it.
@@ -38,8 +42,9 @@ bool large_is_kept(const void *p);
 /* What was there at the last look, too, is freed. */
 void large_look(struct large_slots *large);
 
-/* All is freed. */
+/* All is freed. The second: and nothing is kept, until it has shown anew that it would serve. */
 void large_flush(struct large_slots *large);
+void large_end(struct large_slots *large);
 
 /* Whether K7 holds. */
 bool large_is_right(const struct large_slots *large);
@@ -52,7 +57,9 @@ READS_OTHERS static inline size_t large_count(const struct large_slots *large) {
     return count;
 }
 
-/* In a forked child: frees what a thread kept that did not live on. All locks are held. */
+/* In a forked child: frees what a thread kept that did not live on. All locks are held. Then, what has been granted is what this
+ * thread may keep. */
 void large_forked(struct large_slots *large);
+void large_forked_alone(size_t most);
 
 #endif

@@ -2,11 +2,13 @@
 /* Large blocks that a thread keeps: when it keeps them and how many, which of them serves, and when they go. */
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "heap/cache.h"
 #include "heap/cache_bound.h"
 #include "heap/cache_large.h"
+#include "heap/decay.h"
 #include "heap/plain.h"
 #include "heap/region.h"
 #include "heap/span.h"
@@ -15,6 +17,7 @@
 #include "observe/stats.h"
 #include "process/verify.h"
 #include "api/front.h"
+#include "spans.h"
 
 enum { SIZE = 4 * UNIT, TIMES = 100, MOST = KEPT_MOST / 4 };
 
@@ -41,7 +44,7 @@ static struct span *span_of(const void *block) {
 static void warm(void) {
     for (int i = 0; i < TIMES; i++)
         give(take(SIZE));
-    cr_assert(mine()->keeps);
+    cr_assert_gt(mine()->most, 0);
     cr_assert_eq(mine()->units, SIZE / UNIT);
 }
 
@@ -136,16 +139,16 @@ Test(large, slots_are_full) {
 
 /* Three that do not serve, each time. */
 Test(large, nothing_is_kept_where_it_does_not_serve) {
-    void *small, *middle, *large;
+    void *small, *middle, *longest;
     warm();
-    for (int i = 0; i < TIMES && mine()->keeps; i++) {
+    for (int i = 0; i < TIMES && mine()->most > 0; i++) {
         give(small = take(3 * UNIT));
         give(middle = take(5 * UNIT));
-        give(large = take(8 * UNIT));
+        give(longest = take(8 * UNIT));
         large_flush(mine());
-        cr_assert(small != NULL && middle != NULL && large != NULL);
+        cr_assert(small != NULL && middle != NULL && longest != NULL);
     }
-    cr_assert(!mine()->keeps);
+    cr_assert_eq(mine()->most, 0);
     give(take(SIZE));
     cr_assert_eq(mine()->units, 0);
     is_whole();
@@ -158,7 +161,7 @@ Test(large, what_is_kept_goes_when_it_serves_no_more) {
     void *block = mine()->spans[0] != NULL ? span_address(mine()->spans[0]) : NULL;
     for (int i = 0; i < TIMES; i++)
         others[i] = take(7 * UNIT);
-    cr_assert(!mine()->keeps);
+    cr_assert_eq(mine()->most, 0);
     cr_assert_neq(span_of(block)->state, SPAN_CACHED);
     for (int i = 0; i < TIMES; i++)
         give(others[i]);
@@ -285,7 +288,7 @@ Test(large, a_child_frees_what_is_in_slots) {
     warm();
     struct large_slots other = *mine();
     void *block = span_address(other.spans[0]);
-    *mine() = (struct large_slots){.keeps = false};
+    *mine() = (struct large_slots){0};
     large_forked(&other);
     cr_assert_not(large_is_kept(block));
     is_whole();
@@ -295,27 +298,67 @@ enum { MANY = 80 };
 
 static pthread_barrier_t all_there;
 
-/* One unit each is less than a block has. */
+/* Keeps what it may, while all others do. */
 static void *is_one_of_many(void *data) {
     for (int i = 0; i < TIMES; i++)
         give(take(SIZE));
-    pthread_barrier_wait(&all_there);
-    give(take(SIZE));
+    void *several[MOST];
+    for (int i = 0; i < MOST; i++)
+        several[i] = take(SIZE);
+    for (int i = 0; i < MOST; i++)
+        give(several[i]);
     __atomic_fetch_add((size_t *)data, mine()->units, __ATOMIC_RELAXED);
+    pthread_barrier_wait(&all_there);
     pthread_barrier_wait(&all_there);
     return NULL;
 }
 
-Test(large, many_threads_keep_nothing) {
+/* However they come, one after another or at once. */
+Test(large, all_threads_have_a_bound) {
     pthread_t threads[MANY];
     size_t kept = 0;
-    pthread_barrier_init(&all_there, NULL, MANY);
-    for (int i = 0; i < MANY; i++)
+    pthread_barrier_init(&all_there, NULL, MANY + 1);
+    for (int i = 0; i < MANY; i++) {
         cr_assert_eq(pthread_create(&threads[i], NULL, is_one_of_many, &kept), 0);
+        usleep(i < 10 ? 2000 : 0);
+    }
+    pthread_barrier_wait(&all_there);
+    cr_assert_gt(kept, 0);
+    cr_assert_leq(kept, 64, "1 MiB of all");
+    pthread_barrier_wait(&all_there);
     for (int i = 0; i < MANY; i++)
         cr_assert_eq(pthread_join(threads[i], NULL), 0);
-    cr_assert_eq(kept, 0);
+    warm(); /* what the threads had is there again */
+    cr_assert_eq(mine()->most, KEPT_MOST);
     is_whole();
+}
+
+/* The longer block would be the shorter one's for good. */
+Test(large, what_is_longer_does_not_make_a_thread_keep) {
+    static void *kept[TIMES];
+    for (int i = 0; i < TIMES; i++) {
+        give(take(SIZE + UNIT));
+        kept[i] = take(SIZE);
+        cr_assert_eq(span_of(kept[i])->units, SIZE / UNIT);
+    }
+    cr_assert_eq(mine()->most, 0);
+    for (int i = 0; i < TIMES; i++)
+        give(kept[i]);
+    is_whole();
+}
+
+/* A thread that takes nothing but what it keeps, whatever it has done before, comes by. */
+Test(large, a_thread_that_takes_kept_ones_comes_by) {
+    warm();
+    span_release(large(7)); /* so that there is something to give back, now or later */
+    cr_assert(decay_has_work());
+    for (unsigned before = 0; before < 8; before++) {
+        cache_self.slow->wide_calls = (uint8_t)before;
+        cache_self.slow->calls_to_look = 1000;
+        for (int i = 0; i < 8; i++)
+            give(take(SIZE));
+        cr_assert_eq(cache_self.slow->calls_to_look, 999, "eight of them are one look");
+    }
 }
 
 Test(large, k7_is_looked_at) {
