@@ -20,7 +20,11 @@
 #define BUSY_SECONDS 0.002
 #define IDLE_SECONDS 0.02
 #define ENDING_SECONDS 0.2
-#define HOLE_SECONDS 1.0 /* at the end: for an event that a thread has begun to write */
+
+/* For an event that a thread has begun to write, while others wait behind it: where half of the ring is full, so that there is
+   no room soon; else, and at the end. */
+#define HOLE_SHORT_SECONDS 0.03
+#define HOLE_SECONDS 1.0
 
 /* How it has ended. */
 enum end {
@@ -41,6 +45,8 @@ struct recorder {
     enum end end;
     int error;
     double began, ended;
+    uint64_t hole, hole_head; /* the tail, which has not moved since, and what `head` was then */
+    double hole_since;
     bool is_pending; /* at the end the process has not yet seen that it is over */
 };
 
@@ -110,24 +116,47 @@ static enum end end_by(struct recorder *recorder, int error)
     return END_FAILED;
 }
 
-/* Takes what there is below `end`, a piece at a time. Returns how many events. */
-static size_t take(struct recorder *recorder, uint64_t end)
+/* Takes what there is below `end`, a piece at a time, and passes what is not whole below `passes`. Returns how many events it
+   has got behind it. */
+static size_t take(struct recorder *recorder, uint64_t end, uint64_t passes)
 {
     struct event_reader *reader = &recorder->reader;
-    size_t sum = 0, taken;
+    uint64_t from = reader->tail, before;
 
     do {
-        int error = event_reader_take(reader, end, &taken);
+        size_t taken;
+        int error;
 
-        for (size_t i = 0; i < taken && !error; i++)
-            from_events_take(&recorder->from, &reader->events[i]);
+        before = reader->tail;
+        error = event_reader_take(reader, end, passes, &taken);
         if (!error)
             error = event_reader_tell(reader, false);
+        for (size_t i = 0; i < taken && error != ESTALE; i++)
+            from_events_take(&recorder->from, &reader->events[i]);
         if (error)
             recorder->end = end_by(recorder, error);
-        sum += taken;
-    } while (taken == EVENT_READER_MOST && !recorder->end);
-    return sum;
+    } while (reader->tail - before == EVENT_READER_MOST && !recorder->end);
+    return (size_t)(reader->tail - from);
+}
+
+/* Events below this number were not whole for so long that they are passed. While nothing comes behind them, and there is
+   room, nobody loses anything: the whole process may be stopped. */
+static uint64_t passes(struct recorder *recorder)
+{
+    const struct event_reader *reader = &recorder->reader;
+    double now = seconds_now();
+
+    if (reader->tail != recorder->hole || recorder->hole_head <= reader->tail) {
+        recorder->hole = reader->tail;
+        recorder->hole_head = reader->head;
+        recorder->hole_since = now;
+        return 0;
+    }
+    if (now - recorder->hole_since < HOLE_SHORT_SECONDS)
+        return 0;
+    if (reader->head - reader->tail >= reader->count / 2)
+        return recorder->hole_head;
+    return now - recorder->hole_since >= HOLE_SECONDS && reader->head != recorder->hole_head ? recorder->hole_head : 0;
 }
 
 static bool is_over(const struct recorder *recorder)
@@ -151,7 +180,7 @@ static void follow(struct recorder *recorder)
     for (;;) {
         look(recorder);
         if (!recorder->end)
-            taken = take(recorder, recorder->reader.head);
+            taken = take(recorder, recorder->reader.head, passes(recorder));
         if (recorder->end)
             return;
         if (is_over(recorder))
@@ -162,7 +191,7 @@ static void follow(struct recorder *recorder)
     recorder->end = END_WANTED;
 }
 
-/* What was called before the end was wanted, and no more. */
+/* What was called before the end was wanted, and no more. What is not whole by then is passed. */
 static void take_rest(struct recorder *recorder)
 {
     double until = seconds_now() + HOLE_SECONDS;
@@ -172,9 +201,14 @@ static void take_rest(struct recorder *recorder)
     look(recorder);
     end = recorder->reader.head;
     while (!recorder->end && recorder->reader.tail < end && seconds_now() < until) {
-        if (!take(recorder, end))
+        if (!take(recorder, end, passes(recorder)))
             seconds_sleep(BUSY_SECONDS);
+        if (!recorder->end)
+            look(recorder);
     }
+    recorder->reader.is_last = true;
+    if (!recorder->end)
+        take(recorder, end, end);
     if (!recorder->end)
         recorder->end = END_WANTED;
 }
@@ -242,6 +276,9 @@ static int say(const struct recorder *recorder, const char *out)
     if (recorder->reader.missing)
         status = fail(STATUS_MISSING, "%" PRIu64 " calls are missing, as this command did not read them in time",
                       recorder->reader.missing);
+    if (recorder->reader.passed)
+        status = fail(STATUS_MISSING, "%" PRIu64 " %s missing, as threads stood still in the middle of them",
+                      recorder->reader.passed, recorder->reader.passed == 1 ? "call is" : "calls are");
     return status;
 }
 
@@ -281,7 +318,8 @@ static int record_into(struct recorder *recorder, FILE *file, const char *out)
     status = begin(recorder);
     if (!status) {
         record(recorder);
-        recording_writer_end(writer, recorder->end == END_WANTED && !recorder->reader.missing);
+        recording_writer_end(writer, recorder->end == END_WANTED && !recorder->reader.missing &&
+                             !recorder->reader.passed);
     }
     if (!out_file_close(!status) && !status)
         status = fail(EXIT_FAILURE, "cannot write '%s': %s; name another file", out, out_file_error());

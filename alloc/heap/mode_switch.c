@@ -42,8 +42,7 @@ COLD void mode_switch_look(void) {
     lock_release(&mode_switch_lock, LOCK_MODES);
 }
 
-void mode_switch_on(unsigned modes) {
-    lock_acquire(&mode_switch_lock, LOCK_MODES);
+static void on_locked(unsigned modes) {
     if (needs_all(modes) && !needs_all(modes_active)) {
         cache_set_lists(LISTS_OFF);
         atomic_store_explicit(&mode_switch_hiding, false, memory_order_relaxed);
@@ -54,15 +53,33 @@ void mode_switch_on(unsigned modes) {
     /* Last, with release: a thread that sees the mode also sees the emptied unit map; so does a thread that gets a block from
      * it. */
     atomic_fetch_or_explicit(&modes_active, modes, memory_order_release);
+}
+
+static void off_locked(unsigned modes) {
+    ASSERT((modes & (MODE_CHECK | MODE_START | MODE_GUARDED | MODE_HARDENED | MODE_PROFILE)) == 0);
+    unsigned before = atomic_fetch_and_explicit(&modes_active, ~modes, memory_order_release);
+    if (needs_all(before) && !needs_all(before & ~modes))
+        settle_locked();
+}
+
+void mode_switch_on(unsigned modes) {
+    lock_acquire(&mode_switch_lock, LOCK_MODES);
+    on_locked(modes);
     lock_release(&mode_switch_lock, LOCK_MODES);
 }
 
 void mode_switch_off(unsigned modes) {
-    ASSERT((modes & (MODE_CHECK | MODE_START | MODE_GUARDED | MODE_HARDENED | MODE_PROFILE)) == 0);
     lock_acquire(&mode_switch_lock, LOCK_MODES);
-    unsigned before = atomic_fetch_and_explicit(&modes_active, ~modes, memory_order_release);
-    if (needs_all(before) && !needs_all(before & ~modes))
-        settle_locked();
+    off_locked(modes);
+    lock_release(&mode_switch_lock, LOCK_MODES);
+}
+
+void mode_switch_follow(unsigned modes, const _Atomic uint64_t *state, uint64_t on) {
+    lock_acquire(&mode_switch_lock, LOCK_MODES);
+    if (*state == on)
+        on_locked(modes);
+    else
+        off_locked(modes);
     lock_release(&mode_switch_lock, LOCK_MODES);
 }
 

@@ -28,6 +28,10 @@
 void mode_switch_on(unsigned modes);
 void mode_switch_off(unsigned modes);
 
+/* Has the modes be on if `*state` is `on`, and off if it is not, as it is found under the lock. Who changes it calls this
+ * afterwards, so whatever threads do at the same time, the modes are at last what the state is. As above. */
+void mode_switch_follow(unsigned modes, const _Atomic uint64_t *state, uint64_t on);
+
 /* Whether threads count their calls, while no mode is on that must see all. Until the last thread has seen that they do, frees
  * are slow as if there were one. Any time, as above. */
 void mode_switch_count(bool on);

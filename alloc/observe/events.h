@@ -12,8 +12,13 @@
  *
  * What lies in `reader` is hostile to the library, and all is to the tool. The library takes the words of the reader only if
  * their sum is right and they name this recording, and the tail only if it does not go back nor beyond what was written; the
- * place of an event comes from none of them. Words that are wrong for longer than they take to write end the recording, as does
- * a reader that does not write for EVENTS_LATE_US. A tool shows nothing of it but as numbers.
+ * place of an event comes from none of them. Words that are wrong for longer than a reader is away end the recording, as does
+ * one that does not write for EVENTS_LATE_US; words that name another recording are left alone. A tool shows nothing of it but
+ * as numbers.
+ *
+ * A thread may stand still between its number and the end of its event: the reader tells a tail behind the hole once it has
+ * waited for long enough. When the thread goes on it writes into that place, where a later event may lie by then. So the
+ * reader believes no event of the place until it has seen the late one there, and none that has got its number before that.
  */
 #ifndef MYALLOC_EVENTS_H
 #define MYALLOC_EVENTS_H

@@ -13,7 +13,9 @@
 #define COUNT_OF_EVENTS ((uint64_t)1 << EVENTS_SHIFT)
 #define RING_BYTES (COUNT_OF_EVENTS * sizeof(struct event))
 #define WAITS 20           /* for room, of 1 ms each: longer than another program keeps a processor from the reader */
-#define WRONG_US 10000     /* a torn word of the reader's is whole again after some nanoseconds */
+#define WRONG_US 100000    /* a reader whose words were written over has written them anew some 20 ms later */
+#define DOUBT_US 100000    /* one that was late because it was frozen together with this process has written by then */
+#define DOUBT_WAITS 30     /* of 10 ms each: longer than that */
 #define TIME_MASK (((uint64_t)1 << EVENT_TIME_BITS) - 1)
 
 _Static_assert(sizeof(struct event) == 32, "events do not cross lines of the processor's cache");
@@ -25,13 +27,14 @@ static struct events_page record_page BIG_TABLE;
 static _Atomic uint64_t users;
 static struct event *_Atomic ring; /* not NULL: there is memory, or somebody is about to give it back */
 static uint64_t begun, session;
-static _Atomic uint64_t state; /* enum events_state; that in the page is for the reader */
+static _Atomic uint64_t record_state; /* enum events_state; that in the page is for the reader */
 
 /* What was taken of the reader's words, by one thread at a time; nothing there is read twice. */
 static struct {
     struct turn turn;
     _Atomic uint64_t sum, tail;
-    _Atomic uint64_t at;          /* when they last changed */
+    _Atomic uint64_t at;          /* when they last changed; written before `sum`, read behind it */
+    _Atomic uint64_t late_since;  /* 0: the reader has not been found late since then */
     _Atomic uint64_t wrong_since; /* 0: they are right */
     _Atomic uint64_t vain;        /* 1 + the tail for which somebody has waited in vain */
 } seen;
@@ -71,11 +74,11 @@ static struct event *enter(void) {
 
 static COLD void stop(enum events_state why) {
     uint64_t on = EVENTS_ON;
-    if (!atomic_compare_exchange_strong(&state, &on, why))
+    if (!atomic_compare_exchange_strong(&record_state, &on, why))
         return;
     if (why != EVENTS_ENDED)
         atomic_fetch_add(&record_page.missing, record_page.head - seen.tail);
-    mode_switch_off(MODE_RECORD);
+    mode_switch_follow(MODE_RECORD, &record_state, EVENTS_ON);
     record_page.state = why;
     if (atomic_fetch_and(&users, ~OPEN) == OPEN)
         drop_ring();
@@ -100,17 +103,35 @@ static COLD void take_wrong(uint64_t now) {
         stop(EVENTS_WRONG);
 }
 
-/* Words that differ from those that were taken last. The tail is judged by the head, which is read behind it. */
+/* At `now` or later the reader had not written for too long. It may have been frozen together with this process, so it has
+ * a moment more. `now` is older than that look at its words: this thread may have been stopped in between. */
+static COLD void take_late(uint64_t now) {
+    uint64_t since = atomic_load_explicit(&seen.late_since, memory_order_relaxed);
+    if (since == 0)
+        atomic_store_explicit(&seen.late_since, time_now() | 1, memory_order_relaxed);
+    else if (is_past(now, since, DOUBT_US))
+        stop(EVENTS_LATE);
+}
+
+/* Words that differ from those that were taken last. The tail is judged by the head, which is read behind it. Words of another
+ * recording are of a tool that was stopped until this one had begun: they are left, the reader's own follow. The clock is asked
+ * anew, as this thread may have been stopped since `now`. */
 static COLD void take_words(uint64_t now) {
     if (!turn_try(&seen.turn))
         return;
     struct events_reader *reader = &record_page.reader;
     uint64_t whose = reader->session, tail = reader->tail, beat = reader->beat, ends = reader->ends, sum = reader->sum;
-    if (sum != events_sum(whose, tail, beat, ends) || whose != session || tail < seen.tail || tail > record_page.head) {
-        take_wrong(now);
-    } else {
+    if (sum != events_sum(whose, tail, beat, ends)) {
+        take_wrong(time_now());
+    } else if (whose != session) {
         seen.wrong_since = 0;
-        seen.at = now;
+        if (is_past(now, seen.at, EVENTS_LATE_US))
+            take_late(now);
+    } else if (tail < seen.tail || tail > record_page.head) {
+        take_wrong(time_now());
+    } else {
+        seen.wrong_since = seen.late_since = 0;
+        seen.at = time_now();
         seen.tail = tail;
         seen.sum = sum;
         if (ends != 0)
@@ -124,12 +145,12 @@ static COLD void take_words(uint64_t now) {
 static bool look(uint64_t now) {
     if (lock_is_forking())
         return true;
-    if (atomic_load_explicit(&record_page.reader.sum, memory_order_relaxed) !=
-        atomic_load_explicit(&seen.sum, memory_order_relaxed))
+    uint64_t taken = atomic_load_explicit(&seen.sum, memory_order_acquire);
+    if (atomic_load_explicit(&record_page.reader.sum, memory_order_relaxed) != taken)
         take_words(now);
     else if (UNLIKELY(is_past(now, atomic_load_explicit(&seen.at, memory_order_relaxed), EVENTS_LATE_US)))
-        stop(EVENTS_LATE);
-    return atomic_load_explicit(&state, memory_order_relaxed) == EVENTS_ON;
+        take_late(now);
+    return atomic_load_explicit(&record_state, memory_order_relaxed) == EVENTS_ON;
 }
 
 void record_look(void) {
@@ -183,10 +204,10 @@ static void write_event(struct event *event, uint64_t number, uint64_t now, cons
     atomic_store_explicit(&event->when, (now & TIME_MASK) | lap << EVENT_TIME_BITS, memory_order_release);
 }
 
-/* A child that was forked has the mode still. */
+/* A child that was forked has the mode still. Another of its threads may begin to record meanwhile. */
 static COLD void forget_mode(void) {
-    if (state == EVENTS_OFF && !lock_is_forking())
-        mode_switch_off(MODE_RECORD);
+    if (record_state == EVENTS_OFF && !lock_is_forking())
+        mode_switch_follow(MODE_RECORD, &record_state, EVENTS_ON);
 }
 
 static void put(enum event_kind kind, const void *p, size_t bytes, size_t align) {
@@ -250,11 +271,22 @@ static void reset_words(void) {
     record_page.reader.tail = record_page.reader.beat = record_page.reader.ends = 0;
     record_page.reader.sum = events_sum(session, 0, 0, 0);
     seen.sum = record_page.reader.sum;
-    seen.tail = seen.at = seen.wrong_since = seen.vain = 0;
+    seen.tail = seen.at = seen.late_since = seen.wrong_since = seen.vain = 0;
+}
+
+/* Ends the recording of a reader that is gone, for which two looks are needed. */
+static void end_late(void) {
+    static _Atomic uint32_t word; /* nobody wakes who waits */
+    record_look();
+    for (unsigned waits = 0; waits < DOUBT_WAITS && record_state == EVENTS_ON && seen.late_since != 0; waits++) {
+        if (os_is_shut_in() || !os_futex_sleep(&word, 0, 10))
+            return;
+        record_look();
+    }
 }
 
 int record_start(const struct events_page **where) {
-    record_look(); /* of a reader that is gone */
+    end_late();
     if (users != 0 || ring != NULL)
         return EBUSY;
     struct event *events = budget_map(RING_BYTES);
@@ -269,9 +301,9 @@ int record_start(const struct events_page **where) {
     reset_words();
     ring = events;
     record_page.address = (uintptr_t)events;
-    state = record_page.state = EVENTS_ON;
+    record_state = record_page.state = EVENTS_ON;
     users = OPEN;
-    mode_switch_on(MODE_RECORD);
+    mode_switch_follow(MODE_RECORD, &record_state, EVENTS_ON);
     *where = &record_page;
     return 0;
 }
@@ -281,7 +313,7 @@ int record_start(const struct events_page **where) {
 void record_forked(void) {
     uint64_t before = atomic_exchange(&users, 0);
     struct event *events = ring;
-    state = record_page.state = EVENTS_OFF;
+    record_state = record_page.state = EVENTS_OFF;
     turn_forked(&seen.turn);
     if (events == NULL)
         return;

@@ -7,7 +7,7 @@
  * most, and not at all where another has waited in vain and the reader has not moved since, so a reader that hangs holds up
  * each thread once. Then the call is left out, and counted. No lock: nobody waits for another thread, and a wait for the reader
  * holds nothing of the allocator's. Recording ends by itself if the reader does not come by or what it writes is not sound; so
- * a tool that is killed leaves a plain process behind, at its first call some seconds later.
+ * a tool that is killed leaves a plain process behind, by its calls some seconds later.
  *
  * A forked child does not record, and gives the ring back; one of which no handler of fork was told (_Fork, clone) writes into
  * a copy that nobody reads, until the reader is late.
