@@ -118,7 +118,7 @@ static size_t find(struct event_reader *reader, size_t most, uint64_t passes)
 
         if (!whole && (number >= passes || !room--))
             break;
-        reader->found[i] = !whole ? EVENT_HOLE : is_doubtful(reader, number) ? EVENT_DOUBTFUL : EVENT_SOUND;
+        reader->found[i] = !whole ? EVENT_UNWRITTEN : is_doubtful(reader, number) ? EVENT_DOUBTFUL : EVENT_SOUND;
     }
     return i;
 }
@@ -133,7 +133,7 @@ static size_t sift(struct event_reader *reader, size_t count)
 
         if (reader->found[i] == EVENT_SOUND && is_whole(reader, &reader->events[i], number))
             reader->events[sound++] = reader->events[i];
-        else if (reader->found[i] == EVENT_HOLE && !reader->is_last)
+        else if (reader->found[i] == EVENT_UNWRITTEN && !reader->is_last)
             reader->late[reader->late_count++] = (struct event_reader_late){.number = number, .sound = UINT64_MAX};
     }
     reader->passed += count - sound;
@@ -167,7 +167,6 @@ int event_reader_take(struct event_reader *reader, uint64_t end, uint64_t passes
 int event_reader_tell(struct event_reader *reader, bool ends)
 {
     struct events_reader words = {.session = reader->session, .tail = reader->tail, .beat = ++reader->beat, .ends = ends};
-
     uint64_t session;
     int error = post_read(reader->post, reader->page + offsetof(struct events_page, session), &session, sizeof session);
 

@@ -31,7 +31,7 @@ struct event_reader {
     struct event_reader_late late[EVENT_READER_LATE];
     size_t late_count;
     struct event events[EVENT_READER_MOST];
-    enum { EVENT_SOUND, EVENT_DOUBTFUL, EVENT_HOLE } found[EVENT_READER_MOST];
+    enum { EVENT_SOUND, EVENT_DOUBTFUL, EVENT_UNWRITTEN } found[EVENT_READER_MOST];
 };
 
 /* `page` is the answer to MAILBOX_RECORD. Returns 0 or errno; EPROTO if it is none that this command knows. */

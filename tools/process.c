@@ -26,6 +26,11 @@ bool process_is_number(const char *word)
     return *word && !word[strspn(word, "0123456789")];
 }
 
+bool process_is_no_number(const char *word)
+{
+    return !process_is_number(word);
+}
+
 int process_number(const char *text)
 {
     char *end;

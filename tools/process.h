@@ -25,6 +25,9 @@ int process_number(const char *text);
 /* True if the word is meant as the number of a process. */
 bool process_is_number(const char *word);
 
+/* The opposite, for commands that take either a process or a program. */
+bool process_is_no_number(const char *word);
+
 /* False if there is no such process. */
 bool process_read(int number, struct process *process);
 

@@ -162,11 +162,6 @@ static int profile(int argc, char **argv)
     return hand_on(argc, argv, at);
 }
 
-static bool is_program(const char *word)
-{
-    return !process_is_number(word);
-}
-
 static const struct command_option own_options[] = {{"--interval", "BYTES"}, {"--seed", "N"}, {"--out", "FILE"},
     {"--every", "TIME"}, {"--growth", "BYTES"}, {"--peak", NULL}, {"--for", "SECONDS"}, {"--wait", "SECONDS"}, {NULL, NULL}};
 
@@ -201,7 +196,7 @@ const struct command command_profile = {
                "\n"
                "Exit status for a process: 0 done, 1 it cannot be, 2 wrong usage, 4 pending, 5 busy, as of 'myalloc ctl'.\n",
     .options = own_options,
-    .is_program = is_program,
+    .is_program = process_is_no_number,
     .wrong_status = STATUS_CANNOT_PRELOAD,
     .run = profile,
 };

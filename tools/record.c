@@ -265,11 +265,6 @@ static int run(int argc, char **argv)
     return start(argv + at, out, allocator);
 }
 
-static bool is_program(const char *word)
-{
-    return !process_is_number(word);
-}
-
 static const struct command_option own_options[] = {{"--out", "FILE"}, {"-o", "FILE"}, {"--alloc", "NAME"},
     {"--from-mtrace", "FILE"}, {"--from-heaptrack", "FILE"}, {"--for", "SECONDS"}, {"--wait", "SECONDS"}, {NULL, NULL}};
 
@@ -309,7 +304,7 @@ const struct command command_record = {
                "  126  the program was found but cannot be executed\n"
                "  127  the program, or the interpreter or loader that it names, was not found\n",
     .options = own_options,
-    .is_program = is_program,
+    .is_program = process_is_no_number,
     .wrong_status = STATUS_CANNOT_PRELOAD,
     .run = run,
 };

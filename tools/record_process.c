@@ -23,8 +23,8 @@
 
 /* For an event that a thread has begun to write, while others wait behind it: where half of the ring is full, so that there is
    no room soon; else, and at the end. */
-#define HOLE_SHORT_SECONDS 0.03
-#define HOLE_SECONDS 1.0
+#define UNWRITTEN_SHORT_SECONDS 0.03
+#define UNWRITTEN_SECONDS 1.0
 
 /* How it has ended. */
 enum end {
@@ -45,8 +45,8 @@ struct recorder {
     enum end end;
     int error;
     double began, ended;
-    uint64_t hole, hole_head; /* the tail, which has not moved since, and what `head` was then */
-    double hole_since;
+    uint64_t waits_at, waits_head; /* the tail, which has not moved since, and what `head` was then */
+    double waits_since;
     bool is_pending; /* at the end the process has not yet seen that it is over */
 };
 
@@ -146,17 +146,17 @@ static uint64_t passes(struct recorder *recorder)
     const struct event_reader *reader = &recorder->reader;
     double now = seconds_now();
 
-    if (reader->tail != recorder->hole || recorder->hole_head <= reader->tail) {
-        recorder->hole = reader->tail;
-        recorder->hole_head = reader->head;
-        recorder->hole_since = now;
+    if (reader->tail != recorder->waits_at || recorder->waits_head <= reader->tail) {
+        recorder->waits_at = reader->tail;
+        recorder->waits_head = reader->head;
+        recorder->waits_since = now;
         return 0;
     }
-    if (now - recorder->hole_since < HOLE_SHORT_SECONDS)
+    if (now - recorder->waits_since < UNWRITTEN_SHORT_SECONDS)
         return 0;
     if (reader->head - reader->tail >= reader->count / 2)
-        return recorder->hole_head;
-    return now - recorder->hole_since >= HOLE_SECONDS && reader->head != recorder->hole_head ? recorder->hole_head : 0;
+        return recorder->waits_head;
+    return now - recorder->waits_since >= UNWRITTEN_SECONDS && reader->head != recorder->waits_head ? recorder->waits_head : 0;
 }
 
 static bool is_over(const struct recorder *recorder)
@@ -194,7 +194,7 @@ static void follow(struct recorder *recorder)
 /* What was called before the end was wanted, and no more. What is not whole by then is passed. */
 static void take_rest(struct recorder *recorder)
 {
-    double until = seconds_now() + HOLE_SECONDS;
+    double until = seconds_now() + UNWRITTEN_SECONDS;
     uint64_t end;
 
     recorder->end = END_NONE;

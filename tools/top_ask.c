@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "seconds.h"
 #include "sheet.h"
 #include "top_text.h"
 
@@ -142,7 +143,7 @@ bool ask_key(struct ask *ask, const struct watched *watched, int key)
     if (asked == end)
         return false;
     ask->waits = ask->lost = false;
-    ask->since = watch_now();
+    ask->since = seconds_now();
     ask->words = asked->words;
     state = open_post(ask, watched);
     if (state == POST_SENT && asked->command == MAILBOX_NONE) {
@@ -174,5 +175,5 @@ double ask_due(const struct ask *ask)
 {
     if (!ask->waits)
         return 1e9;
-    return watch_now() - ask->since < SOON ? 0.02 : 0.5;
+    return seconds_now() - ask->since < SOON ? 0.02 : 0.5;
 }

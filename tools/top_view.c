@@ -7,6 +7,7 @@
 
 #include "message.h"
 #include "screen.h"
+#include "seconds.h"
 #include "top_ask.h"
 #include "top_text.h"
 
@@ -215,7 +216,7 @@ static bool look(struct view *view)
     top_sort(view->watch, view->order);
     if (!view->is_detail && !watch_find(view->watch, view->chosen))
         view->chosen = view->watch->count ? view->watch->all[0]->counts.process.number : 0;
-    view->next = watch_now() + view->interval;
+    view->next = seconds_now() + view->interval;
     return true;
 }
 
@@ -225,12 +226,12 @@ static int go_on(struct view *view)
     bool on = true;
 
     while (on) {
-        double left = view->next - watch_now();
+        double left = view->next - seconds_now();
 
         if (left <= 0) {
             if (!look(view))
                 return errno;
-            left = view->next - watch_now();
+            left = view->next - seconds_now();
         }
         ask_look(&view->ask);
         draw(view);

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "seconds.h"
 
 /* To find out that a process does not run on the library takes a look at all its mappings. After two looks, of which the first
    may have come before a new program's libraries, it is not done again until it begins another program; but anew after so many
@@ -18,14 +19,6 @@ struct stranger {
     unsigned looks;
     unsigned long long started, image;
 };
-
-double watch_now(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
 
 /* Room for one more of `size` bytes in an array. */
 static bool has_room(void **array, size_t count, size_t *room, size_t size)
@@ -196,7 +189,7 @@ static bool look(struct watch *watch, int number, size_t before)
     unsigned looks;
     struct process process;
     struct counts counts;
-    double at = watch_now();
+    double at = seconds_now();
 
     if (!process_read(number, &process) || process.is_kernel || process_has_ended(&process))
         return true;

@@ -63,9 +63,6 @@ struct watch {
     unsigned rounds;
 };
 
-/* Seconds of the monotonic clock. */
-double watch_now(void);
-
 /* One round. False: out of memory, or /proc cannot be read; errno says which. */
 bool watch_look(struct watch *watch);
 

@@ -56,8 +56,8 @@ static inline void cache_come_by_large(void) {
 
 #define WIDE_CALLS_A_LOOK 64
 
-/* A list of a wide class, or a large block that was kept (cache_large.h), has served `calls`: none of them pauses, so its thread
- * comes by once in WIDE_CALLS_A_LOOK of such calls. */
+/* A list of a wide class, or a large block that was kept (cache_large.h), has served `calls`: none of them pauses, so its
+ * thread comes by once in WIDE_CALLS_A_LOOK of such calls. */
 static inline void cache_come_by_served(uint8_t calls) {
     uint8_t before = cache_self.slow->wide_calls, now = (uint8_t)(before + calls);
     cache_self.slow->wide_calls = now;
@@ -151,8 +151,8 @@ size_t cache_length(const struct cache *cache, unsigned class);
 /* Calls `see` with this thread's list of the class and its spare chain, and how many blocks are in each. */
 void cache_each_own_chain(unsigned class, void (*see)(const void *chain, size_t most, void *data), void *data);
 
-/* Looks whether K1-K5 and K7 hold for this thread's cache, K3 for all open ones, and K6 for their list. While nobody else is in the
- * allocator (all_locks.h). */
+/* Looks whether K1-K5 and K7 hold for this thread's cache, K3 for all open ones, and K6 for their list. While nobody else is
+ * in the allocator (all_locks.h). */
 struct walk;
 void cache_walk(struct walk *walk);
 

@@ -9,7 +9,7 @@
 #include "heap/span_free.h"
 #include "heap/transfer.h"
 
-/* What all threads together may keep: a part of what large blocks have when a thread is granted its own, within these bounds. */
+/* What all threads together may keep: a part of what large blocks have when a thread is granted its own, within bounds. */
 #define SHARED_PART 64
 #define SHARED_LEAST 64 /* units: 1 MiB */
 #define SHARED_MOST 256
@@ -141,7 +141,7 @@ bool large_keep(struct large_slots *large, struct span *span) {
 bool large_is_kept(const void *p) {
     const struct region *region = region_find(p);
     return region != NULL && ((uintptr_t)p - region->base) % UNIT == 0 &&
-           span_state_of(&region->spans[((uintptr_t)p - region->base) >> UNIT_SHIFT]) == SPAN_CACHED;
+           span_state_of(span_of_unit(region, p)) == SPAN_CACHED;
 }
 
 void large_look(struct large_slots *large) {

@@ -222,7 +222,7 @@ struct span *span_find(const void *p) {
     struct region *region = region_find(p);
     if (region == NULL)
         return NULL;
-    struct span *span = &region->spans[((uintptr_t)p - region->base) >> UNIT_SHIFT];
+    struct span *span = span_of_unit(region, p);
     enum span_state state = span_state_of(span);
     if (state == SPAN_PART) {
         span = &region->spans[span->head];

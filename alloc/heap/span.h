@@ -59,6 +59,11 @@ static inline size_t span_carved(const struct span *span) {
     return __atomic_load_n(&span->carved, __ATOMIC_RELAXED);
 }
 
+/* The structure of the unit that an address of the region lies in. */
+static inline struct span *span_of_unit(const struct region *region, const void *p) {
+    return &region->spans[((uintptr_t)p - region->base) >> UNIT_SHIFT];
+}
+
 /* Address of a span's first byte. */
 static inline char *span_address(const struct span *span) {
     const struct region *region = &regions[span->region];

@@ -16,7 +16,7 @@
  * one that does not write for EVENTS_LATE_US; words that name another recording are left alone. A tool shows nothing of it but
  * as numbers.
  *
- * A thread may stand still between its number and the end of its event: the reader tells a tail behind the hole once it has
+ * A thread may stand still between its number and the end of its event: the reader tells a tail behind it once it has
  * waited for long enough. When the thread goes on it writes into that place, where a later event may lie by then. So the
  * reader believes no event of the place until it has seen the late one there, and none that has got its number before that.
  */

@@ -36,8 +36,7 @@ static void give(void *block) {
 }
 
 static struct span *span_of(const void *block) {
-    struct region *region = region_find(block);
-    return &region->spans[((uintptr_t)block - region->base) >> UNIT_SHIFT];
+    return span_of_unit(region_find(block), block);
 }
 
 /* Used until what is freed is kept. */

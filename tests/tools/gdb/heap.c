@@ -8,10 +8,11 @@
 
 #define COUNT 200
 #define HOLES 40
+#define KEPT 4 /* blocks of four units, all that a thread may keep */
 #define TINY 4000 /* more than a span structure has bits for */
 
-char *live_small, *freed_small, *live_large, *freed_large, *mapped, *home, *tiny_home, *tiny_live, *other_list, *own;
-char *blocks[COUNT], *tiny[TINY], *large[HOLES], *reused[HOLES];
+char *live_small, *freed_small, *live_large, *freed_large, *mapped, *home, *tiny_home, *tiny_live, *other_list, *own, *kept_large;
+char *blocks[COUNT], *tiny[TINY], *large[HOLES], *reused[HOLES], *kept[KEPT];
 static pthread_barrier_t begun, filled, done;
 
 __attribute__((noinline)) void ready(void) {
@@ -42,6 +43,17 @@ static void reuse_spans(void) {
         reused[i] = malloc(3000);
 }
 
+/* Large blocks that are taken and freed again and again: the thread keeps them. */
+static void keep(void) {
+    for (int round = 0; round < 100; round++) {
+        for (int i = 0; i < KEPT; i++)
+            kept[i] = malloc(60000);
+        for (int i = 0; i < KEPT; i++)
+            free(kept[i]);
+    }
+    kept_large = kept[0];
+}
+
 /* A span holds several: one stays, its neighbours go home. */
 static void allocate_and_trim(void) {
     reuse_spans();
@@ -56,6 +68,7 @@ static void allocate_and_trim(void) {
         if (i % 100 != 50)
             free(tiny[i]);
     malloc_trim(0);
+    keep();
     tiny_home = tiny[3900];
     tiny_live = tiny[3950];
     home = blocks[1];
