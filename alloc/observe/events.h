@@ -29,7 +29,7 @@
 #include "observe/mailbox.h"
 
 #define EVENTS_VERSION 1
-#define EVENTS_SHIFT 18                  /* 262,144 events, 8 MiB: some 60 ms of a program that does nothing but allocate */
+#define EVENTS_SHIFT 18                  /* 262,144 events, 8 MiB: some 40 ms of a program that does nothing but allocate */
 #define EVENTS_LATE_US (3 * 1000 * 1000) /* a reader writes each 20 ms */
 
 enum event_kind {
