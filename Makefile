@@ -65,6 +65,7 @@ help:
 	@echo 'make            the library, shared and static, and the myalloc command, into build/'
 	@echo 'make demo       a real program with the system malloc and with myalloc, side by side'
 	@echo 'make test       installs what the tests need and runs them all; make check is the same'
+	@echo 'make test-long  the same in whole, where make test has short versions'
 	@echo 'make install    PREFIX=/usr/local DESTDIR=; make uninstall'
 	@echo 'make dist       the last commit as build/$(DIST).tar.gz'
 	@echo 'make debug ubsan fault    builds of the library with checks, for tests'

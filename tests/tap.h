@@ -40,6 +40,11 @@ __attribute__((unused)) static int tap_done(void) {
     return tap_failed > 0;
 }
 
+/* Whether the run in whole is asked for, instead of the short version (`long` in tests/README.md). */
+__attribute__((unused)) static bool tap_is_long(int argc, char **argv) {
+    return argc > 1 && strcmp(argv[argc - 1], "--long") == 0;
+}
+
 /* Starts this program anew, with options for the library and two arguments, one of them a number. Returns its process, -1 if
  * that is refused. */
 __attribute__((unused)) static pid_t tap_start_again(const char *options, const char *what, long number) {

@@ -165,6 +165,11 @@ test check:
 	$(MAKE) test-programs
 	tests/run
 
+test-long:
+	tests/setup test
+	$(MAKE) test-programs
+	tests/run --long
+
 soak: test-programs
 	tests/run --soak
 	tests/proofs/schedule/schedule.test --seeds 64 --effort 10
@@ -192,4 +197,4 @@ coverage:
 	tests/setup coverage
 	tests/proofs/builds/coverage --html build/coverage.html
 
-.PHONY: debug fault ubsan schedule test check test-programs soak model suites builds coverage coverage-programs
+.PHONY: debug fault ubsan schedule test check test-long test-programs soak model suites builds coverage coverage-programs
