@@ -185,9 +185,9 @@ suites:
 
 builds: test-programs
 	tests/setup test
-	tests/proofs/builds/builds.test --all
-	tests/proofs/builds/aarch64.test --all
-	tests/proofs/builds/musl.test --all
+	tests/proofs/builds/builds.test --long
+	tests/proofs/builds/aarch64.test --long
+	tests/proofs/builds/musl.test --long
 
 # What it runs, in the tree that it makes.
 coverage-programs: build/libmyalloc.so build/myalloc $(plain) $(API_TESTS) $(INTERNAL_TESTS) $(OS_TESTS) $(STATIC_TESTS) \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so long_libs=so,debug timeout=600 *//
+/* run: libs=so long_libs=so,debug timeout=600 */
 /* Forks before any library's constructor has run, as another library's constructor may fork, from a program whose threads
  * allocate by then: the fork handlers must be there from the first use on. */
 #include <pthread.h>
