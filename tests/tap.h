@@ -40,11 +40,6 @@ __attribute__((unused)) static int tap_done(void) {
     return tap_failed > 0;
 }
 
-/* Whether the run in whole is asked for, instead of the short version (`long` in tests/README.md). */
-__attribute__((unused)) static bool tap_is_long(int argc, char **argv) {
-    return argc > 1 && strcmp(argv[argc - 1], "--long") == 0;
-}
-
 /* Starts this program anew, with options for the library and two arguments, one of them a number. Returns its process, -1 if
  * that is refused. */
 __attribute__((unused)) static pid_t tap_start_again(const char *options, const char *what, long number) {
@@ -127,7 +122,8 @@ __attribute__((unused)) static bool tap_child_passed(pid_t child) {
     return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* How often to do what is done n times: TESTS_EFFORT is a percentage, for builds of the library that are slow on purpose. */
+/* How often to do what is done n times: TESTS_EFFORT is a percentage, for short runs (`effort=` in tests/README.md) and for
+ * builds of the library that are slow on purpose. */
 __attribute__((unused)) static int tap_effort(int n) {
     const char *percent = getenv("TESTS_EFFORT");
     long long times = percent != NULL ? (long long)n * atoi(percent) / 100 : n;

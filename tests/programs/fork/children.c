@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so timeout=840 */
+/* run: libs=so timeout=840 effort=30 */
 /* Children in all ways while threads allocate: thousands of forks, children that start threads, parents that are killed,
  * vfork whose child allocates in its parent's memory, spawned programs, and forks without handlers where there is one thread.
  * --forks N --seed N --soak (10,000 forks) */
@@ -203,7 +203,7 @@ static void without_handlers(void) {
 }
 
 int main(int argc, char **argv) {
-    unsigned long forks = 1000;
+    unsigned long forks = (unsigned long)tap_effort(1000);
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--soak") == 0)
             forks = 10000;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so long_libs=so,debug timeout=900 long */
+/* run: libs=so long_libs=so,debug timeout=900 effort=20 */
 /* fork() from a program whose other threads allocate all the time: the child must be able to allocate, and free what the
  * parent had, at once. Every child has a watchdog: a hang is a failure, not a wait. */
 #include <malloc.h>

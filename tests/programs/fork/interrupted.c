@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so,debug timeout=600 */
+/* run: libs=so,debug timeout=600 effort=50 */
 /* Handlers of a signal that fork, in several threads at once, each of which they may have interrupted in the allocator
  * with locks in its hands, while another thread forks as well. A fork that waits for such a lock must not have what the
  * other fork waits for. libc's own locks around fork are part of that; up to glibc 2.35 it also kept its list of handlers

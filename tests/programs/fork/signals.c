@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so,debug timeout=300 */
+/* run: libs=so,debug timeout=300 effort=40 */
 /* A handler of a signal that forks, as POSIX allows, though its thread may be in malloc. stepped.c does it at every instruction
  * of a few calls; here signals come at random times in traffic of all sizes. */
 #include <pthread.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so timeout=900 */
+/* run: libs=so timeout=900 effort=20 */
 /*
  * A signal handler that allocates, though it must not, after each single instruction of the library: the processor's trap
  * flag raises SIGTRAP after every one, and at the Nth the handler uses the allocator, for N = 1, 2, ... to the end of the
@@ -373,8 +373,9 @@ static bool is_new(uintptr_t at) {
 /* `strict`: every outcome must be right. */
 static void step_through(const struct scenario *scenario, uintptr_t base, bool verbose, bool all, bool strict) {
     long counts[OUTCOMES] = {0}, steps = 0, open = 0, stride = strict ? 2 * scenario->stride - 1 : scenario->stride;
+    stride = all ? 1 : stride > 1 ? stride * 100 / tap_effort(100) : stride;
     is_new(0);
-    for (long at = 1;; at += all ? 1 : stride) {
+    for (long at = 1;; at += stride) {
         enum outcome outcome = run(scenario, at);
         if (outcome == ENDED || counts[HUNG] > 3 || (scenario->most > 0 && at > scenario->most))
             break;

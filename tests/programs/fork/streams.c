@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run: libs=so,debug timeout=900 */
+/* run: libs=so,debug timeout=900 effort=30 */
 /* The triangle: a thread holds the list of streams in fflush(NULL) and waits for a stream; its owner is inside getline
  * and wants memory; a third thread is in fork(), where glibc takes the list of streams after an allocator's handlers
  * have run. A malloc that simply holds its locks across fork hangs here. The library's remedy is to take the list of
