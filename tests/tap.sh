@@ -6,6 +6,8 @@ tests=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 set -u
 export tests MYALLOC_BUILD=${MYALLOC_BUILD:-$(readlink -f "$tests/../build")}
 number=0 failures=0
+long= # whether the run in whole is asked for, instead of the short version
+[ "${!#}" != --long ] || long=yes
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
