@@ -11,6 +11,7 @@ import start
 start.settle()
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BUILD = pathlib.Path(os.environ.setdefault("MYALLOC_BUILD", str(ROOT / "build")))
+LONG = "--long" in sys.argv  # whether the run in whole is asked for, instead of the short version
 results = []
 
 

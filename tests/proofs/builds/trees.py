@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 import start
-from tap import BUILD, ROOT, finish, ok  # for the tests, too
+from tap import BUILD, LONG, ROOT, finish, ok  # for the tests, too
 
 TREES = ROOT / "build" / "trees"
 

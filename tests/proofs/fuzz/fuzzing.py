@@ -9,7 +9,7 @@ import sys
 
 sys.path.insert(0, __file__.rsplit("/", 3)[0])
 import start
-from tap import BUILD, ROOT, finish, ok, settings  # for the tests, too
+from tap import BUILD, LONG, ROOT, finish, ok, settings  # for the tests, too
 
 HERE = pathlib.Path(__file__).resolve().parent
 CORPUS = HERE / "corpus"
